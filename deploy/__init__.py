@@ -1,0 +1,1 @@
+"""What Countersign runs on: the embedded local stack, migrations, container files, dashboards and alerts."""
