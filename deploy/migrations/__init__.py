@@ -1,0 +1,1 @@
+"""The migrations of the record; `runner.migrate` runs them."""
