@@ -1,0 +1,141 @@
+"""The catalog: what targets exist, what they are in the executor's world, and what depends on them.
+
+- The format is that of Backstage entity files (`backstage.io/v1alpha1`), kinds Component and Resource; other kinds are
+  skipped and counted. `dependsOn` and `dependencyOf` give the edges; cycles are normal.
+- `owner` is for display and paging. It is never authority (Backstage's own rule).
+- Our facts are annotations: `countersign/environment`, `countersign/criticality` (low, medium, high, critical) and
+  `countersign/resource-id`, the id by which an executor knows the target.
+- A target that is not here is unknown, and unknown is the worst case.
+"""
+
+from collections import deque
+from typing import Any
+
+from policy.base import RecordModel
+from policy.errors import DocumentError
+from policy.yaml_text import read_yaml
+
+KINDS = ("component", "resource")
+CRITICALITIES = ("low", "medium", "high", "critical")
+
+
+class Entity(RecordModel):
+    """A service or a resource. `ref` is `kind:namespace/name`, in lower case."""
+
+    ref: str
+    resource_id: str | None
+    environment: str | None
+    criticality: str | None
+    owner: str | None
+    depends_on: tuple[str, ...]
+
+
+class Dependent(RecordModel):
+    """Something that breaks when the target does; `distance` counts edges, 1 is direct."""
+
+    ref: str
+    criticality: str | None
+    distance: int
+
+
+class Catalog(RecordModel):
+    """All entities by reference, with the edges turned round once, so that asking costs no rebuild."""
+
+    entities: dict[str, Entity]
+    dependents: dict[str, tuple[str, ...]]
+    skipped: tuple[str, ...] = ()
+
+    def entity(self, ref: str) -> Entity | None:
+        return self.entities.get(normalize(ref))
+
+    def dependents_of(self, ref: str) -> tuple[Dependent, ...]:
+        """Everything that depends on an entity, direct or not, nearest first; an entity is no dependent of itself."""
+        start = normalize(ref)
+        seen = {start}
+        queue = deque([(start, 0)])
+        found: list[Dependent] = []
+        while queue:
+            at, distance = queue.popleft()
+            for name in self.dependents.get(at, ()):
+                if name not in seen:
+                    seen.add(name)
+                    queue.append((name, distance + 1))
+                    entity = self.entities.get(name)
+                    found.append(
+                        Dependent(ref=name, criticality=entity.criticality if entity else None, distance=distance + 1)
+                    )
+        return tuple(found)
+
+
+def normalize(ref: str, kind: str = "component") -> str:
+    """`[kind:][namespace/]name` as `kind:namespace/name` in lower case."""
+    text = ref.lower()
+    if ":" in text:
+        kind, text = text.split(":", 1)
+    namespace, name = text.split("/", 1) if "/" in text else ("default", text)
+    return f"{kind}:{namespace}/{name}"
+
+
+def read_catalog(body: bytes) -> Catalog:
+    """Read Backstage entities.
+
+    Raises:
+        DocumentError: names the document, the field and the fix.
+    """
+    entities: dict[str, Entity] = {}
+    inverse: list[tuple[str, str]] = []
+    skipped: list[str] = []
+    for number, value in enumerate(read_yaml(body), start=1):
+        if value is None:
+            continue
+        if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
+            raise DocumentError(f"entity {number}: kind is missing, give it one of Component, Resource")
+        if value["kind"].lower() not in KINDS:
+            skipped.append(f"entity {number}: kind {value['kind']} is not used")
+            continue
+        entity, used_by = _entity(number, value)
+        if entity.ref in entities:
+            raise DocumentError(f"entity {number}: {entity.ref} occurs twice")
+        entities[entity.ref] = entity
+        inverse.extend((user, entity.ref) for user in used_by)
+    return Catalog(entities=entities, dependents=_turn(entities, inverse), skipped=tuple(skipped))
+
+
+def _entity(number: int, value: dict[str, Any]) -> tuple[Entity, tuple[str, ...]]:
+    metadata, spec = value.get("metadata"), value.get("spec")
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+        raise DocumentError(f"entity {number}: metadata.name is missing")
+    if not isinstance(spec, dict):
+        raise DocumentError(f"entity {number}: spec is missing")
+    kind = value["kind"].lower()
+    annotations = metadata.get("annotations") or {}
+    criticality = annotations.get("countersign/criticality")
+    if criticality is not None and criticality not in CRITICALITIES:
+        raise DocumentError(f"entity {number}: criticality {criticality!r} is none of {', '.join(CRITICALITIES)}")
+    entity = Entity(
+        ref=normalize(f"{kind}:{metadata.get('namespace', 'default')}/{metadata['name']}"),
+        resource_id=annotations.get("countersign/resource-id"),
+        environment=annotations.get("countersign/environment"),
+        criticality=criticality,
+        owner=spec.get("owner"),
+        depends_on=_refs(number, spec, "dependsOn"),
+    )
+    return entity, _refs(number, spec, "dependencyOf")
+
+
+def _refs(number: int, spec: dict[str, Any], field: str) -> tuple[str, ...]:
+    names = spec.get(field) or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DocumentError(f"entity {number}: spec.{field} is not a list of references")
+    return tuple(normalize(name) for name in names)
+
+
+def _turn(entities: dict[str, Entity], inverse: list[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Who depends on whom, turned round: each entity to those that need it."""
+    users: dict[str, set[str]] = {}
+    for entity in entities.values():
+        for needed in entity.depends_on:
+            users.setdefault(needed, set()).add(entity.ref)
+    for user, needed in inverse:
+        users.setdefault(needed, set()).add(user)
+    return {needed: tuple(sorted(names)) for needed, names in sorted(users.items())}

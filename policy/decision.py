@@ -1,0 +1,113 @@
+"""A decision: one person's statement about one revision of one action at one stage.
+
+- It names exactly what it is about, by digests. Leaving a digest out is not possible.
+- Its `proof` says who made it. `claimed` proves nothing: it is whatever the client wrote, and everything that rests on
+  it says `assurance: claimed`.
+- A submission that is not a decision at all is refused at the edge. A decision that does not count is recorded, with a
+  code, and answered.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from policy.base import Digest, EdgeModel, Instant, Name, ProposalId, RecordModel, Text
+from policy.canonical import check_value
+from policy.errors import CanonicalError, DecisionError, explain
+
+
+class Vote(StrEnum):
+    approve = "approve"
+    deny = "deny"
+    abstain = "abstain"
+    recuse = "recuse"
+    retract = "retract"
+    request_info = "request_info"
+    acknowledge = "acknowledge"
+
+
+class Assurance(StrEnum):
+    """How strongly an identity is shown. Only `claimed` exists until decisions are signed."""
+
+    claimed = "claimed"
+
+
+class ClaimedProof(EdgeModel):
+    """An identity that a client wrote down. It proves nothing."""
+
+    kind: Literal["claimed"]
+    identity: Name
+
+
+class DecisionSubmission(EdgeModel):
+    """What an approver sends, by update or by signal. `docs/spec/contract.md` describes each field."""
+
+    decision_id: ProposalId
+    proposal_id: ProposalId
+    revision: Annotated[int, Field(ge=1)]
+    stage: Annotated[int, Field(ge=1)]
+    action_digest: Digest
+    assessment_digest: Digest
+    policy_digest: Digest
+    presented_digest: Digest
+    vote: Vote
+    justification: Text = ""
+    issued_at: Instant
+    expires_at: Instant
+    proof: ClaimedProof
+
+
+class Refusal(StrEnum):
+    """Why a well-formed decision does not count."""
+
+    unknown_request = "unknown_request"
+    not_pending = "not_pending"
+    revision_mismatch = "revision_mismatch"
+    stage_not_open = "stage_not_open"
+    stage_closed = "stage_closed"
+    action_digest_mismatch = "action_digest_mismatch"
+    assessment_digest_mismatch = "assessment_digest_mismatch"
+    policy_digest_mismatch = "policy_digest_mismatch"
+    presented_digest_mismatch = "presented_digest_mismatch"
+    decision_id_reused = "decision_id_reused"
+    expired = "expired"
+    not_yet_valid = "not_yet_valid"
+    past_deadline = "past_deadline"
+    unknown_person = "unknown_person"
+    not_eligible = "not_eligible"
+    self_approval = "self_approval"
+    sod_conflict = "sod_conflict"
+    recused = "recused"
+    justification_missing = "justification_missing"
+    malformed = "malformed"
+    too_many_refusals = "too_many_refusals"
+    busy = "busy"
+
+
+class DecisionReceipt(RecordModel):
+    """The answer to a decision: counted or refused, and what is still missing."""
+
+    decision_id: str
+    counted: bool
+    code: str | None = None
+    message: str = ""
+    missing: tuple[str, ...] = ()
+    resolution: str = "pending"
+    assurance: Assurance = Assurance.claimed
+    entry_digest: str | None = None
+
+
+def receive_decision(value: Any) -> DecisionSubmission:
+    """Read a JSON value as a decision.
+
+    Raises:
+        DecisionError: names the field, the value and what was expected.
+    """
+    try:
+        check_value(value)
+        return DecisionSubmission.model_validate(value)
+    except CanonicalError as error:
+        raise DecisionError(f"malformed decision: {error}") from None
+    except ValidationError as error:
+        raise DecisionError(f"malformed decision: {explain(error)}") from None

@@ -1,0 +1,162 @@
+"""The policy document: versioned YAML, identified by the digest of its bytes (`docs/spec/policy-document.md`).
+
+- Every rule that matches answers; the strictest verdict decides (deny, then require_approval, then allow). Among equals
+  the first in the document decides.
+- No rule matches: deny. A rule never allows by being absent.
+- A limit denies, and no approval lifts it.
+- A chain has at least one stage, a stage at least one requirement, a requirement at least one group and a count of one.
+- Durations are `90s`, `15m`, `4h`, `7d`.
+"""
+
+import re
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+
+from policy.base import EdgeModel, Name, Operation, Text
+from policy.governed import Metadata, read_document
+from policy.operations import RiskTier
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(value: Any) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    found = re.fullmatch(r"(\d{1,6})([smhd])", value) if isinstance(value, str) else None
+    if not found:
+        raise ValueError("duration must be written like 90s, 15m, 4h or 7d")
+    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+
+
+def _seconds(value: timedelta) -> str:
+    return f"{int(value.total_seconds())}s"
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(_seconds, return_type=str)]
+
+
+class Verdict(StrEnum):
+    allow = "allow"
+    require_approval = "require_approval"
+    deny = "deny"
+
+    @property
+    def strictness(self) -> int:
+        return list(Verdict).index(self)
+
+
+class ExpiryVerb(StrEnum):
+    """What a stage's deadline means when it passes."""
+
+    deny = "deny"
+    cancel = "cancel"
+
+
+class Match(EdgeModel):
+    """Which actions a rule speaks of: every list that is given must contain the action's value."""
+
+    operations: tuple[Operation, ...] | None = None
+    environments: tuple[Name, ...] | None = None
+    targets: tuple[Name, ...] | None = None
+    tiers: tuple[RiskTier, ...] | None = None
+    destructive: bool | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> "Match":
+        if not self.model_fields_set:
+            raise ValueError(
+                "match is empty: name at least one of operations, environments, targets, tiers, destructive"
+            )
+        return self
+
+
+class Limit(EdgeModel):
+    """A line that no approval crosses."""
+
+    id: Name
+    match: Match
+    reason: Text
+
+
+class Rule(EdgeModel):
+    id: Name
+    match: Match
+    verdict: Verdict
+    chain: Name | None = None
+    reason: Text = ""
+
+    @model_validator(mode="after")
+    def _chain_where_asked(self) -> "Rule":
+        if (self.verdict is Verdict.require_approval) != (self.chain is not None):
+            raise ValueError(f"rule {self.id}: a chain belongs to require_approval, and only to it")
+        return self
+
+
+class Requirement(EdgeModel):
+    """So many people out of these groups."""
+
+    groups: Annotated[tuple[Name, ...], Field(min_length=1)]
+    count: Annotated[int, Field(ge=1, le=50)] = 1
+
+
+class EscalationStep(EdgeModel):
+    """After so long without a resolution, these groups may answer, too. Recorded with its reason."""
+
+    after: Duration
+    add_groups: Annotated[tuple[Name, ...], Field(min_length=1)]
+    reason: Text
+
+
+class Stage(EdgeModel):
+    name: Name
+    requirements: Annotated[tuple[Requirement, ...], Field(min_length=1, max_length=20)]
+    deny_threshold: Annotated[int, Field(ge=1, le=50)] = 1
+    deadline: Duration
+    reminders: tuple[Duration, ...] = ()
+    escalations: tuple[EscalationStep, ...] = ()
+    on_expiry: ExpiryVerb = ExpiryVerb.deny
+
+    @model_validator(mode="after")
+    def _in_time(self) -> "Stage":
+        late = [at for at in (*self.reminders, *(step.after for step in self.escalations)) if at >= self.deadline]
+        if late or self.deadline <= timedelta(0):
+            raise ValueError(f"stage {self.name}: reminders and escalations must come before the deadline")
+        return self
+
+
+class ApprovalChain(EdgeModel):
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=10)]
+
+
+class PolicyDocument(EdgeModel):
+    api_version: Literal["countersign/v1"] = Field(alias="apiVersion")
+    kind: Literal["PolicyDocument"]
+    metadata: Metadata
+    absolute_deadline: Duration = timedelta(days=7)
+    permit_ttl: Duration = timedelta(minutes=5)
+    limits: tuple[Limit, ...] = ()
+    rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
+    chains: dict[Name, ApprovalChain] = {}
+
+    @model_validator(mode="after")
+    def _whole(self) -> "PolicyDocument":
+        missing = sorted({rule.chain for rule in self.rules if rule.chain is not None} - set(self.chains))
+        if missing:
+            raise ValueError(f"chain {missing[0]} is named by a rule and not defined")
+        ids = [limit.id for limit in self.limits] + [rule.id for rule in self.rules]
+        twice = sorted({name for name in ids if ids.count(name) > 1})
+        if twice:
+            raise ValueError(f"id {twice[0]} is used twice among limits and rules")
+        return self
+
+
+def read_policy(body: bytes) -> PolicyDocument:
+    """Read a policy document.
+
+    Raises:
+        DocumentError: names the place, the value and the fix.
+    """
+    return read_document(body, PolicyDocument)

@@ -1,0 +1,53 @@
+"""Every error of the rules, grouped by whose fault it is.
+
+- `ProposalError`: the platform sent something that is not a proposal.
+- `DecisionError`: somebody sent something that is not a decision.
+- `DocumentError`: an operator wrote a policy, catalog, directory or registry that cannot be used.
+- `TransitionError`: Countersign itself is wrong; the state machine was asked for a step it does not have.
+- `AuditError`: an exported history or ledger does not hold together.
+
+Messages are lowercase and name the field, the value and the fix.
+"""
+
+from pydantic import ValidationError
+
+MESSAGE_LIMIT = 300
+
+
+class CountersignError(Exception):
+    """Base of all errors that a person is meant to read."""
+
+
+class ProposalError(CountersignError):
+    """The proposal is malformed; nothing was registered."""
+
+
+class DecisionError(CountersignError):
+    """The submission is not a decision; no vote was recorded."""
+
+
+class DocumentError(CountersignError):
+    """A governed document (policy, operations, catalog, directory) cannot be used."""
+
+
+class TransitionError(CountersignError):
+    """The lifecycle has no such transition; the state is unchanged."""
+
+
+class AuditError(CountersignError):
+    """An export cannot be read or does not hold together."""
+
+
+class CanonicalError(CountersignError):
+    """A value has no RFC 8785 form, or a text is not strict JSON."""
+
+
+def explain(error: ValidationError) -> str:
+    """One line that names each wrong field, what is wrong with it, and the value, cut to a readable length."""
+    parts = []
+    for item in error.errors(include_url=False, include_context=False):
+        field = ".".join(str(part) for part in item["loc"]) or "<root>"
+        shown = repr(item.get("input"))
+        parts.append(f"{field}: {item['msg'].lower()} (got {shown[:60]})")
+    text = "; ".join(parts)
+    return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"

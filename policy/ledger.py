@@ -1,0 +1,132 @@
+"""The ledger: one entry for everything that was received, evaluated or about to happen, each with canonical bytes.
+
+- An entry is a JSON object in RFC 8785 form; its digest is over those bytes (`docs/spec/ledger.md`).
+- The entries of one proposal form a chain: `position` counts from 1 and `previous` is the digest of the one before. An
+  edited, deleted, inserted or swapped entry breaks it. The chain is tamper-evident towards whoever holds a later digest;
+  it proves nothing against somebody who can rewrite all of it.
+- An entry keeps the inputs of an evaluation, so that anybody can compute it again.
+- `late` marks an entry that was written after the fact because compensation did not wait for the ledger.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from policy.base import RecordModel, instant_text
+from policy.canonical import canonical, digest, parse_json
+from policy.errors import AuditError, CanonicalError
+
+
+class EntryKind(StrEnum):
+    start_refused = "start_refused"
+    assessed = "assessed"
+    decision_counted = "decision_counted"
+    decision_refused = "decision_refused"
+    reminded = "reminded"
+    escalated = "escalated"
+    resolved = "resolved"
+    stopped = "stopped"
+    dispatched = "dispatched"
+    dispatch_refused = "dispatch_refused"
+    claim_refused = "claim_refused"
+    reported = "reported"
+    recorded = "recorded"
+    violation = "violation"
+
+
+class Entry(RecordModel):
+    """A ledger entry as stored: the bytes and their digest."""
+
+    entry_id: str
+    proposal_id: str
+    position: int
+    previous: str | None
+    kind: EntryKind
+    body: bytes
+    digest: str
+    late: bool = False
+
+
+class EntryRef(RecordModel):
+    """What an activity tells its workflow of an entry it wrote, so that history and ledger can be compared."""
+
+    position: int
+    digest: str
+
+
+def make_entry(
+    *,
+    entry_id: str,
+    proposal_id: str,
+    position: int,
+    previous: str | None,
+    kind: EntryKind,
+    at: datetime,
+    content: Any,
+    late: bool = False,
+) -> Entry:
+    """Build an entry. `content` is the JSON value that the kind of entry keeps."""
+    body = canonical(
+        {
+            "v": 1,
+            "entry_id": entry_id,
+            "proposal_id": proposal_id,
+            "position": position,
+            "previous": previous,
+            "kind": str(kind),
+            "at": instant_text(at),
+            "late": late,
+            "content": content,
+        }
+    )
+    return Entry(
+        entry_id=entry_id,
+        proposal_id=proposal_id,
+        position=position,
+        previous=previous,
+        kind=kind,
+        body=body,
+        digest=digest(body),
+        late=late,
+    )
+
+
+def read_entry(body: bytes) -> dict[str, Any]:
+    """The JSON object of an entry's bytes.
+
+    Raises:
+        AuditError: the bytes are not an entry in canonical form.
+    """
+    try:
+        value = parse_json(body)
+        same = canonical(value) == body
+    except CanonicalError as error:
+        raise AuditError(f"ledger entry is malformed: {error}") from None
+    if not isinstance(value, dict) or value.get("v") != 1 or not same:
+        raise AuditError("ledger entry is not a version 1 entry in canonical form")
+    return value
+
+
+def verify_chain(proposal_id: str, entries: Sequence[tuple[bytes, str]]) -> list[dict[str, Any]]:
+    """Check the chain of one proposal's entries, given as (bytes, digest) in order; returns the entries' objects.
+
+    Raises:
+        AuditError: names the first entry that does not hold, and why.
+    """
+    previous: str | None = None
+    values = []
+    for number, (body, claimed) in enumerate(entries, start=1):
+        if digest(body) != claimed:
+            raise AuditError(f"ledger entry {number}: its bytes have digest {digest(body)}, it is listed as {claimed}")
+        value = read_entry(body)
+        where = f"ledger entry {number} ({value['kind']})"
+        if value["position"] != number:
+            raise AuditError(f"{where}: it says position {value['position']}, an entry is missing or out of order")
+        if value["previous"] != previous:
+            raise AuditError(f"{where}: it follows {value['previous']}, the entry before it is {previous}")
+        if value["proposal_id"] != proposal_id:
+            raise AuditError(f"{where}: it belongs to proposal {value['proposal_id']}")
+        previous = claimed
+        values.append(value)
+    return values

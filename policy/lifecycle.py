@@ -1,0 +1,96 @@
+"""The states of an action and the only ways between them.
+
+Rule 1: everything that moves an action from state to state is in this table.
+Rule 2: an event that the table does not have raises and changes nothing.
+Rule 3: a final state has no way out; what comes later is a new action.
+
+The diagram in `docs/lifecycle.md` is generated from this table.
+"""
+
+from enum import StrEnum
+
+from policy.errors import TransitionError
+
+
+class State(StrEnum):
+    assessing = "assessing"
+    pending = "pending"
+    dispatching = "dispatching"
+    executing = "executing"
+    compensating = "compensating"
+    recording = "recording"
+    closed = "closed"
+
+
+class Event(StrEnum):
+    refused = "refused"
+    denied = "denied"
+    allowed = "allowed"
+    approval_required = "approval_required"
+    approved = "approved"
+    expired = "expired"
+    withdrawn = "withdrawn"
+    permitted = "permitted"
+    dispatch_refused = "dispatch_refused"
+    step_done = "step_done"
+    steps_done = "steps_done"
+    step_failed = "step_failed"
+    effect_unknown = "effect_unknown"
+    never_started = "never_started"
+    stopped = "stopped"
+    undone = "undone"
+    undo_failed = "undo_failed"
+    recorded = "recorded"
+
+
+TRANSITIONS: dict[State, dict[Event, State]] = {
+    State.assessing: {
+        Event.refused: State.closed,
+        Event.denied: State.closed,
+        Event.allowed: State.dispatching,
+        Event.approval_required: State.pending,
+        # A second start of an approved action picks it up where the record is.
+        Event.approved: State.dispatching,
+        Event.recorded: State.closed,
+    },
+    State.pending: {
+        Event.approved: State.dispatching,
+        Event.denied: State.recording,
+        Event.expired: State.recording,
+        Event.withdrawn: State.recording,
+    },
+    State.dispatching: {
+        Event.permitted: State.executing,
+        Event.dispatch_refused: State.recording,
+        Event.step_failed: State.compensating,
+        Event.withdrawn: State.recording,
+        Event.stopped: State.compensating,
+    },
+    State.executing: {
+        Event.step_done: State.dispatching,
+        Event.steps_done: State.recording,
+        Event.step_failed: State.compensating,
+        Event.effect_unknown: State.recording,
+        Event.never_started: State.recording,
+        Event.stopped: State.compensating,
+    },
+    State.compensating: {
+        Event.undone: State.recording,
+        Event.undo_failed: State.recording,
+    },
+    State.recording: {Event.recorded: State.closed},
+    State.closed: {},
+}
+
+
+def follow(state: State, event: Event) -> State:
+    """The state after an event.
+
+    Raises:
+        TransitionError: the table has no such transition.
+    """
+    try:
+        return TRANSITIONS[state][event]
+    except KeyError:
+        allowed = ", ".join(TRANSITIONS[state]) or "none"
+        raise TransitionError(f"event {event} is illegal in state {state} (allowed: {allowed})") from None

@@ -1,0 +1,57 @@
+"""The execution permit: what exactly may be done, once.
+
+- A permit is unique by proposal id, revision, step and direction (do, undo). The run id is never part of it.
+- It carries everything the executor needs; the executor acts on the permit it read from the record, and on nothing that
+  a workflow or a caller told it.
+- `resolved` are ids. An executor never widens them and never turns a selector into more.
+- A forward permit expires. An undo permit does not: compensation never waits. It may be claimed only where something
+  was done that has to be undone (`policy/gate.py`).
+"""
+
+from enum import StrEnum
+from uuid import UUID, uuid5
+
+from policy.base import Instant, RecordModel
+from policy.decision import Assurance
+from policy.proposal import Criterion, Parameters
+
+_NAMESPACE = UUID("6f2c4a0e-7a9b-5d0c-9a44-1c7f0f3c9b11")
+
+
+class Direction(StrEnum):
+    do = "do"
+    undo = "undo"
+
+
+class Permit(RecordModel):
+    """Who may do what to which ids until when, and on which approvals it rests."""
+
+    permit_id: str
+    proposal_id: str
+    revision: int
+    step: int
+    direction: Direction
+    executor: str
+    operation: str
+    parameters: Parameters
+    environment: str
+    resolved: tuple[str, ...]
+    criteria: tuple[Criterion, ...] = ()
+    timeout_seconds: int
+    action_digest: str
+    assessment_digest: str
+    policy_digest: str
+    resolved_digest: str
+    assurance: Assurance
+    issued_at: Instant
+    expires_at: Instant | None
+
+
+def permit_id(proposal_id: str, revision: int, step: int, direction: Direction) -> str:
+    """The one id a permit of this step can have: issuing twice gives the same permit."""
+    return str(uuid5(_NAMESPACE, f"permit/{proposal_id}/{revision}/{step}/{direction}"))
+
+
+def entry_id(proposal_id: str, *parts: object) -> str:
+    """The one id a ledger entry about this can have: the first writer wins."""
+    return str(uuid5(_NAMESPACE, "/".join(["entry", proposal_id, *(str(part) for part in parts)])))

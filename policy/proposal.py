@@ -1,0 +1,147 @@
+"""The proposal: what an automation asks for. Immutable, and identified by digest.
+
+- `action_digest` covers the JSON as received. Two proposals with one digest are one proposal.
+- `effect_digest` covers environment, target and the steps' operations and parameters only: the same effect asked for
+  again under another id or another story has the same effect digest.
+- The undo of each step and the success criteria are part of the action and of its digest.
+- Nothing here is believed: agent, confidence, rationale and evidence are the proposer's words.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, JsonValue, ValidationError, model_validator
+
+from policy.base import EdgeModel, Name, Operation, ProposalId, RecordModel, Text
+from policy.canonical import canonical, check_value, digest, digest_of
+from policy.errors import CanonicalError, ProposalError, explain
+
+Parameters = dict[str, JsonValue]
+
+
+class StopVerb(StrEnum):
+    """What an unverified stop does once a step has run."""
+
+    compensate = "compensate"
+    ask = "ask"
+
+
+class Agent(EdgeModel):
+    """The automation that proposes, in its own words. `confidence` is 0..1."""
+
+    id: Name
+    model: Text | None = None
+    version: Text | None = None
+    confidence: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class Evidence(EdgeModel):
+    """Something the proposer points to. Shown to approvers as the proposer's words, never followed."""
+
+    kind: Name
+    text: Text
+    url: Text | None = None
+
+
+class Undo(EdgeModel):
+    """The inverse of a step, approved together with it."""
+
+    operation: Operation
+    parameters: Parameters = {}
+    timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+
+
+class Step(EdgeModel):
+    """One operation on the proposal's target, with its own permit and its own undo."""
+
+    name: Name
+    operation: Operation
+    parameters: Parameters = {}
+    timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    undo: Undo | None = None
+
+
+class Criterion(EdgeModel):
+    """A named probe and the value that it must read, within some seconds of the last step.
+
+    With `observe_seconds` the probe must go on reading that value for so long.
+    """
+
+    probe: Operation
+    parameters: Parameters = {}
+    equals: JsonValue
+    within_seconds: Annotated[int, Field(ge=0, le=3600)] = 5
+    observe_seconds: Annotated[int, Field(ge=0, le=86400)] = 0
+
+
+class Alternative(EdgeModel):
+    """A safer way, as the proposer sees it."""
+
+    operation: Operation
+    summary: Text
+
+
+class ActionProposal(EdgeModel):
+    """A request to change one target. `docs/spec/contract.md` describes each field."""
+
+    api_version: Literal["countersign/v1"]
+    proposal_id: ProposalId
+    operation: Operation
+    target: Name
+    environment: Name
+    agent: Agent
+    on_behalf_of: Name
+    rationale: Text
+    evidence: tuple[Evidence, ...] = ()
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=20)]
+    success_criteria: Annotated[tuple[Criterion, ...], Field(min_length=1, max_length=20)]
+    alternatives: tuple[Alternative, ...] = ()
+    on_stop: StopVerb = StopVerb.compensate
+    remedies: ProposalId | None = None
+
+    @model_validator(mode="after")
+    def _headline_is_a_step(self) -> "ActionProposal":
+        if self.operation not in {step.operation for step in self.steps}:
+            raise ValueError(f"operation {self.operation} is not the operation of any step")
+        if len({step.name for step in self.steps}) != len(self.steps):
+            raise ValueError("two steps have the same name")
+        return self
+
+
+class ReceivedProposal(RecordModel):
+    """A proposal with the canonical bytes it came in and its two digests."""
+
+    proposal: ActionProposal
+    body: bytes
+    action_digest: str
+    effect_digest: str
+
+
+def receive(value: Any) -> ReceivedProposal:
+    """Read a JSON value as a proposal.
+
+    Raises:
+        ProposalError: names the field, the value and what was expected.
+    """
+    try:
+        check_value(value)
+        proposal = ActionProposal.model_validate(value)
+    except CanonicalError as error:
+        raise ProposalError(f"malformed proposal: {error}") from None
+    except ValidationError as error:
+        raise ProposalError(f"malformed proposal: {explain(error)}") from None
+    body = canonical(value)
+    return ReceivedProposal(
+        proposal=proposal, body=body, action_digest=digest(body), effect_digest=effect_digest(proposal)
+    )
+
+
+def effect_digest(proposal: ActionProposal) -> str:
+    """The digest of what would happen, whoever asks for it and why."""
+    return digest_of(
+        {
+            "environment": proposal.environment,
+            "target": proposal.target,
+            "steps": [{"operation": step.operation, "parameters": step.parameters} for step in proposal.steps],
+        }
+    )

@@ -1,0 +1,67 @@
+"""The result of an action: what a platform gets back, whatever happened.
+
+A denied, expired or compensated action is a result, not a failed workflow. `next_action` says what a platform can do
+now: nothing, propose again (something else or later), or wait for a person to look.
+"""
+
+from typing import Literal
+
+from policy.base import Instant, Reason, RecordModel
+from policy.decision import Assurance
+from policy.operations import RiskTier
+from policy.outcome import Outcome
+
+ResultResolution = Literal["approved", "denied", "expired", "withdrawn", "refused"]
+NextAction = Literal["none", "propose_anew", "ask_a_person"]
+
+
+class DecidedBy(RecordModel):
+    """One counted vote, or the rule that decided without one (`person_id` is None)."""
+
+    person_id: str | None
+    stage: int | None = None
+    vote: str
+    at: Instant | None = None
+    assurance: Assurance | None = None
+    rule: str | None = None
+
+
+class Timings(RecordModel):
+    """Instants, UTC."""
+
+    proposed_at: Instant
+    resolved_at: Instant | None = None
+    dispatched_at: Instant | None = None
+    finished_at: Instant
+
+
+class ActionResult(RecordModel):
+    """The end of an action. `docs/spec/contract.md` describes each field."""
+
+    proposal_id: str
+    revision: int
+    action_digest: str
+    resolution: ResultResolution
+    outcome: Outcome
+    next_action: NextAction
+    reasons: tuple[Reason, ...]
+    verdict: str | None = None
+    risk_tier: RiskTier | None = None
+    risk_score: int | None = None
+    assurance: Assurance = Assurance.claimed
+    decided_by: tuple[DecidedBy, ...] = ()
+    assessment_digest: str | None = None
+    policy_digest: str | None = None
+    resolved_digest: str | None = None
+    timings: Timings
+
+
+def next_action(resolution: ResultResolution, outcome: Outcome) -> NextAction:
+    """What a platform can do after this end."""
+    if outcome.needs_hold:
+        return "ask_a_person"
+    if resolution == "approved" and outcome is Outcome.succeeded:
+        return "none"
+    if resolution == "denied":
+        return "none"
+    return "propose_anew"

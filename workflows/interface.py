@@ -1,0 +1,18 @@
+"""What a client may say, and where. These names are the public contract (`docs/spec/contract.md`)."""
+
+WORKFLOW_TYPE = "AuthorizeAction"
+TASK_QUEUE = "countersign"
+PERMIT_QUEUE = "countersign-permit"
+EXECUTOR_QUEUE = "countersign-executor"
+
+DECIDE = "decide"
+STATUS = "status"
+EXPLAIN = "explain"
+
+SWEEP_WORKFLOW = "Sweep"
+ARCHIVE_WORKFLOW = "Archive"
+
+
+def workflow_id(proposal_id: str) -> str:
+    """The one workflow id that a proposal can have."""
+    return f"action/{proposal_id}"

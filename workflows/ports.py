@@ -1,0 +1,239 @@
+"""Every effect that a workflow needs, as an abstract activity, with its timeouts and its retry policy.
+
+- Requests name things (proposal id, revision, step). What the activity acts on, it reads from the record: nothing in a
+  request or in another activity's result is evidence.
+- `now` is the workflow's clock. An activity whose own clock differs by more than a minute answers `stale`, and the
+  workflow asks again with a fresh one.
+- Case activities run as local activities with a budget of three seconds, then as the same activity on the queue.
+- Idempotency: the proposal id, revision and decision id or step. The first writer wins and everybody gets what it stored.
+"""
+
+from abc import ABC, abstractmethod
+from datetime import timedelta
+from typing import Any
+
+from temporalio import activity
+from temporalio.common import RetryPolicy
+
+from policy.base import Instant, Reason, RecordModel
+from policy.decision import DecisionReceipt
+from policy.ledger import EntryRef
+from policy.proposal import StopVerb
+from policy.result import ActionResult
+from policy.screen import Screen
+from policy.standing import Standing
+
+LOCAL_BUDGET = timedelta(seconds=3)
+LOCAL_RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=2)
+QUEUE_TIMEOUT = timedelta(seconds=20)
+QUEUE_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(seconds=30)
+)
+EFFECT_RETRY = RetryPolicy(maximum_attempts=1)
+UNDO_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30), maximum_attempts=20
+)
+HEARTBEAT = timedelta(seconds=10)
+
+BAD_REQUEST = "BadRequest"
+
+
+class StartFacts(RecordModel):
+    """How the workflow was started: what a platform may not choose is refused."""
+
+    workflow_id: str
+    run_id: str
+    execution_timeout: bool = False
+    run_timeout: bool = False
+    cron: bool = False
+    retry_policy: bool = False
+    parent: bool = False
+
+
+class AssessRequest(RecordModel):
+    """A proposal as received (any JSON value), and how it was started."""
+
+    proposal: Any
+    start: StartFacts
+    now: Instant
+
+
+class StepPlan(RecordModel):
+    """What the workflow needs to wait for a step: names and timeouts. `number` starts at 1."""
+
+    number: int
+    name: str
+    timeout_seconds: int
+    undo_timeout_seconds: int | None = None
+    observe_seconds: int = 0
+
+
+class AssessResult(RecordModel):
+    """Exactly one of `malformed`, `result` and `plan` is given."""
+
+    stale: bool = False
+    malformed: str | None = None
+    result: ActionResult | None = None
+    plan: "Plan | None" = None
+    attributes: dict[str, Any] = {}
+    entry: EntryRef | None = None
+
+
+class Plan(RecordModel):
+    """An action that goes on: what was asked for, how it stands, and how to run it."""
+
+    proposal_id: str
+    revision: int
+    action_digest: str
+    assessment_digest: str
+    policy_digest: str
+    verdict: str
+    risk_tier: str
+    risk_score: int
+    steps: tuple[StepPlan, ...]
+    on_stop: StopVerb
+    permit_seconds: int
+    local_dispatch: bool
+    standing: Standing | None = None
+    screen: Screen | None = None
+    stopped: bool = False
+
+
+class DecisionRequest(RecordModel):
+    """A decision as received (any JSON value). `arrival` numbers the messages of a run in order of arrival."""
+
+    proposal_id: str
+    revision: int
+    submission: Any
+    problem: str | None = None
+    channel: str
+    arrival: int
+    now: Instant
+
+
+class AdvanceRequest(RecordModel):
+    """Time has passed, or somebody stopped the action (`stop_actor`)."""
+
+    proposal_id: str
+    revision: int
+    stop_actor: str | None = None
+    now: Instant
+
+
+class CaseResult(RecordModel):
+    """How the case stands after a decision or after time passed."""
+
+    stale: bool = False
+    receipt: DecisionReceipt | None = None
+    standing: Standing | None = None
+    resolution: str | None = None
+    attributes: dict[str, Any] = {}
+    entry: EntryRef | None = None
+
+
+class DispatchRequest(RecordModel):
+    proposal_id: str
+    revision: int
+    step: int
+    now: Instant
+
+
+class DispatchResult(RecordModel):
+    """The ids of the permits that were issued, or the reasons why none was."""
+
+    stale: bool = False
+    permit_id: str | None = None
+    undo_permit_id: str | None = None
+    reasons: tuple[Reason, ...] = ()
+    entry: EntryRef | None = None
+
+
+class ExecuteRequest(RecordModel):
+    """Only an id: the executor acts on the permit that it reads from the record."""
+
+    permit_id: str
+
+
+class ExecuteResult(RecordModel):
+    """What the executor reported. The workflow waits by it; the record holds the report that counts."""
+
+    permit_id: str
+    status: str
+    effect: str
+    message: str = ""
+
+
+class RecordRequest(RecordModel):
+    proposal_id: str
+    revision: int
+    stopped_to_ask: bool = False
+    told: tuple[ExecuteResult, ...] = ()
+    now: Instant
+
+
+class RecordResult(RecordModel):
+    stale: bool = False
+    result: ActionResult | None = None
+    attributes: dict[str, Any] = {}
+    entry: EntryRef | None = None
+
+
+class CasePort(ABC):
+    """The control role: assesses, takes decisions, lets time pass, records the end."""
+
+    @activity.defn(name="assess")
+    @abstractmethod
+    async def assess(self, request: AssessRequest) -> AssessResult:
+        """Register and assess a proposal; a finished one gives back its stored result."""
+
+    @activity.defn(name="take_decision")
+    @abstractmethod
+    async def take_decision(self, request: DecisionRequest) -> CaseResult:
+        """Verify, check, store and evaluate one decision, counted or refused."""
+
+    @activity.defn(name="advance")
+    @abstractmethod
+    async def advance(self, request: AdvanceRequest) -> CaseResult:
+        """Store what became due, or a stop, and evaluate."""
+
+    @activity.defn(name="record")
+    @abstractmethod
+    async def record(self, request: RecordRequest) -> RecordResult:
+        """Void what was not used, conclude the outcome from the record, and store the result."""
+
+
+class PermitPort(ABC):
+    """The permit role: the only one that can issue."""
+
+    @activity.defn(name="dispatch")
+    @abstractmethod
+    async def dispatch(self, request: DispatchRequest) -> DispatchResult:
+        """Ask the gate again and issue the permits of one step, both directions in one transaction."""
+
+
+class ExecutorPort(ABC):
+    """The executor role: the only one that holds a target's credentials."""
+
+    @activity.defn(name="execute")
+    @abstractmethod
+    async def execute(self, request: ExecuteRequest) -> ExecuteResult:
+        """Claim a permit, act once, measure, and report."""
+
+    @activity.defn(name="observe")
+    @abstractmethod
+    async def observe(self, request: ExecuteRequest) -> ExecuteResult:
+        """After an effect that nobody answered for: look, without acting, and report what can be known."""
+
+
+class HousePort(ABC):
+    """Housekeeping by schedule."""
+
+    @activity.defn(name="sweep")
+    @abstractmethod
+    async def sweep(self) -> int:
+        """Turn claimed permits without a report into outcome_unknown with a hold; the number of them."""
+
+    @activity.defn(name="archive")
+    @abstractmethod
+    async def archive(self) -> int:
+        """Export closed histories that are not archived yet; the number of them."""
