@@ -10,15 +10,16 @@
 """
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
-from sqlalchemy import event, text
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 TRANSACTION_SECONDS = 2.5
 _CONNECT_SECONDS = 1.0
@@ -26,12 +27,12 @@ _STATEMENT_SECONDS = 2.0
 # A worker that stopped in the middle of a transaction must not keep a proposal locked.
 _IDLE_IN_TRANSACTION_SECONDS = 10.0
 
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:proposal_id, 0))")
-
 # Classes: connection, resources, operator intervention, system. States: serialization failure, deadlock, lock not
 # available, idle transaction ended, read-only (a standby after a failover).
 _PASSING_CLASSES = ("08", "53", "57", "58")
 _PASSING_STATES = ("40001", "40P01", "55P03", "25P03", "25006")
+
+_Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 class DatabaseUnavailableError(Exception):
@@ -52,8 +53,17 @@ class Database:
     """
 
     def __init__(self, url: str, *, pool_size: int = 5, application: str = "countersign") -> None:
-        self._engine = _engine(url, pool_size, application)
-        self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=connector(url, application=application),
+            isolation_level="AUTOCOMMIT",  # `_begun` begins and ends transactions itself
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=TRANSACTION_SECONDS,
+            pool_use_lifo=True,
+            pool_reset_on_return=None,
+        )
+        event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
 
     @asynccontextmanager
     async def transaction(self, proposal_id: str | None = None) -> AsyncIterator[AsyncConnection]:
@@ -64,13 +74,13 @@ class Database:
 
         Raises:
             DatabaseUnavailableError: the record could not be reached or did not answer in time.
+            RuntimeError: the block went on after a statement had failed, so that nothing was committed.
 
         """
-        with _named():
-            async with asyncio.timeout(TRANSACTION_SECONDS), self._engine.begin() as connection, _abandoned(connection):
-                if proposal_id is not None:
-                    await connection.execute(_LOCK, {"proposal_id": proposal_id})
-                yield connection
+        # One message to the server for both; a number of our own making needs no quoting.
+        begin = "BEGIN" if proposal_id is None else f"BEGIN; SELECT pg_advisory_xact_lock({lock_key(proposal_id)})"
+        async with self._begun(begin) as connection:
+            yield connection
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
@@ -80,17 +90,36 @@ class Database:
             DatabaseUnavailableError: the record could not be reached or did not answer in time.
 
         """
+        async with self._begun("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _begun(self, begin: str) -> AsyncIterator[AsyncConnection]:
         with _named():
-            async with (
-                asyncio.timeout(TRANSACTION_SECONDS),
-                self._snapshots.connect() as connection,
-                _abandoned(connection),
-            ):
-                yield connection
+            async with asyncio.timeout(TRANSACTION_SECONDS), self._engine.connect() as connection:
+                driver = _driver(connection)
+                try:
+                    await driver.execute(begin)
+                    yield connection
+                    ended = await driver.execute("COMMIT")
+                except (TimeoutError, asyncio.CancelledError):
+                    await _abandon(connection, driver)
+                    raise
+                except BaseException:
+                    await _roll_back(connection, driver)
+                    raise
+        # PostgreSQL answers COMMIT with ROLLBACK, and no error, where an earlier statement had failed.
+        if ended != "COMMIT":
+            raise RuntimeError("the block went on after a failed statement, nothing was committed: let its error out")
 
     async def close(self) -> None:
         """Close every connection of the pool."""
         await self._engine.dispose()
+
+
+def lock_key(proposal_id: str) -> int:
+    """The number of a proposal's advisory lock: the first eight bytes of SHA-256 of its id, signed."""
+    return int.from_bytes(hashlib.sha256(proposal_id.encode()).digest()[:8], "big", signed=True)
 
 
 def connector(url: str, *, application: str, statement_seconds: float = _STATEMENT_SECONDS) -> Callable[[], Any]:
@@ -127,36 +156,35 @@ def connector(url: str, *, application: str, statement_seconds: float = _STATEME
     return connect
 
 
-def _engine(url: str, pool_size: int, application: str) -> AsyncEngine:
-    engine = create_async_engine(
-        "postgresql+asyncpg://",
-        async_creator=connector(url, application=application),
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=TRANSACTION_SECONDS,
-        pool_use_lifo=True,
-    )
-    event.listen(engine.sync_engine, "checkout", _refuse_closed)
-    return engine
-
-
 def _refuse_closed(dbapi_connection: Any, *_: Any) -> None:
     """Have the pool replace a connection that the server closed meanwhile, as after a restart; asks no round trip."""
     if dbapi_connection.driver_connection.is_closed():
         raise DisconnectionError
 
 
-@asynccontextmanager
-async def _abandoned(connection: AsyncConnection) -> AsyncIterator[None]:
-    """Drop the connection when the block runs out of time or is cancelled: a server that hangs would not roll back."""
+def _driver(connection: AsyncConnection) -> _Driver:
+    assert connection.sync_connection is not None
+    driver = connection.sync_connection.connection.driver_connection
+    assert isinstance(driver, asyncpg.Connection)
+    return driver
+
+
+async def _roll_back(connection: AsyncConnection, driver: _Driver) -> None:
+    """End the transaction; where that cannot be said to the server, ending the connection says it."""
     try:
-        yield
-    except (TimeoutError, asyncio.CancelledError):
-        raw = await connection.get_raw_connection()
-        if raw.driver_connection is not None:
-            raw.driver_connection.terminate()
-        await connection.invalidate()
+        await driver.execute("ROLLBACK")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        await _abandon(connection, driver)
+    except asyncio.CancelledError:
+        await _abandon(connection, driver)
         raise
+
+
+async def _abandon(connection: AsyncConnection, driver: _Driver) -> None:
+    """Drop the connection at once: a server that hangs would not answer a ROLLBACK either."""
+    driver.terminate()
+    if not connection.invalidated:
+        await connection.invalidate()
 
 
 @contextmanager
@@ -167,14 +195,17 @@ def _named() -> Iterator[None]:
         raise DatabaseUnavailableError(f"postgresql gave no answer within {TRANSACTION_SECONDS:g} s") from error
     except (PoolTimeoutError, OSError) as error:
         raise DatabaseUnavailableError(f"postgresql is unavailable: {error}") from error
-    except DBAPIError as error:
+    except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         if not _passes(error):
             raise
-        raise DatabaseUnavailableError(f"postgresql is unavailable: {error.orig}") from error
+        why = error.orig if isinstance(error, DBAPIError) else error
+        raise DatabaseUnavailableError(f"postgresql is unavailable: {why}") from error
 
 
-def _passes(error: DBAPIError) -> bool:
-    if error.connection_invalidated:
-        return True
-    state = getattr(error.orig, "sqlstate", None) or ""
-    return state[:2] in _PASSING_CLASSES or state in _PASSING_STATES
+def _passes(error: DBAPIError | asyncpg.PostgresError | asyncpg.InterfaceError) -> bool:
+    if isinstance(error, DBAPIError):
+        closed, source = error.connection_invalidated, error.orig
+    else:
+        closed, source = isinstance(error, asyncpg.InterfaceError) and "closed" in str(error), error
+    state = getattr(source, "sqlstate", None) or ""
+    return closed or state[:2] in _PASSING_CLASSES or state in _PASSING_STATES
