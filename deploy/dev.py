@@ -20,7 +20,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from urllib.parse import quote
 
-from deploy.servers import PostgresServer, Server, ServerError, TemporalServer, program
+from deploy import unprivileged
+from deploy.postgres import PostgresServer
+from deploy.servers import Server, ServerError
+from deploy.temporal import TemporalServer, program
 
 __all__ = [
     "PostgresServer",
@@ -90,7 +93,8 @@ def persistent_stack(
     Raises StackRunningError if another process runs it, ServerError if a server does not start.
     """
     data_dir = data_dir.resolve()
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    unprivileged.admit(data_dir)
     with _lock(data_dir) as lock:
         postgres = PostgresServer(data_dir / "postgres", tcp=tcp, held=[lock])
         temporal = TemporalServer(
@@ -125,6 +129,7 @@ def ephemeral_stack(
     Raises ServerError if a server does not start.
     """
     data_dir = Path(tempfile.mkdtemp(prefix="countersign-")).resolve()
+    unprivileged.admit(data_dir)
     try:
         postgres = PostgresServer(data_dir / "postgres", durable=durable, tcp=tcp, temporary=True)
         temporal = TemporalServer(

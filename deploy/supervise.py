@@ -85,7 +85,7 @@ def _start(options: argparse.Namespace, inherited: int) -> subprocess.Popen[byte
             stdout=log,
             stderr=log,
             pass_fds=[inherited],
-            preexec_fn=follow_supervisor,
+            preexec_fn=follow_supervisor,  # noqa: PLW1509 - this process has one thread
             **account,
         )
 

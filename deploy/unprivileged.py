@@ -31,11 +31,17 @@ def as_account() -> dict[str, Any]:
     return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
 
 
+def admit(folder: Path) -> None:
+    """Make our own `folder` private, but for the account that PostgreSQL runs as, which may pass through."""
+    folder.chmod(0o711 if account() else 0o700)
+
+
 def give(folder: Path) -> None:
     """Make `folder` private to the account that PostgreSQL runs as, and reachable for it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if user := account():
         shutil.chown(folder, user, pwd.getpwnam(user).pw_gid)
+        folder.chmod(0o700)
         _let_pass(folder)
 
 
@@ -53,7 +59,7 @@ def show(folder: Path) -> None:
 
 def _let_pass(path: Path) -> None:
     for folder in path.resolve().parents:
-        mode = folder.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            _log.info("%s: gets o+x, so that PostgreSQL can run as %s", folder, _ACCOUNT)
+        mode, owner = folder.stat().st_mode, folder.owner()
+        if owner != _ACCOUNT and not mode & stat.S_IXOTH:
+            _log.warning("%s: gets o+x, so that PostgreSQL can run as %s", folder, _ACCOUNT)
             folder.chmod(mode | stat.S_IXOTH)
