@@ -16,6 +16,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from deploy.servers import ServerError
+
 _ACCOUNT = "nobody"
 _log = logging.getLogger(__name__)
 
@@ -37,11 +39,19 @@ def admit(folder: Path) -> None:
 
 
 def give(folder: Path) -> None:
-    """Make `folder` private to the account that PostgreSQL runs as, and reachable for it."""
+    """Make `folder` private to the account that PostgreSQL runs as, and reachable for it.
+
+    Raises ServerError if it exists and is somebody else's (its name in the temporary folder can be guessed).
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if user := account():
+    user = account()
+    found = folder.lstat()
+    ours = {os.geteuid(), pwd.getpwnam(user).pw_uid} if user else {os.geteuid()}
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours:
+        raise ServerError(f"{folder}: is somebody else's; remove it or use another data folder")
+    folder.chmod(0o700)
+    if user:
         shutil.chown(folder, user, pwd.getpwnam(user).pw_gid)
-        folder.chmod(0o700)
         _let_pass(folder)
 
 
