@@ -64,6 +64,7 @@ class Database:
             pool_reset_on_return=None,
         )
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
+        event.listen(self._engine.sync_engine, "invalidate", _terminate)
 
     @asynccontextmanager
     async def transaction(self, proposal_id: str | None = None) -> AsyncIterator[AsyncConnection]:
@@ -103,7 +104,7 @@ class Database:
                     yield connection
                     ended = await driver.execute("COMMIT")
                 except (TimeoutError, asyncio.CancelledError):
-                    await _abandon(connection, driver)
+                    await _abandon(connection)
                     raise
                 except BaseException:
                     await _roll_back(connection, driver)
@@ -162,6 +163,11 @@ def _refuse_closed(dbapi_connection: Any, *_: Any) -> None:
         raise DisconnectionError
 
 
+def _terminate(dbapi_connection: Any, *_: Any) -> None:
+    """Drop a connection that the pool gives up, before it spends seconds on saying goodbye to a server that hangs."""
+    dbapi_connection.driver_connection.terminate()
+
+
 def _driver(connection: AsyncConnection) -> _Driver:
     assert connection.sync_connection is not None
     driver = connection.sync_connection.connection.driver_connection
@@ -174,15 +180,14 @@ async def _roll_back(connection: AsyncConnection, driver: _Driver) -> None:
     try:
         await driver.execute("ROLLBACK")
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-        await _abandon(connection, driver)
+        await _abandon(connection)
     except asyncio.CancelledError:
-        await _abandon(connection, driver)
+        await _abandon(connection)
         raise
 
 
-async def _abandon(connection: AsyncConnection, driver: _Driver) -> None:
+async def _abandon(connection: AsyncConnection) -> None:
     """Drop the connection at once: a server that hangs would not answer a ROLLBACK either."""
-    driver.terminate()
     if not connection.invalidated:
         await connection.invalidate()
 
