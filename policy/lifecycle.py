@@ -38,6 +38,7 @@ class Event(StrEnum):
     effect_unknown = "effect_unknown"
     never_started = "never_started"
     stopped = "stopped"
+    left_as_is = "left_as_is"
     undone = "undone"
     undo_failed = "undo_failed"
     recorded = "recorded"
@@ -65,6 +66,8 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         Event.step_failed: State.compensating,
         Event.withdrawn: State.recording,
         Event.stopped: State.compensating,
+        # The approved verb of a stop is to ask people: nothing is undone by itself.
+        Event.left_as_is: State.recording,
     },
     State.executing: {
         Event.step_done: State.dispatching,
@@ -73,6 +76,8 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         Event.effect_unknown: State.recording,
         Event.never_started: State.recording,
         Event.stopped: State.compensating,
+        # The approved verb of a stop is to ask people: nothing is undone by itself.
+        Event.left_as_is: State.recording,
     },
     State.compensating: {
         Event.undone: State.recording,

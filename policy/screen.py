@@ -12,12 +12,10 @@ import json
 import unicodedata
 from typing import Any
 
-from policy.base import RecordModel
+from policy.base import RecordModel, instant_text
 from policy.canonical import digest_of
-from policy.evaluation import Evaluation
-from policy.facts import Facts
-from policy.impact import ImpactAssessment
-from policy.proposal import ActionProposal, Parameters
+from policy.proposal import ActionProposal, Parameters, Step
+from policy.revision import Revision
 
 _MARKUP = set("\\`*_{}[]()<>#+-.!|~@:/&=\"'")
 WORDS_LIMIT = 600
@@ -52,6 +50,7 @@ class Screen(RecordModel):
     action_digest: str
     assessment_digest: str
     policy_digest: str
+    assessed_at: str
     absolute_deadline: str
     agent: str
     requesters: tuple[str, ...]
@@ -63,21 +62,13 @@ class Screen(RecordModel):
         return digest_of(self.model_dump(mode="json"))
 
 
-def make_screen(
-    proposal: ActionProposal,
-    facts: Facts,
-    assessment: ImpactAssessment,
-    evaluation: Evaluation,
-    *,
-    revision: int,
-    digests: tuple[str, str, str],
-    absolute_deadline: str,
-) -> Screen:
-    """Put together what is shown. `digests` are those of the action, the assessment and the policy."""
+def make_screen(proposal: ActionProposal, revision: Revision, assessment_digest: str) -> Screen:
+    """Put together what is shown of a revision."""
+    facts, assessment = revision.facts, revision.assessment
     strongest = sorted(assessment.indicators, key=lambda item: -item.contribution)[:3]
     return Screen(
-        proposal_id=proposal.proposal_id,
-        revision=revision,
+        proposal_id=revision.proposal_id,
+        revision=revision.revision,
         operation=proposal.operation,
         target=proposal.target,
         resolved=facts.resolved,
@@ -88,28 +79,30 @@ def make_screen(
         likelihood=assessment.likelihood,
         indicators=tuple((item.name, item.contribution, item.evidence, item.writer) for item in strongest),
         dependents=tuple(item.ref for item in facts.dependents[:10]),
-        steps=tuple(
-            ScreenStep(
-                name=step.name,
-                operation=step.operation,
-                parameters=step.parameters,
-                undo=step.undo.operation if step.undo else None,
-                undo_parameters=step.undo.parameters if step.undo else {},
-            )
-            for step in proposal.steps
-        ),
+        steps=tuple(_step(step) for step in proposal.steps),
         criteria=tuple(
             f"{item.probe} {_json(item.parameters)} = {_json(item.equals)}" for item in proposal.success_criteria
         ),
-        policy="; ".join(reason.message for reason in evaluation.reasons),
-        action_digest=digests[0],
-        assessment_digest=digests[1],
-        policy_digest=digests[2],
-        absolute_deadline=absolute_deadline,
+        policy="; ".join(reason.message for reason in revision.evaluation.reasons),
+        action_digest=revision.action_digest,
+        assessment_digest=assessment_digest,
+        policy_digest=revision.documents.policy,
+        assessed_at=instant_text(revision.assessed_at),
+        absolute_deadline=instant_text(revision.absolute_deadline),
         agent=proposal.agent.id,
         requesters=facts.requesters,
         words=visible(proposal.rationale)[:WORDS_LIMIT],
         alternatives=tuple(f"{item.operation}: {visible(item.summary)[:120]}" for item in proposal.alternatives[:3]),
+    )
+
+
+def _step(step: Step) -> ScreenStep:
+    return ScreenStep(
+        name=step.name,
+        operation=step.operation,
+        parameters=step.parameters,
+        undo=step.undo.operation if step.undo else None,
+        undo_parameters=step.undo.parameters if step.undo else {},
     )
 
 

@@ -1,0 +1,87 @@
+"""One revision of an action: facts, assessment and evaluation, sealed together under one digest.
+
+The `assessment_digest` that a decision names is the digest of this whole record, so a vote is bound to the facts, the
+score, the verdict and the chain that its author was shown. An auditor computes it again from the facts and documents.
+"""
+
+from datetime import datetime
+
+from policy.base import Instant, RecordModel
+from policy.canonical import canonical, digest
+from policy.document import PolicyDocument
+from policy.evaluation import Evaluation, evaluate
+from policy.facts import Facts
+from policy.impact import ImpactAssessment, assess
+from policy.proposal import ReceivedProposal
+from policy.standing import ApprovalCase, Ballot
+
+
+class DocumentDigests(RecordModel):
+    """Which governed documents were in force."""
+
+    policy: str
+    operations: str
+    catalog: str
+    directory: str
+
+
+class Revision(RecordModel):
+    """What was concluded about a proposal, from what, and when."""
+
+    proposal_id: str
+    revision: int
+    action_digest: str
+    effect_digest: str
+    documents: DocumentDigests
+    assessed_at: Instant
+    absolute_deadline: Instant
+    facts: Facts
+    assessment: ImpactAssessment
+    evaluation: Evaluation
+
+    def body(self) -> bytes:
+        """The canonical bytes."""
+        return canonical(self.model_dump(mode="json"))
+
+    def case(self, ballots: tuple[Ballot, ...] = ()) -> ApprovalCase | None:
+        """The question that is put to people, or None where none is asked."""
+        if self.evaluation.chain is None:
+            return None
+        return ApprovalCase(
+            chain=self.evaluation.chain,
+            opened_at=self.assessed_at,
+            absolute_deadline=self.absolute_deadline,
+            requesters=self.facts.requesters,
+            ballots=ballots,
+        )
+
+
+def assess_revision(
+    received: ReceivedProposal,
+    facts: Facts,
+    document: PolicyDocument,
+    documents: DocumentDigests,
+    *,
+    revision: int,
+    assessed_at: datetime,
+    absolute_deadline: datetime,
+) -> Revision:
+    """Assess and evaluate; pure."""
+    assessment = assess(received.proposal, facts)
+    return Revision(
+        proposal_id=received.proposal.proposal_id,
+        revision=revision,
+        action_digest=received.action_digest,
+        effect_digest=received.effect_digest,
+        documents=documents,
+        assessed_at=assessed_at,
+        absolute_deadline=absolute_deadline,
+        facts=facts,
+        assessment=assessment,
+        evaluation=evaluate(document, received.proposal, facts, assessment),
+    )
+
+
+def revision_digest(body: bytes) -> str:
+    """The assessment digest of a revision's canonical bytes."""
+    return digest(body)

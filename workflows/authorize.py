@@ -1,0 +1,377 @@
+"""AuthorizeAction: one proposed action from proposal to outcome.
+
+It assesses the proposal, waits for the people that the policy asks, stage by stage, runs exactly what was permitted,
+undoes it when it did not do what it promised, records the outcome, and closes. It always closes with a result, whatever
+happened; only a start that is no proposal at all fails.
+
+The workflow is the clock, the conversation and the memory of a case. It never decides: every branch below follows what
+an activity recorded, or the table in `policy/lifecycle.py`.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue, SearchAttributeKey, VersioningBehavior
+from temporalio.exceptions import ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from policy import search_attributes
+    from policy.decision import DecisionReceipt, Refusal, receive_decision
+    from policy.errors import DecisionError
+    from policy.lifecycle import Event, State, follow
+    from policy.proposal import StopVerb
+    from policy.result import ActionResult
+    from workflows import execution, interface, view
+    from workflows.alarm import Alarm
+    from workflows.calling import ask
+    from workflows.converter import one_object
+    from workflows.inbox import Inbox, Message
+    from workflows.ports import (
+        AdvanceRequest,
+        AssessRequest,
+        AssessResult,
+        CasePort,
+        CaseResult,
+        DecisionRequest,
+        DispatchRequest,
+        DispatchResult,
+        ExecuteResult,
+        PermitPort,
+        Plan,
+        RecordRequest,
+        RecordResult,
+        StartFacts,
+        StepPlan,
+    )
+
+UNVERIFIED = "unverified"
+
+
+@workflow.defn(name=interface.WORKFLOW_TYPE, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+class AuthorizeAction:
+    """The durable conversation about one action."""
+
+    def __init__(self) -> None:
+        self._inbox = Inbox()
+        self._alarm = Alarm()
+        self._state = State.assessing
+        self._stop = False
+        self._stop_noted = False
+        self._consuming = False
+        self._plan: Plan | None = None
+        self._view = view.View()
+        self._told: list[ExecuteResult] = []
+
+    @workflow.run
+    async def run(self, *args: Any) -> ActionResult:
+        body = asyncio.create_task(self._authorize(args))
+        while True:
+            try:
+                return await asyncio.shield(body)
+            except asyncio.CancelledError:
+                # A cancel means stop, and the case still comes to its end. When the body itself is cancelled, the
+                # worker is evicting this run from its cache.
+                if body.done():
+                    raise
+                self._stop = True
+
+    # -- what clients say ------------------------------------------------------------------------------------------
+
+    @workflow.update(name=interface.DECIDE, description=view.DECIDE_HELP)
+    async def decide(self, *args: Any) -> DecisionReceipt:
+        message = self._inbox.arrive(args, "update")
+        await workflow.wait_condition(lambda: message.receipt is not None)
+        assert message.receipt is not None
+        return message.receipt
+
+    @decide.validator
+    def _check(self, *args: Any) -> None:
+        value, problem = one_object(args)
+        try:
+            receive_decision(value if value is not None else problem)
+        except DecisionError as error:
+            message = problem or str(error)
+            raise ApplicationError(message, type="BadDecision", non_retryable=True) from None
+
+    @workflow.signal(name=interface.DECIDE, description=view.DECIDE_SIGNAL_HELP)
+    def decide_signal(self, *args: Any) -> None:
+        self._inbox.arrive(args, "signal")
+
+    @workflow.signal(dynamic=True)
+    def _unknown_signal(self, name: str, args: Sequence[RawValue]) -> None:
+        self._inbox.arrive_unknown(name, "signal")
+
+    @workflow.update(dynamic=True)
+    def _unknown_update(self, name: str, args: Sequence[RawValue]) -> None:
+        raise ApplicationError(f"unknown update {name[:60]!r}, send decide", type="BadDecision", non_retryable=True)
+
+    @_unknown_update.validator
+    def _check_unknown(self, name: str, args: Sequence[RawValue]) -> None:
+        raise ApplicationError(f"unknown update {name[:60]!r}, send decide", type="BadDecision", non_retryable=True)
+
+    @workflow.query(name=interface.STATUS, description="the machine-readable state")
+    def status(self, *args: Any) -> dict[str, Any]:
+        return self._view.status(self._state)
+
+    @workflow.query(name=interface.EXPLAIN, description="why it is pending, who could unblock it, what happens when")
+    def explain(self, *args: Any) -> dict[str, Any]:
+        return self._view.explain(self._state)
+
+    # -- the case --------------------------------------------------------------------------------------------------
+
+    async def _authorize(self, args: Sequence[Any]) -> ActionResult:
+        proposal, problem = one_object(args)
+        if proposal is None:
+            raise _malformed(problem)
+        assessed: AssessResult = await ask(
+            CasePort.assess,
+            lambda now: AssessRequest(proposal=proposal, start=_start_facts(), now=now),
+            queue=interface.TASK_QUEUE,
+        )
+        if assessed.malformed is not None:
+            raise _malformed(assessed.malformed)
+        self._show(assessed.attributes)
+        if assessed.result is not None:
+            return await self._close(assessed.result, _event_of(assessed.result))
+        assert assessed.plan is not None
+        return await self._go_on(assessed.plan)
+
+    async def _go_on(self, plan: Plan) -> ActionResult:
+        self._plan = plan
+        if plan.stopped:
+            self._stop = self._stop_noted = True
+        self._view.begin(plan)
+        asked = plan.standing is not None and plan.standing.resolution == "pending"
+        if not asked:
+            self._follow(Event.allowed if plan.standing is None else Event.approved)
+        else:
+            self._follow(Event.approval_required)
+            self._follow(await self._wait_for_people(plan))
+        consumer = asyncio.create_task(self._answer_late())
+        if self._state is State.dispatching:
+            self._follow(await self._run_steps(plan))
+        result = await self._record(plan)
+        closed = await self._close(result, Event.recorded)
+        consumer.cancel()
+        return closed
+
+    async def _wait_for_people(self, plan: Plan) -> Event:
+        """Take decisions in order of arrival and let time pass, until the record says how it ended."""
+        standing = plan.standing
+        while standing is not None and standing.resolution == "pending":
+            if standing.due:
+                self._alarm.set(standing.due[0].at, standing.due[0].text)
+            await workflow.wait_condition(lambda: self._stop or bool(self._inbox) or self._alarm.rang)
+            if self._stop:
+                answer = await self._advance(plan)
+            elif self._inbox:
+                answer = await self._take(self._inbox.take())
+            else:
+                self._alarm.cancel()
+                answer = await self._advance(plan)
+            if answer.resolution == "withdrawn":
+                self._alarm.cancel()
+                return Event.withdrawn
+            standing = answer.standing or standing
+            self._view.stand(standing)
+        self._alarm.cancel()
+        assert standing is not None
+        return {"approved": Event.approved, "denied": Event.denied, "expired": Event.expired}[standing.resolution]
+
+    async def _take(self, message: Message) -> CaseResult:
+        assert self._plan is not None
+        plan = self._plan
+        answer: CaseResult = await ask(
+            CasePort.take_decision,
+            lambda now: DecisionRequest(
+                proposal_id=plan.proposal_id,
+                revision=plan.revision,
+                submission=message.value,
+                problem=message.problem or None,
+                channel=message.channel,
+                arrival=message.number,
+                now=now,
+            ),
+            queue=interface.TASK_QUEUE,
+        )
+        assert answer.receipt is not None
+        message.receipt = answer.receipt
+        self._view.answered(answer.receipt)
+        self._show(answer.attributes)
+        return answer
+
+    async def _answer_late(self) -> None:
+        """Decisions that come while the action runs are recorded and answered; they change nothing."""
+        while True:
+            await workflow.wait_condition(lambda: bool(self._inbox))
+            self._consuming = True
+            await self._take(self._inbox.take())
+            self._consuming = False
+
+    async def _advance(self, plan: Plan) -> CaseResult:
+        """Tell the record that time has passed, and that a stop came if one did."""
+        actor = UNVERIFIED if self._stop and not self._stop_noted else None
+        answer: CaseResult = await ask(
+            CasePort.advance,
+            lambda now: AdvanceRequest(proposal_id=plan.proposal_id, revision=plan.revision, stop_actor=actor, now=now),
+            queue=interface.TASK_QUEUE,
+        )
+        self._stop_noted = self._stop_noted or actor is not None
+        self._show(answer.attributes)
+        return answer
+
+    # -- the effect ------------------------------------------------------------------------------------------------
+
+    async def _run_steps(self, plan: Plan) -> Event:
+        done: list[tuple[StepPlan, str | None]] = []
+        for step in plan.steps:
+            if self._stop:
+                await self._note_stop()
+                return await self._end_early(plan, done, Event.withdrawn, Event.stopped)
+            permit = await self._dispatch(plan, step)
+            if permit.permit_id is None:
+                return await self._end_early(plan, done, Event.dispatch_refused, Event.step_failed)
+            self._follow(Event.permitted)
+            told = await execution.run_step(plan, step, permit.permit_id, lambda: self._stop, self._note_stop)
+            self._told.append(told)
+            if told.effect == "unknown":
+                return Event.effect_unknown
+            if told.effect == "done":
+                done.append((step, permit.undo_permit_id))
+            if self._stop_noted:
+                return await self._end_early(plan, done, Event.never_started, Event.stopped)
+            if told.status != "succeeded":
+                return await self._end_early(plan, done, Event.never_started, Event.step_failed)
+            if step is not plan.steps[-1]:
+                self._follow(Event.step_done)
+        return Event.steps_done
+
+    async def _end_early(
+        self, plan: Plan, done: list[tuple[StepPlan, str | None]], nothing_done: Event, something_done: Event
+    ) -> Event:
+        """Undo what was done, in reverse order; with nothing done there is nothing to undo."""
+        if not done:
+            return nothing_done
+        if self._stop_noted and plan.on_stop is StopVerb.ask:
+            return Event.left_as_is
+        self._follow(something_done)
+        undone = True
+        for step, permit_id in reversed(done):
+            undone = permit_id is not None and await execution.undo_step(step, permit_id) and undone
+        return Event.undone if undone else Event.undo_failed
+
+    async def _dispatch(self, plan: Plan, step: StepPlan) -> DispatchResult:
+        answer: DispatchResult = await ask(
+            PermitPort.dispatch,
+            lambda now: DispatchRequest(
+                proposal_id=plan.proposal_id, revision=plan.revision, step=step.number, now=now
+            ),
+            queue=interface.TASK_QUEUE if plan.local_dispatch else interface.PERMIT_QUEUE,
+            local=plan.local_dispatch,
+        )
+        return answer
+
+    async def _note_stop(self) -> None:
+        if not self._stop_noted:
+            assert self._plan is not None
+            await self._advance(self._plan)
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    async def _record(self, plan: Plan) -> ActionResult:
+        to_ask = self._stop_noted and plan.on_stop is StopVerb.ask
+        answer: RecordResult = await ask(
+            CasePort.record,
+            lambda now: RecordRequest(
+                proposal_id=plan.proposal_id,
+                revision=plan.revision,
+                stopped_to_ask=to_ask,
+                told=tuple(self._told),
+                now=now,
+            ),
+            queue=interface.TASK_QUEUE,
+        )
+        assert answer.result is not None
+        self._show(answer.attributes)
+        return answer.result
+
+    async def _close(self, result: ActionResult, event: Event) -> ActionResult:
+        """Answer what still waits, then end: no handler is cut off, nothing is lost."""
+        self._follow(event)
+        self._view.close(result)
+        self._details()
+        while True:
+            if self._plan is None:
+                while self._inbox:
+                    self._refuse(self._inbox.take(), result)
+            await workflow.wait_condition(
+                lambda: (
+                    (not self._inbox and not self._consuming and workflow.all_handlers_finished())
+                    or (self._plan is None and bool(self._inbox))
+                )
+            )
+            if not self._inbox:
+                return result
+
+    def _refuse(self, message: Message, result: ActionResult) -> None:
+        decision_id = str((message.value or {}).get("decision_id", ""))[:100]
+        message.receipt = DecisionReceipt(
+            decision_id=decision_id,
+            counted=False,
+            code=Refusal.not_pending,
+            message=f"this start ended as {result.resolution}, nothing is pending",
+            resolution=result.resolution,
+        )
+        self._view.answered(message.receipt)
+
+    def _follow(self, event: Event) -> None:
+        self._state = follow(self._state, event)
+        self._details()
+
+    def _show(self, attributes: dict[str, Any]) -> None:
+        """Set the search attributes that an activity computed, cut to size and known to the server."""
+        updates = [_update(name, value) for name, value in attributes.items() if name in search_attributes.TYPES]
+        if updates:
+            workflow.upsert_search_attributes(updates)
+        self._details()
+
+    def _details(self) -> None:
+        workflow.set_current_details(self._view.markdown(self._state))
+
+
+def _malformed(problem: str) -> ApplicationError:
+    text = problem if problem.startswith("malformed proposal") else f"malformed proposal: {problem}"
+    return ApplicationError(text, type="MalformedProposal", non_retryable=True)
+
+
+def _event_of(result: ActionResult) -> Event:
+    return {"refused": Event.refused, "denied": Event.denied}.get(result.resolution, Event.recorded)
+
+
+def _start_facts() -> StartFacts:
+    info = workflow.info()
+    return StartFacts(
+        workflow_id=info.workflow_id,
+        run_id=info.run_id,
+        execution_timeout=info.execution_timeout is not None,
+        run_timeout=info.run_timeout is not None,
+        cron=bool(info.cron_schedule),
+        retry_policy=info.retry_policy is not None,
+        parent=info.parent is not None,
+    )
+
+
+def _update(name: str, value: Any) -> Any:
+    match search_attributes.TYPES[name]:
+        case "KeywordList":
+            lists = SearchAttributeKey.for_keyword_list(name)
+            return lists.value_set(value) if value else lists.value_unset()
+        case "Datetime":
+            instants = SearchAttributeKey.for_datetime(name)
+            return instants.value_set(datetime.fromisoformat(value)) if value else instants.value_unset()
+        case _:
+            words = SearchAttributeKey.for_keyword(name)
+            return words.value_set(value) if value else words.value_unset()

@@ -1,0 +1,60 @@
+"""The payload converter: everything that arrives untyped is either a strict JSON value or `Undecodable`, never an error.
+
+An exception while decoding the arguments of a signal would drop the signal silently, and in a start it would hang the
+workflow in task retries. So where there is no type hint, decoding does not raise: it says what is wrong, and the
+handler answers or records it. Typed payloads (our own activities' requests and results) are decoded by pydantic.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.converter import DataConverter
+
+from policy.canonical import parse_json
+from policy.errors import CanonicalError
+
+
+@dataclass(frozen=True)
+class Undecodable:
+    """A payload that is no JSON value, and why."""
+
+    why: str
+
+
+class EdgeConverter(PydanticPayloadConverter):
+    """Pydantic for what is typed, strict JSON for what is not."""
+
+    def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
+        if type_hints:
+            return super().from_payloads(payloads, type_hints)
+        return [_untyped(payload) for payload in payloads]
+
+
+def _untyped(payload: Payload) -> Any:
+    encoding = payload.metadata.get("encoding", b"").decode("ascii", "replace")
+    if encoding == "binary/null":
+        return None
+    if encoding != "json/plain":
+        return Undecodable(f"payload has encoding {encoding[:40] or '(none)'}, send json/plain")
+    try:
+        return parse_json(payload.data)
+    except CanonicalError as error:
+        return Undecodable(str(error))
+
+
+def one_object(args: Sequence[Any]) -> tuple[dict[str, Any] | None, str]:
+    """The one JSON object among a handler's arguments, or None and what is wrong with them."""
+    if len(args) != 1:
+        return None, f"exactly one json object is taken, got {len(args)} arguments"
+    value = args[0]
+    if isinstance(value, Undecodable):
+        return None, value.why
+    if not isinstance(value, dict):
+        return None, f"a json object is taken, got {'null' if value is None else type(value).__name__}"
+    return value, ""
+
+
+DATA_CONVERTER = DataConverter(payload_converter_class=EdgeConverter)

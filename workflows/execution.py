@@ -1,0 +1,94 @@
+"""Running what was permitted: step by step, and backwards when it has to be undone.
+
+- A step is one activity with one attempt. It waits for a stop, too; a stop is on record before the activity is asked
+  to end, and `WAIT_CANCELLATION_COMPLETED` keeps an undo from starting while the step still runs.
+- A step that did not start before its permit expired never starts. A step that nobody answered for is observed, never
+  repeated.
+- What an activity says decides only what the workflow waits for next. The record decides the outcome.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, TimeoutError, TimeoutType
+from temporalio.workflow import ActivityCancellationType
+
+from workflows import ports
+from workflows.interface import EXECUTOR_QUEUE
+from workflows.ports import ExecuteRequest, ExecuteResult, ExecutorPort, Plan, StepPlan
+
+# What an executor needs beyond the step itself: to claim, to measure, and to write its report.
+_MARGIN = timedelta(seconds=60)
+_OBSERVE_BUDGET = timedelta(minutes=5)
+
+
+async def run_step(
+    plan: Plan,
+    step: StepPlan,
+    permit_id: str,
+    stopped: Callable[[], bool],
+    note_stop: Callable[[], Awaitable[None]],
+) -> ExecuteResult:
+    """Run one step under its permit; returns what the executor reported, or that nothing is known."""
+    handle = workflow.start_activity_method(
+        ExecutorPort.execute,
+        ExecuteRequest(permit_id=permit_id),
+        task_queue=EXECUTOR_QUEUE,
+        schedule_to_start_timeout=timedelta(seconds=plan.permit_seconds),
+        start_to_close_timeout=timedelta(seconds=step.timeout_seconds + step.observe_seconds) + _MARGIN,
+        heartbeat_timeout=ports.HEARTBEAT,
+        retry_policy=ports.EFFECT_RETRY,
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary=f"step {step.number}: {step.name}",
+    )
+    await workflow.wait_condition(lambda: handle.done() or stopped())
+    if not handle.done():
+        await note_stop()
+        handle.cancel()
+    try:
+        return await handle
+    except ActivityError as error:
+        if _never_started(error):
+            return ExecuteResult(permit_id=permit_id, status="unknown", effect="none", message="never started")
+        return await _observe(permit_id)
+
+
+async def undo_step(step: StepPlan, permit_id: str) -> bool:
+    """Undo one step; True if the executor reported success. Tried again until it does or its attempts are used up."""
+    try:
+        told: ExecuteResult = await workflow.execute_activity_method(
+            ExecutorPort.execute,
+            ExecuteRequest(permit_id=permit_id),
+            task_queue=EXECUTOR_QUEUE,
+            start_to_close_timeout=timedelta(seconds=step.undo_timeout_seconds or 60) + _MARGIN,
+            heartbeat_timeout=ports.HEARTBEAT,
+            retry_policy=ports.UNDO_RETRY,
+            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            summary=f"undo of step {step.number}: {step.name}",
+        )
+    except ActivityError:
+        return False
+    return told.status == "succeeded"
+
+
+async def _observe(permit_id: str) -> ExecuteResult:
+    try:
+        told: ExecuteResult = await workflow.execute_activity_method(
+            ExecutorPort.observe,
+            ExecuteRequest(permit_id=permit_id),
+            task_queue=EXECUTOR_QUEUE,
+            start_to_close_timeout=timedelta(seconds=60),
+            schedule_to_close_timeout=_OBSERVE_BUDGET,
+            heartbeat_timeout=ports.HEARTBEAT,
+            retry_policy=ports.QUEUE_RETRY,
+            summary="nobody answered for the step: looking, without acting",
+        )
+    except ActivityError:
+        return ExecuteResult(permit_id=permit_id, status="unknown", effect="unknown", message="could not be observed")
+    return told
+
+
+def _never_started(error: ActivityError) -> bool:
+    cause = error.cause
+    return isinstance(cause, TimeoutError) and cause.type is TimeoutType.SCHEDULE_TO_START

@@ -1,0 +1,56 @@
+"""The messages of a run, numbered at arrival and answered in that order by one consumer.
+
+"Newest" always means the highest number: what the sender wrote about time never reorders votes.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from policy.decision import DecisionReceipt
+from workflows.converter import one_object
+
+
+@dataclass
+class Message:
+    """A decision, or something that came in its place: then `problem` says why it is none."""
+
+    number: int
+    channel: str
+    value: dict[str, Any] | None
+    problem: str
+    receipt: DecisionReceipt | None = None
+
+
+class Inbox:
+    """First in, first out."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Message] = deque()
+        self._arrived = 0
+
+    def arrive(self, args: Sequence[Any], channel: str) -> Message:
+        """Number a message of any shape and keep it for the consumer."""
+        value, problem = one_object(args)
+        return self._keep(Message(number=self._next(), channel=channel, value=value, problem=problem))
+
+    def arrive_unknown(self, name: str, channel: str) -> Message:
+        """Keep a note of a message whose name nobody knows."""
+        problem = f"unknown {channel} {name[:60]!r}, send decide"
+        return self._keep(Message(number=self._next(), channel=channel, value=None, problem=problem))
+
+    def take(self) -> Message:
+        """The oldest message that waits."""
+        return self._waiting.popleft()
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def _next(self) -> int:
+        self._arrived += 1
+        return self._arrived
+
+    def _keep(self, message: Message) -> Message:
+        self._waiting.append(message)
+        return message

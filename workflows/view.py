@@ -1,0 +1,192 @@
+"""What a run shows of itself: the answers to `status` and `explain`, and the details in the Temporal UI.
+
+Nothing here is evidence and nothing decides by it. Measured facts come first; the proposer's words are last, labelled and
+escaped. Rendering makes no history event, so it may change without a new version of the workflow.
+"""
+
+import json
+from collections import OrderedDict
+from typing import Any
+
+from policy.base import instant_text
+from policy.decision import DecisionReceipt
+from policy.lifecycle import State
+from policy.result import ActionResult
+from policy.screen import Screen, code_text, markdown_text
+from policy.standing import Standing
+from workflows.interface import DECIDE, workflow_id
+from workflows.ports import Plan
+
+DECIDE_HELP = (
+    "one JSON object, DecisionSubmission (docs/spec/contract.md); the details of this workflow show it filled in. "
+    'vote: "approve" | "deny" (with justification) | "abstain" | "recuse" | "retract" | "request_info" | "acknowledge". '
+    "Answers with a receipt: counted, or why not."
+)
+DECIDE_SIGNAL_HELP = "the same JSON object as the update, without an answer: read the receipt with the query `status`"
+_RECEIPTS_KEPT = 500
+
+
+class View:
+    """The last thing known of each kind; filled by the workflow as it learns."""
+
+    def __init__(self) -> None:
+        self._plan: Plan | None = None
+        self._standing: Standing | None = None
+        self._result: ActionResult | None = None
+        self._receipts: OrderedDict[str, DecisionReceipt] = OrderedDict()
+        self._refused = 0
+
+    def begin(self, plan: Plan) -> None:
+        """The action goes on."""
+        self._plan, self._standing = plan, plan.standing
+
+    def stand(self, standing: Standing) -> None:
+        """The case moved."""
+        self._standing = standing
+
+    def answered(self, receipt: DecisionReceipt) -> None:
+        """A decision was answered; only so many receipts are kept, the newest."""
+        self._refused += not receipt.counted
+        self._receipts[receipt.decision_id] = receipt
+        if len(self._receipts) > _RECEIPTS_KEPT:
+            self._receipts.popitem(last=False)
+
+    def close(self, result: ActionResult) -> None:
+        """The action ended."""
+        self._result = result
+
+    def status(self, state: State) -> dict[str, Any]:
+        """The machine-readable state; the fields are described in docs/spec/contract.md."""
+        plan, standing, result = self._plan, self._standing, self._result
+        screen = plan.screen if plan else None
+        return {
+            "proposal_id": plan.proposal_id if plan else result.proposal_id if result else None,
+            "revision": plan.revision if plan else 1,
+            "state": str(state),
+            "resolution": result.resolution if result else standing.resolution if standing else None,
+            "outcome": str(result.outcome) if result else None,
+            "verdict": plan.verdict if plan else result.verdict if result else None,
+            "risk_tier": plan.risk_tier if plan else result.risk_tier if result else None,
+            "risk_score": plan.risk_score if plan else result.risk_score if result else None,
+            "action_digest": plan.action_digest if plan else result.action_digest if result else None,
+            "assessment_digest": plan.assessment_digest if plan else None,
+            "policy_digest": plan.policy_digest if plan else None,
+            "presented_digest": screen.presented_digest if screen else None,
+            "stage": standing.stage if standing else None,
+            "stages": [stage.model_dump(mode="json") for stage in standing.stages] if standing else [],
+            "due": [due.model_dump(mode="json") for due in standing.due] if standing else [],
+            "receipts": {name: receipt.model_dump(mode="json") for name, receipt in self._receipts.items()},
+            "screen": screen.model_dump(mode="json") if screen else None,
+            "assurance": "claimed",
+            "result": result.model_dump(mode="json") if result else None,
+            "refused_messages": self._refused,
+        }
+
+    def explain(self, state: State) -> dict[str, Any]:
+        """Why it is pending, who could unblock it, and what happens at which time."""
+        standing = self._standing
+        if state is not State.pending or standing is None:
+            return {"summary": self._summary(state), "waiting_for": [], "could_unblock": {}, "then": []}
+        current = standing.current
+        return {
+            "summary": self._summary(state),
+            "waiting_for": [f"stage {current.number} ({current.name}): {item}" for item in current.missing],
+            "could_unblock": {current.name: list(current.groups)},
+            "then": [{"at": instant_text(due.at), "what": due.text} for due in standing.due],
+        }
+
+    def markdown(self, state: State) -> str:
+        """The current details: what, how bad, how undone, who may decide and how, and last the proposer's words."""
+        screen = self._plan.screen if self._plan else None
+        parts = [f"## {self._summary(state)}", "assurance: **claimed** (identities are not verified)"]
+        if self._result is not None:
+            parts.append("\n".join(f"- {markdown_text(reason.message)}" for reason in self._result.reasons))
+        if screen is not None:
+            parts += _facts(screen)
+            if state is State.pending and self._standing is not None:
+                parts += _question(screen, self._standing)
+            parts += _words(screen)
+        return "\n\n".join(parts)
+
+    def _summary(self, state: State) -> str:
+        if self._result is not None:
+            return f"{self._result.resolution}, outcome {self._result.outcome}"
+        if state is State.pending and self._standing is not None:
+            current = self._standing.current
+            total = len(self._standing.stages)
+            return f"waiting for stage {current.number} of {total} ({current.name}): {', '.join(current.missing)}"
+        return str(state)
+
+
+def _facts(screen: Screen) -> list[str]:
+    steps = [
+        f"| {number} | {code_text(step.operation)} | {_json(step.parameters)} | "
+        f"{code_text(step.undo) if step.undo else 'no undo'} {_json(step.undo_parameters) if step.undo else ''} |"
+        for number, step in enumerate(screen.steps, start=1)
+    ]
+    indicators = [
+        f"| {markdown_text(name)} | {contribution:.2f} | {markdown_text(evidence)} | {markdown_text(writer)} |"
+        for name, contribution, evidence, writer in screen.indicators
+    ]
+    return [
+        "### What will happen",
+        f"on {code_text(screen.target)}, resolved to {', '.join(code_text(item) for item in screen.resolved)}, "
+        f"in {code_text(screen.environment)}",
+        "\n".join(["| step | operation | parameters | undo |", "|---|---|---|---|", *steps]),
+        f"### How bad: **{screen.risk_tier}**, {screen.risk_score} of 100",
+        "\n".join(["| indicator | weighs | evidence | written by |", "|---|---|---|---|", *indicators]),
+        f"breaks if it goes wrong: {', '.join(code_text(item) for item in screen.dependents) or 'nothing known'}",
+        "### Succeeds if",
+        "\n".join(f"- {code_text(item)}" for item in screen.criteria),
+        f"policy: {markdown_text(screen.policy)}",
+        f"behind it: {', '.join(code_text(item) for item in screen.requesters)} through {code_text(screen.agent)}",
+    ]
+
+
+def _question(screen: Screen, standing: Standing) -> list[str]:
+    current = standing.current
+    due = "\n".join(f"- {instant_text(item.at)}: {markdown_text(item.text)}" for item in standing.due)
+    template = json.dumps(_template(screen, current.number), indent=1)
+    command = (
+        f"temporal workflow update execute --workflow-id {workflow_id(screen.proposal_id)} --name {DECIDE} "
+        f"--input '<the json above>'"
+    )
+    return [
+        "### Who may decide",
+        f"stage {current.number}: {', '.join(current.missing)} out of "
+        f"{', '.join(code_text(group) for group in current.groups)}",
+        due,
+        "### How to answer",
+        f"`countersign approve {screen.proposal_id}`, or send this as update or signal `{DECIDE}` "
+        "(change identity, decision_id and vote):",
+        f"```json\n{template}\n```",
+        f"```\n{command}\n```",
+    ]
+
+
+def _template(screen: Screen, stage: int) -> dict[str, Any]:
+    return {
+        "decision_id": f"YOUR-NAME-stage-{stage}",
+        "proposal_id": screen.proposal_id,
+        "revision": screen.revision,
+        "stage": stage,
+        "action_digest": screen.action_digest,
+        "assessment_digest": screen.assessment_digest,
+        "policy_digest": screen.policy_digest,
+        "presented_digest": screen.presented_digest,
+        "vote": "approve",
+        "justification": "",
+        "issued_at": screen.assessed_at,
+        "expires_at": screen.absolute_deadline,
+        "proof": {"kind": "claimed", "identity": "YOUR-IDENTITY"},
+    }
+
+
+def _words(screen: Screen) -> list[str]:
+    parts = ["### The proposer's words (not verified)", "> " + markdown_text(screen.words)]
+    parts += [f"> alternative: {markdown_text(item)}" for item in screen.alternatives]
+    return parts
+
+
+def _json(value: Any) -> str:
+    return code_text(json.dumps(value, sort_keys=True), limit=200)
