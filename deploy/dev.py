@@ -155,7 +155,7 @@ def running_stack(data_dir: Path = DATA_DIR) -> StackAddresses | None:
         addresses = StackAddresses(**{field.name: announced[field.name] for field in fields(StackAddresses)})
     except (FileNotFoundError, ValueError, KeyError):
         return None
-    return addresses if _alive(addresses.pid) else None
+    return addresses if _alive(addresses.pid) and _lock_is_held(data_dir / "lock") else None
 
 
 @contextlib.contextmanager
@@ -216,6 +216,16 @@ def _locked(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _lock_is_held(path: Path) -> bool:
+    # A process id alone may have been given to somebody else after a crash.
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _alive(pid: int) -> bool:

@@ -153,6 +153,14 @@ def test_a_running_stack_is_found_from_outside_and_not_started_twice(tmp_path: P
     assert running_stack(tmp_path) is None
 
 
+def test_addresses_left_by_a_crash_are_not_believed(tmp_path: Path) -> None:
+    """Addresses whose process id now belongs to another process do not count as a running stack."""
+    with persistent_stack(tmp_path, ui=False):
+        left = (tmp_path / "stack.json").read_text()
+    (tmp_path / "stack.json").write_text(left)
+    assert running_stack(tmp_path) is None
+
+
 async def test_search_attributes_are_registered_before_the_first_start() -> None:
     """A caller's search attributes exist, with their types, when the stack is ready."""
     with ephemeral_stack(search_attributes={"CountersignState": "Keyword", "CountersignDue": "Datetime"}) as stack:
