@@ -1,0 +1,207 @@
+"""The governed documents: publishing them, and asking which are in force.
+
+- Of each kind the newest publication is in force. A kind that was never published is an error, never an empty document.
+- A document is its bytes: the digest is checked where they are read, and they are parsed once per digest and process.
+- Parsing a large catalog takes longer than a transaction may. It goes on when the transaction that asked for it gave up,
+  so that the next attempt finds it done; `warm` does it before anybody asks.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias, cast, get_args
+
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.database import Database
+from activities.tables import DocumentRow, PublicationRow
+from policy.canonical import digest
+from policy.catalog import Catalog, read_catalog
+from policy.directory import Directory, read_directory
+from policy.document import PolicyDocument, read_policy
+from policy.errors import CountersignError, DocumentError
+from policy.operations import OperationsRegistry, read_operations
+from policy.yaml_text import read_yaml
+
+Kind = Literal["policy", "operations", "catalog", "directory"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+Document: TypeAlias = PolicyDocument | OperationsRegistry | Catalog | Directory
+
+READERS: Mapping[Kind, Callable[[bytes], Document]] = {
+    "policy": read_policy,
+    "operations": read_operations,
+    "catalog": read_catalog,
+    "directory": read_directory,
+}
+_KIND_OF = {"PolicyDocument": "policy", "OperationsRegistry": "operations", "Directory": "directory"}
+_CATALOG_NAME = "catalog"
+
+_DOCUMENT = DocumentRow.__table__.c  # type: ignore[attr-defined]
+_IN_FORCE = text("SELECT DISTINCT ON (kind) kind, digest FROM countersign.publication ORDER BY kind, seq DESC")
+
+
+class NotPublishedError(CountersignError):
+    """No document of a kind is in force, or none has the digest that was asked for."""
+
+
+@dataclass(frozen=True)
+class InForce:
+    """The documents in force at one moment, parsed, with the digests of their bytes."""
+
+    policy: PolicyDocument
+    policy_digest: str
+    operations: OperationsRegistry
+    operations_digest: str
+    catalog: Catalog
+    catalog_digest: str
+    directory: Directory
+    directory_digest: str
+
+
+class Documents:
+    """Reads governed documents within the caller's transactions; one a process, so that each is parsed once."""
+
+    def __init__(self) -> None:
+        self._parsed: dict[str, asyncio.Future[Document]] = {}
+        # One thread: parsing is CPU work and must not crowd out the event loop twice.
+        self._parser = ThreadPoolExecutor(1, thread_name_prefix="parse-document")
+
+    async def digests_in_force(self, connection: AsyncConnection) -> dict[Kind, str]:
+        """The digest in force of each kind that was ever published; one query."""
+        return {row.kind: row.digest for row in (await connection.execute(_IN_FORCE)).all()}
+
+    async def in_force(self, connection: AsyncConnection) -> InForce:
+        """All four documents in force; one query where they were read before.
+
+        Raises:
+            NotPublishedError: names the kind that is missing.
+            DocumentError: a stored document is not what its digest says.
+
+        """
+        digests = await self.digests_in_force(connection)
+        for kind in KINDS:
+            if kind not in digests:
+                raise NotPublishedError(f"no {kind} is in force: publish one with `countersign policy publish FILE`")
+        policy, operations, catalog, directory = [
+            await self._document(connection, kind, digests[kind]) for kind in KINDS
+        ]
+        return InForce(
+            policy=cast("PolicyDocument", policy),
+            policy_digest=digests["policy"],
+            operations=cast("OperationsRegistry", operations),
+            operations_digest=digests["operations"],
+            catalog=cast("Catalog", catalog),
+            catalog_digest=digests["catalog"],
+            directory=cast("Directory", directory),
+            directory_digest=digests["directory"],
+        )
+
+    async def policy_by_digest(self, connection: AsyncConnection, digest: str) -> PolicyDocument:
+        """The policy with a digest, in force or not.
+
+        Raises:
+            NotPublishedError: no policy has this digest.
+
+        """
+        document = await self._document(connection, "policy", digest)
+        return cast("PolicyDocument", document)
+
+    async def warm(self, database: Database) -> None:
+        """Read and parse what is in force outside of any transaction, so that none has to wait for it."""
+        async with database.snapshot() as connection:
+            digests = await self.digests_in_force(connection)
+            waiting = [
+                await self._parsing(connection, kind, wanted)
+                for kind, wanted in digests.items()
+                if wanted not in self._parsed
+            ]
+        await asyncio.gather(*(asyncio.shield(parsing) for parsing in waiting))
+
+    async def _document(self, connection: AsyncConnection, kind: Kind, wanted: str) -> Document:
+        parsing = self._parsed.get(wanted) or await self._parsing(connection, kind, wanted)
+        return await asyncio.shield(parsing)
+
+    async def _parsing(self, connection: AsyncConnection, kind: Kind, wanted: str) -> asyncio.Future[Document]:
+        body = await stored(connection, kind, wanted)
+        if wanted not in self._parsed:
+            loop = asyncio.get_running_loop()
+            self._parsed[wanted] = loop.run_in_executor(self._parser, READERS[kind], body)
+        return self._parsed[wanted]
+
+
+async def stored(connection: AsyncConnection, kind: Kind, wanted: str) -> bytes:
+    """The bytes of a stored document.
+
+    Raises:
+        NotPublishedError: no document of this kind has this digest.
+        DocumentError: the bytes are not what the digest says.
+
+    """
+    found = await connection.execute(select(_DOCUMENT.body).where(_DOCUMENT.digest == wanted, _DOCUMENT.kind == kind))
+    body = found.scalar_one_or_none()
+    if body is None:
+        raise NotPublishedError(f"no {kind} has digest {wanted}")
+    if digest(body) != wanted:
+        raise DocumentError(f"the stored {kind} {wanted} has digest {digest(body)}: restore the database from a backup")
+    return bytes(body)
+
+
+async def publish(connection: AsyncConnection, kind: Kind, body: bytes, *, by: str, at: datetime) -> str:
+    """Store a document and put it in force; its digest. Publishing what is in force already changes nothing.
+
+    Args:
+        connection: a transaction as `countersign_owner` or a superuser; no worker's role may do this.
+        kind: which kind the document must be.
+        body: the document as written; it is parsed first.
+        by: who publishes, for people.
+        at: the instant (UTC).
+
+    Raises:
+        DocumentError: the document cannot be used, or its bytes are stored as another kind.
+
+    """
+    name, version = _identity(READERS[kind](body), digest(body))
+    key = digest(body)
+    # Publishing is rare: one at a time, so that the newest number is the newest publication.
+    await connection.execute(text("LOCK TABLE countersign.publication IN SHARE ROW EXCLUSIVE MODE"))
+    row = {"digest": key, "kind": kind, "name": name, "version": version, "body": body}
+    await connection.execute(insert(DocumentRow).values(row).on_conflict_do_nothing())
+    await _refuse_other_kind(connection, kind, key)
+    in_force = {found.kind: found.digest for found in (await connection.execute(_IN_FORCE)).all()}
+    if in_force.get(kind) != key:
+        await connection.execute(insert(PublicationRow).values(kind=kind, digest=key, published_at=at, published_by=by))
+    return key
+
+
+async def _refuse_other_kind(connection: AsyncConnection, kind: Kind, key: str) -> None:
+    stored_kind = await connection.scalar(select(_DOCUMENT.kind).where(_DOCUMENT.digest == key))
+    if stored_kind != kind:
+        raise DocumentError(f"these bytes are stored as {stored_kind}, they cannot be published as {kind}")
+
+
+def _identity(document: Document, key: str) -> tuple[str, str]:
+    if isinstance(document, Catalog):
+        return _CATALOG_NAME, key[7:19]
+    return document.metadata.name, document.metadata.version
+
+
+def kind_of(body: bytes) -> Kind:
+    """Which kind of document a text declares itself to be; everything of Backstage's is catalog.
+
+    Raises:
+        DocumentError: it is no YAML, or of no kind that is governed.
+
+    """
+    values = [value for value in read_yaml(body) if value is not None]
+    if values and isinstance(values[0], dict):
+        declared = values[0].get("kind")
+        if str(values[0].get("apiVersion", "")).startswith("backstage.io/"):
+            return "catalog"
+        if isinstance(declared, str) and declared in _KIND_OF:
+            return cast("Kind", _KIND_OF[declared])
+    known = ", ".join(_KIND_OF)
+    raise DocumentError(f"document is of no governed kind: set kind to one of {known}, or use backstage.io entities")

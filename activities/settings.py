@@ -1,0 +1,257 @@
+"""Everything that an operator can set, read once from the environment. Nothing else reads it.
+
+- A value that cannot be used is refused with the variable, the value and the fix; a misspelt variable of ours, too.
+- What would silently weaken the protection is refused where a worker starts (`check_worker`): identities that nobody
+  proved, unless that was said on purpose; a worker that could change the record; a process that decides and also holds
+  a target's credentials, unless one process is all there is; a database over the network without a word about TLS.
+- Addresses can carry passwords, so no error and no `repr` shows one in full.
+
+Temporal's own settings (TEMPORAL_ADDRESS, profiles, TLS, API key) belong to `activities/connection.py`.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from policy.canonical import parse_json
+from policy.errors import CanonicalError, CountersignError
+
+DATABASE_URL = "COUNTERSIGN_DATABASE_URL"
+ADMIN_DATABASE_URL = "COUNTERSIGN_ADMIN_DATABASE_URL"
+TARGETS_FILE = "COUNTERSIGN_TARGETS_FILE"
+ARCHIVE_DIR = "COUNTERSIGN_ARCHIVE_DIR"
+METRICS_ADDRESS = "COUNTERSIGN_METRICS_ADDRESS"
+UNSAFE_CLAIMED_IDENTITIES = "COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES"
+ROLE = "COUNTERSIGN_ROLE"
+IDENTITY = "COUNTERSIGN_IDENTITY"
+OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+_OURS = (
+    *(DATABASE_URL, ADMIN_DATABASE_URL, TARGETS_FILE, ARCHIVE_DIR, METRICS_ADDRESS),
+    *(UNSAFE_CLAIMED_IDENTITIES, ROLE, IDENTITY),
+)
+# Any of these says which Temporal is meant; the local development stack is then not looked for.
+TEMPORAL_CONFIG_FILE = "TEMPORAL_CONFIG_FILE"
+TEMPORAL_CHOICES = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", TEMPORAL_CONFIG_FILE)
+_TRUTH = {"1": True, "true": True, "yes": True, "on": True, "": False, "0": False, "false": False, "no": False}
+_TRUTH["off"] = False
+_SOCKET_OR_LOOPBACK = ("", "localhost", "127.0.0.1", "::1")
+_CAN_CHANGE_THE_RECORD = ("postgres", "countersign_owner")
+
+
+class SettingsError(CountersignError):
+    """An operator's setting is missing, unusable, or contradicts another."""
+
+
+class Role(StrEnum):
+    """What a worker process does: one part of the work, or all of it (the local default)."""
+
+    control = "control"
+    permit = "permit"
+    executor = "executor"
+    all = "all"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was set.
+
+    Attributes:
+        database_url: the record, as the application role of this process; None where nothing was set.
+        admin_database_url: the record, as superuser or owner: for set-up and publishing only.
+        targets: the address of each resource id that the executor may act on.
+        archive_dir: where closed histories are archived; None archives nothing.
+        metrics_address: host and port of the Prometheus endpoint; None opens none.
+        otlp_endpoint: `http(s)://` address that traces and metrics are sent to; None sends nothing.
+        unsafe_claimed_identities: whether decisions of merely claimed identities may count.
+        role: which part of the work this process does.
+        identity: who the command line's user claims to be; None asks the operating system.
+        temporal_chosen: whether the environment names a Temporal server or profile.
+
+    """
+
+    database_url: str | None = field(default=None, repr=False)
+    admin_database_url: str | None = field(default=None, repr=False)
+    targets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    archive_dir: Path | None = None
+    metrics_address: str | None = None
+    otlp_endpoint: str | None = None
+    unsafe_claimed_identities: bool = False
+    role: Role = Role.all
+    identity: str | None = None
+    temporal_chosen: bool = False
+
+    def check_worker(self) -> str:
+        """The database address of a worker that may start.
+
+        Raises:
+            SettingsError: something is missing, or would make the protection void.
+
+        """
+        if not self.unsafe_claimed_identities:
+            raise SettingsError(
+                f"{UNSAFE_CLAIMED_IDENTITIES} is not set: identities are only claimed, anybody who can reach Temporal "
+                f"can answer as anybody; set it to 1 to accept that, outside production only"
+            )
+        if self.database_url is None:
+            raise SettingsError(f"{DATABASE_URL} is not set: write postgresql://countersign_app@host/countersign")
+        _check_worker_database(self.database_url, self.role)
+        if self.admin_database_url is not None:
+            raise SettingsError(
+                f"{ADMIN_DATABASE_URL} is set: a worker must not be able to change the record, unset it here"
+            )
+        if self.targets and self.role in (Role.control, Role.permit):
+            raise SettingsError(f"{TARGETS_FILE} is set: role {self.role} must not reach targets, unset it here")
+        if not self.targets and self.role is Role.executor:
+            raise SettingsError(f"{TARGETS_FILE} is not set: role executor needs a json file of resource id to address")
+        return self.database_url
+
+
+def read_settings(environ: Mapping[str, str] | None = None, *, role: str | None = None) -> Settings:
+    """Read the environment.
+
+    Args:
+        environ: what to read instead of the process's environment.
+        role: what a command line asked for; must not contradict COUNTERSIGN_ROLE.
+
+    Raises:
+        SettingsError: names the variable, the value and the fix.
+
+    """
+    given = os.environ if environ is None else environ
+    _refuse_unknown(given)
+    _refuse_absent_profiles(given.get(TEMPORAL_CONFIG_FILE))
+    return Settings(
+        database_url=_database_url(given, DATABASE_URL),
+        admin_database_url=_database_url(given, ADMIN_DATABASE_URL),
+        targets=_targets(given.get(TARGETS_FILE)),
+        archive_dir=_archive_dir(given.get(ARCHIVE_DIR)),
+        metrics_address=_metrics_address(given.get(METRICS_ADDRESS)),
+        otlp_endpoint=_otlp_endpoint(given.get(OTLP_ENDPOINT)),
+        unsafe_claimed_identities=_truth(given, UNSAFE_CLAIMED_IDENTITIES),
+        role=_role(given.get(ROLE), role),
+        identity=given.get(IDENTITY) or None,
+        temporal_chosen=any(given.get(name) for name in TEMPORAL_CHOICES),
+    )
+
+
+def _refuse_unknown(given: Mapping[str, str]) -> None:
+    for name in sorted(given):
+        if name.startswith("COUNTERSIGN_") and name not in _OURS:
+            near = difflib.get_close_matches(name, _OURS, n=1)
+            fix = f"did you mean {near[0]}?" if near else f"the variables are {', '.join(_OURS)}"
+            raise SettingsError(f"{name} is no setting of countersign: {fix}")
+
+
+def _refuse_absent_profiles(name: str | None) -> None:
+    # The SDK takes an absent file for an empty one, and would go to localhost instead.
+    if name and not Path(name).is_file():
+        raise SettingsError(f"{TEMPORAL_CONFIG_FILE} = {name} is no file: correct the path or unset it")
+
+
+def _database_url(given: Mapping[str, str], name: str) -> str | None:
+    url = given.get(name)
+    if not url:
+        return None
+    scheme = url.partition(":")[0]
+    if scheme not in ("postgresql", "postgres"):
+        raise SettingsError(f"{name} has scheme `{scheme[:20]}`: write postgresql://role@host/database")
+    try:
+        parts = urlsplit(url)
+        hosts, user = _hosts(url), parts.username
+        modes = parse_qs(parts.query).get("sslmode", [])
+    except ValueError as error:
+        raise SettingsError(f"{name} is no address ({error}): write postgresql://role@host/database") from None
+    if not user and "user" not in parse_qs(parts.query):
+        raise SettingsError(f"{name} names no role: write postgresql://countersign_app@host/database")
+    remote = [host for host in hosts if host not in _SOCKET_OR_LOOPBACK and not host.startswith("/")]
+    if remote and (not modes or modes[-1] in ("allow", "prefer")):
+        raise SettingsError(
+            f"{name} goes to {remote[0]} and leaves TLS open: add ?sslmode=verify-full, "
+            f"or ?sslmode=disable where the network itself is trusted"
+        )
+    return url
+
+
+def _hosts(url: str) -> list[str]:
+    """Every host of an address: libpq allows several, and one in the query, which wins."""
+    parts = urlsplit(url)
+    listed = parse_qs(parts.query).get("host")
+    text = listed[-1] if listed else parts.netloc.rpartition("@")[2]
+    if listed:
+        return text.split(",")
+    return [_host(item) for item in text.split(",")]
+
+
+def _host(item: str) -> str:
+    return item[1:].partition("]")[0] if item.startswith("[") else item.partition(":")[0]
+
+
+def _check_worker_database(url: str, role: Role) -> None:
+    parts = urlsplit(url)
+    user = parts.username or parse_qs(parts.query).get("user", [""])[-1]
+    wanted = "countersign_app" if role is Role.all else f"countersign_{role}"
+    if user in _CAN_CHANGE_THE_RECORD:
+        raise SettingsError(f"{DATABASE_URL} connects as {user}, which can change the record: connect as {wanted}")
+    if user.startswith("countersign_") and user != wanted:
+        raise SettingsError(f"{DATABASE_URL} connects as {user}, role {role} wants {wanted}")
+
+
+def _targets(name: str | None) -> Mapping[str, str]:
+    if not name:
+        return {}
+    try:
+        value = parse_json(Path(name).read_bytes())
+    except OSError as error:
+        raise SettingsError(f"{TARGETS_FILE} = {name} cannot be read: {error.strerror}") from None
+    except CanonicalError as error:
+        raise SettingsError(f"{TARGETS_FILE} = {name}: {error}") from None
+    if not isinstance(value, dict) or not value or not all(isinstance(url, str) for url in value.values()):
+        raise SettingsError(f'{TARGETS_FILE} = {name} is not a json object of resource id to address: {{"id": "url"}}')
+    return dict(value)
+
+
+def _archive_dir(name: str | None) -> Path | None:
+    if not name:
+        return None
+    path = Path(name)
+    if path.exists() and not path.is_dir():
+        raise SettingsError(f"{ARCHIVE_DIR} = {name} is a file: name a folder")
+    return path
+
+
+def _metrics_address(address: str | None) -> str | None:
+    if not address:
+        return None
+    host, _, port = address.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) >= 1 << 16:
+        raise SettingsError(f"{METRICS_ADDRESS} = {address} is not host:port: write 127.0.0.1:9464")
+    return address
+
+
+def _otlp_endpoint(endpoint: str | None) -> str | None:
+    if not endpoint:
+        return None
+    if not endpoint.startswith(("http://", "https://")):
+        raise SettingsError(f"{OTLP_ENDPOINT} = {endpoint} is no http address: write http://127.0.0.1:4318")
+    return endpoint
+
+
+def _truth(given: Mapping[str, str], name: str) -> bool:
+    value = given.get(name, "")
+    if value.lower() not in _TRUTH:
+        raise SettingsError(f"{name} = {value} is neither yes nor no: write 1 or 0")
+    return _TRUTH[value.lower()]
+
+
+def _role(variable: str | None, asked: str | None) -> Role:
+    if variable and asked and variable != asked:
+        raise SettingsError(f"{ROLE} = {variable} contradicts --role {asked}: leave one of them out")
+    name = asked or variable or Role.all
+    if name not in list(Role):
+        raise SettingsError(f"{ROLE} = {name} is no role: write one of {', '.join(Role)}")
+    return Role(name)
