@@ -2,7 +2,7 @@
 
 - Of each kind the newest publication is in force. A kind that was never published is an error, never an empty document.
 - A document is its bytes: the digest is checked where they are read, and they are parsed once per digest and process.
-- Parsing a large catalog takes longer than a transaction may. It goes on when the transaction that asked for it gave up,
+- Parsing a large catalog takes longer than a transaction may. It goes on when the transaction that asked gave up,
   so that the next attempt finds it done; `warm` does it before anybody asks.
 """
 
