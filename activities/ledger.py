@@ -59,6 +59,11 @@ class Ledger:
         self._head = (entry.position, entry.digest)
         return EntryRef(position=entry.position, digest=entry.digest)
 
+    async def head(self) -> EntryRef | None:
+        """The newest entry, what this transaction appended included; None before the first."""
+        position, newest = await self._read_head()
+        return EntryRef(position=position, digest=newest) if newest is not None else None
+
     async def _stored(self, identity: str) -> EntryRef | None:
         found = (
             await self._connection.execute(select(_ROW.position, _ROW.digest).where(_ROW.entry_id == UUID(identity)))

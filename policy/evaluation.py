@@ -24,6 +24,7 @@ class Evaluation(RecordModel):
     decided_by: str | None = None
     chain_name: str | None = None
     chain: ApprovalChain | None = None
+    permit_seconds: int = 300
 
 
 def evaluate(
@@ -60,6 +61,7 @@ def _answer(document: PolicyDocument, rule: Rule, matched: tuple[str, ...], fact
         decided_by=rule.id,
         chain_name=rule.chain,
         chain=document.chains[rule.chain] if rule.chain else None,
+        permit_seconds=int(document.permit_ttl.total_seconds()),
     )
 
 

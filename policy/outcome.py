@@ -61,6 +61,8 @@ class StepRecord(RecordModel):
     direction: Literal["do", "undo"]
     use: Literal["unused", "void", "claimed"]
     report: EffectReport | None = None
+    issued_at: Instant | None = None
+    used_at: Instant | None = None
 
 
 def conclude(

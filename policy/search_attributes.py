@@ -6,6 +6,11 @@
 - They are for finding, never for deciding: visibility lags behind.
 """
 
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from policy.base import instant_text
 from policy.canonical import digest
 
 LIMIT = 200
@@ -34,3 +39,25 @@ def cut(value: str) -> str:
         return value
     clean = "".join(char if char.isprintable() else "?" for char in value[: LIMIT - 10])
     return f"{clean}#{digest(value.encode('utf-8', 'replace'))[7:15]}"
+
+
+def attributes(
+    *,
+    state: str,
+    tier: str | None,
+    target: str,
+    environment: str,
+    proposer: str,
+    waiting_groups: Sequence[str] = (),
+    next_deadline: datetime | None = None,
+) -> dict[str, Any]:
+    """All search attributes of an action at one instant, by name, as JSON values. None unsets."""
+    return {
+        STATE: cut(state),
+        TIER: tier,
+        TARGET: cut(target),
+        ENVIRONMENT: cut(environment),
+        PROPOSER: cut(proposer),
+        WAITING_GROUPS: [cut(group) for group in waiting_groups[:20]],
+        NEXT_DEADLINE: instant_text(next_deadline) if next_deadline else None,
+    }

@@ -244,3 +244,15 @@ def refuse(case: ApprovalCase, ballot: Ballot) -> tuple[Refusal, str] | None:
             f"{ballot.person_id} is in none of the groups that stage {standing.stage} asks: {asked}",
         )
     return None
+
+
+def due_until(case: ApprovalCase, now: datetime) -> tuple[Due, ...]:
+    """Every reminder and escalation that has become due by an instant, in stages that were still open at theirs."""
+    found: list[Due] = []
+    for standing, stage in zip(stand(case, now, deadline_counts_as_passed=True).stages, case.chain.stages, strict=True):
+        if standing.opened_at is None:
+            continue
+        end = min(now, standing.resolved_at or now)
+        due = schedule(stage, standing.number, standing.opened_at, case.absolute_deadline)
+        found += [item for item in due if item.kind != "deadline" and item.at <= end]
+    return tuple(found)

@@ -101,23 +101,23 @@ class AuthorizeAction:
         self._inbox.arrive(args, "signal")
 
     @workflow.signal(dynamic=True)
-    def _unknown_signal(self, name: str, args: Sequence[RawValue]) -> None:
+    def _unknown_signal(self, name: str, _args: Sequence[RawValue]) -> None:
         self._inbox.arrive_unknown(name, "signal")
 
     @workflow.update(dynamic=True)
-    def _unknown_update(self, name: str, args: Sequence[RawValue]) -> None:
+    def _unknown_update(self, name: str, _args: Sequence[RawValue]) -> None:
         raise ApplicationError(f"unknown update {name[:60]!r}, send decide", type="BadDecision", non_retryable=True)
 
     @_unknown_update.validator
-    def _check_unknown(self, name: str, args: Sequence[RawValue]) -> None:
+    def _check_unknown(self, name: str, _args: Sequence[RawValue]) -> None:
         raise ApplicationError(f"unknown update {name[:60]!r}, send decide", type="BadDecision", non_retryable=True)
 
     @workflow.query(name=interface.STATUS, description="the machine-readable state")
-    def status(self, *args: Any) -> dict[str, Any]:
+    def status(self, *_args: Any) -> dict[str, Any]:
         return self._view.status(self._state)
 
     @workflow.query(name=interface.EXPLAIN, description="why it is pending, who could unblock it, what happens when")
-    def explain(self, *args: Any) -> dict[str, Any]:
+    def explain(self, *_args: Any) -> dict[str, Any]:
         return self._view.explain(self._state)
 
     # -- the case --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The payload converter: everything that arrives untyped is either a strict JSON value or `Undecodable`, never an error.
+"""The payload converter: everything that arrives untyped is a strict JSON value or `Undecodable`, never an error.
 
 An exception while decoding the arguments of a signal would drop the signal silently, and in a start it would hang the
 workflow in task retries. So where there is no type hint, decoding does not raise: it says what is wrong, and the

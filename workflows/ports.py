@@ -5,7 +5,8 @@
 - `now` is the workflow's clock. An activity whose own clock differs by more than a minute answers `stale`, and the
   workflow asks again with a fresh one.
 - Case activities run as local activities with a budget of three seconds, then as the same activity on the queue.
-- Idempotency: the proposal id, revision and decision id or step. The first writer wins and everybody gets what it stored.
+- Idempotency: the proposal id, revision and decision id or step. The first writer wins
+  and everybody gets what it stored.
 """
 
 from abc import ABC, abstractmethod
@@ -33,6 +34,7 @@ EFFECT_RETRY = RetryPolicy(maximum_attempts=1)
 UNDO_RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30), maximum_attempts=20
 )
+HOUSE_RETRY = RetryPolicy(maximum_attempts=3)
 HEARTBEAT = timedelta(seconds=10)
 
 BAD_REQUEST = "BadRequest"
@@ -68,17 +70,6 @@ class StepPlan(RecordModel):
     observe_seconds: int = 0
 
 
-class AssessResult(RecordModel):
-    """Exactly one of `malformed`, `result` and `plan` is given."""
-
-    stale: bool = False
-    malformed: str | None = None
-    result: ActionResult | None = None
-    plan: "Plan | None" = None
-    attributes: dict[str, Any] = {}
-    entry: EntryRef | None = None
-
-
 class Plan(RecordModel):
     """An action that goes on: what was asked for, how it stands, and how to run it."""
 
@@ -97,6 +88,17 @@ class Plan(RecordModel):
     standing: Standing | None = None
     screen: Screen | None = None
     stopped: bool = False
+
+
+class AssessResult(RecordModel):
+    """Exactly one of `malformed`, `result` and `plan` is given."""
+
+    stale: bool = False
+    malformed: str | None = None
+    result: ActionResult | None = None
+    plan: Plan | None = None
+    attributes: dict[str, Any] = {}
+    entry: EntryRef | None = None
 
 
 class DecisionRequest(RecordModel):

@@ -1,11 +1,12 @@
 """What a run shows of itself: the answers to `status` and `explain`, and the details in the Temporal UI.
 
-Nothing here is evidence and nothing decides by it. Measured facts come first; the proposer's words are last, labelled and
-escaped. Rendering makes no history event, so it may change without a new version of the workflow.
+Nothing here is evidence and nothing decides by it. Measured facts come first; the proposer's words are last, labelled
+and escaped. Rendering makes no history event, so it may change without a new version of the workflow.
 """
 
 import json
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 from policy.base import instant_text
@@ -19,7 +20,7 @@ from workflows.ports import Plan
 
 DECIDE_HELP = (
     "one JSON object, DecisionSubmission (docs/spec/contract.md); the details of this workflow show it filled in. "
-    'vote: "approve" | "deny" (with justification) | "abstain" | "recuse" | "retract" | "request_info" | "acknowledge". '
+    'vote: "approve", "deny" (with justification), "abstain", "recuse", "retract", "request_info" or "acknowledge". '
     "Answers with a receipt: counted, or why not."
 )
 DECIDE_SIGNAL_HELP = "the same JSON object as the update, without an answer: read the receipt with the query `status`"
@@ -130,16 +131,15 @@ def _facts(screen: Screen) -> list[str]:
     ]
     return [
         "### What will happen",
-        f"on {code_text(screen.target)}, resolved to {', '.join(code_text(item) for item in screen.resolved)}, "
-        f"in {code_text(screen.environment)}",
+        f"on {code_text(screen.target)}, resolved to {_codes(screen.resolved)}, in {code_text(screen.environment)}",
         "\n".join(["| step | operation | parameters | undo |", "|---|---|---|---|", *steps]),
         f"### How bad: **{screen.risk_tier}**, {screen.risk_score} of 100",
         "\n".join(["| indicator | weighs | evidence | written by |", "|---|---|---|---|", *indicators]),
-        f"breaks if it goes wrong: {', '.join(code_text(item) for item in screen.dependents) or 'nothing known'}",
+        f"breaks if it goes wrong: {_codes(screen.dependents) or 'nothing known'}",
         "### Succeeds if",
         "\n".join(f"- {code_text(item)}" for item in screen.criteria),
         f"policy: {markdown_text(screen.policy)}",
-        f"behind it: {', '.join(code_text(item) for item in screen.requesters)} through {code_text(screen.agent)}",
+        f"behind it: {_codes(screen.requesters)} through {code_text(screen.agent)}",
     ]
 
 
@@ -153,12 +153,10 @@ def _question(screen: Screen, standing: Standing) -> list[str]:
     )
     return [
         "### Who may decide",
-        f"stage {current.number}: {', '.join(current.missing)} out of "
-        f"{', '.join(code_text(group) for group in current.groups)}",
+        f"stage {current.number}: {', '.join(current.missing)} out of {_codes(current.groups)}",
         due,
         "### How to answer",
-        f"`countersign approve {screen.proposal_id}`, or send this as update or signal `{DECIDE}` "
-        "(change identity, decision_id and vote):",
+        f"`countersign approve {screen.proposal_id}`, or send this as update or signal `{DECIDE}`, your name put in:",
         f"```json\n{template}\n```",
         f"```\n{command}\n```",
     ]
@@ -190,3 +188,7 @@ def _words(screen: Screen) -> list[str]:
 
 def _json(value: Any) -> str:
     return code_text(json.dumps(value, sort_keys=True), limit=200)
+
+
+def _codes(items: Sequence[str]) -> str:
+    return ", ".join(code_text(item) for item in items)

@@ -1,0 +1,55 @@
+"""What moves a case besides a decision: time, and a stop.
+
+Reminders and escalations are entries, each written once whoever asks and however often. A resolution is written by
+whoever sees first that the case amounts to one.
+"""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.cases import CaseFile
+from activities.closing import resolve, stop
+from activities.ledger import Ledger
+from policy.base import Reason, instant_text
+from policy.ledger import EntryKind
+from policy.standing import Standing, due_until, stand
+
+
+def standing_of(file: CaseFile, now: datetime, *, time_itself: bool = False) -> Standing | None:
+    """How the case stands; None where nobody is asked."""
+    return stand(file.case, now, deadline_counts_as_passed=time_itself) if file.case is not None else None
+
+
+async def note_due(ledger: Ledger, file: CaseFile, now: datetime) -> None:
+    """One entry for each reminder and escalation that has become due; those noted before stay as they are."""
+    assert file.case is not None
+    for due in due_until(file.case, now):
+        kind = EntryKind.reminded if due.kind == "reminder" else EntryKind.escalated
+        await ledger.append(kind, {"due": due.model_dump(mode="json")}, due.stage, due.kind, due.index)
+
+
+async def settle(
+    connection: AsyncConnection, ledger: Ledger, file: CaseFile, standing: Standing, now: datetime
+) -> None:
+    """Write the resolution that a standing amounts to, if it does and there is none."""
+    if standing.resolution == "pending" or file.resolution is not None:
+        return
+    assert file.revision is not None
+    proposal_id, revision = file.proposal.proposal_id, file.revision.revision
+    await resolve(connection, proposal_id, revision, standing.resolution, standing.reasons, now)
+    content = {"kind": standing.resolution, "at": instant_text(now), "standing": standing.model_dump(mode="json")}
+    await ledger.append(EntryKind.resolved, content, revision)
+
+
+async def note_stop(connection: AsyncConnection, ledger: Ledger, file: CaseFile, actor: str, now: datetime) -> str:
+    """Note a stop; a case that is not resolved ends as withdrawn. Returns the resolution."""
+    assert file.revision is not None
+    proposal_id, revision = file.proposal.proposal_id, file.revision.revision
+    await stop(connection, proposal_id, "withdrawn", actor, now)
+    await ledger.append(EntryKind.stopped, {"kind": "withdrawn", "actor": actor}, "stop")
+    if file.resolution is not None:
+        return file.resolution
+    reasons = (Reason(code="withdrawn", message=f"withdrawn by {actor}"),)
+    await resolve(connection, proposal_id, revision, "withdrawn", reasons, now)
+    return "withdrawn"

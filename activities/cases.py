@@ -1,0 +1,166 @@
+"""A case as the record has it: one proposal, its revision, the votes that were counted, and the final facts.
+
+Everything that decides is read through here, inside the caller's transaction and under the proposal's lock.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.tables import (
+    AssessmentRow,
+    DecisionRow,
+    HoldReleaseRow,
+    HoldRow,
+    ProposalRow,
+    ResolutionRow,
+    ResultRow,
+    StopRow,
+)
+from policy.base import Reason
+from policy.canonical import parse_json
+from policy.facts import HoldFact
+from policy.proposal import ActionProposal, ReceivedProposal, effect_digest
+from policy.result import ActionResult
+from policy.revision import Revision
+from policy.standing import ApprovalCase, Ballot
+
+FIRST_REVISION = 1
+
+_PROPOSAL = ProposalRow.__table__.c  # type: ignore[attr-defined]
+_ASSESSMENT = AssessmentRow.__table__.c  # type: ignore[attr-defined]
+_RESOLUTION = ResolutionRow.__table__.c  # type: ignore[attr-defined]
+_STOP = StopRow.__table__.c  # type: ignore[attr-defined]
+_RESULT = ResultRow.__table__.c  # type: ignore[attr-defined]
+_DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
+_HOLD = HoldRow.__table__.c  # type: ignore[attr-defined]
+_RELEASE = HoldReleaseRow.__table__.c  # type: ignore[attr-defined]
+
+_CASE = (
+    select(
+        _PROPOSAL.body,
+        _PROPOSAL.action_digest,
+        _PROPOSAL.registered_at,
+        _PROPOSAL.absolute_deadline,
+        _ASSESSMENT.revision,
+        _ASSESSMENT.body.label("revision_body"),
+        _ASSESSMENT.digest.label("assessment_digest"),
+        _RESOLUTION.kind.label("resolution"),
+        _RESOLUTION.resolved_at,
+        _RESOLUTION.body.label("resolution_body"),
+        _STOP.kind.label("stop"),
+        _RESULT.body.label("result_body"),
+    )
+    .select_from(ProposalRow)
+    .outerjoin(AssessmentRow, _ASSESSMENT.proposal_id == _PROPOSAL.proposal_id)
+    .outerjoin(
+        ResolutionRow,
+        and_(_RESOLUTION.proposal_id == _PROPOSAL.proposal_id, _RESOLUTION.revision == _ASSESSMENT.revision),
+    )
+    .outerjoin(StopRow, _STOP.proposal_id == _PROPOSAL.proposal_id)
+    .outerjoin(ResultRow, _RESULT.proposal_id == _PROPOSAL.proposal_id)
+    .order_by(_ASSESSMENT.revision.desc())
+    .limit(1)
+)
+
+
+@dataclass(frozen=True)
+class CaseFile:
+    """What the record holds of a proposal. `revision` is its newest, and None where nothing was assessed yet.
+
+    `reasons` are those of the resolution.
+    """
+
+    received: ReceivedProposal
+    registered_at: datetime
+    absolute_deadline: datetime
+    revision: Revision | None
+    assessment_digest: str | None
+    resolution: str | None
+    resolved_at: datetime | None
+    stop: str | None
+    result: ActionResult | None
+    reasons: tuple[Reason, ...] = ()
+    ballots: tuple[Ballot, ...] = ()
+
+    @property
+    def proposal(self) -> ActionProposal:
+        return self.received.proposal
+
+    @property
+    def case(self) -> ApprovalCase | None:
+        """The question to people with the votes so far; None where nobody is asked."""
+        return self.revision.case(self.ballots) if self.revision else None
+
+
+async def read_case(connection: AsyncConnection, proposal_id: str) -> CaseFile | None:
+    """The newest state of a proposal, or None if it was never registered."""
+    row = (await connection.execute(_CASE.where(_PROPOSAL.proposal_id == proposal_id))).first()
+    if row is None:
+        return None
+    revision = Revision.model_validate_json(row.revision_body) if row.revision_body is not None else None
+    asked = revision is not None and revision.evaluation.chain is not None
+    return CaseFile(
+        received=stored_proposal(row.body, row.action_digest),
+        registered_at=row.registered_at,
+        absolute_deadline=row.absolute_deadline,
+        revision=revision,
+        assessment_digest=row.assessment_digest,
+        resolution=row.resolution,
+        resolved_at=row.resolved_at,
+        stop=row.stop,
+        result=ActionResult.model_validate_json(row.result_body) if row.result_body is not None else None,
+        reasons=_reasons(row.resolution_body),
+        ballots=await read_ballots(connection, proposal_id, row.revision) if asked else (),
+    )
+
+
+def _reasons(resolution_body: bytes | None) -> tuple[Reason, ...]:
+    if resolution_body is None:
+        return ()
+    return tuple(Reason.model_validate(reason) for reason in parse_json(resolution_body)["reasons"])
+
+
+def stored_proposal(body: bytes, action_digest: str) -> ReceivedProposal:
+    """A registered proposal as the type it was received as; its stored bytes are its canonical form."""
+    proposal = ActionProposal.model_validate(parse_json(body))
+    return ReceivedProposal(
+        proposal=proposal, body=body, action_digest=action_digest, effect_digest=effect_digest(proposal)
+    )
+
+
+async def read_ballots(connection: AsyncConnection, proposal_id: str, revision: int) -> tuple[Ballot, ...]:
+    """The decisions that were counted on arrival, in order of arrival."""
+    counted = select(_DECISION.receipt).where(
+        _DECISION.proposal_id == proposal_id, _DECISION.revision == revision, _DECISION.counted
+    )
+    rows = await connection.execute(counted.order_by(_DECISION.received_at, _DECISION.arrival))
+    return tuple(Ballot.model_validate(parse_json(row.receipt)["ballot"]) for row in rows)
+
+
+async def read_holds(connection: AsyncConnection, target: str) -> tuple[HoldFact, ...]:
+    """The holds on a target that nobody has released."""
+    open_holds = (
+        select(_HOLD.hold_id, _HOLD.target, _HOLD.proposal_id, _HOLD.reason)
+        .outerjoin(HoldReleaseRow, _RELEASE.hold_id == _HOLD.hold_id)
+        .where(_HOLD.target == target, _RELEASE.hold_id.is_(None))
+        .order_by(_HOLD.placed_at)
+    )
+    return tuple(
+        HoldFact(hold_id=str(row.hold_id), target=row.target, proposal_id=row.proposal_id, reason=row.reason)
+        for row in await connection.execute(open_holds)
+    )
+
+
+async def read_earlier_denials(connection: AsyncConnection, effect: str, proposal_id: str) -> tuple[str, ...]:
+    """The other proposals of the same effect that were denied, newest first, ten at most."""
+    denied = (
+        select(_PROPOSAL.proposal_id)
+        .join(ResolutionRow, _RESOLUTION.proposal_id == _PROPOSAL.proposal_id)
+        .where(_PROPOSAL.effect_digest == effect, _RESOLUTION.kind == "denied", _PROPOSAL.proposal_id != proposal_id)
+        .order_by(_RESOLUTION.resolved_at.desc())
+        .limit(10)
+    )
+    return tuple((await connection.execute(denied)).scalars())

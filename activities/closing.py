@@ -1,0 +1,156 @@
+"""Final facts: the resolution, the stop and the result of a proposal, each written once.
+
+They are rows unique by proposal id (and revision), never by run. Whoever comes second reads what the first one wrote.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert
+from sqlalchemy.dialects.postgresql import insert as insert_once
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.cases import CaseFile
+from activities.ledger import Ledger
+from activities.permits import resolved_digest
+from activities.tables import HoldReleaseRow, HoldRow, ResolutionRow, ResultRow, StopRow
+from policy.base import Reason, instant_text
+from policy.canonical import canonical, digest
+from policy.decision import Vote
+from policy.ledger import EntryKind
+from policy.outcome import Outcome, StepRecord
+from policy.permit import entry_id
+from policy.result import ActionResult, DecidedBy, ResultResolution, Timings, next_action
+
+
+async def resolve(
+    connection: AsyncConnection, proposal_id: str, revision: int, kind: str, reasons: tuple[Reason, ...], at: datetime
+) -> None:
+    """Write the resolution of a revision, unless it has one."""
+    body = canonical(
+        {
+            "proposal_id": proposal_id,
+            "revision": revision,
+            "kind": kind,
+            "reasons": [reason.model_dump(mode="json") for reason in reasons],
+            "at": instant_text(at),
+        }
+    )
+    row = {"proposal_id": proposal_id, "revision": revision, "kind": kind, "body": body, "digest": digest(body)}
+    await connection.execute(insert_once(ResolutionRow).values(**row, resolved_at=at).on_conflict_do_nothing())
+
+
+async def stop(connection: AsyncConnection, proposal_id: str, kind: str, actor: str, at: datetime) -> None:
+    """Write that an action is stopped, unless it is."""
+    body = canonical({"proposal_id": proposal_id, "kind": kind, "actor": actor, "at": instant_text(at)})
+    row = {"proposal_id": proposal_id, "kind": kind, "actor": actor, "body": body, "digest": digest(body)}
+    await connection.execute(insert_once(StopRow).values(**row, stopped_at=at).on_conflict_do_nothing())
+
+
+async def finish(
+    connection: AsyncConnection,
+    ledger: Ledger,
+    file: CaseFile,
+    *,
+    resolution: ResultResolution,
+    outcome: Outcome,
+    reasons: tuple[Reason, ...],
+    at: datetime,
+    records: tuple[StepRecord, ...] = (),
+    dispatched_at: datetime | None = None,
+) -> ActionResult:
+    """Write the result of a proposal, with a hold where a person has to look, and the entry that says so."""
+    result = make_result(
+        file, resolution=resolution, outcome=outcome, reasons=reasons, at=at, dispatched_at=dispatched_at
+    )
+    body = canonical(result.model_dump(mode="json"))
+    row = {"proposal_id": result.proposal_id, "body": body, "digest": digest(body)}
+    await connection.execute(insert(ResultRow).values(**row, recorded_at=at))
+    if outcome.needs_hold:
+        await _hold(connection, file, outcome, reasons, at)
+    if outcome is Outcome.succeeded and file.proposal.remedies is not None:
+        await _release(connection, file, at)
+    content: dict[str, Any] = {
+        "records": [record.model_dump(mode="json") for record in records],
+        "result": result.model_dump(mode="json"),
+        "steps": len(file.proposal.steps),
+    }
+    await ledger.append(EntryKind.recorded, content, "result")
+    return result
+
+
+def make_result(
+    file: CaseFile,
+    *,
+    resolution: ResultResolution,
+    outcome: Outcome,
+    reasons: tuple[Reason, ...],
+    at: datetime,
+    dispatched_at: datetime | None = None,
+) -> ActionResult:
+    """Put a result together from the record."""
+    revision = file.revision
+    return ActionResult(
+        proposal_id=file.proposal.proposal_id,
+        revision=revision.revision if revision else 1,
+        action_digest=file.received.action_digest,
+        resolution=resolution,
+        outcome=outcome,
+        next_action=next_action(resolution, outcome),
+        reasons=reasons,
+        verdict=revision.evaluation.verdict if revision else None,
+        risk_tier=revision.assessment.risk_tier if revision else None,
+        risk_score=revision.assessment.risk_score if revision else None,
+        decided_by=_decided_by(file),
+        assessment_digest=file.assessment_digest,
+        policy_digest=revision.documents.policy if revision else None,
+        resolved_digest=resolved_digest(revision.facts.resolved) if revision else None,
+        timings=Timings(
+            proposed_at=file.registered_at, resolved_at=file.resolved_at, dispatched_at=dispatched_at, finished_at=at
+        ),
+    )
+
+
+def _decided_by(file: CaseFile) -> tuple[DecidedBy, ...]:
+    if file.revision is None:
+        return ()
+    if file.revision.evaluation.chain is None:
+        rule = file.revision.evaluation.decided_by
+        return (DecidedBy(person_id=None, vote=str(file.revision.evaluation.verdict), rule=rule),) if rule else ()
+    return tuple(
+        DecidedBy(
+            person_id=ballot.person_id,
+            stage=ballot.stage,
+            vote=str(ballot.vote),
+            at=ballot.received_at,
+            assurance=ballot.assurance,
+        )
+        for ballot in file.ballots
+        if ballot.vote in (Vote.approve, Vote.deny)
+    )
+
+
+async def _hold(
+    connection: AsyncConnection, file: CaseFile, outcome: Outcome, reasons: tuple[Reason, ...], at: datetime
+) -> None:
+    target, owner = file.proposal.target, (file.revision.facts.target_owner if file.revision else None) or "nobody"
+    reason = f"{outcome}: {'; '.join(item.message for item in reasons)}"[:500]
+    body = canonical({"target": target, "proposal_id": file.proposal.proposal_id, "reason": reason, "owner": owner})
+    row = {"target": target, "proposal_id": file.proposal.proposal_id, "reason": reason, "owner": owner, "body": body}
+    hold_id = UUID(entry_id(file.proposal.proposal_id, "hold"))
+    values = {**row, "hold_id": hold_id, "digest": digest(body), "placed_at": at}
+    await connection.execute(insert_once(HoldRow).values(**values).on_conflict_do_nothing())
+
+
+async def _release(connection: AsyncConnection, file: CaseFile, at: datetime) -> None:
+    """An approved action that named what it remedies has succeeded: the hold on its target ends."""
+    remedied, by = file.proposal.remedies, file.proposal.proposal_id
+    assert file.revision is not None
+    for hold in file.revision.facts.holds:
+        if hold.proposal_id != remedied:
+            continue
+        body = canonical({"hold_id": hold.hold_id, "proposal_id": by, "released_by": "remedy", "at": instant_text(at)})
+        row = {"hold_id": UUID(hold.hold_id), "proposal_id": by, "released_by": "remedy", "released_at": at}
+        once = insert_once(HoldReleaseRow).values(**row, body=body, digest=digest(body)).on_conflict_do_nothing()
+        await connection.execute(once)

@@ -1,0 +1,180 @@
+"""The control role: assess, take decisions, let time pass, record the end. Each is one transaction.
+
+At each commit, what is true: everything that the answer says is durable, with its ledger entry. If the answer is lost,
+the same request reads what was stored and answers the same.
+"""
+
+from typing import Any
+
+from temporalio import activity
+
+from activities.advancing import note_due, note_stop, settle, standing_of
+from activities.cases import CaseFile, read_case
+from activities.clock import Clock, differs
+from activities.database import Database
+from activities.documents import Documents
+from activities.ledger import Ledger
+from activities.planning import make_plan
+from activities.recording import record_end
+from activities.starting import end_without_effect, refuse_start, register, start_refusals
+from activities.taking import note_malformed, read_submission, refused, take
+from policy import search_attributes
+from policy.base import Reason
+from policy.decision import Refusal
+from policy.errors import ProposalError
+from policy.lifecycle import State
+from policy.proposal import ReceivedProposal, receive
+from policy.result import ActionResult
+from policy.standing import Standing
+from workflows.ports import (
+    AdvanceRequest,
+    AssessRequest,
+    AssessResult,
+    CasePort,
+    CaseResult,
+    DecisionRequest,
+    RecordRequest,
+    RecordResult,
+)
+
+
+class ControlActivities(CasePort):
+    """The case, against the record.
+
+    Args:
+        database: the record, as the control or application role.
+        documents: the governed documents.
+        clock: what time it is.
+        local_dispatch: whether this process issues permits itself (one process locally).
+        attributes: the search attributes that the server knows; others are not set, so that none can fail a task.
+
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        documents: Documents,
+        clock: Clock,
+        *,
+        local_dispatch: bool,
+        attributes: frozenset[str],
+    ) -> None:
+        self._database = database
+        self._documents = documents
+        self._clock = clock
+        self._local_dispatch = local_dispatch
+        self._attributes = attributes
+
+    @activity.defn(name="assess")
+    async def assess(self, request: AssessRequest) -> AssessResult:
+        if await differs(self._clock, request.now):
+            return AssessResult(stale=True)
+        try:
+            received = receive(request.proposal)
+        except ProposalError as error:
+            return AssessResult(malformed=str(error))
+        proposal_id = received.proposal.proposal_id
+        async with self._database.transaction(proposal_id) as connection:
+            ledger = Ledger(connection, proposal_id, request.now)
+            if reasons := start_refusals(request.start, proposal_id):
+                answer = await refuse_start(ledger, received, reasons, request.start, request.now)
+                return AssessResult(result=answer, attributes=self._of_result(received, answer))
+            file = await read_case(connection, proposal_id)
+            if file is None:
+                in_force = await self._documents.in_force(connection)
+                file = await register(connection, ledger, received, in_force, request.start, request.now)
+            elif file.received.action_digest != received.action_digest:
+                message = f"proposal {proposal_id} is registered with digest {file.received.action_digest}"
+                conflict = (Reason(code="digest_conflict", message=message),)
+                answer = await refuse_start(ledger, received, conflict, request.start, request.now)
+                return AssessResult(result=answer, attributes=self._of_result(received, answer))
+            result = await end_without_effect(connection, ledger, file, request.now)
+            head = await ledger.head()
+        if result is not None:
+            return AssessResult(result=result, attributes=self._of_result(received, result), entry=head)
+        standing = standing_of(file, request.now)
+        plan = make_plan(file, standing, local_dispatch=self._local_dispatch)
+        return AssessResult(plan=plan, attributes=self._of_case(file, standing), entry=head)
+
+    @activity.defn(name="take_decision")
+    async def take_decision(self, request: DecisionRequest) -> CaseResult:
+        if await differs(self._clock, request.now):
+            return CaseResult(stale=True)
+        submission, problem = read_submission(request)
+        async with self._database.transaction(request.proposal_id) as connection:
+            ledger = Ledger(connection, request.proposal_id, request.now)
+            file = await read_case(connection, request.proposal_id)
+            if file is None:
+                receipt = refused(submission, Refusal.unknown_request, "nothing is registered under this id")
+                return CaseResult(receipt=receipt)
+            if submission is None:
+                return await note_malformed(ledger, file, problem, request)
+            directory = (await self._documents.in_force(connection)).directory
+            answer = await take(connection, ledger, file, submission, directory, request)
+        if answer.receipt is None or not answer.receipt.counted:
+            return answer
+        return answer.model_copy(update={"attributes": self._of_case(file, answer.standing)})
+
+    @activity.defn(name="advance")
+    async def advance(self, request: AdvanceRequest) -> CaseResult:
+        if await differs(self._clock, request.now):
+            return CaseResult(stale=True)
+        async with self._database.transaction(request.proposal_id) as connection:
+            ledger = Ledger(connection, request.proposal_id, request.now)
+            file = await read_case(connection, request.proposal_id)
+            if file is None or file.revision is None:
+                return CaseResult()
+            standing = standing_of(file, request.now, time_itself=True)
+            if request.stop_actor is not None and file.result is None:
+                resolution = await note_stop(connection, ledger, file, request.stop_actor, request.now)
+                return CaseResult(standing=standing, resolution=resolution, entry=await ledger.head())
+            if standing is None or file.resolution is not None:
+                return CaseResult(standing=standing, resolution=file.resolution)
+            await note_due(ledger, file, request.now)
+            await settle(connection, ledger, file, standing, request.now)
+            entry = await ledger.head()
+        return CaseResult(standing=standing, attributes=self._of_case(file, standing), entry=entry)
+
+    @activity.defn(name="record")
+    async def record(self, request: RecordRequest) -> RecordResult:
+        if await differs(self._clock, request.now):
+            return RecordResult(stale=True)
+        async with self._database.transaction(request.proposal_id) as connection:
+            ledger = Ledger(connection, request.proposal_id, request.now)
+            file = await read_case(connection, request.proposal_id)
+            result = await record_end(connection, ledger, file, request) if file is not None else None
+            entry = await ledger.head()
+        if result is None or file is None:
+            return RecordResult(stale=True)
+        return RecordResult(result=result, attributes=self._of_result(file.received, result), entry=entry)
+
+    def _of_case(self, file: CaseFile, standing: Standing | None) -> dict[str, Any]:
+        pending = standing is not None and standing.resolution == "pending"
+        current = standing.current if standing is not None and pending else None
+        state = State.pending if pending else State.executing
+        return self._known(
+            search_attributes.attributes(
+                state=state,
+                tier=file.revision.assessment.risk_tier if file.revision else None,
+                target=file.proposal.target,
+                environment=file.proposal.environment,
+                proposer=file.proposal.agent.id,
+                waiting_groups=current.groups if current else (),
+                next_deadline=current.deadline if current else None,
+            )
+        )
+
+    def _of_result(self, received: ReceivedProposal, result: ActionResult) -> dict[str, Any]:
+        proposal = received.proposal
+        return self._known(
+            search_attributes.attributes(
+                state=result.outcome if result.resolution == "approved" else result.resolution,
+                tier=result.risk_tier,
+                target=proposal.target,
+                environment=proposal.environment,
+                proposer=proposal.agent.id,
+            )
+        )
+
+    def _known(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in attributes.items() if name in self._attributes}

@@ -1,0 +1,180 @@
+"""The permit role: the only one that can issue, and only when the gate holds at that moment.
+
+The request names a proposal, a revision and a step. Everything else is read here: proposal, revision, votes, the
+directory and policy in force today, holds, stops, earlier steps. The gate (`policy/gate.py`) is asked again, and its
+inputs are kept in the entry, so that anybody can ask it once more.
+
+At the commit, what is true: the forward permit, the undo permit and the entry that says what is about to happen are all
+durable, or none of them is. Issuing again gives the same permit.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio import activity
+
+from activities.cases import CaseFile, read_case
+from activities.clock import Clock, differs
+from activities.database import Database
+from activities.documents import Documents, InForce
+from activities.ledger import Ledger
+from activities.permits import permits_of, resolved_digest, step_records, store_permit
+from activities.starting import gather
+from policy.base import Reason, RecordModel
+from policy.decision import Assurance
+from policy.evaluation import evaluate
+from policy.gate import DispatchInputs, may_dispatch
+from policy.impact import assess
+from policy.ledger import EntryKind, EntryRef
+from policy.operations import unknown
+from policy.permit import Direction, Permit, permit_id
+from workflows.ports import DispatchRequest, DispatchResult, PermitPort
+
+
+class PermitActivities(PermitPort):
+    """Issues permits against the record, as the permit or application role."""
+
+    def __init__(self, database: Database, documents: Documents, clock: Clock) -> None:
+        self._database = database
+        self._documents = documents
+        self._clock = clock
+
+    @activity.defn(name="dispatch")
+    async def dispatch(self, request: DispatchRequest) -> DispatchResult:
+        if await differs(self._clock, request.now):
+            return DispatchResult(stale=True)
+        async with self._database.transaction(request.proposal_id) as connection:
+            ledger = Ledger(connection, request.proposal_id, request.now)
+            file = await read_case(connection, request.proposal_id)
+            if file is None or file.revision is None or file.revision.revision != request.revision:
+                message = f"revision {request.revision} of proposal {request.proposal_id} is not registered"
+                return DispatchResult(reasons=(Reason(code="unknown_request", message=message),))
+            issued = await permits_of(connection, request.proposal_id, request.revision)
+            if mine := [permit for permit in issued if permit.step == request.step]:
+                return _result(mine, await ledger.head())
+            in_force = await self._documents.in_force(connection)
+            inputs = await _inputs(connection, file, in_force, request)
+            if reasons := may_dispatch(inputs):
+                content = {"inputs": inputs.model_dump(mode="json"), "reasons": _json(reasons)}
+                await ledger.append(EntryKind.dispatch_refused, content, request.revision, request.step)
+                return DispatchResult(reasons=reasons, entry=await ledger.head())
+            permits = _permits(file, in_force, request)
+            for permit in permits:
+                await store_permit(connection, permit)
+            content = {"inputs": inputs.model_dump(mode="json"), "permits": _json(permits)}
+            await ledger.append(EntryKind.dispatched, content, request.revision, request.step)
+            return _result(permits, await ledger.head())
+
+
+async def _inputs(
+    connection: AsyncConnection,
+    file: CaseFile,
+    in_force: InForce,
+    request: DispatchRequest,
+) -> DispatchInputs:
+    """What the gate looks at, read now."""
+    revision, proposal = file.revision, file.proposal
+    assert revision is not None
+    facts = await gather(connection, file.received, in_force)
+    today = evaluate(in_force.policy, proposal, facts, assess(proposal, facts))
+    voters = sorted({ballot.person_id for ballot in file.ballots})
+    people = {person_id: in_force.directory.person(person_id) for person_id in voters}
+    return DispatchInputs(
+        proposal_id=request.proposal_id,
+        revision=request.revision,
+        step=request.step,
+        steps=len(proposal.steps),
+        now=request.now,
+        absolute_deadline=file.absolute_deadline,
+        resolution=file.resolution,
+        stop=file.stop,
+        closed=file.result is not None,
+        assessed_verdict=revision.evaluation.verdict,
+        verdict_now=today.verdict,
+        reasons_now=today.reasons,
+        assessed_resolved=revision.facts.resolved,
+        resolved_now=facts.resolved,
+        remedies=proposal.remedies,
+        holds=facts.holds,
+        case=file.case,
+        groups_now={person_id: person.groups for person_id, person in people.items() if person is not None},
+        records=await step_records(connection, request.proposal_id, request.revision),
+    )
+
+
+def _permits(file: CaseFile, in_force: InForce, request: DispatchRequest) -> list[Permit]:
+    """The forward permit of a step, and the undo permit where the step has an undo."""
+    proposal = file.proposal
+    step = proposal.steps[request.step - 1]
+    last = request.step == len(proposal.steps)
+    forward = _permit(
+        file,
+        in_force,
+        request,
+        Direction.do,
+        operation=step.operation,
+        parameters=step.parameters,
+        timeout_seconds=step.timeout_seconds,
+        criteria=proposal.success_criteria if last else (),
+        expires_at=request.now + in_force.policy.permit_ttl,
+    )
+    if step.undo is None:
+        return [forward]
+    undo = _permit(
+        file,
+        in_force,
+        request,
+        Direction.undo,
+        operation=step.undo.operation,
+        parameters=step.undo.parameters,
+        timeout_seconds=step.undo.timeout_seconds,
+        expires_at=None,
+    )
+    return [forward, undo]
+
+
+def _permit(
+    file: CaseFile,
+    in_force: InForce,
+    request: DispatchRequest,
+    direction: Direction,
+    *,
+    operation: str,
+    expires_at: datetime | None,
+    **rest: Any,
+) -> Permit:
+    revision = file.revision
+    assert revision is not None
+    assert file.assessment_digest is not None
+    resolved = revision.facts.resolved
+    known = in_force.operations.find(operation) or unknown(operation)
+    return Permit(
+        permit_id=permit_id(request.proposal_id, request.revision, request.step, direction),
+        proposal_id=request.proposal_id,
+        revision=request.revision,
+        step=request.step,
+        direction=direction,
+        executor=known.executor,
+        operation=operation,
+        environment=file.proposal.environment,
+        resolved=resolved,
+        action_digest=file.received.action_digest,
+        assessment_digest=file.assessment_digest,
+        policy_digest=revision.documents.policy,
+        resolved_digest=resolved_digest(resolved),
+        assurance=Assurance.claimed,
+        issued_at=request.now,
+        expires_at=expires_at,
+        **rest,
+    )
+
+
+def _result(permits: Sequence[Permit], entry: EntryRef | None) -> DispatchResult:
+    ids = {permit.direction: permit.permit_id for permit in permits}
+    return DispatchResult(permit_id=ids.get(Direction.do), undo_permit_id=ids.get(Direction.undo), entry=entry)
+
+
+def _json(items: Sequence[RecordModel]) -> list[dict[str, Any]]:
+    return [item.model_dump(mode="json") for item in items]

@@ -1,0 +1,46 @@
+"""What a workflow is told of a case that goes on: enough to wait and to call, nothing to decide by."""
+
+from activities.cases import CaseFile
+from policy.screen import make_screen
+from policy.standing import Standing
+from workflows.ports import Plan, StepPlan
+
+
+def make_plan(file: CaseFile, standing: Standing | None, *, local_dispatch: bool) -> Plan:
+    """The plan of a case that is pending or approved."""
+    revision, proposal = file.revision, file.proposal
+    assert revision is not None
+    assert file.assessment_digest is not None
+    pending = standing is not None and file.resolution is None
+    return Plan(
+        proposal_id=proposal.proposal_id,
+        revision=revision.revision,
+        action_digest=revision.action_digest,
+        assessment_digest=file.assessment_digest,
+        policy_digest=revision.documents.policy,
+        verdict=revision.evaluation.verdict,
+        risk_tier=revision.assessment.risk_tier,
+        risk_score=revision.assessment.risk_score,
+        steps=_steps(file),
+        on_stop=proposal.on_stop,
+        permit_seconds=revision.evaluation.permit_seconds,
+        local_dispatch=local_dispatch,
+        standing=standing,
+        screen=make_screen(proposal, revision, file.assessment_digest) if pending else None,
+        stopped=file.stop is not None,
+    )
+
+
+def _steps(file: CaseFile) -> tuple[StepPlan, ...]:
+    steps = file.proposal.steps
+    observe = max(item.within_seconds + item.observe_seconds for item in file.proposal.success_criteria)
+    return tuple(
+        StepPlan(
+            number=number,
+            name=step.name,
+            timeout_seconds=step.timeout_seconds,
+            undo_timeout_seconds=step.undo.timeout_seconds if step.undo else None,
+            observe_seconds=observe if number == len(steps) else 0,
+        )
+        for number, step in enumerate(steps, start=1)
+    )

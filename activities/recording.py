@@ -1,0 +1,135 @@
+"""The end of an action, concluded from the record.
+
+- A permit that was not used is void from here on: whoever held it is too late.
+- A claim whose report may still come is waited for; nothing is concluded while the executor has time left.
+- Where an activity told the workflow something else than the executor wrote in the record, that is a violation, on
+  record, and what the executor wrote counts.
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.cases import CaseFile
+from activities.closing import finish
+from activities.ledger import Ledger
+from activities.permits import step_records
+from activities.tables import LedgerEntryRow, PermitUseRow
+from policy.base import Reason
+from policy.canonical import parse_json
+from policy.ledger import EntryKind
+from policy.outcome import StepRecord, conclude
+from policy.permit import Direction, permit_id
+from policy.proposal import ActionProposal
+from policy.result import ActionResult, ResultResolution
+from workflows.ports import ExecuteResult, RecordRequest
+
+_LEDGER = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
+_GRACE = timedelta(seconds=90)
+
+
+async def record_end(
+    connection: AsyncConnection, ledger: Ledger, file: CaseFile, request: RecordRequest
+) -> ActionResult | None:
+    """The stored result, or the one concluded now; None while something is not over."""
+    if file.result is not None:
+        return file.result
+    if file.revision is None or file.resolution is None:
+        return None
+    records = await step_records(connection, request.proposal_id, request.revision)
+    if any(_may_still_report(record, file.proposal, request.now) for record in records):
+        return None
+    records = await _void_unused(connection, file, records, request.now)
+    await _note_violations(ledger, file, records, request.told)
+    return await conclude_and_finish(
+        connection, ledger, file, records, stopped_to_ask=request.stopped_to_ask, now=request.now
+    )
+
+
+async def conclude_and_finish(
+    connection: AsyncConnection,
+    ledger: Ledger,
+    file: CaseFile,
+    records: tuple[StepRecord, ...],
+    *,
+    stopped_to_ask: bool,
+    now: datetime,
+) -> ActionResult:
+    """Conclude the outcome and write the result."""
+    outcome, reasons = conclude(records, len(file.proposal.steps), stopped_to_ask=stopped_to_ask)
+    resolution: ResultResolution = file.resolution  # type: ignore[assignment]
+    if resolution != "approved":
+        reasons = file.reasons
+    elif not any(record.use == "claimed" for record in records) and file.stop is not None:
+        resolution, reasons = "withdrawn", (Reason(code="withdrawn", message="stopped before anything ran"),)
+    elif not any(record.use == "claimed" for record in records):
+        reasons = (*await _refusals(connection, file), *reasons)
+    return await finish(
+        connection,
+        ledger,
+        file,
+        resolution=resolution,
+        outcome=outcome,
+        reasons=reasons,
+        at=now,
+        records=records,
+        dispatched_at=min((record.issued_at for record in records if record.issued_at), default=None),
+    )
+
+
+def _may_still_report(record: StepRecord, proposal: ActionProposal, now: datetime) -> bool:
+    if record.use != "claimed" or record.report is not None or record.used_at is None:
+        return False
+    step = proposal.steps[record.step - 1]
+    seconds = step.undo.timeout_seconds if record.direction == "undo" and step.undo else step.timeout_seconds
+    window = max(item.within_seconds + item.observe_seconds for item in proposal.success_criteria)
+    return now < record.used_at + timedelta(seconds=seconds + window) + _GRACE
+
+
+async def _void_unused(
+    connection: AsyncConnection, file: CaseFile, records: tuple[StepRecord, ...], now: datetime
+) -> tuple[StepRecord, ...]:
+    """Void every permit that nobody claimed; under the proposal's lock, so none can be claimed meanwhile."""
+    rows = [
+        {"permit_id": UUID(_permit_id(file, record)), "use": "void", "used_by": "record", "used_at": now}
+        for record in records
+        if record.use == "unused"
+    ]
+    if rows:
+        await connection.execute(insert(PermitUseRow), rows)
+    return tuple(
+        record.model_copy(update={"use": "void", "used_at": now}) if record.use == "unused" else record
+        for record in records
+    )
+
+
+async def _note_violations(
+    ledger: Ledger, file: CaseFile, records: tuple[StepRecord, ...], told: tuple[ExecuteResult, ...]
+) -> None:
+    reports = {_permit_id(file, record): record.report for record in records}
+    for item in told:
+        report = reports.get(item.permit_id)
+        if (report.status, report.effect) == (item.status, item.effect) if report else item.effect != "done":
+            continue
+        content = {
+            "what": "the workflow was told something else than the executor wrote",
+            "told": item.model_dump(mode="json"),
+            "report": report.model_dump(mode="json") if report else None,
+        }
+        await ledger.append(EntryKind.violation, content, "told", item.permit_id)
+
+
+def _permit_id(file: CaseFile, record: StepRecord) -> str:
+    assert file.revision is not None
+    return permit_id(file.proposal.proposal_id, file.revision.revision, record.step, Direction(record.direction))
+
+
+async def _refusals(connection: AsyncConnection, file: CaseFile) -> tuple[Reason, ...]:
+    """Why the gate closed, from the entry that says so."""
+    found = select(_LEDGER.body).where(
+        _LEDGER.proposal_id == file.proposal.proposal_id, _LEDGER.kind == str(EntryKind.dispatch_refused)
+    )
+    bodies = (await connection.execute(found.order_by(_LEDGER.position))).scalars()
+    return tuple(Reason.model_validate(item) for body in bodies for item in parse_json(body)["content"]["reasons"])

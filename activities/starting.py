@@ -1,0 +1,185 @@
+"""The first activity of every run: is this start allowed, is it known already, and if not, what is it?
+
+- What a platform may not choose (another workflow id, timeouts, cron, retries, a parent) is refused as a result.
+- The same id with another digest is refused. The same digest gives back the stored result, or picks the case up where
+  the record is: nothing is assessed, asked or run a second time.
+- A refused start changes nothing of a registered proposal; the attempt is an entry in its ledger.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.cases import FIRST_REVISION, CaseFile, read_earlier_denials, read_holds
+from activities.closing import finish, make_result, resolve
+from activities.documents import InForce
+from activities.ledger import Ledger
+from activities.tables import AssessmentRow, ProposalRow
+from policy.base import Reason
+from policy.document import Verdict
+from policy.facts import Facts, collect
+from policy.ledger import EntryKind
+from policy.operations import parameter_refusals
+from policy.outcome import Outcome
+from policy.proposal import ReceivedProposal
+from policy.result import ActionResult
+from policy.revision import DocumentDigests, Revision, assess_revision, revision_digest
+from workflows.interface import workflow_id
+from workflows.ports import StartFacts
+
+
+def start_refusals(start: StartFacts, proposal_id: str) -> tuple[Reason, ...]:
+    """What was chosen at the start that a platform may not choose."""
+    found = []
+    if start.workflow_id != workflow_id(proposal_id):
+        message = f"workflow id is {start.workflow_id}, this proposal's is {workflow_id(proposal_id)}"
+        found.append(Reason(code="workflow_id_mismatch", message=message))
+    options = {
+        "an execution timeout": start.execution_timeout,
+        "a run timeout": start.run_timeout,
+        "a cron schedule": start.cron,
+        "a retry policy": start.retry_policy,
+        "a parent workflow": start.parent,
+    }
+    found += [
+        Reason(code="start_option", message=f"the start has {name}: leave it out")
+        for name, chosen in options.items()
+        if chosen
+    ]
+    return tuple(found)
+
+
+async def refuse_start(
+    ledger: Ledger, received: ReceivedProposal, reasons: tuple[Reason, ...], start: StartFacts, now: datetime
+) -> ActionResult:
+    """Record the attempt and answer it. The proposal's own result is another matter and stays as it is."""
+    content = {
+        "start": start.model_dump(mode="json"),
+        "action_digest": received.action_digest,
+        "reasons": [reason.model_dump(mode="json") for reason in reasons],
+    }
+    await ledger.append(EntryKind.start_refused, content, start.workflow_id, start.run_id)
+    file = CaseFile(
+        received=received,
+        registered_at=now,
+        absolute_deadline=now,
+        revision=None,
+        assessment_digest=None,
+        resolution=None,
+        resolved_at=None,
+        stop=None,
+        result=None,
+    )
+    return make_result(file, resolution="refused", outcome=Outcome.not_executed, reasons=reasons, at=now)
+
+
+async def gather(connection: AsyncConnection, received: ReceivedProposal, in_force: InForce) -> Facts:
+    """The facts of a proposal as of now."""
+    proposal = received.proposal
+    return collect(
+        proposal,
+        catalog=in_force.catalog,
+        directory=in_force.directory,
+        registry=in_force.operations,
+        holds=await read_holds(connection, proposal.target),
+        earlier_denials=await read_earlier_denials(connection, received.effect_digest, proposal.proposal_id),
+        bad_parameters=parameter_refusals(proposal, in_force.operations),
+    )
+
+
+async def register(
+    connection: AsyncConnection,
+    ledger: Ledger,
+    received: ReceivedProposal,
+    in_force: InForce,
+    start: StartFacts,
+    now: datetime,
+) -> CaseFile:
+    """Register a proposal, assess it, and store both with the deadline that nothing moves.
+
+    A verdict that needs nobody is a resolution at once; a denial is the end.
+    """
+    deadline = now + in_force.policy.absolute_deadline
+    revision = assess_revision(
+        received,
+        await gather(connection, received, in_force),
+        in_force.policy,
+        DocumentDigests(
+            policy=in_force.policy_digest,
+            operations=in_force.operations_digest,
+            catalog=in_force.catalog_digest,
+            directory=in_force.directory_digest,
+        ),
+        revision=FIRST_REVISION,
+        assessed_at=now,
+        absolute_deadline=deadline,
+    )
+    body = revision.body()
+    await _store(connection, received, revision, body, start)
+    await ledger.append(
+        EntryKind.assessed,
+        {"assessment_digest": revision_digest(body), "revision": revision.model_dump(mode="json")},
+        revision.revision,
+    )
+    verdict = revision.evaluation.verdict
+    resolution = {Verdict.allow: "approved", Verdict.deny: "denied"}.get(verdict)
+    if resolution is not None:
+        await resolve(connection, revision.proposal_id, revision.revision, resolution, revision.evaluation.reasons, now)
+    return CaseFile(
+        received=received,
+        registered_at=now,
+        absolute_deadline=deadline,
+        revision=revision,
+        assessment_digest=revision_digest(body),
+        resolution=resolution,
+        resolved_at=now if resolution else None,
+        stop=None,
+        result=None,
+        reasons=revision.evaluation.reasons if resolution else (),
+    )
+
+
+async def end_without_effect(
+    connection: AsyncConnection, ledger: Ledger, file: CaseFile, now: datetime
+) -> ActionResult | None:
+    """The result of a case that is resolved and runs nothing; None while it is open or approved."""
+    if file.result is not None or file.revision is None or file.resolution in (None, "approved"):
+        return file.result
+    return await finish(
+        connection,
+        ledger,
+        file,
+        resolution=file.resolution,  # type: ignore[arg-type]
+        outcome=Outcome.not_executed,
+        reasons=file.reasons,
+        at=now,
+    )
+
+
+async def _store(
+    connection: AsyncConnection, received: ReceivedProposal, revision: Revision, body: bytes, start: StartFacts
+) -> None:
+    await connection.execute(
+        insert(ProposalRow).values(
+            proposal_id=revision.proposal_id,
+            action_digest=received.action_digest,
+            effect_digest=received.effect_digest,
+            body=received.body,
+            workflow_id=start.workflow_id,
+            registered_at=revision.assessed_at,
+            absolute_deadline=revision.absolute_deadline,
+        )
+    )
+    await connection.execute(
+        insert(AssessmentRow).values(
+            proposal_id=revision.proposal_id,
+            revision=revision.revision,
+            digest=revision_digest(body),
+            body=body,
+            verdict=str(revision.evaluation.verdict),
+            risk_tier=str(revision.assessment.risk_tier),
+            policy_digest=revision.documents.policy,
+            assessed_at=revision.assessed_at,
+        )
+    )

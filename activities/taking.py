@@ -1,0 +1,159 @@
+"""Taking a decision: read it, store it counted or refused, and evaluate the case with it. Refused ones are evidence.
+
+The first writer of a decision id wins: the same decision again gets the stored receipt, another one under the same id
+is refused and changes nothing.
+"""
+
+from sqlalchemy import bindparam, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.advancing import settle, standing_of
+from activities.cases import CaseFile
+from activities.deciding import Reading, read_decision, with_ballot
+from activities.ledger import Ledger
+from activities.tables import DecisionRow
+from policy.canonical import canonical, digest
+from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, receive_decision
+from policy.directory import Directory
+from policy.errors import DecisionError
+from policy.ledger import EntryKind
+from policy.standing import Standing, stand
+from workflows.ports import CaseResult, DecisionRequest
+
+_DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
+_STORED = select(_DECISION.receipt, _DECISION.digest).where(
+    _DECISION.proposal_id == bindparam("proposal_id"), _DECISION.decision_id == bindparam("decision_id")
+)
+_INSERT = insert(DecisionRow)
+
+
+def read_submission(request: DecisionRequest) -> tuple[DecisionSubmission | None, str]:
+    """The decision of a request, or None and why it is none."""
+    if request.problem is not None:
+        return None, request.problem
+    try:
+        return receive_decision(request.submission), ""
+    except DecisionError as error:
+        return None, str(error)
+
+
+async def note_malformed(ledger: Ledger, file: CaseFile, problem: str, request: DecisionRequest) -> CaseResult:
+    """Record that something came that is no decision."""
+    receipt = refused(None, Refusal.malformed, problem)
+    content = _content(request, Reading(), receipt)
+    await ledger.append(EntryKind.decision_refused, content, request.channel, request.arrival, problem)
+    return CaseResult(receipt=receipt, standing=standing_of(file, request.now), entry=await ledger.head())
+
+
+async def take(
+    connection: AsyncConnection,
+    ledger: Ledger,
+    file: CaseFile,
+    submission: DecisionSubmission,
+    directory: Directory,
+    request: DecisionRequest,
+) -> CaseResult:
+    """Take one decision; everything that the answer says is stored with it."""
+    if (before := await _before(connection, submission, request.proposal_id)) is not None:
+        return CaseResult(receipt=before, standing=standing_of(file, request.now), entry=await ledger.head())
+    reading = read_decision(file, submission, directory, request.now)
+    standing = _standing_with(file, reading, request)
+    receipt = _receipt(submission, reading, standing, file)
+    await _store(connection, submission, reading, receipt, request)
+    kind = EntryKind.decision_counted if reading.ballot else EntryKind.decision_refused
+    await ledger.append(kind, _content(request, reading, receipt), submission.decision_id)
+    if reading.ballot is not None and standing is not None:
+        await settle(connection, ledger, file, standing, request.now)
+    return CaseResult(receipt=receipt, standing=standing, entry=await ledger.head())
+
+
+def refused(
+    submission: DecisionSubmission | None, code: Refusal, message: str, standing: Standing | None = None
+) -> DecisionReceipt:
+    """The receipt of a decision that does not count."""
+    return DecisionReceipt(
+        decision_id=submission.decision_id if submission else "",
+        counted=False,
+        code=code,
+        message=message,
+        missing=standing.current.missing if standing else (),
+        resolution=standing.resolution if standing else "unknown",
+    )
+
+
+def _standing_with(file: CaseFile, reading: Reading, request: DecisionRequest) -> Standing | None:
+    if reading.ballot is None or file.case is None:
+        return standing_of(file, request.now)
+    return stand(with_ballot(file.case, reading.ballot), request.now, deadline_counts_as_passed=False)
+
+
+def _receipt(
+    submission: DecisionSubmission, reading: Reading, standing: Standing | None, file: CaseFile
+) -> DecisionReceipt:
+    if reading.refusal is not None:
+        receipt = refused(submission, *reading.refusal, standing=standing)
+        return receipt.model_copy(update={"resolution": file.resolution}) if file.resolution else receipt
+    assert standing is not None
+    return DecisionReceipt(
+        decision_id=submission.decision_id,
+        counted=True,
+        message="counted",
+        missing=standing.current.missing,
+        resolution=standing.resolution,
+    )
+
+
+async def _before(
+    connection: AsyncConnection, submission: DecisionSubmission, proposal_id: str
+) -> DecisionReceipt | None:
+    """The receipt of a decision id that was seen before."""
+    key = {"proposal_id": proposal_id, "decision_id": submission.decision_id}
+    found = (await connection.execute(_STORED, key)).first()
+    if found is None:
+        return None
+    if found.digest != digest(_body(submission)):
+        message = f"decision id {submission.decision_id} was used for another decision: choose a new one"
+        return refused(submission, Refusal.decision_id_reused, message)
+    return DecisionReceipt.model_validate_json(found.receipt)
+
+
+async def _store(
+    connection: AsyncConnection,
+    submission: DecisionSubmission,
+    reading: Reading,
+    receipt: DecisionReceipt,
+    request: DecisionRequest,
+) -> None:
+    body = _body(submission)
+    ballot = reading.ballot.model_dump(mode="json") if reading.ballot else None
+    row = {
+        "proposal_id": request.proposal_id,
+        "decision_id": submission.decision_id,
+        "revision": submission.revision,
+        "stage": submission.stage,
+        "person_id": reading.person.person_id if reading.person else None,
+        "vote": str(submission.vote),
+        "counted": reading.ballot is not None,
+        "code": receipt.code,
+        "body": body,
+        "digest": digest(body),
+        "receipt": canonical({**receipt.model_dump(mode="json"), "ballot": ballot}),
+        "arrival": request.arrival,
+        "received_at": request.now,
+    }
+    await connection.execute(_INSERT, row)
+
+
+def _body(submission: DecisionSubmission) -> bytes:
+    return canonical(submission.model_dump(mode="json"))
+
+
+def _content(request: DecisionRequest, reading: Reading, receipt: DecisionReceipt) -> dict[str, object]:
+    return {
+        "submission": request.submission if reading.person or reading.refusal else None,
+        "channel": request.channel,
+        "arrival": request.arrival,
+        "person": reading.person.model_dump(mode="json") if reading.person else None,
+        "ballot": reading.ballot.model_dump(mode="json") if reading.ballot else None,
+        "receipt": receipt.model_dump(mode="json"),
+    }

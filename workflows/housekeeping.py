@@ -1,0 +1,39 @@
+"""Housekeeping by schedule: each of these workflows asks one activity and ends."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import VersioningBehavior
+
+with workflow.unsafe.imports_passed_through():
+    from workflows import interface, ports
+
+_BUDGET = timedelta(minutes=5)
+
+
+@workflow.defn(name=interface.SWEEP_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+class Sweep:
+    """Finds claimed permits that nobody will report on any more."""
+
+    @workflow.run
+    async def run(self) -> int:
+        return await workflow.execute_activity_method(
+            ports.HousePort.sweep,
+            task_queue=interface.TASK_QUEUE,
+            start_to_close_timeout=_BUDGET,
+            retry_policy=ports.HOUSE_RETRY,
+        )
+
+
+@workflow.defn(name=interface.ARCHIVE_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+class Archive:
+    """Exports the histories of closed actions before retention deletes them."""
+
+    @workflow.run
+    async def run(self) -> int:
+        return await workflow.execute_activity_method(
+            ports.HousePort.archive,
+            task_queue=interface.TASK_QUEUE,
+            start_to_close_timeout=_BUDGET,
+            retry_policy=ports.HOUSE_RETRY,
+        )
