@@ -1,0 +1,135 @@
+"""What an executor is: the adapter that acts on one kind of target, and what it owes whoever relies on it.
+
+1. It acts on the ids in the order and on nothing else; it never turns a selector into more, and runs no text of a
+   proposal as a command.
+2. It says what it knows and no more: nothing was done, or it was done and went wrong, or it cannot tell. Returning
+   means done.
+3. An undo may be asked for again until it is reported: carrying it out twice must leave what carrying it out once does.
+4. A probe only reads, and a value that it cannot read is an error, never a guess.
+5. It gets its credentials from the composition root, so that no other role has them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
+
+from pydantic import JsonValue
+
+from policy.permit import Direction, Permit
+
+Seen = Literal["done", "none", "unknown"]
+
+
+class ExecutorError(Exception):
+    """The effect was done, in whole or in part, and went wrong: it has to be undone."""
+
+
+class PreconditionFailedError(ExecutorError):
+    """Nothing was done, and nothing will be: the order does not fit the target as it is."""
+
+
+class TargetUnreachableError(PreconditionFailedError):
+    """Nothing was done, because the target did not answer; the same order may succeed later."""
+
+
+class EffectUnknownError(ExecutorError):
+    """The order was sent and nobody knows whether it was carried out."""
+
+
+class ProbeError(Exception):
+    """A probe could not read its value; that says nothing about the value."""
+
+
+@dataclass(frozen=True)
+class Supports:
+    """What an executor can do, declared honestly.
+
+    Attributes:
+        operations: the operations that it carries out.
+        probes: the values that it can read.
+        stops_within: how long it goes on after it was told to stop; an effect is not broken off half-way.
+        observes_by_effect: `observe` looks at the state of the target, so it cannot tell its own effect from the same
+            effect by somebody else.
+    """
+
+    operations: frozenset[str]
+    probes: frozenset[str]
+    stops_within: timedelta
+    observes_by_effect: bool
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a permit lets an executor do. `permit_id` is the idempotency key where a target takes one."""
+
+    permit_id: str
+    direction: Direction
+    operation: str
+    parameters: Mapping[str, JsonValue]
+    resolved: tuple[str, ...]
+    timeout: timedelta
+
+    @classmethod
+    def under(cls, permit: Permit) -> "Order":
+        """The order that a permit gives."""
+        return cls(
+            permit_id=permit.permit_id,
+            direction=permit.direction,
+            operation=permit.operation,
+            parameters=MappingProxyType(permit.parameters),
+            resolved=permit.resolved,
+            timeout=timedelta(seconds=permit.timeout_seconds),
+        )
+
+
+@dataclass(frozen=True)
+class TargetCredentials:
+    """Where each resource answers and how to log in there: a connection URL by resource id."""
+
+    urls: Mapping[str, str] = field(repr=False)
+
+    def url(self, resource_id: str) -> str:
+        """The URL of a resource.
+
+        Raises:
+            PreconditionFailedError: the executor was given none.
+        """
+        try:
+            return self.urls[resource_id]
+        except KeyError:
+            known = ", ".join(sorted(self.urls)) or "none"
+            message = f"no credentials for resource {resource_id} (given: {known}): add its url to the executor's"
+            raise PreconditionFailedError(message) from None
+
+
+class Executor(Protocol):
+    """One adapter."""
+
+    @property
+    def name(self) -> str:
+        """The name by which the operations registry and the permits call it."""
+
+    @property
+    def supports(self) -> Supports:
+        """What it can do."""
+
+    async def execute(self, order: Order) -> None:
+        """Carry an order out.
+
+        Raises:
+            PreconditionFailedError: nothing was done.
+            EffectUnknownError: it cannot tell.
+            ExecutorError: done, in whole or in part, and it went wrong.
+        """
+
+    async def observe(self, order: Order) -> Seen:
+        """Look, without acting, whether an order was carried out; unknown where looking does not tell."""
+
+    async def measure(self, probe: str, parameters: Mapping[str, JsonValue], resource_id: str) -> Any:
+        """The JSON value that a probe reads now.
+
+        Raises:
+            ProbeError: it could not be read.
+        """

@@ -1,0 +1,205 @@
+"""The executor for PostgreSQL: sessions and server parameters.
+
+1. No parameter of an order is ever SQL. Names are looked up in `pg_settings`, and the server itself quotes them and
+   the values (`format` with %I and %L).
+2. A session is ended only if pid and start are the order's and it sits idle in a transaction at that instant: the
+   check and the signal are one statement, so a pid that was given out anew is never hit.
+3. A parameter is changed by ALTER SYSTEM and a reload, and the reload is waited for: sessions that begin afterwards
+   have the value, or `pending_restart` says that they cannot. With `expected` the change needs that value before it;
+   an advisory lock keeps two executors from passing that check together.
+4. It needs pg_signal_backend, pg_read_all_stats, ALTER SYSTEM on each parameter it may change, and EXECUTE on
+   pg_reload_conf (`deploy/orders.py`); it needs no superuser and can end no superuser's session.
+5. Probes run in new read-only sessions with a statement timeout: an old session may not have seen a reload yet.
+
+A parameter that takes a list (`search_path`) gets the value as one item.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from activities.executors.base import (
+    EffectUnknownError,
+    ExecutorError,
+    Order,
+    PreconditionFailedError,
+    ProbeError,
+    Seen,
+    Supports,
+    TargetCredentials,
+    TargetUnreachableError,
+)
+from activities.executors.postgres_probes import PROBES, Parameters, backend_start, pid, setting, text
+from activities.executors.postgres_session import (
+    CONNECT_SECONDS,
+    FAILURES,
+    STATEMENT_SECONDS,
+    Session,
+    before_effect,
+    effect,
+    say,
+    session,
+)
+
+_ENDED_SECONDS = 4.0  # below the statement timeout, so that the server says whether the session has ended
+_RELOAD_SECONDS = 5.0
+_RELOAD_POLL_SECONDS = 0.02
+
+_STATE = "SELECT state FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2"
+_TERMINATE = """
+SELECT pg_terminate_backend(pid, $3) FROM pg_stat_activity
+WHERE pid = $1 AND backend_start = $2 AND state = 'idle in transaction'
+"""
+_QUOTE_SET = "SELECT format('ALTER SYSTEM SET %I TO %L', name, $2::text) FROM pg_settings WHERE name = $1"
+_QUOTE_RESET = "SELECT format('ALTER SYSTEM RESET %I', name) FROM pg_settings WHERE name = $1"
+_LOCK = "SELECT pg_advisory_lock(hashtextextended('countersign parameter ' || $1, 0))"
+
+
+class PostgresExecutor:
+    """Acts on PostgreSQL servers.
+
+    Args:
+        credentials: connection URLs (`postgresql://`) by resource id, each as the operator role of that database.
+    """
+
+    name = "postgres"
+
+    def __init__(self, credentials: TargetCredentials) -> None:
+        self._credentials = credentials
+        self._operations: dict[str, Callable[[str, Parameters], Awaitable[None]]] = {
+            "postgres.session.terminate": self._terminate,
+            "postgres.parameter.set": self._set,
+            "postgres.parameter.reset": self._reset,
+        }
+        self._observations: dict[str, Callable[[str, Parameters], Awaitable[Seen]]] = {
+            "postgres.session.terminate": self._observe_terminate,
+            "postgres.parameter.set": self._observe_set,
+            "postgres.parameter.reset": self._observe_reset,
+        }
+        self.supports = Supports(
+            operations=frozenset(self._operations),
+            probes=frozenset(PROBES),
+            stops_within=timedelta(seconds=CONNECT_SECONDS + 4 * STATEMENT_SECONDS + _RELOAD_SECONDS),
+            observes_by_effect=True,
+        )
+
+    async def execute(self, order: Order) -> None:
+        """Carry an order out; see `Executor.execute`."""
+        operation = self._operations.get(order.operation)
+        if operation is None:
+            raise PreconditionFailedError(f"operation {order.operation} is none of {', '.join(self._operations)}")
+        await operation(_one(order), order.parameters)
+
+    async def observe(self, order: Order) -> Seen:
+        """Whether the target is as the order would have left it; see `Executor.observe`."""
+        observation = self._observations.get(order.operation)
+        if observation is None:
+            return "unknown"
+        try:
+            return await observation(_one(order), order.parameters)
+        except (ProbeError, PreconditionFailedError):
+            return "unknown"
+
+    async def measure(self, probe: str, parameters: Parameters, resource_id: str) -> Any:
+        """Read a probe's value; see `Executor.measure`."""
+        read = PROBES.get(probe)
+        if read is None:
+            raise ProbeError(f"probe {probe} is none of {', '.join(PROBES)}")
+        try:
+            async with self._session(resource_id, read_only=True) as reading:
+                return await read(reading, parameters)
+        except (*FAILURES, PreconditionFailedError) as error:
+            raise ProbeError(f"probe {probe} on {resource_id}: {say(error)}") from error
+
+    async def _terminate(self, resource: str, parameters: Parameters) -> None:
+        who = (pid(parameters), backend_start(parameters))
+        async with self._session(resource) as acting:
+            with effect("ending the session"):
+                ended = await acting.fetchval(_TERMINATE, *who, int(_ENDED_SECONDS * 1000))
+            if ended is None:
+                with before_effect("reading the session's state"):
+                    state = await acting.fetchval(_STATE, *who)
+                found = f"is {state}" if state else "does not exist"
+                raise PreconditionFailedError(f"session {who[0]} of {who[1]} {found}: it must be idle in transaction")
+            if not ended:
+                raise EffectUnknownError(f"session {who[0]} was told to end, and not gone {_ENDED_SECONDS:g} s later")
+
+    async def _set(self, resource: str, parameters: Parameters) -> None:
+        name, value = text(parameters, "name"), text(parameters, "value")
+        expected = text(parameters, "expected") if "expected" in parameters else None
+        async with self._changing(resource, name) as acting:
+            with before_effect(f"reading {name}"):
+                found = (await self._setting(resource, name))["value"]
+                statement = await acting.fetchval(_QUOTE_SET, name, value)
+            if expected is not None and found != expected:
+                raise PreconditionFailedError(f"parameter {name} is {found}, expected {expected}")
+            await self._alter(resource, acting, statement, name)
+
+    async def _reset(self, resource: str, parameters: Parameters) -> None:
+        name = text(parameters, "name")
+        async with self._changing(resource, name) as acting:
+            with before_effect(f"reading {name}"):
+                await self._setting(resource, name)
+                statement = await acting.fetchval(_QUOTE_RESET, name)
+            await self._alter(resource, acting, statement, name)
+
+    async def _alter(self, resource: str, acting: Session, statement: str, name: str) -> None:
+        with effect(f"alter system for {name}"):
+            await acting.execute(statement)
+        # From here on the server's configuration file has the change: what fails now has to be undone.
+        try:
+            before = await acting.fetchval("SELECT pg_conf_load_time()")
+            await acting.execute("SELECT pg_reload_conf()")
+            await self._await_reload(resource, before)
+        except (*FAILURES, TargetUnreachableError) as error:
+            raise ExecutorError(f"parameter {name} was written, its reload failed: {say(error)}") from error
+
+    async def _await_reload(self, resource: str, before: datetime) -> None:
+        """Until a new session, which inherits the configuration of the server's main process, has a newer one."""
+        deadline = time.monotonic() + _RELOAD_SECONDS
+        while True:
+            async with self._session(resource, read_only=True) as reading:
+                if await reading.fetchval("SELECT pg_conf_load_time()") > before:
+                    return
+            if time.monotonic() > deadline:
+                raise ExecutorError(f"the configuration was not reloaded within {_RELOAD_SECONDS:g} s")
+            await asyncio.sleep(_RELOAD_POLL_SECONDS)
+
+    async def _observe_terminate(self, resource: str, parameters: Parameters) -> Seen:
+        there = await self.measure("postgres.session.present", parameters, resource)
+        return "none" if there else "done"
+
+    async def _observe_set(self, resource: str, parameters: Parameters) -> Seen:
+        # Another spelling of the same value (65536kB for 64MB) reads differently, so a difference proves nothing.
+        value = await self.measure("postgres.parameter.value", parameters, resource)
+        return "done" if value == text(parameters, "value") else "unknown"
+
+    async def _observe_reset(self, resource: str, parameters: Parameters) -> Seen:
+        name = text(parameters, "name")
+        with before_effect(f"reading {name}"):
+            found = await self._setting(resource, name)
+        return "done" if found["source"] == "default" and not found["pending_restart"] else "unknown"
+
+    async def _setting(self, resource: str, name: str) -> Any:
+        async with self._session(resource, read_only=True) as reading:
+            return await setting(reading, name)
+
+    @asynccontextmanager
+    async def _changing(self, resource: str, name: str) -> AsyncIterator[Session]:
+        """A session that alone changes this parameter."""
+        async with self._session(resource) as acting:
+            with before_effect(f"waiting for another change of {name}"):
+                await acting.execute(_LOCK, name)
+            yield acting
+
+    def _session(self, resource: str, *, read_only: bool = False) -> Any:
+        return session(self._credentials, resource, read_only=read_only)
+
+
+def _one(order: Order) -> str:
+    if len(order.resolved) != 1:
+        raise PreconditionFailedError(f"{order.operation} acts on one resource, the permit has {len(order.resolved)}")
+    return order.resolved[0]

@@ -1,0 +1,152 @@
+"""Permits, what became of them, and their reports: the record's rows as the types of `policy`.
+
+1. A row is believed only where its columns, its body and their digest say the same: the body is what people approved,
+   the columns are what the database keeps unique.
+2. The id of a permit follows from what it is for; a permit under another id is no permit.
+3. What is read here is read inside the caller's transaction, under the lock that the caller took.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+from sqlalchemy import Row, Select, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.tables import EffectReportRow, PermitRow, PermitUseRow
+from policy.canonical import canonical, digest, digest_of
+from policy.errors import CountersignError, explain
+from policy.outcome import EffectReport, StepRecord
+from policy.permit import Permit, permit_id
+
+_PERMIT = PermitRow.__table__.c  # type: ignore[attr-defined]
+_USE = PermitUseRow.__table__.c  # type: ignore[attr-defined]
+_REPORT = EffectReportRow.__table__.c  # type: ignore[attr-defined]
+
+
+class PermitError(CountersignError):
+    """What the record holds as a permit is none."""
+
+
+def resolved_digest(resolved: Sequence[str]) -> str:
+    """The digest that a permit carries of the ids it is for."""
+    return digest_of(list(resolved))
+
+
+async def store_permit(connection: AsyncConnection, permit: Permit) -> None:
+    """Insert a permit; the database refuses a second one for the same step and direction."""
+    body = canonical(permit.model_dump(mode="json"))
+    await connection.execute(
+        insert(PermitRow).values(
+            permit_id=UUID(permit.permit_id),
+            proposal_id=permit.proposal_id,
+            revision=permit.revision,
+            step=permit.step,
+            direction=str(permit.direction),
+            action_digest=permit.action_digest,
+            body=body,
+            digest=digest(body),
+            issued_at=permit.issued_at,
+            expires_at=permit.expires_at,
+        )
+    )
+
+
+async def load_permit(connection: AsyncConnection, wanted: str) -> Permit | None:
+    """The permit with that id, or None where the record has none.
+
+    Raises:
+        PermitError: the row does not hold together.
+    """
+    try:
+        key = UUID(wanted)
+    except ValueError:
+        return None
+    row = (await connection.execute(_permits().where(_PERMIT.permit_id == key))).first()
+    return None if row is None else read_permit(row)
+
+
+async def permits_of(connection: AsyncConnection, proposal_id: str, revision: int) -> tuple[Permit, ...]:
+    """Every permit of a revision, by step and direction.
+
+    Raises:
+        PermitError: a row does not hold together.
+    """
+    wanted = _permits().where(_PERMIT.proposal_id == proposal_id, _PERMIT.revision == revision)
+    rows = (await connection.execute(wanted.order_by(_PERMIT.step, _PERMIT.direction))).all()
+    return tuple(read_permit(row) for row in rows)
+
+
+async def step_records(connection: AsyncConnection, proposal_id: str, revision: int) -> tuple[StepRecord, ...]:
+    """What became of every permit of a revision, as `policy.outcome` and `policy.gate` ask for it."""
+    rows = await connection.execute(
+        select(_PERMIT.step, _PERMIT.direction, _PERMIT.issued_at, _USE.use, _USE.used_at, _REPORT.body)
+        .select_from(PermitRow)
+        .outerjoin(PermitUseRow, _USE.permit_id == _PERMIT.permit_id)
+        .outerjoin(EffectReportRow, _REPORT.permit_id == _PERMIT.permit_id)
+        .where(_PERMIT.proposal_id == proposal_id, _PERMIT.revision == revision)
+        .order_by(_PERMIT.step, _PERMIT.direction)
+    )
+    return tuple(
+        StepRecord(
+            step=row.step,
+            direction=row.direction,
+            use=row.use or "unused",
+            report=None if row.body is None else read_report(row.body),
+            issued_at=row.issued_at,
+            used_at=row.used_at,
+        )
+        for row in rows
+    )
+
+
+def read_report(body: bytes) -> EffectReport:
+    """The report in a row's body."""
+    return EffectReport.model_validate_json(body)
+
+
+def report_body(report: EffectReport) -> bytes:
+    """The canonical bytes of a report."""
+    return canonical(report.model_dump(mode="json"))
+
+
+def read_permit(row: Row[Any]) -> Permit:
+    """The permit in a row.
+
+    Raises:
+        PermitError: body, digest and columns do not say the same, or the body is no permit.
+    """
+    try:
+        permit = Permit.model_validate_json(row.body)
+    except ValidationError as error:
+        raise PermitError(f"permit {row.permit_id} is malformed: {explain(error)}") from None
+    said = (permit.proposal_id, permit.revision, permit.step, str(permit.direction), permit.action_digest)
+    kept = (row.proposal_id, row.revision, row.step, row.direction, row.action_digest)
+    wrong = [
+        what
+        for what, same in (
+            ("digest", digest(row.body) == row.digest),
+            ("columns", (*said, permit.expires_at) == (*kept, row.expires_at)),
+            ("id", permit.permit_id == str(row.permit_id) == permit_id(*said[:3], permit.direction)),
+            ("resolved_digest", permit.resolved_digest == resolved_digest(permit.resolved)),
+        )
+        if not same
+    ]
+    if wrong:
+        raise PermitError(f"permit {row.permit_id}: its {', '.join(wrong)} and its body disagree")
+    return permit
+
+
+def _permits() -> Select[Any]:
+    return select(
+        _PERMIT.permit_id,
+        _PERMIT.proposal_id,
+        _PERMIT.revision,
+        _PERMIT.step,
+        _PERMIT.direction,
+        _PERMIT.action_digest,
+        _PERMIT.body,
+        _PERMIT.digest,
+        _PERMIT.expires_at,
+    )
