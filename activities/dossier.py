@@ -1,0 +1,111 @@
+"""Everything the record says of one action, for people: the case, its ledger, and the receipts of its decisions.
+
+It reads in one snapshot and decides nothing. It serves actions whose workflow is closed, deleted or past retention, and
+it is what the command line believes where a workflow says something else.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.cases import CaseFile, read_case
+from activities.tables import DecisionRow, LedgerEntryRow
+from policy.canonical import parse_json
+from policy.decision import DecisionReceipt
+from policy.errors import AuditError
+from policy.ledger import verify_chain
+from policy.lifecycle import State
+from policy.screen import Screen, make_screen
+from policy.standing import Standing, stand
+
+_ENTRY = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
+_DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """A case with its ledger. `broken` says where the ledger's chain does not hold, and is empty where it does."""
+
+    file: CaseFile
+    entries: tuple[dict[str, Any], ...]
+    broken: str
+    receipts: dict[str, DecisionReceipt]
+
+    @property
+    def screen(self) -> Screen | None:
+        """What an approver is shown, made from the record; None where nothing was assessed."""
+        if self.file.revision is None or self.file.assessment_digest is None:
+            return None
+        return make_screen(self.file.proposal, self.file.revision, self.file.assessment_digest)
+
+    def standing(self, now: datetime) -> Standing | None:
+        """Where the case stands by the recorded votes; None where nobody is asked."""
+        case = self.file.case
+        at = self.file.resolved_at or now
+        return stand(case, at, deadline_counts_as_passed=self.file.resolution is not None) if case else None
+
+    def status(self, now: datetime) -> dict[str, Any]:
+        """The same fields as the query `status`. `state` is only known here once the action is closed."""
+        file, screen, standing, result = self.file, self.screen, self.standing(now), self.file.result
+        revision = file.revision
+        return {
+            "proposal_id": file.proposal.proposal_id,
+            "revision": revision.revision if revision else 1,
+            "state": str(State.closed) if result else str(State.pending) if file.resolution is None else None,
+            "resolution": file.resolution or file.stop or (standing.resolution if standing else None),
+            "outcome": str(result.outcome) if result else None,
+            "verdict": str(revision.evaluation.verdict) if revision else None,
+            "risk_tier": str(revision.assessment.risk_tier) if revision else None,
+            "risk_score": revision.assessment.risk_score if revision else None,
+            "action_digest": file.received.action_digest,
+            "assessment_digest": file.assessment_digest,
+            "policy_digest": revision.documents.policy if revision else None,
+            "presented_digest": screen.presented_digest if screen else None,
+            "stage": standing.stage if standing else None,
+            "stages": [stage.model_dump(mode="json") for stage in standing.stages] if standing else [],
+            "due": [due.model_dump(mode="json") for due in standing.due] if standing else [],
+            "receipts": {name: receipt.model_dump(mode="json") for name, receipt in self.receipts.items()},
+            "screen": screen.model_dump(mode="json") if screen else None,
+            "assurance": "claimed",
+            "result": result.model_dump(mode="json") if result else None,
+            "refused_messages": sum(not receipt.counted for receipt in self.receipts.values()),
+        }
+
+
+async def read_dossier(connection: AsyncConnection, proposal_id: str) -> Dossier | None:
+    """The dossier of an action, or None if it was never registered. Wants a snapshot to read in."""
+    file = await read_case(connection, proposal_id)
+    if file is None:
+        return None
+    entries, broken = await _entries(connection, proposal_id)
+    return Dossier(file=file, entries=entries, broken=broken, receipts=await _receipts(connection, proposal_id))
+
+
+async def read_receipt(connection: AsyncConnection, proposal_id: str, decision_id: str) -> DecisionReceipt | None:
+    """What a decision was answered, or None if it was not received yet."""
+    wanted = select(_DECISION.receipt).where(_DECISION.proposal_id == proposal_id, _DECISION.decision_id == decision_id)
+    stored = await connection.scalar(wanted)
+    return DecisionReceipt.model_validate(_receipt(stored)) if stored is not None else None
+
+
+async def _entries(connection: AsyncConnection, proposal_id: str) -> tuple[tuple[dict[str, Any], ...], str]:
+    wanted = select(_ENTRY.body, _ENTRY.digest).where(_ENTRY.proposal_id == proposal_id).order_by(_ENTRY.position)
+    rows = [(bytes(row.body), row.digest) for row in await connection.execute(wanted)]
+    try:
+        return tuple(verify_chain(proposal_id, rows)), ""
+    except AuditError as error:
+        return tuple(parse_json(body) for body, _ in rows), str(error)
+
+
+async def _receipts(connection: AsyncConnection, proposal_id: str) -> dict[str, DecisionReceipt]:
+    wanted = select(_DECISION.decision_id, _DECISION.receipt).where(_DECISION.proposal_id == proposal_id)
+    rows = await connection.execute(wanted.order_by(_DECISION.received_at, _DECISION.arrival))
+    return {row.decision_id: DecisionReceipt.model_validate(_receipt(row.receipt)) for row in rows}
+
+
+def _receipt(stored: bytes) -> Any:
+    value = parse_json(stored)
+    return value.get("receipt", value)

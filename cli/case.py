@@ -1,0 +1,159 @@
+"""One action as seen from outside: what the record says, and what its workflow answers, side by side.
+
+- The record counts. The workflow is asked for what only it knows: that it is alive, and its state between two rows.
+- Where both speak and name different digests, that is shown, and nobody is asked to decide on it.
+- Temporal may be down and the workflow deleted; the record alone answers then. Without a record the workflow alone
+  does, and the text says that nothing was checked.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from temporalio.client import Client, WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.connection import TemporalConfigError, TemporalUnavailableError
+from activities.dossier import Dossier, read_dossier
+from cli.place import NO_RECORD, Place
+from policy.base import instant_text
+from policy.errors import CountersignError
+from workflows import interface
+
+QUERY_TIMEOUT = timedelta(seconds=5)
+_NAMED = ("action_digest", "assessment_digest", "policy_digest", "presented_digest")
+
+
+class UnknownActionError(CountersignError):
+    """Neither the record nor Temporal knows the action."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is known of an action. `problem` says why the workflow did not answer, and is empty where it did."""
+
+    proposal_id: str
+    namespace: str
+    dossier: Dossier | None
+    live: dict[str, Any] | None
+    problem: str
+
+    @property
+    def closed(self) -> bool:
+        """Whether the record has the result."""
+        return self.dossier is not None and self.dossier.file.result is not None
+
+    def status(self) -> dict[str, Any]:
+        """The fields of the query `status`, with their `source`: the record for a closed action."""
+        if self.live is not None and not self.closed:
+            return {**self.live, "source": "workflow", "problem": self.problem}
+        assert self.dossier is not None
+        return {**self.dossier.status(datetime.now(UTC)), "source": "record", "problem": self.problem}
+
+    def checked(self) -> dict[str, Any]:
+        """The fields of the query `status` from the record wherever there is one; only `state` is the workflow's."""
+        if self.dossier is None:
+            return self.status()
+        recorded = self.dossier.status(datetime.now(UTC))
+        state = self.live["state"] if self.live is not None and not self.closed else recorded["state"]
+        return {**recorded, "state": state, "source": "record", "problem": self.problem}
+
+    def mismatches(self) -> tuple[str, ...]:
+        """Where the workflow names another digest than the record."""
+        if self.live is None or self.dossier is None or self.closed:
+            return ()
+        recorded = self.dossier.status(datetime.now(UTC))
+        return tuple(
+            f"{name}: the workflow says {self.live.get(name)}, the record says {recorded[name]}"
+            for name in _NAMED
+            if self.live.get(name) is not None and self.live.get(name) != recorded[name]
+        )
+
+
+async def look(place: Place, proposal_id: str) -> Case:
+    """Read an action from the record and ask its workflow, unless the record has the result.
+
+    Raises:
+        UnknownActionError: neither knows it.
+        DatabaseUnavailableError: there is a record and it does not answer.
+
+    """
+    async with place.record() as database:
+        dossier = None
+        if database is not None:
+            async with database.snapshot() as connection:
+                dossier = await read_dossier(connection, proposal_id)
+    live, problem, namespace = None, "", place.namespace or "default"
+    if dossier is None or dossier.file.result is None:
+        try:
+            client = await place.client()
+            namespace = client.namespace
+            live, problem = await ask(client, proposal_id, interface.STATUS)
+        except (TemporalConfigError, TemporalUnavailableError) as error:
+            problem = str(error)
+    if dossier is None and live is None:
+        checked = "" if place.settings.database_url else f" ({NO_RECORD})"
+        raise UnknownActionError(f"action {proposal_id}: {problem or 'not found'}; the record has none either{checked}")
+    return Case(proposal_id=proposal_id, namespace=namespace, dossier=dossier, live=live, problem=problem)
+
+
+async def ask(client: Client, proposal_id: str, query: str) -> tuple[dict[str, Any] | None, str]:
+    """A query's answer, or None and why there is none."""
+    handle = client.get_workflow_handle(interface.workflow_id(proposal_id))
+    try:
+        answer = await handle.query(query, rpc_timeout=QUERY_TIMEOUT)
+    except RPCError as error:
+        return None, _no_answer(error)
+    except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
+        return None, f"its workflow answers no {query}: {error}"
+    if not isinstance(answer, dict):
+        return None, f"its workflow answered {query} with something else than an object"
+    return answer, ""
+
+
+def _no_answer(error: RPCError) -> str:
+    if error.status is RPCStatusCode.NOT_FOUND:
+        return "temporal has no such workflow (never started, deleted, or past retention)"
+    if error.status in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.FAILED_PRECONDITION):
+        return f"its workflow gave no answer within {QUERY_TIMEOUT.total_seconds():g} s: does a worker run?"
+    return f"temporal answered {error.status.name.lower()}: {error.message}"
+
+
+async def why(place: Place, case: Case) -> dict[str, Any]:
+    """The fields of the query `explain`, and `because`: the reasons on record."""
+    if case.closed or case.live is None:
+        return explain_record(case)
+    answer, problem = await ask(await place.client(), case.proposal_id, interface.EXPLAIN)
+    because = _policy_reasons(case)
+    return {**answer, "because": because} if answer is not None else {**explain_record(case), "problem": problem}
+
+
+def explain_record(case: Case) -> dict[str, Any]:
+    """`explain` as far as the record tells it."""
+    assert case.dossier is not None
+    file, standing = case.dossier.file, case.dossier.standing(datetime.now(UTC))
+    nothing: dict[str, Any] = {"waiting_for": [], "could_unblock": {}, "then": []}
+    if file.result is not None:
+        because = [f"{reason.code}: {reason.message}" for reason in file.result.reasons]
+        return {"summary": f"{file.result.resolution}, outcome {file.result.outcome}", **nothing, "because": because}
+    if standing is None or standing.resolution != "pending" or file.resolution is not None or file.stop is not None:
+        state = file.stop or file.resolution or "assessed"
+        return {
+            "summary": f"{state}, without a result yet: {case.problem}",
+            **nothing,
+            "because": _policy_reasons(case),
+        }
+    current = standing.current
+    return {
+        "summary": f"waiting for stage {current.number} ({current.name}) by the record: {case.problem}",
+        "waiting_for": [f"stage {current.number} ({current.name}): {item}" for item in current.missing],
+        "could_unblock": {current.name: list(current.groups)},
+        "then": [{"at": instant_text(due.at), "what": due.text} for due in standing.due],
+        "because": _policy_reasons(case),
+    }
+
+
+def _policy_reasons(case: Case) -> list[str]:
+    if case.dossier is None or case.dossier.file.revision is None:
+        return []
+    return [f"{item.code}: {item.message}" for item in case.dossier.file.revision.evaluation.reasons]

@@ -1,0 +1,70 @@
+"""`dev`: the whole thing on this machine, until Ctrl-C: Temporal with its UI, PostgreSQL, and a worker.
+
+Its data stay in `.dev`, and every other command finds it from another terminal without any variable.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from activities.connection import connect
+from activities.database import Database
+from cli import exits
+from cli.arguments import Commands
+from cli.ready import SetupError, prepare_local
+from deploy.dev import DATA_DIR, ServerError, Stack, StackRunningError, persistent_stack
+from policy.search_attributes import TYPES
+from worker import running_workers
+
+
+def register(commands: Commands) -> None:
+    parser = commands.add_parser("dev", help="run Temporal, PostgreSQL and a worker on this machine until Ctrl-C")
+    parser.set_defaults(run=_dev)
+
+
+async def _dev(_: argparse.Namespace) -> int:
+    print("starting Temporal and PostgreSQL …", flush=True)
+    try:
+        return await _run()
+    except (ServerError, StackRunningError) as error:
+        raise SetupError(str(error)) from error
+
+
+async def _run() -> int:
+    with persistent_stack(DATA_DIR, search_attributes=TYPES) as stack, _stop_on_signal() as stop:
+        settings = await prepare_local(stack, datetime.now(UTC))
+        client = await connect(address=stack.temporal_address, namespace=stack.namespace)
+        database = Database(settings.check_worker(), application="countersign-worker")
+        async with running_workers(client, database, settings):
+            print(_welcome(stack), flush=True)
+            await stop.wait()
+            print("stopping …", flush=True)
+        await database.close()
+    return exits.OK
+
+
+def _welcome(stack: Stack) -> str:
+    return "\n".join(
+        [
+            f"temporal     {stack.temporal_address}, namespace {stack.namespace}",
+            f"temporal ui  {stack.ui_url}",
+            f"database     {stack.database_url('countersign_reader')}",
+            "identities are only claimed here: anybody on this machine can answer as anybody",
+            "ready: use every command of countersign in another terminal; Ctrl-C stops",
+        ]
+    )
+
+
+@contextlib.contextmanager
+def _stop_on_signal() -> Iterator[asyncio.Event]:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

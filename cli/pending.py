@@ -1,0 +1,85 @@
+"""`list`: the actions that wait, as Temporal's visibility knows them. It lags; nothing is decided by it."""
+
+import argparse
+import json
+import re
+from datetime import datetime
+from typing import Any
+
+from temporalio.client import WorkflowExecution
+from temporalio.service import RPCError
+
+from activities.connection import TemporalUnavailableError
+from cli import exits, render
+from cli.arguments import Commands
+from cli.place import find_place
+from policy import search_attributes
+from policy.base import instant_text
+from policy.errors import CountersignError
+from policy.lifecycle import State
+from workflows import interface
+
+_QUOTABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}")
+
+
+class QueryError(CountersignError):
+    """A value cannot be part of a visibility query."""
+
+
+def register(commands: Commands) -> None:
+    parser = commands.add_parser("list", help="the actions that wait for people")
+    parser.set_defaults(run=_list)
+    parser.add_argument("--group", help="only those that this group could answer")
+    parser.add_argument("--all", action="store_true", help="closed ones, too")
+    parser.add_argument("--limit", type=int, default=100, help="at most so many (default: 100)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def query(group: str | None, *, everything: bool) -> str:
+    """The visibility query.
+
+    Raises:
+        QueryError: the group cannot be a group's name.
+
+    """
+    parts = [f"WorkflowType = '{interface.WORKFLOW_TYPE}'"]
+    if not everything:
+        parts += ["ExecutionStatus = 'Running'", f"{search_attributes.STATE} = '{State.pending}'"]
+    if group is not None:
+        if not _QUOTABLE.fullmatch(group):
+            raise QueryError(f"group `{group[:100]}` is no name: letters, digits and . _ : / @ -")
+        parts.append(f"{search_attributes.WAITING_GROUPS} = '{group}'")
+    return " AND ".join(parts)
+
+
+async def _list(args: argparse.Namespace) -> int:
+    client = await find_place().client()
+    wanted = query(args.group, everything=args.all)
+    try:
+        rows = [row(found) async for found in client.list_workflows(wanted, limit=args.limit)]
+    except (RPCError, ValueError) as error:
+        raise TemporalUnavailableError(
+            f"temporal cannot list ({error}): run `countersign setup` to register the search attributes, "
+            f"and unpause paused workflows"
+        ) from error
+    print(json.dumps(rows, indent=2) if args.json else render.pending(rows))
+    return exits.OK
+
+
+def row(found: WorkflowExecution) -> dict[str, str]:
+    """The search attributes of one action as texts."""
+    attributes = found.search_attributes
+    names = {
+        "state": search_attributes.STATE,
+        "tier": search_attributes.TIER,
+        "target": search_attributes.TARGET,
+        "environment": search_attributes.ENVIRONMENT,
+        "waits for": search_attributes.WAITING_GROUPS,
+        "next deadline": search_attributes.NEXT_DEADLINE,
+    }
+    texts = {label: ", ".join(_text(item) for item in attributes.get(name, ())) for label, name in names.items()}
+    return {"id": found.id.removeprefix(interface.workflow_id("")), **texts}
+
+
+def _text(value: Any) -> str:
+    return instant_text(value) if isinstance(value, datetime) else str(value)

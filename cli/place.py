@@ -1,0 +1,105 @@
+"""Where the commands work: what the environment names, or the development stack that runs in this checkout.
+
+- Temporal and database are taken from one side, never one from each: a decision shown from one record must not be sent
+  to another server.
+- Variables (TEMPORAL_ADDRESS, TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE, COUNTERSIGN_DATABASE_URL) win over a running
+  development stack, and that wins over a default profile file: somebody started it here.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from temporalio.client import Client
+
+from activities.connection import connect
+from activities.database import Database
+from activities.settings import ADMIN_DATABASE_URL, DATABASE_URL, Settings, SettingsError, read_settings
+from deploy.dev import DATA_DIR, StackAddresses, running_stack
+from workflows.interface import workflow_id
+
+READER = "countersign_reader"
+SUPERUSER = "postgres"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A Temporal and a record that belong together. None of an address means Temporal's own configuration."""
+
+    settings: Settings
+    temporal_address: str | None = None
+    namespace: str | None = None
+    ui_url: str | None = None
+
+    async def client(self, identity: str | None = None) -> Client:
+        """A connected client.
+
+        Raises:
+            TemporalConfigError, TemporalUnavailableError: as `activities.connection.connect`.
+
+        """
+        return await connect(address=self.temporal_address, namespace=self.namespace, identity=identity)
+
+    @asynccontextmanager
+    async def record(self) -> AsyncIterator[Database | None]:
+        """The record, to read; None where no address is known."""
+        if self.settings.database_url is None:
+            yield None
+            return
+        database = Database(self.settings.database_url, pool_size=1, application="countersign-cli")
+        try:
+            yield database
+        finally:
+            await database.close()
+
+    def admin_url(self) -> str:
+        """The address for setting up and publishing.
+
+        Raises:
+            SettingsError: none is known.
+
+        """
+        if self.settings.admin_database_url is None:
+            raise SettingsError(
+                f"{ADMIN_DATABASE_URL} is not set: write postgresql://countersign_owner@host/countersign "
+                f"(a superuser for the first set-up), or start `countersign dev`"
+            )
+        return self.settings.admin_database_url
+
+    def link(self, proposal_id: str, namespace: str) -> str | None:
+        """The action's page in the Temporal UI, where one is known."""
+        if self.ui_url is None:
+            return None
+        return f"{self.ui_url}/namespaces/{namespace}/workflows/{workflow_id(proposal_id)}"
+
+
+NO_RECORD = f"no {DATABASE_URL} is set and no development stack runs here"
+
+
+def find_place() -> Place:
+    """Where the commands work now.
+
+    Raises:
+        SettingsError: a variable cannot be used.
+
+    """
+    settings = read_settings()
+    if settings.temporal_chosen or settings.database_url or settings.admin_database_url:
+        return Place(settings)
+    stack = running_stack(DATA_DIR)
+    return place_of(stack, settings) if stack else Place(settings)
+
+
+def place_of(stack: StackAddresses, settings: Settings | None = None) -> Place:
+    """A running stack as the place to work in: reads as the reader, sets up as the superuser."""
+    given = settings or Settings()
+    return Place(
+        settings=Settings(
+            database_url=stack.database_url(READER),
+            admin_database_url=stack.database_url(SUPERUSER),
+            identity=given.identity,
+        ),
+        temporal_address=stack.temporal_address,
+        namespace=stack.namespace,
+        ui_url=stack.ui_url,
+    )

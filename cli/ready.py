@@ -1,0 +1,145 @@
+"""Making a Temporal and a database ready for Countersign: safe to run again, for a user's own and for the local stack.
+
+The order matters: a worker that finds its search attributes missing runs without them, and one that finds no policy in
+force denies nothing and allows nothing: it waits.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import asyncpg
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.database import DatabaseUnavailableError
+from activities.documents import READERS, Kind, kind_of
+from activities.settings import Role, Settings
+from cli.policy import publish_one, read_file
+from deploy.dev import StackAddresses
+from deploy.migrations.roles import MigrationError
+from deploy.migrations.runner import migrate
+from deploy.orders import DATABASE as ORDERS
+from deploy.orders import OPERATOR, prepare_orders
+from policy.errors import CountersignError, DocumentError
+from policy.search_attributes import TYPES
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+RECORD = "countersign"
+ROOT_POLICY = "development root policy"
+# The id by which the example catalog knows the database `orders`.
+ORDERS_RESOURCE = "postgres/orders"
+
+_KINDS = {
+    "Keyword": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    "KeywordList": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+    "Datetime": IndexedValueType.INDEXED_VALUE_TYPE_DATETIME,
+}
+
+
+class SetupError(CountersignError):
+    """The user's own Temporal or database cannot be made ready by us."""
+
+
+async def register_search_attributes(client: Client, wanted: Mapping[str, str] = TYPES) -> list[str]:
+    """Register the search attributes that a namespace lacks; their names.
+
+    Raises:
+        SetupError: one exists with another type, or we may not register them.
+
+    """
+    service, namespace = client.operator_service, client.namespace
+    try:
+        listed = await service.list_search_attributes(ListSearchAttributesRequest(namespace=namespace))
+        for name, kind in wanted.items():
+            if name in listed.custom_attributes and listed.custom_attributes[name] != _KINDS[kind]:
+                found = IndexedValueType.Name(listed.custom_attributes[name]).removeprefix("INDEXED_VALUE_TYPE_")
+                raise SetupError(
+                    f"search attribute {name} has type {found.lower()}, it must be {kind}: rename the other"
+                )
+        missing = {name: _KINDS[kind] for name, kind in wanted.items() if name not in listed.custom_attributes}
+        if missing:
+            request = AddSearchAttributesRequest(namespace=namespace, search_attributes=missing)
+            await service.add_search_attributes(request)
+    except RPCError as error:
+        if error.status is RPCStatusCode.ALREADY_EXISTS:
+            return []
+        names = ", ".join(f"{name} ({kind})" for name, kind in wanted.items())
+        raise SetupError(
+            f"search attributes of namespace {namespace} cannot be registered ({error.message}): "
+            f"have an administrator register {names}"
+        ) from error
+    return sorted(missing)
+
+
+async def publish_folder(url: str, folder: Path, *, by: str, at: datetime) -> list[tuple[Kind, str]]:
+    """Publish every governed document of a folder; kind and digest of each. Other YAML files are refused.
+
+    Raises:
+        DocumentError: a document cannot be used, or two are of one kind; nothing was published then.
+
+    """
+    found = documents_of(folder)
+    return [(kind, await publish_one(url, kind, body, by=by, at=at)) for kind, body in found.items()]
+
+
+def documents_of(folder: Path) -> dict[Kind, bytes]:
+    """The governed documents of a folder, one of each kind.
+
+    Raises:
+        DocumentError: a document cannot be used, or two are of one kind.
+
+    """
+    found: dict[Kind, tuple[Path, bytes]] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        body = read_file(path)
+        kind = kind_of(body)
+        READERS[kind](body)
+        if kind in found:
+            raise DocumentError(f"{path.name} and {found[kind][0].name} are both a {kind}: publish them one by one")
+        found[kind] = (path, body)
+    if not found:
+        raise DocumentError(f"folder {folder} has no *.yaml: name the folder of the documents")
+    return {kind: body for kind, (_, body) in found.items()}
+
+
+async def prepare_record(url: str) -> list[str]:
+    """Migrate the record's database; the revisions applied.
+
+    Raises:
+        SetupError: the database does not exist, cannot be reached, or may not be migrated by this user.
+
+    """
+    try:
+        return await migrate(url)
+    except (DatabaseUnavailableError, MigrationError) as error:
+        raise SetupError(f"the database cannot be migrated: {error}") from error
+
+
+async def prepare_local(stack: StackAddresses, at: datetime, documents: Path = EXAMPLES) -> Settings:
+    """Make a local stack ready for a worker that does everything; the worker's settings.
+
+    Creates and migrates the record, publishes the example documents as development root policy, and prepares the
+    database `orders` as the one target. Search attributes come with the stack.
+    """
+    server = stack.database_url("postgres", "postgres")
+    connection = await asyncpg.connect(server)
+    try:
+        with contextlib.suppress(asyncpg.DuplicateDatabaseError):
+            await connection.execute(f"CREATE DATABASE {RECORD}")
+    finally:
+        await connection.close()
+    superuser = stack.database_url("postgres", RECORD)
+    await prepare_record(superuser)
+    await publish_folder(superuser, documents, by=ROOT_POLICY, at=at)
+    await prepare_orders(server)
+    return Settings(
+        database_url=stack.database_url("countersign_app", RECORD),
+        targets={ORDERS_RESOURCE: stack.database_url(OPERATOR, ORDERS)},
+        archive_dir=Path(stack.data_dir) / "archive",
+        unsafe_claimed_identities=True,
+        role=Role.all,
+    )

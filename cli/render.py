@@ -1,0 +1,196 @@
+"""The texts of the command line: JSON values in, plain text out; nothing here reads, asks or prints.
+
+- Measured facts first, the proposer's words last and labelled (the order of `policy/screen.py`).
+- Every text from outside goes through `policy.screen.visible`: no control character of it reaches a terminal.
+- No colour and a fixed width: what an approver saw can be compared, pasted into a ticket and kept as a golden file.
+"""
+
+import io
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from policy.canonical import canonical
+from policy.screen import visible
+
+WIDTH = 100
+_SHORT = 40
+_ASSURANCE = "assurance: claimed (identities are not verified)"
+
+
+def headline(status: Mapping[str, Any]) -> str:
+    """One line: which action, in which state, how bad."""
+    state = status["state"] or status["resolution"] or "unknown"
+    tier = f", {status['risk_tier']} ({status['risk_score']} of 100)" if status["risk_tier"] else ""
+    return f"{_safe(status['proposal_id'])} revision {status['revision']}: {_safe(state)}{_safe(tier)}"
+
+
+def screen(value: Mapping[str, Any]) -> str:
+    """What would happen, how bad that is, how it is undone, and who asks: a `policy.screen.Screen` as JSON."""
+    tier = f"{value['risk_tier']} ({value['risk_score']} of 100)"
+    parts = [
+        f"{_safe(value['operation'])} on {_safe(value['target'])} in {_safe(value['environment'])}, risk {_safe(tier)}",
+        f"{_ASSURANCE}",
+        "",
+        f"acts on      {_list(value['resolved'])}",
+        f"policy       {_safe(value['policy'])}",
+        f"breaks with  {_list(value['dependents'])}",
+        f"succeeds if  {_list(value['criteria'])}",
+        f"behind it    {_list(value['requesters'])} through {_safe(value['agent'])}",
+        f"ends at      {_safe(value['absolute_deadline'])} at the latest",
+        "",
+        _table(("step", "operation", "parameters", "undo"), [_step(n, s) for n, s in _numbered(value["steps"])]),
+        "",
+        _table(("indicator", "weighs", "evidence", "written by"), [_indicator(item) for item in value["indicators"]]),
+        "",
+        "the proposer's words (not verified):",
+        _quoted(value["words"]),
+        *(_quoted(f"alternative: {item}") for item in value.get("alternatives", ())),
+    ]
+    return _join(parts)
+
+
+def standing(stages: Sequence[Mapping[str, Any]], due: Sequence[Mapping[str, Any]]) -> str:
+    """Every stage, what it waits for, and what time will bring; empty where nobody is asked."""
+    if not stages:
+        return ""
+    rows = [
+        (
+            f"{stage['number']} {stage['name']}",
+            stage["state"],
+            _list(stage["missing"], "nobody") if stage["state"] == "open" else "",
+            _list(stage["approvals"], ""),
+            _list(stage["denials"], ""),
+            stage.get("deadline") or "",
+        )
+        for stage in stages
+    ]
+    table = _table(("stage", "state", "waits for", "approved by", "denied by", "deadline"), rows)
+    return _join([table, *(f"{_safe(item['at'])}  {_safe(item['text'])}" for item in due)])
+
+
+def digests(value: Mapping[str, Any]) -> str:
+    """What a decision names, in full."""
+    names = ("action_digest", "assessment_digest", "policy_digest", "presented_digest")
+    return _join(f"{name:18} {_safe(value.get(name) or 'none')}" for name in names)
+
+
+def receipt(value: Mapping[str, Any]) -> str:
+    """The answer to a decision."""
+    if value["counted"]:
+        head = f"counted: decision {_safe(value['decision_id'])}"
+    else:
+        head = f"refused ({_safe(value.get('code') or 'no code')}): {_safe(value['message'])}"
+    missing = value.get("missing") or ()
+    rest = [f"the action is {_safe(value['resolution'])}"]
+    if value["resolution"] == "pending" and missing:
+        rest.append(f"still missing: {_list(missing)}")
+    return _join([head, *rest, f"assurance: {_safe(value['assurance'])}"])
+
+
+def result(value: Mapping[str, Any]) -> str:
+    """How an action ended, why, and what the platform can do next."""
+    decided = [
+        f"{_safe(item['vote'])} by {_safe(item.get('person_id') or 'rule ' + str(item.get('rule')))}"
+        for item in value["decided_by"]
+    ]
+    return _join(
+        [
+            f"{_safe(value['resolution'])}, outcome {_safe(value['outcome'])}, next: {_next(value['next_action'])}",
+            *(f"- {_safe(reason['code'])}: {_safe(reason['message'])}" for reason in value["reasons"]),
+            f"decided: {', '.join(decided) or 'by nobody'}; assurance: {_safe(value['assurance'])}",
+            f"took: {_safe(value['timings']['proposed_at'])} to {_safe(value['timings']['finished_at'])}",
+        ]
+    )
+
+
+def explain(value: Mapping[str, Any]) -> str:
+    """Why an action is as it is, who could unblock it, and what happens at which time."""
+    unblock = [f"stage {_safe(stage)}: {_list(groups)}" for stage, groups in value["could_unblock"].items()]
+    return _join(
+        [
+            _safe(value["summary"]),
+            *_section("waiting for", [_safe(item) for item in value["waiting_for"]]),
+            *_section("could unblock it", unblock),
+            *_section("then", [f"{_safe(item['at'])}  {_safe(item['what'])}" for item in value["then"]]),
+            *_section("because", [_safe(item) for item in value.get("because", ())]),
+        ]
+    )
+
+
+def timeline(entries: Iterable[tuple[str, str, str]]) -> str:
+    """The ledger of an action: instant, kind and what was said, in order."""
+    rows = [(at, kind, said) for at, kind, said in entries]
+    return _table(("at", "what", "said"), rows) if rows else "no ledger entries"
+
+
+def pending(rows: Sequence[Mapping[str, str]]) -> str:
+    """The actions that wait, as visibility lists them."""
+    if not rows:
+        return "nothing is waiting"
+    columns = ("id", "state", "tier", "target", "environment", "waits for", "next deadline")
+    return _table(columns, [tuple(row.get(name, "") for name in columns) for row in rows])
+
+
+def _numbered(steps: Sequence[Mapping[str, Any]]) -> Iterable[tuple[int, Mapping[str, Any]]]:
+    return enumerate(steps, start=1)
+
+
+def _step(number: int, step: Mapping[str, Any]) -> tuple[str, ...]:
+    undo = f"{step['undo']} {_json(step['undo_parameters'])}" if step["undo"] else "no undo"
+    return (f"{number} {step['name']}", step["operation"], _json(step["parameters"]), undo)
+
+
+def _indicator(item: Sequence[Any]) -> tuple[str, ...]:
+    name, contribution, evidence, writer = item
+    return (name, f"{contribution:.2f}", evidence, writer)
+
+
+def _next(action: str) -> str:
+    return {
+        "none": "nothing to do",
+        "propose_anew": "propose anew",
+        "ask_a_person": "a person has to look, the target is under hold",
+    }.get(action, _safe(action))
+
+
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    return [f"{title}:", *(f"- {line}" for line in lines)] if lines else []
+
+
+def _list(items: Sequence[str], none: str = "nothing known") -> str:
+    return ", ".join(_safe(item) for item in items) or none
+
+
+def _quoted(words: str) -> str:
+    return textwrap.fill(_safe(words), WIDTH - 2, initial_indent="> ", subsequent_indent="> ")
+
+
+def _json(value: Any) -> str:
+    return canonical(value).decode()
+
+
+def _safe(value: Any) -> str:
+    return visible(str(value))
+
+
+def _join(parts: Iterable[str]) -> str:
+    return "\n".join(line.rstrip() for part in parts for line in (part.split("\n") if part else [""]))
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for number, name in enumerate(columns):
+        # An id in two pieces is hard to copy; a very long one must not crowd out the rest.
+        short = number == 0 and all(len(row[0]) <= _SHORT for row in rows)
+        table.add_column(name, overflow="fold", no_wrap=short)
+    for row in rows:
+        table.add_row(*(Text(_safe(cell)) for cell in row))
+    out = io.StringIO()
+    Console(file=out, width=WIDTH, color_system=None, force_terminal=False, legacy_windows=False).print(table)
+    return _join([out.getvalue().rstrip("\n")])

@@ -1,0 +1,31 @@
+"""`setup`: make a user's own Temporal namespace and database ready; safe to run again."""
+
+import argparse
+import getpass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cli import exits
+from cli.arguments import Commands
+from cli.place import find_place
+from cli.ready import prepare_record, publish_folder, register_search_attributes
+
+
+def register(commands: Commands) -> None:
+    parser = commands.add_parser("setup", help="migrate the database and register search attributes (safe to repeat)")
+    parser.set_defaults(run=_setup)
+    parser.add_argument("--publish", metavar="DIR", type=Path, help="also put the documents of a folder in force")
+
+
+async def _setup(args: argparse.Namespace) -> int:
+    place = find_place()
+    url = place.admin_url()
+    applied = await prepare_record(url)
+    print(f"database: {', '.join(applied) or 'nothing'} to migrate, now at the newest revision")
+    client = await place.client()
+    added = await register_search_attributes(client)
+    print(f"namespace {client.namespace}: {', '.join(added) or 'no search attribute'} registered")
+    if args.publish:
+        for kind, digest in await publish_folder(url, args.publish, by=getpass.getuser(), at=datetime.now(UTC)):
+            print(f"{kind} {digest} is in force")
+    return exits.OK

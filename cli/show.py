@@ -1,0 +1,69 @@
+"""`show`, `status`, `explain`: what an action is, for people and for programs."""
+
+import argparse
+import json
+
+from cli import exits, render, timeline
+from cli.arguments import Commands, add_proposal_id
+from cli.case import Case, look, why
+from cli.place import Place, find_place
+
+
+def register(commands: Commands) -> None:
+    show = commands.add_parser("show", help="an action: what, how bad, where it stands, who did what")
+    show.set_defaults(run=_show)
+    status = commands.add_parser("status", help="the machine-readable state of an action, as JSON")
+    status.set_defaults(run=_status)
+    explain = commands.add_parser("explain", help="why an action is pending or ended, and who could unblock it")
+    explain.add_argument("--json", action="store_true", help="print JSON")
+    explain.set_defaults(run=_explain)
+    for parser in (show, status, explain):
+        add_proposal_id(parser)
+
+
+async def _show(args: argparse.Namespace) -> int:
+    place = find_place()
+    case = await look(place, args.proposal_id)
+    print(show_text(case, place))
+    return exits.OK
+
+
+async def _status(args: argparse.Namespace) -> int:
+    case = await look(find_place(), args.proposal_id)
+    print(json.dumps({**case.status(), "mismatches": case.mismatches()}, indent=2))
+    return exits.OK
+
+
+async def _explain(args: argparse.Namespace) -> int:
+    place = find_place()
+    answer = await why(place, await look(place, args.proposal_id))
+    print(json.dumps(answer, indent=2) if args.json else render.explain(answer))
+    return exits.OK
+
+
+def show_text(case: Case, place: Place) -> str:
+    """Everything known of an action, most important first."""
+    status = case.checked()
+    link = place.link(case.proposal_id, case.namespace)
+    parts = [render.headline(status), *(_warnings(case)), f"temporal ui  {link}" if link else ""]
+    if status["result"]:
+        parts += ["", render.result(status["result"])]
+    if status["screen"]:
+        parts += ["", render.screen(status["screen"])]
+    if status["stages"]:
+        parts += ["", render.standing(status["stages"], () if status["result"] else status["due"])]
+    parts += ["", render.digests(status)]
+    if case.dossier is not None:
+        parts += ["", render.timeline(timeline.lines(case.dossier.entries))]
+    return "\n".join(parts)
+
+
+def _warnings(case: Case) -> list[str]:
+    found = [f"WARNING: {item}" for item in case.mismatches()]
+    if case.dossier is None:
+        found.append("WARNING: not checked against the record, none is known here")
+    elif case.dossier.broken:
+        found.append(f"WARNING: the ledger does not hold together: {case.dossier.broken}")
+    if case.problem:
+        found.append(f"note: {case.problem}")
+    return found

@@ -1,0 +1,67 @@
+"""The ledger of an action as lines for people: who did what, when, on which grounds."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+
+def lines(entries: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Instant, kind and one sentence for each entry, given as `policy.ledger.read_entry` gives them."""
+    return [
+        (str(entry["at"]), str(entry["kind"]) + (" (late)" if entry.get("late") else ""), _said(entry))
+        for entry in entries
+    ]
+
+
+def _said(entry: Mapping[str, Any]) -> str:
+    content = entry.get("content")
+    if not isinstance(content, Mapping):
+        return ""
+    say = _SAYERS.get(str(entry["kind"]), _plain)
+    try:
+        return say(content)
+    except (KeyError, TypeError):
+        # An entry of another release is shown as it is rather than not at all.
+        return _plain(content)
+
+
+def _assessed(content: Mapping[str, Any]) -> str:
+    revision = content["revision"]
+    assessment, evaluation = revision["assessment"], revision["evaluation"]
+    reasons = "; ".join(reason["message"] for reason in evaluation["reasons"])
+    return f"{evaluation['verdict']}, {assessment['risk_tier']} ({assessment['risk_score']}): {reasons}"
+
+
+def _decision(content: Mapping[str, Any]) -> str:
+    receipt, submission = content["receipt"], content.get("submission") or {}
+    person = content.get("person")
+    who = person["person_id"] if person else submission.get("proof", {}).get("identity", "somebody")
+    said = submission.get("justification", "")
+    end = f"; {receipt['code']}: {receipt['message']}" if not receipt["counted"] else ""
+    stage = f" in stage {submission['stage']}" if "stage" in submission else ""
+    return f"{who}: {submission.get('vote', 'no decision')}{stage} by {content['channel']}{end}" + (
+        f' ("{said}")' if said else ""
+    )
+
+
+def _recorded(content: Mapping[str, Any]) -> str:
+    result = content["result"]
+    return f"{result['resolution']}, outcome {result['outcome']}: " + "; ".join(
+        reason["message"] for reason in result["reasons"]
+    )
+
+
+def _plain(content: Mapping[str, Any]) -> str:
+    """Every plain value of an entry, and the messages of its reasons."""
+    parts = [f"{key} {value}" for key, value in content.items() if isinstance(value, str | int | float)]
+    reasons = content.get("reasons")
+    if isinstance(reasons, list):
+        parts += [str(reason["message"]) for reason in reasons if isinstance(reason, Mapping) and "message" in reason]
+    return "; ".join(part for part in parts if "sha256:" not in part)
+
+
+_SAYERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "assessed": _assessed,
+    "decision_counted": _decision,
+    "decision_refused": _decision,
+    "recorded": _recorded,
+}
