@@ -134,7 +134,7 @@ def _decided_by(file: CaseFile) -> tuple[DecidedBy, ...]:
 async def _hold(
     connection: AsyncConnection, file: CaseFile, outcome: Outcome, reasons: tuple[Reason, ...], at: datetime
 ) -> None:
-    target, owner = file.proposal.target, (file.revision.facts.target_owner if file.revision else None) or "nobody"
+    target, owner = file.proposal.target_ref, (file.revision.facts.target_owner if file.revision else None) or "nobody"
     reason = f"{outcome}: {'; '.join(item.message for item in reasons)}"[:500]
     body = canonical({"target": target, "proposal_id": file.proposal.proposal_id, "reason": reason, "owner": owner})
     row = {"target": target, "proposal_id": file.proposal.proposal_id, "reason": reason, "owner": owner, "body": body}

@@ -78,7 +78,8 @@ async def _inputs(
     revision, proposal = file.revision, file.proposal
     assert revision is not None
     facts = await gather(connection, file.received, in_force)
-    today = evaluate(in_force.policy, proposal, facts, assess(proposal, facts))
+    assessment = assess(proposal, facts)
+    today = evaluate(in_force.policy, proposal, facts, assessment)
     voters = sorted({ballot.person_id for ballot in file.ballots})
     people = {person_id: in_force.directory.person(person_id) for person_id in voters}
     return DispatchInputs(
@@ -94,6 +95,10 @@ async def _inputs(
         assessed_verdict=revision.evaluation.verdict,
         verdict_now=today.verdict,
         reasons_now=today.reasons,
+        assessed_tier=revision.assessment.risk_tier,
+        tier_now=assessment.risk_tier,
+        chain_now=today.chain,
+        requesters_now=facts.requesters,
         assessed_resolved=revision.facts.resolved,
         resolved_now=facts.resolved,
         remedies=proposal.remedies,

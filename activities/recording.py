@@ -18,7 +18,7 @@ from activities.ledger import Ledger
 from activities.permits import step_records
 from activities.tables import LedgerEntryRow, PermitUseRow
 from policy.base import Reason
-from policy.canonical import parse_json
+from policy.canonical import parse_canonical
 from policy.ledger import EntryKind
 from policy.outcome import StepRecord, conclude
 from policy.permit import Direction, permit_id
@@ -58,7 +58,12 @@ async def conclude_and_finish(
     now: datetime,
 ) -> ActionResult:
     """Conclude the outcome and write the result."""
-    outcome, reasons = conclude(records, len(file.proposal.steps), stopped_to_ask=stopped_to_ask)
+    outcome, reasons = conclude(
+        records,
+        len(file.proposal.steps),
+        stopped_to_ask=stopped_to_ask,
+        criteria=len(file.proposal.success_criteria),
+    )
     resolution: ResultResolution = file.resolution  # type: ignore[assignment]
     if resolution != "approved":
         reasons = file.reasons
@@ -132,4 +137,4 @@ async def _refusals(connection: AsyncConnection, file: CaseFile) -> tuple[Reason
         _LEDGER.proposal_id == file.proposal.proposal_id, _LEDGER.kind == str(EntryKind.dispatch_refused)
     )
     bodies = (await connection.execute(found.order_by(_LEDGER.position))).scalars()
-    return tuple(Reason.model_validate(item) for body in bodies for item in parse_json(body)["content"]["reasons"])
+    return tuple(Reason.model_validate(item) for body in bodies for item in parse_canonical(body)["content"]["reasons"])

@@ -82,7 +82,7 @@ async def gather(connection: AsyncConnection, received: ReceivedProposal, in_for
         catalog=in_force.catalog,
         directory=in_force.directory,
         registry=in_force.operations,
-        holds=await read_holds(connection, proposal.target),
+        holds=await read_holds(connection, proposal.target_ref),
         earlier_denials=await read_earlier_denials(connection, received.effect_digest, proposal.proposal_id),
         bad_parameters=parameter_refusals(proposal, in_force.operations),
     )

@@ -5,9 +5,11 @@
 - `owner` is for display and paging. It is never authority (Backstage's own rule).
 - Our facts are annotations: `countersign/environment`, `countersign/criticality` (low, medium, high, critical) and
   `countersign/resource-id`, the id by which an executor knows the target.
+- A resource id belongs to one entity: a second name for the same thing could carry other facts and escape its holds.
 - A target that is not here is unknown, and unknown is the worst case.
 """
 
+import re
 from collections import deque
 from typing import Any
 
@@ -17,6 +19,7 @@ from policy.yaml_text import read_yaml
 
 KINDS = ("component", "resource")
 CRITICALITIES = ("low", "medium", "high", "critical")
+_REF = re.compile(r"[a-z0-9._-]+:[a-z0-9._-]+/[a-z0-9._-]+")
 
 
 class Entity(RecordModel):
@@ -83,6 +86,7 @@ def read_catalog(body: bytes) -> Catalog:
         DocumentError: names the document, the field and the fix.
     """
     entities: dict[str, Entity] = {}
+    resources: dict[str, str] = {}
     inverse: list[tuple[str, str]] = []
     skipped: list[str] = []
     for number, value in enumerate(read_yaml(body), start=1):
@@ -96,38 +100,64 @@ def read_catalog(body: bytes) -> Catalog:
         entity, used_by = _entity(number, value)
         if entity.ref in entities:
             raise DocumentError(f"entity {number}: {entity.ref} occurs twice")
+        if (
+            entity.resource_id is not None
+            and (other := resources.setdefault(entity.resource_id, entity.ref)) != entity.ref
+        ):
+            raise DocumentError(f"entity {number}: resource-id {entity.resource_id} is that of {other} already")
         entities[entity.ref] = entity
         inverse.extend((user, entity.ref) for user in used_by)
     return Catalog(entities=entities, dependents=_turn(entities, inverse), skipped=tuple(skipped))
 
 
 def _entity(number: int, value: dict[str, Any]) -> tuple[Entity, tuple[str, ...]]:
-    metadata, spec = value.get("metadata"), value.get("spec")
-    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+    metadata, spec = _mapping(number, value, "metadata"), _mapping(number, value, "spec")
+    annotations = _mapping(number, metadata, "annotations")
+    name, namespace = _text(number, metadata, "name"), _text(number, metadata, "namespace")
+    if name is None:
         raise DocumentError(f"entity {number}: metadata.name is missing")
-    if not isinstance(spec, dict):
-        raise DocumentError(f"entity {number}: spec is missing")
-    kind = value["kind"].lower()
-    annotations = metadata.get("annotations") or {}
-    criticality = annotations.get("countersign/criticality")
+    criticality = _text(number, annotations, "countersign/criticality")
     if criticality is not None and criticality not in CRITICALITIES:
         raise DocumentError(f"entity {number}: criticality {criticality!r} is none of {', '.join(CRITICALITIES)}")
     entity = Entity(
-        ref=normalize(f"{kind}:{metadata.get('namespace', 'default')}/{metadata['name']}"),
-        resource_id=annotations.get("countersign/resource-id"),
-        environment=annotations.get("countersign/environment"),
+        ref=_ref(number, f"{value['kind']}:{namespace or 'default'}/{name}"),
+        resource_id=_text(number, annotations, "countersign/resource-id"),
+        environment=_text(number, annotations, "countersign/environment"),
         criticality=criticality,
-        owner=spec.get("owner"),
+        owner=_text(number, spec, "owner"),
         depends_on=_refs(number, spec, "dependsOn"),
     )
     return entity, _refs(number, spec, "dependencyOf")
+
+
+def _mapping(number: int, value: dict[str, Any], field: str) -> dict[str, Any]:
+    found = value.get(field)
+    if not isinstance(found, dict | None):
+        raise DocumentError(f"entity {number}: {field} is not a mapping")
+    return found or {}
+
+
+def _text(number: int, value: dict[str, Any], field: str) -> str | None:
+    found = value.get(field)
+    if found is None:
+        return None
+    if not isinstance(found, str) or not found:
+        raise DocumentError(f"entity {number}: {field} = {found!r} is not a text, put it in quotes")
+    return found
+
+
+def _ref(number: int, text: str) -> str:
+    ref = normalize(text)
+    if not _REF.fullmatch(ref):
+        raise DocumentError(f"entity {number}: {text!r} is no reference, write it as kind:namespace/name")
+    return ref
 
 
 def _refs(number: int, spec: dict[str, Any], field: str) -> tuple[str, ...]:
     names = spec.get(field) or []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise DocumentError(f"entity {number}: spec.{field} is not a list of references")
-    return tuple(normalize(name) for name in names)
+    return tuple(_ref(number, name) for name in names)
 
 
 def _turn(entities: dict[str, Entity], inverse: list[tuple[str, str]]) -> dict[str, tuple[str, ...]]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from policy.base import Digest, EdgeModel, Instant, Name, ProposalId, RecordModel, Text
-from policy.canonical import check_value
+from policy.canonical import canonical, check_value
 from policy.errors import CanonicalError, DecisionError, explain
 
 
@@ -106,7 +106,7 @@ def receive_decision(value: Any) -> DecisionSubmission:
     """
     try:
         check_value(value)
-        return DecisionSubmission.model_validate(value)
+        return DecisionSubmission.model_validate_json(canonical(value), strict=True)
     except CanonicalError as error:
         raise DecisionError(f"malformed decision: {error}") from None
     except ValidationError as error:

@@ -1,6 +1,7 @@
 """Who is who: people, their aliases and groups, and the agents they own.
 
-- A person has one immutable id. Every alias (account, mail address, login) belongs to exactly one person.
+- A person has one immutable id. Every alias (account, mail address, login) belongs to exactly one person; two
+  identities that differ in case only are refused, because nobody could say whose they are.
 - An identity that resolves to no person never votes; an agent never votes, whatever groups it is put in.
 - The person behind an agent is its owner here, never who the proposal says it is.
 """
@@ -48,14 +49,16 @@ class Directory(EdgeModel):
         seen: dict[str, str] = {}
         for person in self.people:
             for identity in (person.id, *person.aliases):
-                if identity in seen:
-                    raise ValueError(f"identity {identity} belongs to {seen[identity]} and to {person.id}")
-                seen[identity] = person.id
+                if (owner := seen.setdefault(identity.lower(), person.id)) != person.id:
+                    raise ValueError(f"identity {identity} belongs to {owner} and to {person.id}")
+        if len({person.id for person in self.people}) != len(self.people):
+            raise ValueError("two people have the same id")
         for agent in self.agents:
-            if agent.id in seen:
-                raise ValueError(f"agent {agent.id} has the identity of {seen[agent.id]}")
-            if seen.get(agent.owner) != agent.owner:
+            if agent.id.lower() in seen:
+                raise ValueError(f"agent {agent.id} has the identity of {seen[agent.id.lower()]}")
+            if agent.owner not in {person.id for person in self.people}:
                 raise ValueError(f"agent {agent.id}: owner {agent.owner} is not the id of a person")
+            seen[agent.id.lower()] = f"agent {agent.id}"
         return self
 
     def person(self, identity: str) -> PersonFacts | None:

@@ -1,10 +1,12 @@
 """The policy document: versioned YAML, identified by the digest of its bytes (`docs/spec/policy-document.md`).
 
-- Every rule that matches answers; the strictest verdict decides (deny, then require_approval, then allow). Among equals
-  the first in the document decides.
+- Each operation of an action, its undos included, is asked about as if it were proposed alone. Every rule that matches
+  answers; the strictest verdict decides (deny, then require_approval, then allow). Among equals the first in the
+  document decides.
 - No rule matches: deny. A rule never allows by being absent.
 - A limit denies, and no approval lifts it.
 - A chain has at least one stage, a stage at least one requirement, a requirement at least one group and a count of one.
+- Targets are catalog references (`[kind:][namespace/]name`, kind component and namespace default unless given).
 - Durations are `90s`, `15m`, `4h`, `7d`.
 """
 
@@ -19,23 +21,29 @@ from policy.base import EdgeModel, Name, Operation, Text
 from policy.governed import Metadata, read_document
 from policy.operations import RiskTier
 
+MAX_SEATS = 50
+MAX_STAGES = 10
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def _duration(value: Any) -> timedelta:
     if isinstance(value, timedelta):
         return value
-    found = re.fullmatch(r"(\d{1,6})([smhd])", value) if isinstance(value, str) else None
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])", value) if isinstance(value, str) else None
     if not found:
         raise ValueError("duration must be written like 90s, 15m, 4h or 7d")
     return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
 
 
-def _seconds(value: timedelta) -> str:
-    return f"{int(value.total_seconds())}s"
+def _written(value: timedelta) -> str:
+    """In the largest unit that says it exactly, so that what could be read can be read again."""
+    seconds = int(value.total_seconds())
+    unit = next(unit for unit in ("d", "h", "m", "s") if seconds % _UNITS[unit] == 0)
+    return f"{seconds // _UNITS[unit]}{unit}"
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(_seconds, return_type=str)]
+Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(_written, return_type=str)]
+PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
 
 
 class Verdict(StrEnum):
@@ -58,18 +66,17 @@ class ExpiryVerb(StrEnum):
 class Match(EdgeModel):
     """Which actions a rule speaks of: every list that is given must contain the action's value."""
 
-    operations: tuple[Operation, ...] | None = None
-    environments: tuple[Name, ...] | None = None
-    targets: tuple[Name, ...] | None = None
-    tiers: tuple[RiskTier, ...] | None = None
+    operations: Annotated[tuple[Operation, ...], Field(min_length=1)] | None = None
+    environments: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    targets: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    tiers: Annotated[tuple[RiskTier, ...], Field(min_length=1)] | None = None
     destructive: bool | None = None
 
     @model_validator(mode="after")
     def _something(self) -> "Match":
-        if not self.model_fields_set:
-            raise ValueError(
-                "match is empty: name at least one of operations, environments, targets, tiers, destructive"
-            )
+        if all(getattr(self, name) is None for name in type(self).model_fields):
+            names = ", ".join(type(self).model_fields)
+            raise ValueError(f"match is empty and would match everything: name at least one of {names}")
         return self
 
 
@@ -114,7 +121,7 @@ class Stage(EdgeModel):
     name: Name
     requirements: Annotated[tuple[Requirement, ...], Field(min_length=1, max_length=20)]
     deny_threshold: Annotated[int, Field(ge=1, le=50)] = 1
-    deadline: Duration
+    deadline: PositiveDuration
     reminders: tuple[Duration, ...] = ()
     escalations: tuple[EscalationStep, ...] = ()
     on_expiry: ExpiryVerb = ExpiryVerb.deny
@@ -122,21 +129,23 @@ class Stage(EdgeModel):
     @model_validator(mode="after")
     def _in_time(self) -> "Stage":
         late = [at for at in (*self.reminders, *(step.after for step in self.escalations)) if at >= self.deadline]
-        if late or self.deadline <= timedelta(0):
+        if late:
             raise ValueError(f"stage {self.name}: reminders and escalations must come before the deadline")
+        if sum(requirement.count for requirement in self.requirements) > MAX_SEATS:
+            raise ValueError(f"stage {self.name}: all requirements together may ask for {MAX_SEATS} people at most")
         return self
 
 
 class ApprovalChain(EdgeModel):
-    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=10)]
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=MAX_STAGES)]
 
 
 class PolicyDocument(EdgeModel):
     api_version: Literal["countersign/v1"] = Field(alias="apiVersion")
     kind: Literal["PolicyDocument"]
     metadata: Metadata
-    absolute_deadline: Duration = timedelta(days=7)
-    permit_ttl: Duration = timedelta(minutes=5)
+    absolute_deadline: PositiveDuration = timedelta(days=7)
+    permit_ttl: PositiveDuration = timedelta(minutes=5)
     limits: tuple[Limit, ...] = ()
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
     chains: dict[Name, ApprovalChain] = {}

@@ -46,8 +46,13 @@ def explain(error: ValidationError) -> str:
     """One line that names each wrong field, what is wrong with it, and the value, cut to a readable length."""
     parts = []
     for item in error.errors(include_url=False, include_context=False):
-        field = ".".join(str(part) for part in item["loc"]) or "<root>"
-        shown = repr(item.get("input"))
-        parts.append(f"{field}: {item['msg'].lower()} (got {shown[:60]})")
+        field = ".".join(_printable(str(part)) for part in item["loc"]) or "<root>"
+        message = item["msg"].removeprefix("Value error, ")
+        parts.append(f"{field}: {message[:1].lower()}{message[1:]} (got {repr(item['input'])[:60]})")
     text = "; ".join(parts)
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+
+
+def _printable(name: str) -> str:
+    """A field name that nobody declared is whatever the sender wrote."""
+    return name if name.isprintable() else repr(name)

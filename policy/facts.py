@@ -6,7 +6,7 @@ Every fact names its writer, so that nothing a proposer wrote can pass for somet
 from policy.base import Reason, RecordModel
 from policy.catalog import Catalog, Dependent
 from policy.directory import Directory
-from policy.operations import OperationsRegistry, RegisteredOperation, unknown
+from policy.operations import OperationsRegistry, RegisteredOperation, parameter_refusals, unknown
 from policy.proposal import ActionProposal
 
 
@@ -20,7 +20,7 @@ class HoldFact(RecordModel):
 
 
 class Facts(RecordModel):
-    """What was known of one proposal at one instant."""
+    """What was known of one proposal at one instant. `operations` holds every operation of its steps and undos."""
 
     target_known: bool
     target_resource_id: str | None = None
@@ -35,6 +35,10 @@ class Facts(RecordModel):
     holds: tuple[HoldFact, ...] = ()
     earlier_denials: tuple[str, ...] = ()
     bad_parameters: tuple[Reason, ...] = ()
+
+    def operation(self, name: str) -> RegisteredOperation:
+        """What is known of an operation; of one that was not looked up, the worst is assumed."""
+        return self.operations.get(name) or unknown(name)
 
     @property
     def resolved(self) -> tuple[str, ...]:
@@ -55,11 +59,20 @@ def collect(
     registry: OperationsRegistry,
     holds: tuple[HoldFact, ...],
     earlier_denials: tuple[str, ...],
-    bad_parameters: tuple[Reason, ...],
+    bad_parameters: tuple[Reason, ...] = (),
 ) -> Facts:
-    """Look up everything that the rules need to know about a proposal."""
+    """Look up everything that the rules need to know about a proposal.
+
+    Args:
+        proposal: what is asked for.
+        catalog: the targets.
+        directory: the people and agents.
+        registry: the operations; wrong parameters are found with it.
+        holds: those on the target, found by its `target_ref` or its resource id.
+        earlier_denials: ids of proposals with the same effect digest that were denied.
+        bad_parameters: what an executor found wrong besides.
+    """
     entity = catalog.entity(proposal.target)
-    names = {step.operation for step in proposal.steps} | {step.undo.operation for step in proposal.steps if step.undo}
     person = directory.person(proposal.on_behalf_of)
     return Facts(
         target_known=entity is not None,
@@ -68,11 +81,11 @@ def collect(
         target_criticality=entity.criticality if entity else None,
         target_owner=entity.owner if entity else None,
         dependents=catalog.dependents_of(proposal.target) if entity else (),
-        operations={name: registry.find(name) or unknown(name) for name in sorted(names)},
-        unregistered=tuple(sorted(name for name in names if registry.find(name) is None)),
+        operations={name: registry.find(name) or unknown(name) for name in proposal.operations},
+        unregistered=tuple(name for name in proposal.operations if registry.find(name) is None),
         agent_owner=directory.owner_of(proposal.agent.id),
         on_behalf_of=person.person_id if person else None,
         holds=holds,
         earlier_denials=earlier_denials,
-        bad_parameters=bad_parameters,
+        bad_parameters=tuple(dict.fromkeys((*parameter_refusals(proposal, registry), *bad_parameters))),
     )

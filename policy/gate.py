@@ -1,27 +1,35 @@
 """The gate: may this step of this action run now?
 
-It is asked where the permit is issued, with everything read from the record at that moment; what a workflow remembers is
-not among its inputs. All of this must hold, each failure is a reason, and no reason at all is the only way through:
+It is asked where the permit is issued, with everything read from the record at that moment; what a workflow remembers
+is not among its inputs. All of this must hold, each failure is a reason, and no reason at all is the only way through:
 
 - the action is resolved as approved, is not stopped, has no result yet, and its absolute deadline has not passed;
-- the policy in force today is not stricter than the one the action was assessed under;
-- where people were asked, their recorded votes, with the groups they still have today, still approve every stage;
+- assessed again today, its verdict is not stricter, its tier is not higher, and where people are asked, they are asked
+  the same: the same chain. An input that was left out is no answer;
+- where people were asked, their recorded votes still approve every stage, with the groups that they still have today,
+  and without whoever stands behind the proposal today;
 - what the target resolves to is what was assessed, and is not empty;
-- no hold lies on the target, but for one that this action remedies;
-- every earlier step ran and reported success.
+- no hold lies on the target, but for one that this action remedies with somebody's approval;
+- every earlier step ran and reported success, and nothing has been undone.
 """
 
 from datetime import datetime
 
 from policy.base import Instant, Reason, RecordModel
-from policy.document import Verdict
+from policy.decision import Vote
+from policy.document import ApprovalChain, Verdict
 from policy.facts import HoldFact
+from policy.operations import RiskTier
 from policy.outcome import StepRecord
 from policy.standing import ApprovalCase, Ballot, stand
 
 
 class DispatchInputs(RecordModel):
-    """What the gate looks at. `groups_now` holds the groups today of each person who voted; absent means gone."""
+    """What the gate looks at. `…_now` is what an assessment of today says, `assessed_…` what the approved one said.
+
+    `groups_now` holds the groups today of each person who voted; absent means gone. `requesters_now` are the people
+    behind the proposal today, besides those of the case.
+    """
 
     proposal_id: str
     revision: int
@@ -35,12 +43,16 @@ class DispatchInputs(RecordModel):
     assessed_verdict: Verdict
     verdict_now: Verdict
     reasons_now: tuple[Reason, ...] = ()
+    assessed_tier: RiskTier | None = None
+    tier_now: RiskTier | None = None
+    chain_now: ApprovalChain | None = None
     assessed_resolved: tuple[str, ...]
     resolved_now: tuple[str, ...]
     remedies: str | None = None
     holds: tuple[HoldFact, ...] = ()
     case: ApprovalCase | None = None
     groups_now: dict[str, tuple[str, ...]] = {}
+    requesters_now: tuple[str, ...] = ()
     records: tuple[StepRecord, ...] = ()
 
 
@@ -72,11 +84,21 @@ def _resolved(inputs: DispatchInputs) -> list[Reason]:
 
 
 def _same_policy(inputs: DispatchInputs) -> list[Reason]:
-    if inputs.verdict_now.strictness <= inputs.assessed_verdict.strictness:
-        return []
-    why = "; ".join(reason.message for reason in inputs.reasons_now)
-    message = f"assessed as {inputs.assessed_verdict}, the policy in force now says {inputs.verdict_now}: {why}"
-    return [Reason(code="policy_stricter", message=message)]
+    found = []
+    if inputs.verdict_now.strictness > inputs.assessed_verdict.strictness:
+        why = "; ".join(reason.message for reason in inputs.reasons_now)
+        message = f"assessed as {inputs.assessed_verdict}, the policy in force now says {inputs.verdict_now}: {why}"
+        found.append(Reason(code="policy_stricter", message=message))
+    elif inputs.verdict_now is Verdict.require_approval and (
+        inputs.case is None or inputs.chain_now != inputs.case.chain
+    ):
+        message = "the policy in force now asks other people than those who were asked"
+        found.append(Reason(code="chain_changed", message=message))
+    before, now = inputs.assessed_tier, inputs.tier_now
+    if before is None or now is None or now.rank > before.rank:
+        message = f"assessed with tier {before or 'unknown'}, it has tier {now or 'unknown'} now"
+        found.append(Reason(code="risk_higher", message=message))
+    return found
 
 
 def _still_approved(inputs: DispatchInputs) -> list[Reason]:
@@ -87,7 +109,10 @@ def _still_approved(inputs: DispatchInputs) -> list[Reason]:
     if inputs.case is None:
         return [Reason(code="no_case", message="approval was required and no case is recorded")]
     today = inputs.case.model_copy(
-        update={"ballots": tuple(_as_of_today(ballot, inputs.groups_now) for ballot in inputs.case.ballots)}
+        update={
+            "ballots": tuple(_as_of_today(ballot, inputs.groups_now) for ballot in inputs.case.ballots),
+            "requesters": tuple(sorted({*inputs.case.requesters, *inputs.requesters_now})),
+        }
     )
     standing = stand(today, _last_vote(inputs), deadline_counts_as_passed=False)
     if standing.resolution == "approved":
@@ -98,7 +123,9 @@ def _still_approved(inputs: DispatchInputs) -> list[Reason]:
 
 
 def _as_of_today(ballot: Ballot, groups_now: dict[str, tuple[str, ...]]) -> Ballot:
-    """A vote keeps the groups that its author had when voting and still has."""
+    """An approval keeps the groups that its author had when voting and still has. Other votes stay as they were."""
+    if ballot.vote is not Vote.approve:
+        return ballot
     still = set(groups_now.get(ballot.person_id, ()))
     return ballot.model_copy(update={"groups": tuple(group for group in ballot.groups if group in still)})
 
@@ -121,7 +148,9 @@ def _no_hold(inputs: DispatchInputs) -> list[Reason]:
     return [
         Reason(code="on_hold", message=f"target {hold.target} is under hold: {hold.reason}")
         for hold in inputs.holds
-        if hold.proposal_id is None or hold.proposal_id != inputs.remedies
+        if hold.proposal_id is None
+        or hold.proposal_id != inputs.remedies
+        or inputs.assessed_verdict is not Verdict.require_approval
     ]
 
 
@@ -129,7 +158,7 @@ def _earlier_steps(inputs: DispatchInputs) -> list[Reason]:
     done = {
         item.step
         for item in inputs.records
-        if item.direction == "do" and item.report is not None and item.report.status == "succeeded"
+        if item.direction == "do" and item.report is not None and item.report.succeeded
     }
     undone = any(item.direction == "undo" and item.use == "claimed" for item in inputs.records)
     missing = [str(step) for step in range(1, inputs.step) if step not in done]
@@ -142,18 +171,26 @@ def _earlier_steps(inputs: DispatchInputs) -> list[Reason]:
 
 
 def may_undo(
-    step: int, records: tuple[StepRecord, ...], *, stopped: bool, dispatch_refused: bool
+    step: int, records: tuple[StepRecord, ...], *, stopped: bool, dispatch_refused: bool, expired: bool = False
 ) -> tuple[Reason, ...]:
     """Every reason against claiming the undo permit of a step; empty when there is something to undo and a cause.
 
-    Compensation needs no new approval, so it needs a cause that the record shows: a step that failed, a stop, or a gate
-    that closed between two steps.
+    Compensation needs no new approval, so it needs a cause that the record shows: a step that failed or that an
+    executor refused, a stop, a gate that closed between two steps, or a permit that nobody can claim any more.
+
+    Args:
+        step: whose undo is asked for.
+        records: one per permit that was issued.
+        stopped: whether a stop is on record.
+        dispatch_refused: whether the gate refused a later step.
+        expired: whether the forward permit of a later step expired unclaimed.
     """
     forward = {item.step: item.report for item in records if item.direction == "do"}
     report = forward.get(step)
     if report is None or report.effect != "done":
         return (Reason(code="nothing_to_undo", message=f"step {step} has not reported an effect"),)
-    failed = any(item is not None and item.status == "failed" for item in forward.values())
-    if not (failed or stopped or dispatch_refused):
+    failed = any(item is not None and (item.failed or item.effect == "none") for item in forward.values())
+    void = any(item.direction == "do" and item.use == "void" for item in records)
+    if not (failed or void or stopped or dispatch_refused or expired):
         return (Reason(code="no_cause_to_undo", message="no step failed, nobody stopped the action, no gate closed"),)
     return ()

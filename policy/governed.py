@@ -3,6 +3,7 @@
 A document is identified by the digest of its bytes; name and version are for people.
 """
 
+import json
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -33,6 +34,7 @@ def read_document(body: bytes, model: type[Model]) -> Model:
     if len(values) != 1:
         raise DocumentError(f"{model.__name__} needs exactly one yaml document, got {len(values)}")
     try:
-        return model.model_validate(values[0])
+        # As JSON, because only there pydantic is strict about numbers and still reads lists as tuples.
+        return model.model_validate_json(json.dumps(values[0]), strict=True)
     except ValidationError as error:
         raise DocumentError(f"malformed {model.__name__}: {explain(error)}") from None

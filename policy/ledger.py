@@ -2,8 +2,9 @@
 
 - An entry is a JSON object in RFC 8785 form; its digest is over those bytes (`docs/spec/ledger.md`).
 - The entries of one proposal form a chain: `position` counts from 1 and `previous` is the digest of the one before. An
-  edited, deleted, inserted or swapped entry breaks it. The chain is tamper-evident towards whoever holds a later digest;
-  it proves nothing against somebody who can rewrite all of it.
+  edited, deleted, inserted or swapped entry breaks it. A cut tail does not: only whoever holds the last digest sees it.
+  The chain is tamper-evident towards whoever holds a later digest; it proves nothing against somebody who can rewrite
+  all of it.
 - An entry keeps the inputs of an evaluation, so that anybody can compute it again.
 - `late` marks an entry that was written after the fact because compensation did not wait for the ledger.
 """
@@ -14,8 +15,18 @@ from enum import StrEnum
 from typing import Any
 
 from policy.base import RecordModel, instant_text
-from policy.canonical import canonical, digest, parse_json
+from policy.canonical import canonical, digest, parse_canonical
 from policy.errors import AuditError, CanonicalError
+
+_FIELDS: dict[str, tuple[type, ...]] = {
+    "entry_id": (str,),
+    "proposal_id": (str,),
+    "position": (int,),
+    "previous": (str, type(None)),
+    "kind": (str,),
+    "at": (str,),
+    "late": (bool,),
+}
 
 
 class EntryKind(StrEnum):
@@ -99,17 +110,26 @@ def read_entry(body: bytes) -> dict[str, Any]:
         AuditError: the bytes are not an entry in canonical form.
     """
     try:
-        value = parse_json(body)
-        same = canonical(value) == body
+        value = parse_canonical(body)
     except CanonicalError as error:
         raise AuditError(f"ledger entry is malformed: {error}") from None
-    if not isinstance(value, dict) or value.get("v") != 1 or not same:
-        raise AuditError("ledger entry is not a version 1 entry in canonical form")
+    if not isinstance(value, dict) or value.get("v") is True or value.get("v") != 1:
+        raise AuditError("ledger entry is not a version 1 entry")
+    for field, kinds in _FIELDS.items():
+        if field not in value or type(value[field]) not in kinds:
+            raise AuditError(f"ledger entry is malformed: {field} is {value.get(field)!r:.60}")
     return value
 
 
-def verify_chain(proposal_id: str, entries: Sequence[tuple[bytes, str]]) -> list[dict[str, Any]]:
-    """Check the chain of one proposal's entries, given as (bytes, digest) in order; returns the entries' objects.
+def verify_chain(
+    proposal_id: str, entries: Sequence[tuple[bytes, str]], head: EntryRef | None = None
+) -> list[dict[str, Any]]:
+    """Check the chain of one proposal's entries; returns the entries' objects.
+
+    Args:
+        proposal_id: whose entries they must be.
+        entries: (bytes, digest) in order.
+        head: an entry that somebody else remembers, which must be among them; without it a cut tail is not seen.
 
     Raises:
         AuditError: names the first entry that does not hold, and why.
@@ -129,4 +149,6 @@ def verify_chain(proposal_id: str, entries: Sequence[tuple[bytes, str]]) -> list
             raise AuditError(f"{where}: it belongs to proposal {value['proposal_id']}")
         previous = claimed
         values.append(value)
+    if head is not None and [claimed for _, claimed in entries][head.position - 1 : head.position] != [head.digest]:
+        raise AuditError(f"ledger entry {head.position} with digest {head.digest} is known and not among these")
     return values

@@ -7,6 +7,7 @@ Rule 3: a final state has no way out; what comes later is a new action.
 The diagram in `docs/lifecycle.md` is generated from this table.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from policy.errors import TransitionError
@@ -44,7 +45,7 @@ class Event(StrEnum):
     recorded = "recorded"
 
 
-TRANSITIONS: dict[State, dict[Event, State]] = {
+TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
     State.assessing: {
         Event.refused: State.closed,
         Event.denied: State.closed,
@@ -99,3 +100,15 @@ def follow(state: State, event: Event) -> State:
     except KeyError:
         allowed = ", ".join(TRANSITIONS[state]) or "none"
         raise TransitionError(f"event {event} is illegal in state {state} (allowed: {allowed})") from None
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram."""
+    lines = ["stateDiagram-v2", f"    [*] --> {State.assessing}"]
+    for state, events in TRANSITIONS.items():
+        ways: dict[State, list[str]] = {}
+        for event, after in events.items():
+            ways.setdefault(after, []).append(event)
+        lines += [f"    {state} --> {after}: {', '.join(found)}" for after, found in ways.items()]
+    lines += [f"    {state} --> [*]" for state, events in TRANSITIONS.items() if not events]
+    return "\n".join(lines)

@@ -10,11 +10,19 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from policy.base import EdgeModel, Name, Operation, Reason
+from policy.canonical import canonical
 from policy.governed import Metadata, read_document
 from policy.proposal import ActionProposal
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+}
 
 
 class RiskTier(StrEnum):
@@ -38,12 +46,22 @@ class Parameter(EdgeModel):
 
     def refusal(self, value: Any) -> str | None:
         """Why a value is not one of this parameter, or None."""
-        kinds = {"string": str, "integer": int, "number": (int, float), "boolean": bool}
-        if isinstance(value, bool) != (self.type == "boolean") or not isinstance(value, kinds[self.type]):  # type: ignore[arg-type]
+        # true is an int in Python, and no number in JSON.
+        if isinstance(value, bool) != (self.type == "boolean") or not isinstance(value, _TYPES[self.type]):
             return f"is not of type {self.type}"
-        if self.pattern is not None and not re.fullmatch(self.pattern, str(value)):
+        text = value if isinstance(value, str) else canonical(value).decode()
+        if self.pattern is not None and not re.fullmatch(self.pattern, text):
             return f"does not match {self.pattern}"
         return None
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"pattern is no regular expression: {error}") from None
+        return pattern
 
 
 class RegisteredOperation(EdgeModel):
@@ -66,6 +84,16 @@ class OperationsRegistry(EdgeModel):
     kind: Literal["OperationsRegistry"]
     metadata: Metadata
     operations: tuple[RegisteredOperation, ...]
+
+    @model_validator(mode="after")
+    def _whole(self) -> "OperationsRegistry":
+        names = [operation.name for operation in self.operations]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"operation {twice[0]} is registered twice")
+        for operation in self.operations:
+            if missing := sorted(set(operation.inverse) - set(names)):
+                raise ValueError(f"operation {operation.name}: its inverse {missing[0]} is not registered")
+        return self
 
     def find(self, name: str) -> RegisteredOperation | None:
         return next((operation for operation in self.operations if operation.name == name), None)
@@ -121,6 +149,6 @@ def _refuse(where: str, known: RegisteredOperation | None, given: dict[str, Any]
         elif refusal := parameter.refusal(given[name]):
             found.append(f"{where}: parameter {name} = {given[name]!r} {refusal}")
     found += [
-        f"{where}: parameter {name} is not declared by {known.name}" for name in given if name not in known.parameters
+        f"{where}: parameter {name!r} is not declared by {known.name}" for name in given if name not in known.parameters
     ]
     return [Reason(code="bad_parameter", message=message[:300]) for message in found]

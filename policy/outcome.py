@@ -3,15 +3,21 @@
 - Nothing claimed: not_executed.
 - A claim without a report, or a report that does not know: outcome_unknown. It is never retried.
 - An executor that refused before it touched anything (a precondition failed) did nothing.
-- Every step done and every criterion met: succeeded.
+- Every step done, every success criterion measured and met, and nothing undone: succeeded.
 - Something was done and had to be undone: compensated if every undo reported success, otherwise compensation_failed.
-- A criterion that could not be measured to its end, or a stop whose verb is to ask people: inconclusive.
+- Something was done and nothing was undone, because a criterion could not be measured to its end or because of a stop
+  whose verb is to ask people: inconclusive.
+- A criterion is met where the probe read the same JSON value: 1 is 1.0, and neither is true or "1".
 """
 
 from enum import StrEnum
 from typing import Literal
 
+from pydantic import field_validator
+
 from policy.base import Instant, Reason, RecordModel
+from policy.canonical import check_value, same_value
+from policy.errors import CanonicalError
 
 
 class Outcome(StrEnum):
@@ -40,6 +46,24 @@ class Measurement(RecordModel):
     met: bool | None = None
     message: str = ""
 
+    @field_validator("expected", "value", mode="after")
+    @classmethod
+    def _sayable(cls, value: object) -> object:
+        """A report must not be lost because a probe read what JSON cannot say: it is kept as text."""
+        try:
+            check_value(value)
+        except CanonicalError:
+            return repr(value)[:200]
+        return value
+
+
+def criterion_met(expected: object, value: object) -> bool:
+    """Whether a probe read what a criterion expects. What is no JSON value is never what was expected."""
+    try:
+        return same_value(expected, value)
+    except CanonicalError:
+        return False
+
 
 class EffectReport(RecordModel):
     """What the executor says it did, once per permit."""
@@ -52,6 +76,16 @@ class EffectReport(RecordModel):
     started_at: Instant
     finished_at: Instant
     late: bool = False
+
+    @property
+    def succeeded(self) -> bool:
+        """Done, said to have succeeded, and without a measurement that says otherwise."""
+        return self.status == "succeeded" and self.effect == "done" and all(item.met for item in self.measurements)
+
+    @property
+    def failed(self) -> bool:
+        """Said to have failed, or with a measurement that says so."""
+        return self.status == "failed" or any(item.met is False for item in self.measurements)
 
 
 class StepRecord(RecordModel):
@@ -66,7 +100,7 @@ class StepRecord(RecordModel):
 
 
 def conclude(
-    records: tuple[StepRecord, ...], steps: int, *, stopped_to_ask: bool
+    records: tuple[StepRecord, ...], steps: int, *, stopped_to_ask: bool, criteria: int = 1
 ) -> tuple[Outcome, tuple[Reason, ...]]:
     """The outcome of an action of so many steps.
 
@@ -74,47 +108,60 @@ def conclude(
         records: one per permit that was issued.
         steps: how many steps were approved.
         stopped_to_ask: whether a stop came whose approved verb is to ask people.
+        criteria: how many success criteria were approved; each must have been measured. At least one.
     """
-    forward = [item for item in records if item.direction == "do"]
-    claimed = [item for item in forward if item.use == "claimed"]
-    unsure = [item for item in claimed if item.report is None or item.report.effect == "unknown"]
+    claimed = [item for item in records if item.direction == "do" and item.use == "claimed"]
+    reports = {item.step: item.report for item in claimed if item.report is not None}
+    unsure = [str(item.step) for item in claimed if item.step not in reports or reports[item.step].effect == "unknown"]
     if unsure:
-        names = ", ".join(str(item.step) for item in unsure)
-        return Outcome.outcome_unknown, (
-            _reason("effect_unknown", f"step {names} was claimed and its effect is not known"),
-        )
-    done = [item for item in claimed if item.report is not None and item.report.effect == "done"]
+        message = f"step {', '.join(unsure)} was claimed and its effect is not known"
+        return Outcome.outcome_unknown, (_reason("effect_unknown", message),)
+    done = {step: report for step, report in reports.items() if report.effect == "done"}
     refused = tuple(
-        _reason("executor_refused", f"step {item.step}: {item.report.message}")
-        for item in claimed
-        if item.report is not None and item.report.effect == "none"
+        _reason("executor_refused", f"step {step}: {report.message}")
+        for step, report in reports.items()
+        if report.effect == "none"
     )
     if not done:
         return Outcome.not_executed, refused or (_reason("not_executed", "no step was begun"),)
-    if len(done) == steps and all(item.report and item.report.status == "succeeded" for item in done):
-        return Outcome.succeeded, (_reason("criteria_met", "every success criterion was met"),)
-    return _undone(records, done, refused, stopped_to_ask=stopped_to_ask)
+    if any(item.direction == "undo" and item.use == "claimed" for item in records):
+        return _undone(records, done, (*refused, *_failures(done)))
+    if stopped_to_ask:
+        stopped = _reason("stopped", "stopped after an effect; the approved verb is to ask people")
+        return Outcome.inconclusive, (*refused, *_failures(done), stopped)
+    return _left_done(done, refused, steps, max(criteria, 1))
+
+
+def _left_done(
+    done: dict[int, EffectReport], refused: tuple[Reason, ...], steps: int, criteria: int
+) -> tuple[Outcome, tuple[Reason, ...]]:
+    """Nothing was undone: everything went well, or nobody can tell, or an undo is missing."""
+    if failures := (*refused, *_failures(done)):
+        return _undone((), done, failures)
+    measured = sum(item.met is True for report in done.values() for item in report.measurements)
+    if set(done) != set(range(1, steps + 1)):
+        return _undone((), done, (_reason("steps_missing", f"{len(done)} of {steps} steps were done"),))
+    if measured < criteria or not all(report.succeeded for report in done.values()):
+        message = f"{measured} of {criteria} success criteria were measured and met, the others could not be measured"
+        return Outcome.inconclusive, (_reason("criteria_unmeasured", message),)
+    return Outcome.succeeded, (_reason("criteria_met", "every success criterion was met"),)
 
 
 def _undone(
-    records: tuple[StepRecord, ...], done: list[StepRecord], refused: tuple[Reason, ...], *, stopped_to_ask: bool
+    records: tuple[StepRecord, ...], done: dict[int, EffectReport], why: tuple[Reason, ...]
 ) -> tuple[Outcome, tuple[Reason, ...]]:
-    why = refused + tuple(
-        _reason("criteria_failed", f"step {item.step}: {item.report.message}")
-        for item in done
-        if item.report is not None and item.report.status == "failed"
-    )
     undo = {item.step: item.report for item in records if item.direction == "undo"}
-    if stopped_to_ask and not any(undo.values()):
-        return Outcome.inconclusive, (
-            *why,
-            _reason("stopped", "stopped after an effect; the approved verb is to ask people"),
-        )
-    left = [item.step for item in done if (report := undo.get(item.step)) is None or report.status != "succeeded"]
+    left = [str(step) for step in done if (report := undo.get(step)) is None or report.status != "succeeded"]
     if left:
-        names = ", ".join(str(step) for step in left)
-        return Outcome.compensation_failed, (*why, _reason("undo_failed", f"step {names} was done and not undone"))
+        message = f"step {', '.join(left)} was done and not undone"
+        return Outcome.compensation_failed, (*why, _reason("undo_failed", message))
     return Outcome.compensated, (*why, _reason("undone", "everything that was done was undone"))
+
+
+def _failures(done: dict[int, EffectReport]) -> tuple[Reason, ...]:
+    return tuple(
+        _reason("criteria_failed", f"step {step}: {report.message}") for step, report in done.items() if report.failed
+    )
 
 
 def _reason(code: str, message: str) -> Reason:

@@ -1,8 +1,9 @@
 """The proposal: what an automation asks for. Immutable, and identified by digest.
 
-- `action_digest` covers the JSON as received. Two proposals with one digest are one proposal.
+- `action_digest` covers the JSON as received. Two proposals with one digest are one proposal, and the model is a view
+  of the bytes that were digested, so that 1.0 cannot be approved and something else than 1 be done.
 - `effect_digest` covers environment, target and the steps' operations and parameters only: the same effect asked for
-  again under another id or another story has the same effect digest.
+  again under another id, another story or another spelling of the target has the same effect digest.
 - The undo of each step and the success criteria are part of the action and of its digest.
 - Nothing here is believed: agent, confidence, rationale and evidence are the proposer's words.
 """
@@ -13,7 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from policy.base import EdgeModel, Name, Operation, ProposalId, RecordModel, Text
-from policy.canonical import canonical, check_value, digest, digest_of
+from policy.canonical import MAX_TEXT_BYTES, canonical, check_value, digest, digest_of
+from policy.catalog import normalize
 from policy.errors import CanonicalError, ProposalError, explain
 
 Parameters = dict[str, JsonValue]
@@ -99,6 +101,17 @@ class ActionProposal(EdgeModel):
     on_stop: StopVerb = StopVerb.compensate
     remedies: ProposalId | None = None
 
+    @property
+    def target_ref(self) -> str:
+        """The target as the catalog writes it. Compare this, never `target`: it can be spelled in many ways."""
+        return normalize(self.target)
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The operations of all steps and all undos, sorted: each is assessed as if it were proposed alone."""
+        undos = {step.undo.operation for step in self.steps if step.undo is not None}
+        return tuple(sorted({step.operation for step in self.steps} | undos))
+
     @model_validator(mode="after")
     def _headline_is_a_step(self) -> "ActionProposal":
         if self.operation not in {step.operation for step in self.steps}:
@@ -125,12 +138,15 @@ def receive(value: Any) -> ReceivedProposal:
     """
     try:
         check_value(value)
-        proposal = ActionProposal.model_validate(value)
+        body = canonical(value)
     except CanonicalError as error:
         raise ProposalError(f"malformed proposal: {error}") from None
+    if len(body) > MAX_TEXT_BYTES:
+        raise ProposalError(f"malformed proposal: it has {len(body)} bytes, at most {MAX_TEXT_BYTES} are read")
+    try:
+        proposal = ActionProposal.model_validate_json(body, strict=True)
     except ValidationError as error:
         raise ProposalError(f"malformed proposal: {explain(error)}") from None
-    body = canonical(value)
     return ReceivedProposal(
         proposal=proposal, body=body, action_digest=digest(body), effect_digest=effect_digest(proposal)
     )
@@ -141,7 +157,7 @@ def effect_digest(proposal: ActionProposal) -> str:
     return digest_of(
         {
             "environment": proposal.environment,
-            "target": proposal.target,
+            "target": proposal.target_ref,
             "steps": [{"operation": step.operation, "parameters": step.parameters} for step in proposal.steps],
         }
     )

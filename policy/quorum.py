@@ -25,8 +25,11 @@ def tally(requirements: Sequence[Requirement], voters: Sequence[tuple[str, froze
 
     Args:
         requirements: what the stage asks for; at least one.
-        voters: person id and groups of everyone whose approval counts, in order of arrival, each person once.
+        voters: person id and groups of everyone whose approval counts, in order of arrival. A person who is named
+            again is one person, with the groups of the first time.
     """
+    first = dict(reversed(voters))
+    voters = [(person, first[person]) for person in dict.fromkeys(person for person, _ in voters)]
     seats = [
         (f"{number}.{place}", frozenset(requirement.groups))
         for number, requirement in enumerate(requirements)

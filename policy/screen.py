@@ -2,13 +2,16 @@
 
 - Measured facts come first, the proposer's words last, labelled as such.
 - `presented_digest` is the digest of the screen as JSON: a decision says what its author had in front of them.
-- What a proposer wrote is untrusted text. Control, formatting and bidirectional characters are made visible, and in
-  markdown everything that could be markup, a link or a mention is escaped and the text is cut.
+- What a proposer wrote is untrusted text. Characters that are invisible, move the cursor, change the direction or pile
+  up are written out by code point. In markdown everything that could be markup is escaped, what a renderer could turn
+  into a link or a mention by itself gets brackets (`https[:]//`, `www[.]`, `[@]`), and the text is cut, visibly.
 - The order: what happens to which resolved targets; how bad; what breaks; how it is undone; how success is measured;
   who is asked; the proposer's words.
 """
 
 import json
+import re
+import string
 import unicodedata
 from typing import Any
 
@@ -17,8 +20,17 @@ from policy.canonical import digest_of
 from policy.proposal import ActionProposal, Parameters, Step
 from policy.revision import Revision
 
-_MARKUP = set("\\`*_{}[]()<>#+-.!|~@:/&=\"'")
 WORDS_LIMIT = 600
+_MARKUP = frozenset(string.punctuation)
+# Letters, marks and symbols that show nothing: fillers, joiners, variation selectors, the empty Braille cell.
+_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+_MARKS_IN_A_ROW = 2
+# A renderer may look for these after it has read the escapes, so escaping them is not enough.
+_LINKS = (
+    (re.compile(r":(?=//)"), "[:]"),
+    (re.compile(r"\b(www)\.", re.IGNORECASE), r"\1[.]"),
+    (re.compile("@"), "[@]"),
+)
 
 
 class ScreenStep(RecordModel):
@@ -59,7 +71,8 @@ class Screen(RecordModel):
 
     @property
     def presented_digest(self) -> str:
-        return digest_of(self.model_dump(mode="json"))
+        # Without defaults, so that a field which a later release adds does not change the digest of this screen.
+        return digest_of(self.model_dump(mode="json", exclude_defaults=True))
 
 
 def make_screen(proposal: ActionProposal, revision: Revision, assessment_digest: str) -> Screen:
@@ -78,7 +91,7 @@ def make_screen(proposal: ActionProposal, revision: Revision, assessment_digest:
         impact=assessment.impact,
         likelihood=assessment.likelihood,
         indicators=tuple((item.name, item.contribution, item.evidence, item.writer) for item in strongest),
-        dependents=tuple(item.ref for item in facts.dependents[:10]),
+        dependents=_first([item.ref for item in facts.dependents], 10),
         steps=tuple(_step(step) for step in proposal.steps),
         criteria=tuple(
             f"{item.probe} {_json(item.parameters)} = {_json(item.equals)}" for item in proposal.success_criteria
@@ -91,8 +104,10 @@ def make_screen(proposal: ActionProposal, revision: Revision, assessment_digest:
         absolute_deadline=instant_text(revision.absolute_deadline),
         agent=proposal.agent.id,
         requesters=facts.requesters,
-        words=visible(proposal.rationale)[:WORDS_LIMIT],
-        alternatives=tuple(f"{item.operation}: {visible(item.summary)[:120]}" for item in proposal.alternatives[:3]),
+        words=_cut(visible(proposal.rationale), WORDS_LIMIT),
+        alternatives=tuple(
+            f"{item.operation}: {_cut(visible(item.summary), 120)}" for item in proposal.alternatives[:3]
+        ),
     )
 
 
@@ -107,23 +122,42 @@ def _step(step: Step) -> ScreenStep:
 
 
 def visible(text: str) -> str:
-    """A text on one line in which every control, format, surrogate and bidirectional character is written out."""
-    return "".join(
-        char if char == " " or unicodedata.category(char)[0] not in "CZ" else f"\\u{ord(char):04x}" for char in text
-    )
+    """A text on one line in which everything that does not show, or shows elsewhere, is written out."""
+    shown: list[str] = []
+    marks = 0
+    for char in text:
+        kind = unicodedata.category(char)[0]
+        marks = marks + 1 if kind == "M" else 0
+        hidden = (kind in "CZ" and char != " ") or marks > _MARKS_IN_A_ROW or _BLANK.match(char)
+        shown.append(_written_out(char) if hidden else char)
+    return "".join(shown)
 
 
 def markdown_text(text: str, limit: int = WORDS_LIMIT) -> str:
-    """An untrusted text as markdown that shows just that text."""
-    shown = visible(text)
-    cut = shown if len(shown) <= limit else shown[: limit - 1] + "…"
-    return "".join("\\" + char if char in _MARKUP else char for char in cut)
+    """An untrusted text as markdown that shows just that text, also within a table, and links to nothing."""
+    shown = _cut(visible(text).strip(" "), limit)
+    for link, broken in _LINKS:
+        shown = link.sub(broken, shown)
+    return "".join("\\" + char if char in _MARKUP else char for char in shown)
 
 
 def code_text(text: str, limit: int = WORDS_LIMIT) -> str:
-    """An untrusted text inside a markdown code span."""
-    shown = visible(text).replace("`", "'")
-    return f"`{shown if len(shown) <= limit else shown[: limit - 1] + '…'}`"
+    """An untrusted text as a markdown code span, also within a table. What would end either is written out."""
+    shown = _cut(visible(text), limit).replace("`", _written_out("`")).replace("|", _written_out("|"))
+    return f"`{shown}`" if shown.strip(" ") else "`(empty)`"
+
+
+def _written_out(char: str) -> str:
+    return f"\\u{{{ord(char):04x}}}"
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _first(items: list[str], limit: int) -> tuple[str, ...]:
+    """So many of them, and how many more there are."""
+    return tuple(items) if len(items) <= limit else (*items[:limit], f"and {len(items) - limit} more")
 
 
 def _json(value: Any) -> str:

@@ -1,11 +1,14 @@
 """The search attributes of an action, cut to what a server takes.
 
 - The workflow sets all of them itself; what the starter set is overwritten and never read.
-- A value longer than 200 characters is cut and ends in eight digits of its digest, so that it stays recognisable and
-  never reaches the 2,048 bytes at which the server terminates a workflow.
+- A value longer than 200 characters, or not of printable ASCII, is cut and ends in eight digits of its digest, so that
+  it stays recognisable and never reaches the 2,048 bytes at which the server terminates a workflow. A list is cut to
+  as many values as fit, and its last one then says how many are left out.
 - They are for finding, never for deciding: visibility lags behind.
 """
 
+import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -14,6 +17,8 @@ from policy.base import instant_text
 from policy.canonical import digest
 
 LIMIT = 200
+LIST_BYTES = 1600
+_LOOKS_CUT = re.compile(r"#[0-9a-f]{8}\Z")
 STATE = "CountersignState"
 TIER = "CountersignTier"
 TARGET = "CountersignTarget"
@@ -34,11 +39,22 @@ TYPES = {
 
 
 def cut(value: str) -> str:
-    """A value that fits; equal values stay equal and different values stay different."""
-    if len(value) <= LIMIT and value.isprintable():
+    """A value that fits; equal values stay equal, and different values stay different but for a clash in 32 bits."""
+    if len(value) <= LIMIT and value.isascii() and value.isprintable() and not _LOOKS_CUT.search(value):
         return value
-    clean = "".join(char if char.isprintable() else "?" for char in value[: LIMIT - 10])
-    return f"{clean}#{digest(value.encode('utf-8', 'replace'))[7:15]}"
+    clean = "".join(char if char.isascii() and char.isprintable() else "?" for char in value[: LIMIT - 10])
+    return f"{clean}#{digest(value.encode('utf-8', 'surrogatepass'))[7:15]}"
+
+
+def cut_list(values: Sequence[str]) -> list[str]:
+    """As many values as fit, each cut; the last one says how many are left out, if any are."""
+    every = list(dict.fromkeys(cut(value) for value in values))
+    kept: list[str] = []
+    for value in every:
+        if len(json.dumps([*kept, value])) > LIST_BYTES:
+            return [*kept, f"{len(every) - len(kept)} more"]
+        kept.append(value)
+    return kept
 
 
 def attributes(
@@ -58,6 +74,6 @@ def attributes(
         TARGET: cut(target),
         ENVIRONMENT: cut(environment),
         PROPOSER: cut(proposer),
-        WAITING_GROUPS: [cut(group) for group in waiting_groups[:20]],
+        WAITING_GROUPS: cut_list(waiting_groups),
         NEXT_DEADLINE: instant_text(next_deadline) if next_deadline else None,
     }

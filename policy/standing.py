@@ -1,12 +1,16 @@
 """Where a case stands: the chain and the ballots in, the state of every stage out.
 
 - Stages open one after the other; a stage opens at the instant at which the one before it was approved.
-- Ballots are read in order of arrival. A ballot counts in its own stage only, and only if it was received while that
-  stage was open and not after its deadline.
+- Ballots are read in order of arrival, and time never runs backwards among them. A ballot counts in its own stage only,
+  only while that stage is open, and not after its deadline. Whatever `refuse` refuses does not count, even if it is in
+  the case.
 - The newest vote of a person replaces the older ones until the stage is resolved. Retracting takes it away, abstaining
-  replaces it by no vote, recusing takes the person out of the whole case.
-- Denials reach the threshold: denied. Approvals fill every seat (`policy/quorum.py`): approved. Neither by the deadline:
-  the stage's verb.
+  replaces it by no vote, recusing takes the person and the vote out of this stage and all that follow. What is resolved
+  stays resolved.
+- Who asks may deny and may not approve. Who is in none of the groups that a stage asks has no vote in it, but may take
+  back one that was given.
+- Denials reach the threshold: denied. Approvals fill every seat (`policy/quorum.py`): approved. Neither by the
+  deadline: the stage's verb. A chain without stages is denied.
 - The same function serves the answer to a vote, the timers, `explain`, the gate at dispatch and the auditor.
 """
 
@@ -15,14 +19,14 @@ from typing import Literal
 
 from policy.base import Instant, Reason, RecordModel
 from policy.decision import Assurance, Refusal, Vote
-from policy.document import ApprovalChain, Stage
+from policy.document import ApprovalChain, Requirement, Stage
 from policy.duties import conflict
 from policy.escalation import Due, deadline_of, requirements_at, schedule
-from policy.quorum import tally
+from policy.quorum import Tally, tally
 
 ResolutionKind = Literal["pending", "approved", "denied", "expired"]
 StageState = Literal["waiting", "open", "approved", "denied", "expired"]
-_OPINIONS = (Vote.approve, Vote.deny, Vote.abstain, Vote.retract)
+_TAKES_BACK = (Vote.abstain, Vote.retract, Vote.recuse)
 
 
 class Ballot(RecordModel):
@@ -65,7 +69,7 @@ class StageStanding(RecordModel):
 
 
 class Standing(RecordModel):
-    """The whole case at one instant. `stage` is the open stage, or the one in which it was resolved."""
+    """The whole case at one instant. `stage` is the open stage, or the one in which it was resolved; 0 without any."""
 
     resolution: ResolutionKind
     stage: int
@@ -77,7 +81,8 @@ class Standing(RecordModel):
 
     @property
     def current(self) -> StageStanding:
-        return self.stages[self.stage - 1]
+        """The open stage, or the one in which the case was resolved."""
+        return self.stages[self.stage - 1] if self.stages else StageStanding(number=0, name="none", state="denied")
 
 
 def stand(case: ApprovalCase, now: datetime, *, deadline_counts_as_passed: bool) -> Standing:
@@ -85,132 +90,14 @@ def stand(case: ApprovalCase, now: datetime, *, deadline_counts_as_passed: bool)
 
     Args:
         case: chain, ballots in order of arrival, and who asks.
-        now: the instant (UTC).
-        deadline_counts_as_passed: at exactly the deadline, True when time itself is evaluated, False when a decision is.
+        now: the instant (UTC); the newest ballot's, where that is later.
+        deadline_counts_as_passed: at exactly the deadline, True when time itself is evaluated, False for a decision.
     """
-    stages: list[StageStanding] = []
-    recused = tuple(dict.fromkeys(ballot.person_id for ballot in case.ballots if ballot.vote is Vote.recuse))
-    opened_at = case.opened_at
-    for number, stage in enumerate(case.chain.stages, start=1):
-        elsewhere = {person for earlier in stages for person in earlier.approvals}
-        found = _stage(case, number, stage, opened_at, now, elsewhere, deadline_counts_as_passed)
-        stages.append(found)
-        if found.state != "approved":
-            later = enumerate(case.chain.stages[number:], start=number + 1)
-            waiting = [StageStanding(number=at, name=item.name, state="waiting") for at, item in later]
-            return _standing(case, found, (*stages, *waiting), recused, now)
-        assert found.resolved_at is not None
-        opened_at = found.resolved_at
-    return Standing(
-        resolution="approved",
-        stage=len(stages),
-        stages=tuple(stages),
-        recused=recused,
-        resolved_at=opened_at,
-        reasons=(Reason(code="approved", message="every stage was approved"),),
-    )
-
-
-def _standing(
-    case: ApprovalCase, at: StageStanding, stages: tuple[StageStanding, ...], recused: tuple[str, ...], now: datetime
-) -> Standing:
-    stage = case.chain.stages[at.number - 1]
-    if at.state == "open":
-        assert at.opened_at is not None
-        due = schedule(stage, at.number, at.opened_at, case.absolute_deadline)
-        return Standing(
-            resolution="pending",
-            stage=at.number,
-            stages=stages,
-            due=tuple(item for item in due if item.at > now or item.kind == "deadline"),
-            recused=recused,
-        )
-    if at.state == "denied":
-        reason = Reason(code="denied", message=f"stage {at.name} was denied by {', '.join(at.denials)}")
-    else:
-        missing = ", ".join(at.missing)
-        reason = Reason(
-            code=f"expired_{stage.on_expiry}", message=f"stage {at.name} passed its deadline without {missing}"
-        )
-    return Standing(
-        resolution="denied" if at.state == "denied" else "expired",
-        stage=at.number,
-        stages=stages,
-        recused=recused,
-        resolved_at=at.resolved_at,
-        reasons=(reason,),
-    )
-
-
-def _stage(
-    case: ApprovalCase,
-    number: int,
-    stage: Stage,
-    opened_at: datetime,
-    now: datetime,
-    elsewhere: set[str],
-    deadline_counts_as_passed: bool,
-) -> StageStanding:
-    deadline = deadline_of(stage, opened_at, case.absolute_deadline)
-    newest: dict[str, Ballot] = {}
-    recused: set[str] = set()
-    acknowledged: dict[str, None] = {}
-
-    def found(state: StageState, at: datetime | None, instant: datetime) -> StageStanding:
-        requirements = requirements_at(stage, opened_at, instant)
-        counting = _approvals(newest, recused, case.requesters, elsewhere)
-        seats = tally(requirements, counting)
-        return StageStanding(
-            number=number,
-            name=stage.name,
-            state=state,
-            opened_at=opened_at,
-            resolved_at=at,
-            deadline=deadline,
-            approvals=tuple(dict.fromkeys(seats.seated.values())),
-            denials=_denials(newest),
-            missing=seats.missing,
-            groups=tuple(dict.fromkeys(group for item in requirements for group in item.groups)),
-            acknowledged=tuple(acknowledged),
-        )
-
+    reading = _Reading(case)
     for ballot in case.ballots:
-        if ballot.vote is Vote.recuse and opened_at <= ballot.received_at:
-            recused.add(ballot.person_id)
-        if ballot.stage != number or not opened_at <= ballot.received_at <= deadline:
-            continue
-        if ballot.vote is Vote.acknowledge:
-            acknowledged[ballot.person_id] = None
-        if ballot.vote in _OPINIONS:
-            newest.pop(ballot.person_id, None)
-            newest[ballot.person_id] = ballot
-        if len(_denials(newest)) >= stage.deny_threshold:
-            return found("denied", ballot.received_at, ballot.received_at)
-        seats = tally(
-            requirements_at(stage, opened_at, ballot.received_at),
-            _approvals(newest, recused, case.requesters, elsewhere),
-        )
-        if seats.met:
-            return found("approved", ballot.received_at, ballot.received_at)
-    if now > deadline or (deadline_counts_as_passed and now == deadline):
-        return found("expired", deadline, deadline)
-    return found("open", None, now)
-
-
-def _approvals(
-    newest: dict[str, Ballot], recused: set[str], requesters: tuple[str, ...], elsewhere: set[str]
-) -> list[tuple[str, frozenset[str]]]:
-    return [
-        (ballot.person_id, frozenset(ballot.groups))
-        for ballot in newest.values()
-        if ballot.vote is Vote.approve
-        and ballot.person_id not in recused
-        and not conflict(ballot.person_id, ballot.vote, requesters=requesters, approved_elsewhere=elsewhere)
-    ]
-
-
-def _denials(newest: dict[str, Ballot]) -> tuple[str, ...]:
-    return tuple(person for person, ballot in newest.items() if ballot.vote is Vote.deny)
+        reading.take(ballot)
+    reading.let_pass(now, deadline_counts_as_passed=deadline_counts_as_passed)
+    return reading.standing()
 
 
 def refuse(case: ApprovalCase, ballot: Ballot) -> tuple[Refusal, str] | None:
@@ -218,32 +105,11 @@ def refuse(case: ApprovalCase, ballot: Ballot) -> tuple[Refusal, str] | None:
 
     The instant of the decision is `ballot.received_at`: when the worker first saw it, never what the sender wrote.
     """
-    standing = stand(case, ballot.received_at, deadline_counts_as_passed=False)
-    if standing.resolution == "expired":
-        return Refusal.past_deadline, f"the deadline of stage {standing.current.name} has passed"
-    if standing.resolution != "pending":
-        return Refusal.not_pending, f"this proposal is already {standing.resolution}"
-    if ballot.stage < standing.stage:
-        return Refusal.stage_closed, f"stage {ballot.stage} is closed, stage {standing.stage} is open"
-    if ballot.stage > standing.stage:
-        return Refusal.stage_not_open, f"stage {ballot.stage} is not open yet, stage {standing.stage} is"
-    if ballot.person_id in standing.recused:
-        return Refusal.recused, f"{ballot.person_id} stepped out of this case"
-    if ballot.vote is Vote.deny:
-        if not ballot.justification.strip():
-            return Refusal.justification_missing, "a denial needs a justification"
-        if ballot.person_id in case.requesters:
-            return None
-    elsewhere = {person for stage in standing.stages[: standing.stage - 1] for person in stage.approvals}
-    if found := conflict(ballot.person_id, ballot.vote, requesters=case.requesters, approved_elsewhere=elsewhere):
-        return found
-    if set(ballot.groups).isdisjoint(standing.current.groups):
-        asked = ", ".join(standing.current.groups)
-        return (
-            Refusal.not_eligible,
-            f"{ballot.person_id} is in none of the groups that stage {standing.stage} asks: {asked}",
-        )
-    return None
+    reading = _Reading(case)
+    for earlier in case.ballots:
+        reading.take(earlier)
+    reading.let_pass(ballot.received_at, deadline_counts_as_passed=False)
+    return reading.refusal(ballot)
 
 
 def due_until(case: ApprovalCase, now: datetime) -> tuple[Due, ...]:
@@ -256,3 +122,173 @@ def due_until(case: ApprovalCase, now: datetime) -> tuple[Due, ...]:
         due = schedule(stage, standing.number, standing.opened_at, case.absolute_deadline)
         found += [item for item in due if item.kind != "deadline" and item.at <= end]
     return tuple(found)
+
+
+class _Reading:
+    """One reading of a case, ballot by ballot; it lives as long as one evaluation."""
+
+    def __init__(self, case: ApprovalCase) -> None:
+        self.case = case
+        self.now = case.opened_at
+        self.resolved: list[StageStanding] = []
+        self.recused: dict[str, None] = {}
+        self.resolution: ResolutionKind = "pending" if case.chain.stages else "denied"
+        self._open()
+
+    def _open(self) -> None:
+        self.opened_at = self.now
+        self.votes: dict[str, Ballot] = {}
+        self.acknowledged: dict[str, None] = {}
+
+    @property
+    def number(self) -> int:
+        return len(self.resolved) + 1
+
+    @property
+    def stage(self) -> Stage:
+        return self.case.chain.stages[len(self.resolved)]
+
+    @property
+    def deadline(self) -> datetime:
+        return deadline_of(self.stage, self.opened_at, self.case.absolute_deadline)
+
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        return requirements_at(self.stage, self.opened_at, self.now)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(group for item in self.requirements for group in item.groups))
+
+    @property
+    def approved_elsewhere(self) -> set[str]:
+        return {person for stage in self.resolved for person in stage.approvals}
+
+    @property
+    def denials(self) -> tuple[str, ...]:
+        return tuple(person for person, ballot in self.votes.items() if ballot.vote is Vote.deny)
+
+    def let_pass(self, until: datetime, *, deadline_counts_as_passed: bool) -> None:
+        """Let time pass; the stage expires where that takes it past its deadline."""
+        self.now = max(self.now, until)
+        if self.resolution != "pending":
+            return
+        deadline = self.deadline
+        if self.now > deadline or (deadline_counts_as_passed and self.now == deadline):
+            self.now = deadline
+            self._resolve("expired")
+
+    def take(self, ballot: Ballot) -> None:
+        """Let time pass to a ballot and count it, unless it is refused."""
+        self.let_pass(ballot.received_at, deadline_counts_as_passed=False)
+        if self.refusal(ballot) is None:
+            self._count(ballot)
+
+    def refusal(self, ballot: Ballot) -> tuple[Refusal, str] | None:
+        """Why a ballot does not count now, or None."""
+        return self._closed_to(ballot) or self._forbidden_to(ballot)
+
+    def _closed_to(self, ballot: Ballot) -> tuple[Refusal, str] | None:
+        if self.resolution == "expired":
+            return Refusal.past_deadline, f"the deadline of stage {self.resolved[-1].name} has passed"
+        if self.resolution != "pending":
+            return Refusal.not_pending, f"this proposal is already {self.resolution}"
+        if ballot.stage < self.number:
+            return Refusal.stage_closed, f"stage {ballot.stage} is closed, stage {self.number} is open"
+        if ballot.stage > self.number or ballot.received_at < self.opened_at:
+            return Refusal.stage_not_open, f"stage {ballot.stage} is not open yet, stage {self.number} is"
+        return None
+
+    def _forbidden_to(self, ballot: Ballot) -> tuple[Refusal, str] | None:
+        person = ballot.person_id
+        if person in self.recused:
+            return Refusal.recused, f"{person} stepped out of this case"
+        if ballot.vote is Vote.deny and not ballot.justification.strip():
+            return Refusal.justification_missing, "a denial needs a justification"
+        if found := conflict(
+            person, ballot.vote, requesters=self.case.requesters, approved_elsewhere=self.approved_elsewhere
+        ):
+            return found
+        may_always = (ballot.vote is Vote.deny and person in self.case.requesters) or (
+            ballot.vote in _TAKES_BACK and person in self.votes
+        )
+        if not may_always and set(ballot.groups).isdisjoint(self.groups):
+            asked = ", ".join(self.groups)
+            return Refusal.not_eligible, f"{person} is in none of the groups that stage {self.number} asks: {asked}"
+        return None
+
+    def _count(self, ballot: Ballot) -> None:
+        if ballot.vote is Vote.acknowledge:
+            self.acknowledged[ballot.person_id] = None
+        if ballot.vote in (Vote.approve, Vote.deny, *_TAKES_BACK):
+            self.votes.pop(ballot.person_id, None)
+        if ballot.vote in (Vote.approve, Vote.deny):
+            self.votes[ballot.person_id] = ballot
+        if ballot.vote is Vote.recuse:
+            self.recused[ballot.person_id] = None
+        if len(self.denials) >= self.stage.deny_threshold:
+            self._resolve("denied")
+        elif self._tally().met:
+            self._resolve("approved")
+
+    def _tally(self) -> Tally:
+        approvals = [
+            (ballot.person_id, frozenset(ballot.groups))
+            for ballot in self.votes.values()
+            if ballot.vote is Vote.approve
+        ]
+        return tally(self.requirements, approvals)
+
+    def _resolve(self, state: Literal["approved", "denied", "expired"]) -> None:
+        more = state == "approved" and self.number < len(self.case.chain.stages)
+        self.resolved.append(self._found(state))
+        self.resolution = "pending" if more else state
+        if more:
+            self._open()
+
+    def _found(self, state: StageState) -> StageStanding:
+        seats = self._tally()
+        return StageStanding(
+            number=self.number,
+            name=self.stage.name,
+            state=state,
+            opened_at=self.opened_at,
+            resolved_at=None if state == "open" else self.now,
+            deadline=self.deadline,
+            approvals=tuple(dict.fromkeys(seats.seated.values())),
+            denials=self.denials,
+            missing=seats.missing,
+            groups=self.groups,
+            acknowledged=tuple(self.acknowledged),
+        )
+
+    def standing(self) -> Standing:
+        """What was read, up to now."""
+        pending = self.resolution == "pending"
+        known = (*self.resolved, self._found("open")) if pending else tuple(self.resolved)
+        later = enumerate(self.case.chain.stages[len(known) :], start=len(known) + 1)
+        return Standing(
+            resolution=self.resolution,
+            stage=len(known),
+            stages=(*known, *(StageStanding(number=at, name=item.name, state="waiting") for at, item in later)),
+            due=self._due() if pending else (),
+            recused=tuple(self.recused),
+            resolved_at=None if pending else known[-1].resolved_at if known else self.case.opened_at,
+            reasons=() if pending else (self._reason(),),
+        )
+
+    def _due(self) -> tuple[Due, ...]:
+        due = schedule(self.stage, self.number, self.opened_at, self.case.absolute_deadline)
+        return tuple(item for item in due if item.at > self.now or item.kind == "deadline")
+
+    def _reason(self) -> Reason:
+        if not self.resolved:
+            return Reason(code="empty_chain", message="the chain has no stage, so nobody can approve it")
+        last = self.resolved[-1]
+        if last.state == "approved":
+            return Reason(code="approved", message="every stage was approved")
+        if last.state == "denied":
+            return Reason(code="denied", message=f"stage {last.name} was denied by {', '.join(last.denials)}")
+        verb = self.case.chain.stages[last.number - 1].on_expiry
+        missing = ", ".join(last.missing)
+        return Reason(code=f"expired_{verb}", message=f"stage {last.name} passed its deadline without {missing}")
