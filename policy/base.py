@@ -27,10 +27,12 @@ class RecordModel(BaseModel):
 
 
 def _written_as_instant(value: Any) -> Any:
-    """Pydantic would read the text "1700000000" as seconds since 1970."""
-    if isinstance(value, str) and not _RFC3339.fullmatch(value):
+    """Pydantic would read the text "1700000000" as seconds since 1970, and refuses any text where it reads strictly."""
+    if not isinstance(value, str):
+        return value
+    if not _RFC3339.fullmatch(value):
         raise ValueError("instant must be written like 2030-01-31T09:00:00Z")
-    return value
+    return datetime.fromisoformat(value.upper())
 
 
 def _in_utc(value: datetime) -> datetime:

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RawValue, SearchAttributeKey, VersioningBehavior
+from temporalio.common import RawValue, SearchAttributeKey
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
@@ -50,7 +50,7 @@ with workflow.unsafe.imports_passed_through():
 UNVERIFIED = "unverified"
 
 
-@workflow.defn(name=interface.WORKFLOW_TYPE, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(name=interface.WORKFLOW_TYPE)
 class AuthorizeAction:
     """The durable conversation about one action."""
 

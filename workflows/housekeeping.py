@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import VersioningBehavior
 
 with workflow.unsafe.imports_passed_through():
     from workflows import interface, ports
@@ -11,7 +10,7 @@ with workflow.unsafe.imports_passed_through():
 _BUDGET = timedelta(minutes=5)
 
 
-@workflow.defn(name=interface.SWEEP_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(name=interface.SWEEP_WORKFLOW)
 class Sweep:
     """Finds claimed permits that nobody will report on any more."""
 
@@ -25,7 +24,7 @@ class Sweep:
         )
 
 
-@workflow.defn(name=interface.ARCHIVE_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(name=interface.ARCHIVE_WORKFLOW)
 class Archive:
     """Exports the histories of closed actions before retention deletes them."""
 

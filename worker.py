@@ -1,0 +1,184 @@
+"""The composition root: settings become objects, objects become workers.
+
+- `control` runs the workflows and the case activities, `permit` issues, `executor` acts. Each role has its own queue
+  and its own database role, so that no process both decides and acts. `all` is one process with all three.
+- Nothing is decided here.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.clock import Clock, SystemClock
+from activities.connection import connect
+from activities.control import ControlActivities
+from activities.database import Database
+from activities.dispatch import PermitActivities
+from activities.documents import Documents
+from activities.execute import ExecutorActivities
+from activities.executors.base import TargetCredentials
+from activities.executors.postgres import PostgresExecutor
+from activities.settings import Role, Settings, read_settings
+from policy import search_attributes
+from policy.errors import CountersignError
+from workflows.authorize import AuthorizeAction
+from workflows.housekeeping import Archive, Sweep
+from workflows.interface import EXECUTOR_QUEUE, PERMIT_QUEUE, TASK_QUEUE
+
+log = logging.getLogger("countersign.worker")
+
+# Everything that workflow code may load: our own pure packages and what they stand on. Passing them through saves the
+# sandbox from importing them again for every workflow, and is safe because policy/ is pure (tests/test_layering.py).
+PASSED_THROUGH = ("policy", "workflows", "pydantic", "pydantic_core", "rfc8785", "yaml", "annotated_types")
+GRACE = timedelta(seconds=5)
+
+
+def workflow_runner() -> SandboxedWorkflowRunner:
+    """The sandbox in which workflows run and are replayed."""
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
+
+
+async def known_attributes(client: Client) -> frozenset[str]:
+    """Which of our search attributes the namespace has. One that is missing is not set: it could only wedge a task."""
+    answer = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    known = frozenset(search_attributes.TYPES) & frozenset(answer.custom_attributes)
+    if missing := sorted(frozenset(search_attributes.TYPES) - known):
+        log.warning("search attributes %s are not registered and will not be set: run countersign setup", missing)
+    return known
+
+
+async def build_workers(
+    client: Client,
+    database: Database,
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    max_cached_workflows: int = 1000,
+) -> list[Worker]:
+    """The workers of a role, ready to run.
+
+    Args:
+        client: connected with the project's data converter.
+        database: the record, as the role's own database role.
+        settings: the role, the targets and the archive.
+        clock: another clock than this machine's, for tests under a time-skipping server.
+        max_cached_workflows: how many runs are kept in memory; the others are replayed when they are needed.
+    """
+    time = clock or SystemClock()
+    documents = Documents()
+    role = settings.role
+    permits = PermitActivities(database, documents, time)
+    workers = []
+    if role in (Role.control, Role.all):
+        control = ControlActivities(
+            database,
+            documents,
+            time,
+            local_dispatch=role is Role.all,
+            attributes=await known_attributes(client),
+        )
+        activities: list[Callable[..., Any]] = [control.assess, control.take_decision, control.advance, control.record]
+        workers.append(
+            Worker(
+                client,
+                task_queue=TASK_QUEUE,
+                workflows=[AuthorizeAction, Sweep, Archive],
+                activities=[*activities, permits.dispatch] if role is Role.all else activities,
+                workflow_runner=workflow_runner(),
+                max_cached_workflows=max_cached_workflows,
+                graceful_shutdown_timeout=GRACE,
+                workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
+                activity_task_poller_behavior=PollerBehaviorAutoscaling(),
+            )
+        )
+    if role in (Role.permit, Role.all):
+        workers.append(_activity_worker(client, PERMIT_QUEUE, [permits.dispatch]))
+    if role in (Role.executor, Role.all):
+        executors = {"postgres": PostgresExecutor(TargetCredentials(urls=settings.targets))}
+        executor = ExecutorActivities(database, time, executors, worker=client.identity)
+        workers.append(_activity_worker(client, EXECUTOR_QUEUE, [executor.execute, executor.observe]))
+    return workers
+
+
+def _activity_worker(client: Client, queue: str, activities: Sequence[Callable[..., Any]]) -> Worker:
+    return Worker(
+        client,
+        task_queue=queue,
+        activities=activities,
+        graceful_shutdown_timeout=GRACE,
+        activity_task_poller_behavior=PollerBehaviorAutoscaling(),
+    )
+
+
+@contextlib.asynccontextmanager
+async def running_workers(
+    client: Client,
+    database: Database,
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    max_cached_workflows: int = 1000,
+) -> AsyncIterator[None]:
+    """The workers of a role, running inside the block."""
+    workers = await build_workers(client, database, settings, clock=clock, max_cached_workflows=max_cached_workflows)
+    async with contextlib.AsyncExitStack() as stack:
+        for worker in workers:
+            await stack.enter_async_context(worker)
+        yield
+
+
+async def run_worker(settings: Settings, *, address: str | None = None, namespace: str | None = None) -> None:
+    """Run the workers of a role until cancelled.
+
+    Args:
+        settings: the role, the record, the targets.
+        address: host:port of Temporal instead of Temporal's own configuration.
+        namespace: instead of the configured one.
+
+    Raises:
+        SettingsError: a worker must not start like this.
+        TemporalUnavailableError: Temporal does not answer.
+    """
+    database = Database(settings.check_worker(), application=f"countersign-{settings.role}")
+    try:
+        client = await connect(address=address, namespace=namespace, identity=f"{settings.role}@{os.getpid()}")
+        async with running_workers(client, database, settings):
+            log.info("worker %s runs", settings.role)
+            await asyncio.Event().wait()
+    finally:
+        await database.close()
+
+
+async def main(arguments: Sequence[str] | None = None) -> None:
+    """`python worker.py [--role control|permit|executor|all]`; ends on SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(prog="worker.py", description="Run Countersign's workers.")
+    parser.add_argument("--role", choices=[str(role) for role in Role], help="what this process does (default: all)")
+    role = parser.parse_args(arguments).role
+    task = asyncio.create_task(run_worker(read_settings(role=role)))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        asyncio.run(main())
+    except CountersignError as error:
+        sys.exit(f"worker: {error}")
