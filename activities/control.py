@@ -109,8 +109,8 @@ class ControlActivities(CasePort):
                 return CaseResult(receipt=receipt)
             if submission is None:
                 return await note_malformed(ledger, file, problem, request)
-            directory = (await self._documents.in_force(connection)).directory
-            answer = await take(connection, ledger, file, submission, directory, request)
+            in_force = await self._documents.in_force(connection)
+            answer = await take(connection, ledger, file, submission, in_force, request)
         if answer.receipt is None or not answer.receipt.counted:
             return answer
         return answer.model_copy(update={"attributes": self._of_case(file, answer.standing)})

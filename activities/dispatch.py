@@ -25,6 +25,7 @@ from activities.starting import gather
 from policy.base import Reason, RecordModel
 from policy.decision import Assurance
 from policy.evaluation import evaluate
+from policy.facts import Facts
 from policy.gate import DispatchInputs, may_dispatch
 from policy.impact import assess
 from policy.ledger import EntryKind, EntryRef
@@ -55,15 +56,17 @@ class PermitActivities(PermitPort):
             if mine := [permit for permit in issued if permit.step == request.step]:
                 return _result(mine, await ledger.head())
             in_force = await self._documents.in_force(connection)
-            inputs = await _inputs(connection, file, in_force, request)
+            facts = await gather(connection, file.received, in_force)
+            inputs = await _inputs(connection, file, facts, in_force, request)
+            kept = _kept(inputs, facts, in_force)
             if reasons := may_dispatch(inputs):
-                content = {"inputs": inputs.model_dump(mode="json"), "reasons": _json(reasons)}
+                content = {**kept, "reasons": _json(reasons)}
                 await ledger.append(EntryKind.dispatch_refused, content, request.revision, request.step)
                 return DispatchResult(reasons=reasons, entry=await ledger.head())
             permits = _permits(file, in_force, request)
             for permit in permits:
                 await store_permit(connection, permit)
-            content = {"inputs": inputs.model_dump(mode="json"), "permits": _json(permits)}
+            content = {**kept, "permits": _json(permits)}
             await ledger.append(EntryKind.dispatched, content, request.revision, request.step)
             return _result(permits, await ledger.head())
 
@@ -71,13 +74,13 @@ class PermitActivities(PermitPort):
 async def _inputs(
     connection: AsyncConnection,
     file: CaseFile,
+    facts: Facts,
     in_force: InForce,
     request: DispatchRequest,
 ) -> DispatchInputs:
     """What the gate looks at, read now."""
     revision, proposal = file.revision, file.proposal
     assert revision is not None
-    facts = await gather(connection, file.received, in_force)
     assessment = assess(proposal, facts)
     today = evaluate(in_force.policy, proposal, facts, assessment)
     voters = sorted({ballot.person_id for ballot in file.ballots})
@@ -107,6 +110,15 @@ async def _inputs(
         groups_now={person_id: person.groups for person_id, person in people.items() if person is not None},
         records=await step_records(connection, request.proposal_id, request.revision),
     )
+
+
+def _kept(inputs: DispatchInputs, facts: Facts, in_force: InForce) -> dict[str, Any]:
+    """What the entry keeps: the gate's inputs, and what the verdict of now was computed from."""
+    return {
+        "inputs": inputs.model_dump(mode="json"),
+        "documents": in_force.digests.model_dump(mode="json"),
+        "earlier_denials": list(facts.earlier_denials),
+    }
 
 
 def _permits(file: CaseFile, in_force: InForce, request: DispatchRequest) -> list[Permit]:

@@ -25,6 +25,7 @@ from policy.directory import Directory, read_directory
 from policy.document import PolicyDocument, read_policy
 from policy.errors import CountersignError, DocumentError
 from policy.operations import OperationsRegistry, read_operations
+from policy.revision import DocumentDigests
 from policy.yaml_text import read_yaml
 
 Kind = Literal["policy", "operations", "catalog", "directory"]
@@ -60,6 +61,16 @@ class InForce:
     catalog_digest: str
     directory: Directory
     directory_digest: str
+
+    @property
+    def digests(self) -> DocumentDigests:
+        """Which documents these are."""
+        return DocumentDigests(
+            policy=self.policy_digest,
+            operations=self.operations_digest,
+            catalog=self.catalog_digest,
+            directory=self.directory_digest,
+        )
 
 
 class Documents:

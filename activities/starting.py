@@ -24,7 +24,7 @@ from policy.operations import parameter_refusals
 from policy.outcome import Outcome
 from policy.proposal import ReceivedProposal
 from policy.result import ActionResult
-from policy.revision import DocumentDigests, Revision, assess_revision, revision_digest
+from policy.revision import Revision, assess_revision, revision_digest
 from workflows.interface import workflow_id
 from workflows.ports import StartFacts
 
@@ -105,12 +105,7 @@ async def register(
         received,
         await gather(connection, received, in_force),
         in_force.policy,
-        DocumentDigests(
-            policy=in_force.policy_digest,
-            operations=in_force.operations_digest,
-            catalog=in_force.catalog_digest,
-            directory=in_force.directory_digest,
-        ),
+        in_force.digests,
         revision=FIRST_REVISION,
         assessed_at=now,
         absolute_deadline=deadline,

@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.advancing import settle, standing_of
 from activities.cases import CaseFile
 from activities.deciding import Reading, read_decision, with_ballot
+from activities.documents import InForce
 from activities.ledger import Ledger
 from activities.tables import DecisionRow
 from policy.canonical import canonical, digest
 from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, receive_decision
-from policy.directory import Directory
 from policy.errors import DecisionError
 from policy.ledger import EntryKind
 from policy.standing import Standing, stand
@@ -40,7 +40,7 @@ def read_submission(request: DecisionRequest) -> tuple[DecisionSubmission | None
 async def note_malformed(ledger: Ledger, file: CaseFile, problem: str, request: DecisionRequest) -> CaseResult:
     """Record that something came that is no decision."""
     receipt = refused(None, Refusal.malformed, problem)
-    content = _content(request, Reading(), receipt)
+    content = _content(request, Reading(), receipt, directory=None)
     await ledger.append(EntryKind.decision_refused, content, request.channel, request.arrival, problem)
     return CaseResult(receipt=receipt, standing=standing_of(file, request.now), entry=await ledger.head())
 
@@ -50,18 +50,19 @@ async def take(
     ledger: Ledger,
     file: CaseFile,
     submission: DecisionSubmission,
-    directory: Directory,
+    in_force: InForce,
     request: DecisionRequest,
 ) -> CaseResult:
     """Take one decision; everything that the answer says is stored with it."""
     if (before := await _before(connection, submission, request.proposal_id)) is not None:
         return CaseResult(receipt=before, standing=standing_of(file, request.now), entry=await ledger.head())
-    reading = read_decision(file, submission, directory, request.now)
+    reading = read_decision(file, submission, in_force.directory, request.now)
     standing = _standing_with(file, reading, request)
     receipt = _receipt(submission, reading, standing, file)
     await _store(connection, submission, reading, receipt, request)
     kind = EntryKind.decision_counted if reading.ballot else EntryKind.decision_refused
-    await ledger.append(kind, _content(request, reading, receipt), submission.decision_id)
+    content = _content(request, reading, receipt, directory=in_force.directory_digest)
+    await ledger.append(kind, content, submission.decision_id)
     if reading.ballot is not None and standing is not None:
         await settle(connection, ledger, file, standing, request.now)
     return CaseResult(receipt=receipt, standing=standing, entry=await ledger.head())
@@ -148,11 +149,15 @@ def _body(submission: DecisionSubmission) -> bytes:
     return canonical(submission.model_dump(mode="json"))
 
 
-def _content(request: DecisionRequest, reading: Reading, receipt: DecisionReceipt) -> dict[str, object]:
+def _content(
+    request: DecisionRequest, reading: Reading, receipt: DecisionReceipt, *, directory: str | None
+) -> dict[str, object]:
+    """What the entry keeps. `directory` is the digest of the one in which the person was looked up."""
     return {
         "submission": request.submission if reading.person or reading.refusal else None,
         "channel": request.channel,
         "arrival": request.arrival,
+        "directory": directory,
         "person": reading.person.model_dump(mode="json") if reading.person else None,
         "ballot": reading.ballot.model_dump(mode="json") if reading.ballot else None,
         "receipt": receipt.model_dump(mode="json"),
