@@ -1,0 +1,257 @@
+"""The texts of the command line against golden files. `python tests/unit/test_render.py` writes them anew."""
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from cli import render, timeline
+from policy.base import Reason
+from policy.decision import Assurance, DecisionReceipt
+from policy.escalation import Due
+from policy.operations import RiskTier
+from policy.outcome import Outcome
+from policy.result import ActionResult, DecidedBy, Timings
+from policy.screen import Screen, ScreenStep
+from policy.standing import StageStanding
+
+GOLDEN = Path(__file__).parents[1] / "cli_golden"
+NOW = datetime(2030, 1, 31, 9, tzinfo=UTC)
+DIGESTS = {f"{name}_digest": f"sha256:{at:064x}" for at, name in enumerate(("action", "assessment", "policy"), start=1)}
+HOSTILE = "\x1b[2J\x1b[31mAPPROVED\x1b[0m\nby security\u202e txt.exe [bold]really[/bold] `x` " + "please " * 30
+
+SCREEN = Screen(
+    proposal_id="orders-work-mem-7",
+    revision=1,
+    operation="postgres.parameter.set",
+    target="resource:default/orders-db",
+    resolved=("postgres/orders",),
+    environment="production",
+    risk_tier="high",
+    risk_score=62,
+    impact=0.71,
+    likelihood=0.74,
+    indicators=(
+        ("criticality", 0.6, "resource:default/orders-db has criticality critical", "catalog"),
+        ("blast_radius", 0.3, "3 dependents, the nearest component:default/checkout", "catalog"),
+        ("confidence", 0.2, "the agent gives 0.8", "proposer"),
+    ),
+    dependents=("component:default/checkout", "component:default/invoices", "component:default/shop"),
+    steps=(
+        ScreenStep(
+            name="raise-work-mem",
+            operation="postgres.parameter.set",
+            parameters={"name": "work_mem", "value": "64MB", "expected": "4MB"},
+            undo="postgres.parameter.set",
+            undo_parameters={"name": "work_mem", "value": "4MB"},
+        ),
+        ScreenStep(name="look", operation="postgres.session.terminate", parameters={"pid": 7}, undo=None),
+    ),
+    criteria=('postgres.parameter.value {"name": "work_mem"} = "64MB"',),
+    policy="production-parameters: a parameter of a production database needs two people",
+    **DIGESTS,
+    assessed_at="2030-01-31T09:00:00Z",
+    absolute_deadline="2030-02-07T09:00:00Z",
+    agent="tuning-agent",
+    requesters=("ana",),
+    words=HOSTILE,
+    alternatives=("postgres.query.rewrite: add an \x07index instead",),
+)
+STAGES = (
+    StageStanding(
+        number=1,
+        name="dba",
+        state="approved",
+        opened_at=NOW,
+        resolved_at=NOW,
+        deadline=NOW + timedelta(hours=4),
+        approvals=("ben",),
+        groups=("dba",),
+    ),
+    StageStanding(
+        number=2,
+        name="service-owners",
+        state="open",
+        opened_at=NOW,
+        deadline=NOW + timedelta(hours=4),
+        missing=("1 of service-owners or managers",),
+        groups=("service-owners", "managers"),
+    ),
+    StageStanding(number=3, name="board", state="waiting"),
+)
+DUE = (
+    Due(at=NOW + timedelta(hours=1), kind="reminder", index=0, stage=2, text="remind stage service-owners"),
+    Due(at=NOW + timedelta(hours=4), kind="deadline", index=0, stage=2, text="deadline of stage service-owners: deny"),
+)
+RESULT = ActionResult(
+    proposal_id="orders-work-mem-7",
+    revision=1,
+    action_digest=DIGESTS["action_digest"],
+    resolution="approved",
+    outcome=Outcome.compensated,
+    next_action="propose_anew",
+    reasons=(
+        Reason(code="criteria_failed", message="step 1: work_mem is 4MB\x1b[8m, 64MB was expected"),
+        Reason(code="undone", message="everything that was done was undone"),
+    ),
+    verdict="require_approval",
+    risk_tier=RiskTier.high,
+    risk_score=62,
+    decided_by=(
+        DecidedBy(person_id="ben", stage=1, vote="approve", at=NOW, assurance=Assurance.claimed),
+        DecidedBy(person_id=None, vote="allow", rule="production-parameters"),
+    ),
+    timings=Timings(proposed_at=NOW, finished_at=NOW + timedelta(minutes=5)),
+)
+ENTRIES: list[dict[str, Any]] = [
+    {
+        "at": "2030-01-31T09:00:00Z",
+        "kind": "assessed",
+        "content": {
+            "revision": {
+                "assessment": {"risk_tier": "high", "risk_score": 62},
+                "evaluation": {"verdict": "require_approval", "reasons": [{"code": "x", "message": "two people"}]},
+            }
+        },
+    },
+    {
+        "at": "2030-01-31T09:01:00Z",
+        "kind": "decision_refused",
+        "content": {
+            "submission": {"vote": "approve", "stage": 1, "proof": {"kind": "claimed", "identity": "ana"}},
+            "channel": "update",
+            "person": {"person_id": "ana", "groups": []},
+            "receipt": {"counted": False, "code": "self_approval", "message": "ana stands behind this proposal"},
+        },
+    },
+    {
+        "at": "2030-01-31T09:02:00Z",
+        "kind": "decision_counted",
+        "content": {
+            "submission": {"vote": "approve", "stage": 1, "justification": "fine\x1b[2J"},
+            "channel": "signal",
+            "person": {"person_id": "ben", "groups": ["dba"]},
+            "receipt": {"counted": True, "code": None, "message": "counted"},
+        },
+    },
+    {"at": "2030-01-31T09:03:00Z", "kind": "stopped", "content": {"kind": "withdrawn", "actor": "unverified"}},
+    {"at": "2030-01-31T09:04:00Z", "kind": "assessed", "late": True, "content": {"shape": "of another release"}},
+    {
+        "at": "2030-01-31T09:05:00Z",
+        "kind": "recorded",
+        "content": {"result": RESULT.model_dump(mode="json"), "records": [], "steps": 1},
+    },
+]
+_STATUS = {
+    "proposal_id": "orders-work-mem-7",
+    "revision": 1,
+    "state": "pending",
+    "resolution": "pending",
+    "risk_tier": "high",
+    "risk_score": 62,
+}
+
+
+def _json(*models: Any) -> list[dict[str, Any]]:
+    return [model.model_dump(mode="json") for model in models]
+
+
+def _refused() -> DecisionReceipt:
+    return DecisionReceipt(
+        decision_id="d-1",
+        counted=False,
+        code="not_eligible",
+        message="ana\x07 is in none of the groups that stage 2 asks: service-owners",
+        missing=("1 of service-owners",),
+    )
+
+
+def _explanation() -> dict[str, Any]:
+    return {
+        "summary": "waiting for stage 2 of 3 (service-owners): 1 of service-owners",
+        "waiting_for": ["stage 2 (service-owners): 1 of service-owners"],
+        "could_unblock": {"service-owners": ["service-owners", "managers"]},
+        "then": [{"at": "2030-01-31T13:00:00Z", "what": "deadline of stage service-owners: deny"}],
+        "because": ["rule_require_approval: production-parameters: needs two people"],
+    }
+
+
+def _listed() -> list[dict[str, str]]:
+    first = {
+        "id": "orders-work-mem-7",
+        "state": "pending",
+        "tier": "high",
+        "target": "resource:default/orders-db",
+        "environment": "production",
+        "waits for": "service-owners, managers",
+        "next deadline": "2030-01-31T13:00:00Z",
+    }
+    return [first, {**first, "id": "x" * 100, "target": "evil\x1b[2Jtarget" + "y" * 80}]
+
+
+TEXTS: dict[str, Callable[[], str]] = {
+    "headline": lambda: render.headline(_STATUS),
+    "screen": lambda: render.screen(SCREEN.model_dump(mode="json")),
+    "standing": lambda: render.standing(_json(*STAGES), _json(*DUE)),
+    "digests": lambda: render.digests({**DIGESTS, "presented_digest": None}),
+    "receipt_refused": lambda: render.receipt(_refused().model_dump(mode="json")),
+    "receipt_counted": lambda: render.receipt(
+        DecisionReceipt(decision_id="d-2", counted=True, resolution="approved").model_dump(mode="json")
+    ),
+    "result": lambda: render.result(RESULT.model_dump(mode="json")),
+    "explain": lambda: render.explain(_explanation()),
+    "timeline": lambda: render.timeline(timeline.lines(ENTRIES)),
+    "list": lambda: render.pending(_listed()),
+    "list_empty": lambda: render.pending([]),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_text_is_the_golden_one(name: str) -> None:
+    """What people read changes on purpose only."""
+    assert TEXTS[name]() + "\n" == (GOLDEN / f"{name}.txt").read_text()
+
+
+def test_there_is_no_golden_file_without_its_text() -> None:
+    """A text that was dropped leaves no file behind."""
+    assert {path.stem for path in GOLDEN.iterdir()} == set(TEXTS)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_control_character_reaches_a_terminal(name: str) -> None:
+    """Whatever an agent or an approver wrote is shown, and does nothing."""
+    text = TEXTS[name]()
+
+    assert not [char for char in text if not char.isprintable() and char != "\n"]
+    assert "\u202e" not in text
+
+
+def test_markup_of_a_proposer_is_only_text() -> None:
+    """Nothing that looks like markup is taken for it."""
+    assert "[bold]really[/bold]" in TEXTS["screen"]()
+
+
+def test_the_words_of_the_proposer_come_last() -> None:
+    """Measured facts stand above everything that the proposer could have made up."""
+    text = TEXTS["screen"]()
+
+    assert text.index("written by") < text.index("the proposer's words (not verified):") < text.index("APPROVED")
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_line_is_wider_than_a_page(name: str) -> None:
+    """Tables fit, whatever they hold; only lines that are one value may be longer."""
+    if name not in ("screen", "headline", "digests"):
+        assert max(len(line) for line in TEXTS[name]().split("\n")) <= render.WIDTH
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    for name, text in TEXTS.items():
+        (GOLDEN / f"{name}.txt").write_text(text() + "\n")
