@@ -9,7 +9,6 @@ durable, or none of them is. Issuing again gives the same permit.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,17 +19,16 @@ from activities.clock import Clock, differs
 from activities.database import Database
 from activities.documents import Documents, InForce
 from activities.ledger import Ledger
-from activities.permits import permits_of, resolved_digest, step_records, store_permit
+from activities.permits import permits_of, step_records, store_permit
 from activities.starting import gather
 from policy.base import Reason, RecordModel
-from policy.decision import Assurance
 from policy.evaluation import evaluate
 from policy.facts import Facts
 from policy.gate import DispatchInputs, may_dispatch
 from policy.impact import assess
+from policy.issuing import issue
 from policy.ledger import EntryKind, EntryRef
-from policy.operations import unknown
-from policy.permit import Direction, Permit, permit_id
+from policy.permit import Direction, Permit
 from workflows.ports import DispatchRequest, DispatchResult, PermitPort
 
 
@@ -63,7 +61,16 @@ class PermitActivities(PermitPort):
                 content = {**kept, "reasons": _json(reasons)}
                 await ledger.append(EntryKind.dispatch_refused, content, request.revision, request.step)
                 return DispatchResult(reasons=reasons, entry=await ledger.head())
-            permits = _permits(file, in_force, request)
+            assert file.assessment_digest is not None
+            permits = issue(
+                file.proposal,
+                file.revision,
+                file.assessment_digest,
+                step=request.step,
+                now=request.now,
+                document=in_force.policy,
+                registry=in_force.operations,
+            )
             for permit in permits:
                 await store_permit(connection, permit)
             content = {**kept, "permits": _json(permits)}
@@ -119,73 +126,6 @@ def _kept(inputs: DispatchInputs, facts: Facts, in_force: InForce) -> dict[str, 
         "documents": in_force.digests.model_dump(mode="json"),
         "earlier_denials": list(facts.earlier_denials),
     }
-
-
-def _permits(file: CaseFile, in_force: InForce, request: DispatchRequest) -> list[Permit]:
-    """The forward permit of a step, and the undo permit where the step has an undo."""
-    proposal = file.proposal
-    step = proposal.steps[request.step - 1]
-    last = request.step == len(proposal.steps)
-    forward = _permit(
-        file,
-        in_force,
-        request,
-        Direction.do,
-        operation=step.operation,
-        parameters=step.parameters,
-        timeout_seconds=step.timeout_seconds,
-        criteria=proposal.success_criteria if last else (),
-        expires_at=request.now + in_force.policy.permit_ttl,
-    )
-    if step.undo is None:
-        return [forward]
-    undo = _permit(
-        file,
-        in_force,
-        request,
-        Direction.undo,
-        operation=step.undo.operation,
-        parameters=step.undo.parameters,
-        timeout_seconds=step.undo.timeout_seconds,
-        expires_at=None,
-    )
-    return [forward, undo]
-
-
-def _permit(
-    file: CaseFile,
-    in_force: InForce,
-    request: DispatchRequest,
-    direction: Direction,
-    *,
-    operation: str,
-    expires_at: datetime | None,
-    **rest: Any,
-) -> Permit:
-    revision = file.revision
-    assert revision is not None
-    assert file.assessment_digest is not None
-    resolved = revision.facts.resolved
-    known = in_force.operations.find(operation) or unknown(operation)
-    return Permit(
-        permit_id=permit_id(request.proposal_id, request.revision, request.step, direction),
-        proposal_id=request.proposal_id,
-        revision=request.revision,
-        step=request.step,
-        direction=direction,
-        executor=known.executor,
-        operation=operation,
-        environment=file.proposal.environment,
-        resolved=resolved,
-        action_digest=file.received.action_digest,
-        assessment_digest=file.assessment_digest,
-        policy_digest=revision.documents.policy,
-        resolved_digest=resolved_digest(resolved),
-        assurance=Assurance.claimed,
-        issued_at=request.now,
-        expires_at=expires_at,
-        **rest,
-    )
 
 
 def _result(permits: Sequence[Permit], entry: EntryRef | None) -> DispatchResult:

@@ -1,0 +1,80 @@
+"""Which permits a step gets: one to do it and, where the step has an undo, one to undo it.
+
+- Both are made from the approved proposal and its revision alone; nothing that a caller says is in them.
+- The ids to act on are those that were assessed. The criteria belong to the last step.
+- The permit to do expires by the policy in force when it is issued; the permit to undo never does.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from policy.canonical import digest_of
+from policy.decision import Assurance
+from policy.document import PolicyDocument
+from policy.operations import OperationsRegistry, unknown
+from policy.permit import Direction, Permit, permit_id
+from policy.proposal import ActionProposal
+from policy.revision import Revision
+
+
+def issue(
+    proposal: ActionProposal,
+    revision: Revision,
+    assessment_digest: str,
+    *,
+    step: int,
+    now: datetime,
+    document: PolicyDocument,
+    registry: OperationsRegistry,
+) -> tuple[Permit, ...]:
+    """The permits of one step; pure.
+
+    Args:
+        proposal: what was approved.
+        revision: its newest assessment.
+        assessment_digest: of that revision.
+        step: which one, from 1.
+        now: the instant (UTC) at which they are issued.
+        document: the policy in force now.
+        registry: the operations in force now, which name the executors.
+    """
+    planned = proposal.steps[step - 1]
+
+    def permit(direction: Direction, operation: str, **rest: Any) -> Permit:
+        return Permit(
+            permit_id=permit_id(revision.proposal_id, revision.revision, step, direction),
+            proposal_id=revision.proposal_id,
+            revision=revision.revision,
+            step=step,
+            direction=direction,
+            executor=(registry.find(operation) or unknown(operation)).executor,
+            operation=operation,
+            environment=proposal.environment,
+            resolved=revision.facts.resolved,
+            action_digest=revision.action_digest,
+            assessment_digest=assessment_digest,
+            policy_digest=revision.documents.policy,
+            resolved_digest=digest_of(list(revision.facts.resolved)),
+            assurance=Assurance.claimed,
+            issued_at=now,
+            **rest,
+        )
+
+    forward = permit(
+        Direction.do,
+        planned.operation,
+        parameters=planned.parameters,
+        timeout_seconds=planned.timeout_seconds,
+        criteria=proposal.success_criteria if step == len(proposal.steps) else (),
+        expires_at=now + document.permit_ttl,
+    )
+    if planned.undo is None:
+        return (forward,)
+    undo = permit(
+        Direction.undo,
+        planned.undo.operation,
+        parameters=planned.undo.parameters,
+        timeout_seconds=planned.undo.timeout_seconds,
+        expires_at=None,
+    )
+    return (forward, undo)
