@@ -7,14 +7,16 @@
 """
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import Row, Select, insert, select
+from sqlalchemy import Row, Select, insert, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.tables import EffectReportRow, PermitRow, PermitUseRow
+from activities.tables import EffectReportRow, PermitRow, PermitUseRow, ProposalRow, ResultRow, StopRow
 from policy.canonical import canonical, digest, digest_of
 from policy.errors import CountersignError, explain
 from policy.outcome import EffectReport, StepRecord
@@ -23,10 +25,26 @@ from policy.permit import Permit, permit_id
 _PERMIT = PermitRow.__table__.c  # type: ignore[attr-defined]
 _USE = PermitUseRow.__table__.c  # type: ignore[attr-defined]
 _REPORT = EffectReportRow.__table__.c  # type: ignore[attr-defined]
+_PROPOSAL = ProposalRow.__table__.c  # type: ignore[attr-defined]
+_STOP = StopRow.__table__.c  # type: ignore[attr-defined]
+_RESULT = ResultRow.__table__.c  # type: ignore[attr-defined]
 
 
 class PermitError(CountersignError):
     """What the record holds as a permit is none."""
+
+
+@dataclass(frozen=True)
+class PermitUse:
+    """What the record has of one permit at one instant, and of its proposal what can forbid its use."""
+
+    use: Literal["unused", "void", "claimed"]
+    attempt_token: str | None
+    used_at: datetime | None
+    report: EffectReport | None
+    action_digest: str
+    stop: str | None
+    closed: bool
 
 
 def resolved_digest(resolved: Sequence[str]) -> str:
@@ -53,18 +71,22 @@ async def store_permit(connection: AsyncConnection, permit: Permit) -> None:
     )
 
 
-async def load_permit(connection: AsyncConnection, wanted: str) -> Permit | None:
-    """The permit with that id, or None where the record has none.
+async def step_permits(connection: AsyncConnection, wanted: str) -> tuple[Permit | None, Permit | None]:
+    """The permit with that id, and the permit of the same step in the other direction, where the record has them.
 
     Raises:
-        PermitError: the row does not hold together.
+        PermitError: a row does not hold together.
     """
     try:
         key = UUID(wanted)
     except ValueError:
-        return None
-    row = (await connection.execute(_permits().where(_PERMIT.permit_id == key))).first()
-    return None if row is None else read_permit(row)
+        return None, None
+    step = (_PERMIT.proposal_id, _PERMIT.revision, _PERMIT.step)
+    rows = await connection.execute(
+        _permits().where(tuple_(*step) == select(*step).where(_PERMIT.permit_id == key).scalar_subquery())
+    )
+    found = {permit.permit_id == str(key): permit for permit in map(read_permit, rows)}
+    return found.get(True), found.get(False)
 
 
 async def permits_of(connection: AsyncConnection, proposal_id: str, revision: int) -> tuple[Permit, ...]:
@@ -99,6 +121,51 @@ async def step_records(connection: AsyncConnection, proposal_id: str, revision: 
         )
         for row in rows
     )
+
+
+async def read_use(connection: AsyncConnection, permit: Permit) -> PermitUse:
+    """Use, report, stop and result in one statement."""
+    key = UUID(permit.permit_id)
+    row = (
+        await connection.execute(
+            select(
+                _PROPOSAL.action_digest,
+                _USE.use,
+                _USE.attempt_token,
+                _USE.used_at,
+                _REPORT.body,
+                _STOP.kind,
+                _RESULT.proposal_id.label("closed"),
+            )
+            .select_from(ProposalRow)
+            .outerjoin(PermitUseRow, _USE.permit_id == literal(key))
+            .outerjoin(EffectReportRow, _REPORT.permit_id == literal(key))
+            .outerjoin(StopRow, _STOP.proposal_id == _PROPOSAL.proposal_id)
+            .outerjoin(ResultRow, _RESULT.proposal_id == _PROPOSAL.proposal_id)
+            .where(_PROPOSAL.proposal_id == permit.proposal_id)
+        )
+    ).one()
+    return PermitUse(
+        use=row.use or "unused",
+        attempt_token=row.attempt_token,
+        used_at=row.used_at,
+        report=None if row.body is None else read_report(row.body),
+        action_digest=row.action_digest,
+        stop=row.kind,
+        closed=row.closed is not None,
+    )
+
+
+def claim_row(permit: Permit, *, token: str, used_by: str, run_id: str | None, at: datetime) -> dict[str, Any]:
+    """The values of the row that claims a permit for an attempt."""
+    return {
+        "permit_id": UUID(permit.permit_id),
+        "use": "claimed",
+        "attempt_token": token,
+        "used_by": used_by,
+        "run_id": run_id,
+        "used_at": at,
+    }
 
 
 def read_report(body: bytes) -> EffectReport:

@@ -1,0 +1,72 @@
+"""Calling an executor: whatever it does or raises becomes a named state, and nothing takes longer than permitted."""
+
+import asyncio
+from dataclasses import dataclass
+
+from activities.executors.base import (
+    EffectUnknownError,
+    Executor,
+    ExecutorError,
+    Order,
+    PreconditionFailedError,
+    Seen,
+    TargetUnreachableError,
+)
+from policy.outcome import Effect
+from policy.permit import Permit
+
+_OBSERVE_SECONDS = 30.0
+_MESSAGE_LIMIT = 500
+
+
+@dataclass(frozen=True)
+class Acted:
+    """How an effect ended.
+
+    Attributes:
+        effect: what is known of it.
+        message: why it did not succeed; empty where it did.
+        again: an effect that may be repeated may succeed the next time.
+    """
+
+    effect: Effect
+    message: str = ""
+    again: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is anything but success to report."""
+        return self.effect != "done" or bool(self.message)
+
+
+async def act(executor: Executor, permit: Permit) -> Acted:
+    """Carry out what a permit allows, once."""
+    try:
+        async with asyncio.timeout(permit.timeout_seconds):
+            await executor.execute(Order.under(permit))
+    except TimeoutError:
+        return Acted("unknown", f"no answer within the permitted {permit.timeout_seconds} s", again=True)
+    except TargetUnreachableError as error:
+        return Acted("none", _say(error), again=True)
+    except PreconditionFailedError as error:
+        return Acted("none", _say(error))
+    except EffectUnknownError as error:
+        return Acted("unknown", _say(error), again=True)
+    except ExecutorError as error:
+        return Acted("done", _say(error), again=True)
+    except Exception as error:  # noqa: BLE001 - a fault in an adapter says nothing about the target: unknown
+        return Acted("unknown", f"executor {permit.executor} broke: {_say(error)}", again=True)
+    return Acted("done")
+
+
+async def observe(executor: Executor, permit: Permit) -> Seen:
+    """Whether the target shows that a permit was carried out."""
+    try:
+        async with asyncio.timeout(_OBSERVE_SECONDS):
+            return await executor.observe(Order.under(permit))
+    except Exception:  # noqa: BLE001 - whatever keeps it from looking, it has not seen anything
+        return "unknown"
+
+
+def _say(error: Exception) -> str:
+    return f"{error}"[:_MESSAGE_LIMIT] or type(error).__name__

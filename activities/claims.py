@@ -1,0 +1,177 @@
+"""Claiming a permit: the transaction in which an attempt gets the right to act, or does not.
+
+1. One row decides: a permit is claimed by one attempt, once, or void. The row is written under the proposal's lock,
+   after the stop, the result, the expiry and, for an undo, the cause were read under the same lock.
+2. What a claim may do is in the permit as stored, and only if its proposal has the digest that the permit names.
+3. The same attempt asking again is answered, not given a second go. Another attempt is refused, and the refusal is
+   recorded: once for each attempt, and at most `REFUSALS_KEPT` for a proposal.
+4. An undo is the exception, because it may be carried out twice: a later attempt of the same activity goes on while
+   there is no report, and whoever asks gets the report that there is.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import Select, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.attempt import Attempt
+from activities.clock import Clock
+from activities.database import Database, lock_key
+from activities.ledger import Ledger
+from activities.permits import PermitError, PermitUse, claim_row, read_use, step_permits, step_records
+from activities.tables import LedgerEntryRow, PermitUseRow
+from policy.decision import Assurance
+from policy.gate import may_undo
+from policy.ledger import EntryKind
+from policy.outcome import EffectReport
+from policy.permit import Direction, Permit
+
+REFUSALS_KEPT = 20
+# A new kind of assurance is accepted by naming it here, not by existing.
+_ACCEPTED = frozenset({Assurance.claimed})
+_ENTRY = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """The attempt may act. `undo` is the permit that undoes the step."""
+
+    permit: Permit
+    undo: Permit | None
+
+
+@dataclass(frozen=True)
+class Reported:
+    """There is a report; nothing is left to do."""
+
+    report: EffectReport
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The attempt may not act. `passing`: what stands against it may be gone when it asks again."""
+
+    code: str
+    message: str
+    effect: Literal["none", "unknown"] = "none"
+    passing: bool = False
+
+
+class Claims:
+    """Claims permits for the executor role.
+
+    Args:
+        database: the record, as the executor or application role.
+        clock: tells whether a permit has expired.
+        executors: the names of the executors that this process has.
+    """
+
+    def __init__(self, database: Database, clock: Clock, executors: frozenset[str]) -> None:
+        self._database = database
+        self._clock = clock
+        self._executors = executors
+
+    async def claim(self, permit_id: str, attempt: Attempt, *, tried: bool) -> Claimed | Reported | Refused:
+        """Claim a permit for an attempt.
+
+        Args:
+            permit_id: which one.
+            attempt: who asks.
+            tried: this attempt asked before, got no answer, and has not acted.
+
+        Raises:
+            DatabaseUnavailableError: it may be claimed or not; ask again with `tried`.
+        """
+        now = await self._clock.now()
+        async with self._database.transaction() as connection:
+            try:
+                permit, other = await step_permits(connection, permit_id)
+            except PermitError as error:
+                return Refused("malformed_permit", str(error))
+            if permit is None:
+                return Refused("unknown_permit", f"the record has no permit {permit_id}")
+            # What forbids a claim is read after this, in a statement of its own, so that it is not older than the lock.
+            await connection.execute(select(func.pg_advisory_xact_lock(lock_key(permit.proposal_id))))
+            found = await read_use(connection, permit)
+            mine = Claimed(permit, other)
+            if found.use == "unused":
+                refused = await self._refusal(connection, permit, found, now)
+                if refused is None:
+                    row = claim_row(permit, **attempt.columns, at=now)
+                    await connection.execute(insert(PermitUseRow).values(row))
+                answer: Claimed | Reported | Refused = refused or mine
+            else:
+                answer = _again(mine, found, attempt, tried=tried)
+            if isinstance(answer, Refused) and (attempt.last or not answer.passing):
+                await _note(connection, permit, attempt, answer, now)
+        return answer
+
+    async def _refusal(
+        self, connection: AsyncConnection, permit: Permit, found: PermitUse, now: datetime
+    ) -> Refused | None:
+        """Why a permit that nobody used may not be claimed now, or None."""
+        if permit.action_digest != found.action_digest:
+            return Refused("action_digest_mismatch", f"the proposal is {found.action_digest}, not what was permitted")
+        if permit.executor not in self._executors:
+            known = ", ".join(sorted(self._executors)) or "none"
+            return Refused("unknown_executor", f"executor {permit.executor} is not here (here: {known})")
+        if permit.assurance not in _ACCEPTED:
+            return Refused("assurance_not_accepted", f"assurance {permit.assurance} is not accepted here")
+        if permit.direction is Direction.undo:
+            return await _no_undo(connection, permit, stopped=found.stop is not None)
+        if permit.expires_at is None or now > permit.expires_at:
+            return Refused("permit_expired", f"the permit expired at {permit.expires_at}, it is {now}")
+        if found.stop is not None:
+            return Refused(found.stop, f"the action was {found.stop}")
+        return Refused("already_closed", "the action already has its result") if found.closed else None
+
+
+def _again(mine: Claimed, found: PermitUse, attempt: Attempt, *, tried: bool) -> Claimed | Reported | Refused:
+    """The answer for a permit that was used before."""
+    undo = mine.permit.direction is Direction.undo
+    if found.use == "void":
+        return Refused("void", "the permit is void: it was not claimed before its action ended")
+    ours = found.attempt_token in attempt.tokens
+    if found.report is not None and (ours or undo):
+        return Reported(found.report)
+    if ours and (undo or tried):
+        return mine
+    if ours:
+        return Refused("claimed_already", "this attempt claimed the permit before and left no report", "unknown")
+    return Refused("claimed_by_another", "another attempt claimed the permit", "unknown")
+
+
+async def _no_undo(connection: AsyncConnection, permit: Permit, *, stopped: bool) -> Refused | None:
+    records = await step_records(connection, permit.proposal_id, permit.revision)
+    closed_gates = _count(permit, EntryKind.dispatch_refused)
+    refused = (await connection.execute(closed_gates)).scalar_one() > 0
+    reasons = may_undo(permit.step, records, stopped=stopped, dispatch_refused=refused)
+    if not reasons:
+        return None
+    forward = next((item for item in records if item.step == permit.step and item.direction == "do"), None)
+    running = forward is not None and forward.use == "claimed" and forward.report is None
+    return Refused(reasons[0].code, reasons[0].message, passing=running)
+
+
+async def _note(connection: AsyncConnection, permit: Permit, attempt: Attempt, refused: Refused, now: datetime) -> None:
+    kept = (await connection.execute(_count(permit, EntryKind.claim_refused))).scalar_one()
+    if kept >= REFUSALS_KEPT:
+        return
+    content = {
+        "permit_id": permit.permit_id,
+        "step": permit.step,
+        "direction": str(permit.direction),
+        "code": refused.code,
+        "message": refused.message,
+        "attempt_token": attempt.token,
+        "run_id": attempt.run_id,
+        "used_by": attempt.worker,
+    }
+    ledger = Ledger(connection, permit.proposal_id, now)
+    await ledger.append(EntryKind.claim_refused, content, permit.permit_id, attempt.token)
+
+
+def _count(permit: Permit, kind: EntryKind) -> Select[int]:
+    return select(func.count()).where(_ENTRY.proposal_id == permit.proposal_id, _ENTRY.kind == str(kind))

@@ -1,0 +1,223 @@
+"""The executor role: claim, act once, measure, report.
+
+1. It acts on the permit that it reads from the record, and only after the claim of this very attempt is durable.
+2. Once it has begun to act it finishes: a stop waits for the effect, ends the measuring, and is reported.
+3. Whatever it knows is on record before it answers. While the record is away it goes on trying for as long as the
+   activity may run, and never repeats the effect.
+4. Nobody who may have acted is ever followed by somebody who acts again: an attempt that left no report is observed,
+   and only what can be seen to be done is believed.
+5. An undo does not wait for the record: the process that did the step undoes it from memory, and reports late. An undo
+   that did not get through is tried again, until its attempts are used up.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities import criteria
+from activities.acting import Acted, act, observe
+from activities.attempt import Attempt, asked_to_stop, heartbeats, uninterrupted
+from activities.claims import Claimed, Claims, Refused, Reported
+from activities.clock import Clock
+from activities.database import Database, DatabaseUnavailableError
+from activities.executors.base import Executor
+from activities.memory import EffectMemory
+from activities.reports import Claim, Reports
+from policy.outcome import EffectReport, Measurement
+from policy.permit import Direction, Permit
+from workflows.ports import ExecuteRequest, ExecuteResult, ExecutorPort
+
+_HEARTBEAT_SECONDS = 3.0
+_CLAIM_SECONDS = 10.0
+_RETRY_SECONDS = 0.5
+_STOPPED = "stopped"
+
+
+class ExecutorActivities(ExecutorPort):
+    """Runs permitted effects.
+
+    Args:
+        database: the record, as the executor or application role.
+        clock: the instant in claims and reports.
+        executors: the adapters of this process by name; they hold the targets' credentials.
+        worker: who acts, as the record names it.
+    """
+
+    def __init__(self, database: Database, clock: Clock, executors: Mapping[str, Executor], worker: str) -> None:
+        self._clock = clock
+        self._executors = dict(executors)
+        self._worker = worker
+        self._claims = Claims(database, clock, frozenset(executors))
+        self._reports = Reports(database, clock)
+        self._memory = EffectMemory()
+
+    @activity.defn(name="execute")
+    async def execute(self, request: ExecuteRequest) -> ExecuteResult:
+        attempt = Attempt.current(self._worker)
+        async with heartbeats(_HEARTBEAT_SECONDS):
+            try:
+                answer, stopped = await self._claim(request.permit_id, attempt)
+            except DatabaseUnavailableError:
+                undo = self._undo_from_memory(request.permit_id)
+                if undo is None:
+                    raise
+                return await self._carry_out(undo, attempt, stopped=False, late=True)
+            if isinstance(answer, Refused):
+                return _refusal(request.permit_id, answer, attempt)
+            if isinstance(answer, Reported):
+                return _result(answer.report)
+            self._memory.note_claim(answer.permit, answer.undo)
+            return await self._carry_out(answer.permit, attempt, stopped=stopped, late=False)
+
+    @activity.defn(name="observe")
+    async def observe(self, request: ExecuteRequest) -> ExecuteResult:
+        attempt = Attempt.current(self._worker)
+        async with heartbeats(_HEARTBEAT_SECONDS):
+            claim = await self._reports.look(request.permit_id)
+            if claim is None:
+                never = "never claimed"
+                return ExecuteResult(permit_id=request.permit_id, status="unknown", effect="none", message=never)
+            if claim.report is not None:
+                return _result(claim.report)
+            if self._memory.report(request.permit_id) is None:
+                as_claimed = replace(attempt, tokens=attempt.tokens | {claim.token})
+                self._memory.note_report(claim.permit, await self._observed(claim, attempt), as_claimed)
+            return await self._stored(claim.permit, attempt)
+
+    def _undo_from_memory(self, permit_id: str) -> Permit | None:
+        permit = self._memory.permit(permit_id)
+        if permit is None or permit.direction is not Direction.undo:
+            return None
+        return permit if self._memory.may_undo(permit) else None
+
+    async def _claim(self, permit_id: str, attempt: Attempt) -> tuple[Claimed | Reported | Refused, bool]:
+        """The answer to a claim, and whether a stop came meanwhile; asked again where the answer was lost.
+
+        Raises:
+            DatabaseUnavailableError: there is no answer, and nothing was done; the permit may be claimed or not.
+        """
+        give_up_at = min(attempt.report_by, asyncio.get_running_loop().time() + _CLAIM_SECONDS)
+        tried = False
+        while True:
+            try:
+                if (known := self._memory.permit(permit_id)) is not None:
+                    await self._flush(known)
+                return await uninterrupted(self._claims.claim(permit_id, attempt, tried=tried))
+            except DatabaseUnavailableError:
+                if self._undo_from_memory(permit_id) or asyncio.get_running_loop().time() > give_up_at:
+                    raise
+            tried = True
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _carry_out(self, permit: Permit, attempt: Attempt, *, stopped: bool, late: bool) -> ExecuteResult:
+        if self._memory.report(permit.permit_id) is None:
+            report = await self._act(permit, attempt, stopped=stopped, late=late)
+            self._memory.note_report(permit, report, attempt)
+        return await self._stored(permit, attempt)
+
+    async def _act(self, permit: Permit, attempt: Attempt, *, stopped: bool, late: bool) -> EffectReport:
+        """The effect and its measurements, as a report.
+
+        Raises:
+            ApplicationError: an undo that did not get through; to be tried again.
+            asyncio.CancelledError: the effect was done and not measured, and nobody asked to stop: to be observed.
+        """
+        started = await self._clock.now()
+        if permit.direction is Direction.do and stopped:
+            return await self._report(permit, started, Acted("none", "stopped before it acted"), late=late)
+        executor = self._executors[permit.executor]
+        acted, interrupted = await uninterrupted(act(executor, permit))
+        if permit.direction is Direction.undo:
+            if acted.again and not attempt.last:
+                raise ApplicationError(f"the undo did not get through: {acted.message}", type="UndoUnfinished")
+            return await self._report(permit, started, acted, late=late)
+        if acted.failed or not (interrupted or permit.criteria):
+            return await self._report(permit, started, acted, late=late)
+        if interrupted and asked_to_stop():
+            unmeasured = criteria.unmeasured(permit, _STOPPED)
+            return await self._report(permit, started, Acted("done", _STOPPED), unmeasured, late=late)
+        if interrupted and permit.criteria:
+            raise asyncio.CancelledError
+        return await self._measured(executor, permit, attempt, started, late=late)
+
+    async def _measured(
+        self, executor: Executor, permit: Permit, attempt: Attempt, started: datetime, *, late: bool
+    ) -> EffectReport:
+        """The report of an effect that is done, by what its criteria read."""
+        if not permit.criteria:
+            return await self._report(permit, started, Acted("done"), late=late)
+        measurements, interrupted = await criteria.measure(executor, permit, attempt.report_by)
+        if interrupted and not asked_to_stop():
+            raise asyncio.CancelledError
+        message = _STOPPED if interrupted else criteria.failing(measurements)
+        return await self._report(permit, started, Acted("done", message), measurements, late=late)
+
+    async def _observed(self, claim: Claim, attempt: Attempt) -> EffectReport:
+        """What can be known of an attempt that left no report; it may still act, so "not yet done" means nothing."""
+        executor = self._executors.get(claim.permit.executor)
+        if executor is not None and await observe(executor, claim.permit) == "done":
+            return await self._measured(executor, claim.permit, attempt, claim.used_at, late=True)
+        unknown = Acted("unknown", "the attempt that claimed the permit left no report")
+        return await self._report(claim.permit, claim.used_at, unknown, late=True)
+
+    async def _report(
+        self,
+        permit: Permit,
+        started: datetime,
+        acted: Acted,
+        measurements: tuple[Measurement, ...] = (),
+        *,
+        late: bool,
+    ) -> EffectReport:
+        status = "unknown" if acted.effect == "unknown" else "failed" if acted.failed else "succeeded"
+        return EffectReport(
+            permit_id=permit.permit_id,
+            status=status,
+            effect=acted.effect,
+            message=acted.message,
+            measurements=measurements,
+            started_at=started,
+            finished_at=await self._clock.now(),
+            late=late,
+        )
+
+    async def _stored(self, permit: Permit, attempt: Attempt) -> ExecuteResult:
+        """Store what this process knows of a permit, whatever it takes; the result is the report that counts."""
+        report, _ = await uninterrupted(self._store(permit, attempt))
+        return _result(report)
+
+    async def _store(self, permit: Permit, attempt: Attempt) -> EffectReport:
+        while True:
+            try:
+                await self._flush(permit)
+            except DatabaseUnavailableError:
+                if asyncio.get_running_loop().time() > attempt.answer_by:
+                    self._memory.note_late(permit)
+                    raise
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                stored = self._memory.report(permit.permit_id)
+                assert stored is not None
+                return stored
+
+    async def _flush(self, permit: Permit) -> None:
+        """Store every report of a proposal that the record does not have, a step before what undoes it."""
+        for waiting in self._memory.unstored(permit.proposal_id):
+            counts = await self._reports.store(waiting.permit, waiting.report, waiting.attempt)
+            self._memory.note_stored(waiting.permit, counts)
+
+
+def _refusal(permit_id: str, refused: Refused, attempt: Attempt) -> ExecuteResult:
+    message = f"{refused.code}: {refused.message}"
+    if refused.passing and not attempt.last:
+        raise ApplicationError(message, type="NotYet")
+    status = "unknown" if refused.effect == "unknown" else "failed"
+    return ExecuteResult(permit_id=permit_id, status=status, effect=refused.effect, message=message)
+
+
+def _result(report: EffectReport) -> ExecuteResult:
+    return ExecuteResult(permit_id=report.permit_id, status=report.status, effect=report.effect, message=report.message)
