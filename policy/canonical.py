@@ -86,15 +86,6 @@ def canonical(value: Any) -> bytes:
     return rfc8785.dumps(value)
 
 
-def same_value(one: Any, other: Any) -> bool:
-    """Whether two JSON values are the same: 1 is 1.0, and neither is true or "1".
-
-    Raises:
-        CanonicalError: one of them is no JSON value.
-    """
-    return canonical(one) == canonical(other)
-
-
 def digest(data: bytes) -> str:
     """`sha256:` and the 64 hex digits of the SHA-256 of the bytes."""
     return "sha256:" + hashlib.sha256(data).hexdigest()

@@ -7,7 +7,6 @@
 - Something was done and had to be undone: compensated if every undo reported success, otherwise compensation_failed.
 - Something was done and nothing was undone, because a criterion could not be measured to its end or because of a stop
   whose verb is to ask people: inconclusive.
-- A criterion is met where the probe read the same JSON value: 1 is 1.0, and neither is true or "1".
 """
 
 from enum import StrEnum
@@ -16,7 +15,7 @@ from typing import Literal
 from pydantic import field_validator
 
 from policy.base import Instant, Reason, RecordModel
-from policy.canonical import check_value, same_value
+from policy.canonical import check_value
 from policy.errors import CanonicalError
 
 
@@ -55,14 +54,6 @@ class Measurement(RecordModel):
         except CanonicalError:
             return repr(value)[:200]
         return value
-
-
-def criterion_met(expected: object, value: object) -> bool:
-    """Whether a probe read what a criterion expects. What is no JSON value is never what was expected."""
-    try:
-        return same_value(expected, value)
-    except CanonicalError:
-        return False
 
 
 class EffectReport(RecordModel):

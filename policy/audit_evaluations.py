@@ -1,0 +1,257 @@
+"""Computing recorded evaluations again: the same pure functions, over the inputs that the ledger kept.
+
+Each function takes what an entry recorded and what the entries before it left, and returns what differs, one sentence
+each; nothing means that today's code concludes the same.
+
+- assessed: the facts are looked up again in the exported documents, as far as those determine them (holds and earlier
+  denials are taken as recorded: they are other actions'); assessment, verdict and digest follow from the facts.
+- reminded, escalated: it was due by then, in a stage that was open then.
+- resolved: the case stands so at that instant.
+- dispatched, dispatch_refused: the gate's inputs are those that the entries before, the documents and the holds give;
+  the gate answers the same; the permits are those of the approved steps.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from policy.audit import GovernedDocuments
+from policy.base import Reason, RecordModel
+from policy.canonical import canonical, digest
+from policy.errors import AuditError, explain
+from policy.escalation import Due
+from policy.evaluation import evaluate
+from policy.facts import Facts, HoldFact, collect
+from policy.gate import DispatchInputs, may_dispatch
+from policy.impact import assess
+from policy.issuing import issue
+from policy.operations import parameter_refusals
+from policy.outcome import EffectReport, StepRecord
+from policy.permit import Permit
+from policy.proposal import ReceivedProposal
+from policy.revision import DocumentDigests, Revision, assess_revision
+from policy.standing import ApprovalCase, Ballot, due_until, stand
+
+_SHOWN = 120
+
+
+def difference(recorded: Any, computed: Any, path: str = "") -> str | None:
+    """Where two JSON values first differ, in words; None where they do not."""
+    if isinstance(recorded, dict) and isinstance(computed, dict):
+        for key in sorted(recorded.keys() | computed.keys()):
+            below = f"{path}.{key}" if path else key
+            if key not in recorded or key not in computed:
+                return f"{below} is {'recorded' if key in recorded else 'computed'} only"
+            if found := difference(recorded[key], computed[key], below):
+                return found
+        return None
+    if isinstance(recorded, list) and isinstance(computed, list) and len(recorded) == len(computed):
+        pairs = enumerate(zip(recorded, computed, strict=True))
+        return next((found for at, (one, other) in pairs if (found := difference(one, other, f"{path}.{at}"))), None)
+    # true is 1 in Python, and not in JSON.
+    if recorded == computed and isinstance(recorded, bool) == isinstance(computed, bool):
+        return None
+    return f"{path or 'the value'} is recorded as {_short(recorded)}, computed as {_short(computed)}"
+
+
+def compare(what: str, recorded: Any, computed: RecordModel | None) -> list[str]:
+    """Compare a recorded JSON value with what today's code computes.
+
+    A field that a later release added has its default in what an earlier one recorded; that is no difference.
+    """
+    wanted = computed.model_dump(mode="json") if computed is not None else None
+    if difference(recorded, wanted) is None:
+        return []
+    if computed is not None and isinstance(recorded, dict):
+        try:
+            read = type(computed).model_validate(recorded).model_dump(mode="json")
+        except ValidationError as error:
+            return [f"{what} is malformed: {explain(error)}"]
+        if recorded.keys() <= read.keys() and difference(read, wanted) is None:
+            return []
+    return [f"{what}: {difference(recorded, wanted)}"]
+
+
+def check_assessed(
+    received: ReceivedProposal, content: Mapping[str, Any], at: datetime, documents: GovernedDocuments
+) -> list[str]:
+    """Assess again."""
+    recorded = content["revision"]
+    found = []
+    if content["assessment_digest"] != (real := digest(canonical(recorded))):
+        found.append(f"assessment digest is {content['assessment_digest']}, that of the revision is {real}")
+    revision = Revision.model_validate(recorded)
+    facts = _facts(received, revision.documents, documents, revision.facts.holds, revision.facts.earlier_denials)
+    found += compare("facts", recorded["facts"], facts)
+    policy = documents.policy(revision.documents.policy)
+    computed = assess_revision(
+        received,
+        revision.facts,
+        policy,
+        revision.documents,
+        revision=revision.revision,
+        assessed_at=at,
+        absolute_deadline=at + policy.absolute_deadline,
+    )
+    return found + compare("revision", recorded, computed)
+
+
+def check_due(case: ApprovalCase | None, content: Mapping[str, Any], at: datetime, kind: str) -> list[str]:
+    """Whether a reminder or an escalation was due."""
+    recorded = Due.model_validate(content["due"])
+    if recorded.kind != kind:
+        return [f"it is about a {recorded.kind}"]
+    due = due_until(case, at) if case is not None else ()
+    same = [item for item in due if (item.stage, item.kind, item.index) == (recorded.stage, kind, recorded.index)]
+    if not same:
+        return [f"{kind} {recorded.index} of stage {recorded.stage} was not due by {at.isoformat()}"]
+    return compare(kind, content["due"], same[0])
+
+
+def check_resolved(case: ApprovalCase | None, content: Mapping[str, Any], at: datetime) -> list[str]:
+    """Whether the case stood so: when a decision was evaluated, or when time itself was."""
+    if case is None:
+        return ["nobody was asked, so nobody could resolve it"]
+    answers = [stand(case, at, deadline_counts_as_passed=time_itself) for time_itself in (False, True)]
+    found = [compare("standing", content["standing"], answer) for answer in answers]
+    wrong = [] if any(not item for item in found) else found[-1]
+    resolution = content["standing"]["resolution"]
+    if content["kind"] != resolution or resolution == "pending":
+        wrong.append(f"kind is {content['kind']}, the case is {resolution}")
+    return wrong
+
+
+class Before(RecordModel):
+    """What the entries before a dispatch left. `permits` and `reports` are those of the revision, in any order."""
+
+    received: ReceivedProposal
+    revision: Revision
+    assessment_digest: str
+    ballots: tuple[Ballot, ...] = ()
+    resolution: str | None = None
+    stop: str | None = None
+    closed: bool = False
+    permits: tuple[Permit, ...] = ()
+    reports: dict[str, EffectReport] = {}
+
+
+def check_dispatch(
+    before: Before, content: Mapping[str, Any], at: datetime, documents: GovernedDocuments, *, permitted: bool
+) -> list[str]:
+    """Ask the gate again, with inputs that the record before it gives."""
+    recorded = DispatchInputs.model_validate(content["inputs"])
+    digests = DocumentDigests.model_validate(content["documents"])
+    facts = _facts(before.received, digests, documents, recorded.holds, tuple(content["earlier_denials"]))
+    inputs = _inputs(before, recorded, facts, digests, documents, at)
+    found = compare("inputs", content["inputs"], inputs)
+    found += check_records(recorded.records, before.permits, before.reports)
+    reasons = may_dispatch(inputs)
+    if not permitted:
+        if not reasons:
+            found.append("the gate was recorded as closed and is open")
+        return found + _compare_all("reasons", content["reasons"], reasons)
+    found += [f"the gate is closed: {reason.code}: {reason.message}" for reason in reasons]
+    if 1 <= recorded.step <= len(before.received.proposal.steps):
+        permits = issue(
+            before.received.proposal,
+            before.revision,
+            before.assessment_digest,
+            step=recorded.step,
+            now=at,
+            document=documents.policy(digests.policy),
+            registry=documents.operations(digests.operations),
+        )
+        found += _compare_all("permits", content["permits"], permits)
+    return found
+
+
+def check_records(
+    records: Iterable[StepRecord], permits: Sequence[Permit], reports: Mapping[str, EffectReport]
+) -> list[str]:
+    """Whether what was recorded of each permit is what the entries say: issued, and reported."""
+    issued = {(permit.step, str(permit.direction)): permit for permit in permits}
+    found, seen = [], set()
+    for record in records:
+        key = (record.step, record.direction)
+        seen.add(key)
+        where = f"record of step {record.step} ({record.direction})"
+        permit = issued.get(key)
+        if permit is None:
+            found.append(f"{where}: no entry says that its permit was issued")
+            continue
+        if record.issued_at != permit.issued_at:
+            found.append(f"{where}: issued at {record.issued_at}, its entry says {permit.issued_at}")
+        report = reports.get(permit.permit_id)
+        found += compare(f"{where}: report", record.report and record.report.model_dump(mode="json"), report)
+        if report is not None and record.use != "claimed":
+            found.append(f"{where}: it was reported, and its use is {record.use}")
+    return found + [f"step {step} ({way}) was permitted and is missing" for step, way in issued.keys() - seen]
+
+
+def _inputs(
+    before: Before,
+    recorded: DispatchInputs,
+    facts: Facts,
+    digests: DocumentDigests,
+    documents: GovernedDocuments,
+    at: datetime,
+) -> DispatchInputs:
+    """The gate's inputs; only holds, and what became of permits, are taken as recorded."""
+    proposal, revision = before.received.proposal, before.revision
+    policy, directory = documents.policy(digests.policy), documents.directory(digests.directory)
+    today = evaluate(policy, proposal, facts, assess(proposal, facts))
+    people = {ballot.person_id: directory.person(ballot.person_id) for ballot in before.ballots}
+    return DispatchInputs(
+        proposal_id=revision.proposal_id,
+        revision=revision.revision,
+        step=recorded.step,
+        steps=len(proposal.steps),
+        now=at,
+        absolute_deadline=revision.absolute_deadline,
+        resolution=before.resolution,
+        stop=before.stop,
+        closed=before.closed,
+        assessed_verdict=revision.evaluation.verdict,
+        verdict_now=today.verdict,
+        reasons_now=today.reasons,
+        assessed_resolved=revision.facts.resolved,
+        resolved_now=facts.resolved,
+        remedies=proposal.remedies,
+        holds=facts.holds,
+        case=revision.case(before.ballots),
+        groups_now={name: person.groups for name, person in sorted(people.items()) if person is not None},
+        records=recorded.records,
+    )
+
+
+def _facts(
+    received: ReceivedProposal,
+    digests: DocumentDigests,
+    documents: GovernedDocuments,
+    holds: tuple[HoldFact, ...],
+    earlier_denials: tuple[str, ...],
+) -> Facts:
+    registry = documents.operations(digests.operations)
+    return collect(
+        received.proposal,
+        catalog=documents.catalog(digests.catalog),
+        directory=documents.directory(digests.directory),
+        registry=registry,
+        holds=holds,
+        earlier_denials=earlier_denials,
+        bad_parameters=parameter_refusals(received.proposal, registry),
+    )
+
+
+def _compare_all(what: str, recorded: Any, computed: Sequence[Permit] | Sequence[Reason]) -> list[str]:
+    if not isinstance(recorded, list) or len(recorded) != len(computed):
+        raise AuditError(f"{what}: {len(computed)} are computed, recorded is {_short(recorded)}")
+    pairs = enumerate(zip(recorded, computed, strict=True), start=1)
+    return [line for number, (one, other) in pairs for line in compare(f"{what} {number}", one, other)]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
