@@ -30,16 +30,17 @@ async def note_due(ledger: Ledger, file: CaseFile, now: datetime) -> None:
 
 
 async def settle(
-    connection: AsyncConnection, ledger: Ledger, file: CaseFile, standing: Standing, now: datetime
-) -> None:
-    """Write the resolution that a standing amounts to, if it does and there is none."""
-    if standing.resolution == "pending" or file.resolution is not None:
-        return
+    connection: AsyncConnection, ledger: Ledger, file: CaseFile, standing: Standing | None, now: datetime
+) -> str | None:
+    """Write the resolution that a standing amounts to, if it does and there is none; returns the recorded one."""
+    if file.resolution is not None or standing is None or standing.resolution == "pending":
+        return file.resolution
     assert file.revision is not None
     proposal_id, revision = file.proposal.proposal_id, file.revision.revision
     await resolve(connection, proposal_id, revision, standing.resolution, standing.reasons, now)
     content = {"kind": standing.resolution, "at": instant_text(now), "standing": standing.model_dump(mode="json")}
     await ledger.append(EntryKind.resolved, content, revision)
+    return standing.resolution
 
 
 async def note_stop(connection: AsyncConnection, ledger: Ledger, file: CaseFile, actor: str, now: datetime) -> str:

@@ -88,11 +88,13 @@ class ControlActivities(CasePort):
                 conflict = (Reason(code="digest_conflict", message=message),)
                 answer = await refuse_start(ledger, received, conflict, request.start, request.now)
                 return AssessResult(result=answer, attributes=self._of_result(received, answer))
+            standing = standing_of(file, request.now, time_itself=True)
+            if file.resolution is None and await settle(connection, ledger, file, standing, request.now):
+                file = await read_case(connection, proposal_id) or file
             result = await end_without_effect(connection, ledger, file, request.now)
             head = await ledger.head()
         if result is not None:
             return AssessResult(result=result, attributes=self._of_result(received, result), entry=head)
-        standing = standing_of(file, request.now)
         plan = make_plan(file, standing, local_dispatch=self._local_dispatch)
         return AssessResult(plan=plan, attributes=self._of_case(file, standing), entry=head)
 
@@ -108,10 +110,11 @@ class ControlActivities(CasePort):
                 receipt = refused(submission, Refusal.unknown_request, "nothing is registered under this id")
                 return CaseResult(receipt=receipt)
             if submission is None:
-                return await note_malformed(ledger, file, problem, request)
+                return await note_malformed(connection, ledger, file, problem, request)
             in_force = await self._documents.in_force(connection)
             answer = await take(connection, ledger, file, submission, in_force, request)
-        if answer.receipt is None or not answer.receipt.counted:
+        moved = answer.resolution is not None and file.resolution is None
+        if not moved and (answer.receipt is None or not answer.receipt.counted):
             return answer
         return answer.model_copy(update={"attributes": self._of_case(file, answer.standing)})
 
@@ -126,14 +129,15 @@ class ControlActivities(CasePort):
                 return CaseResult()
             standing = standing_of(file, request.now, time_itself=True)
             if request.stop_actor is not None and file.result is None:
-                resolution = await note_stop(connection, ledger, file, request.stop_actor, request.now)
-                return CaseResult(standing=standing, resolution=resolution, entry=await ledger.head())
+                ended = await note_stop(connection, ledger, file, request.stop_actor, request.now)
+                return CaseResult(standing=standing, resolution=ended, entry=await ledger.head())
             if standing is None or file.resolution is not None:
                 return CaseResult(standing=standing, resolution=file.resolution)
             await note_due(ledger, file, request.now)
-            await settle(connection, ledger, file, standing, request.now)
+            resolution = await settle(connection, ledger, file, standing, request.now)
             entry = await ledger.head()
-        return CaseResult(standing=standing, attributes=self._of_case(file, standing), entry=entry)
+        attributes = self._of_case(file, standing)
+        return CaseResult(standing=standing, resolution=resolution, attributes=attributes, entry=entry)
 
     @activity.defn(name="record")
     async def record(self, request: RecordRequest) -> RecordResult:
@@ -142,6 +146,10 @@ class ControlActivities(CasePort):
         async with self._database.transaction(request.proposal_id) as connection:
             ledger = Ledger(connection, request.proposal_id, request.now)
             file = await read_case(connection, request.proposal_id)
+            if file is not None and file.resolution is None:
+                standing = standing_of(file, request.now, time_itself=True)
+                if await settle(connection, ledger, file, standing, request.now):
+                    file = await read_case(connection, request.proposal_id)
             result = await record_end(connection, ledger, file, request) if file is not None else None
             entry = await ledger.head()
         if result is None or file is None:

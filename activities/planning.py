@@ -25,6 +25,7 @@ def make_plan(file: CaseFile, standing: Standing | None, *, local_dispatch: bool
         on_stop=proposal.on_stop,
         permit_seconds=revision.evaluation.permit_seconds,
         local_dispatch=local_dispatch,
+        resolution=file.resolution,
         standing=standing,
         screen=make_screen(proposal, revision, file.assessment_digest) if pending else None,
         stopped=file.stop is not None,

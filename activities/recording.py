@@ -20,9 +20,9 @@ from activities.tables import LedgerEntryRow, PermitUseRow
 from policy.base import Reason
 from policy.canonical import parse_canonical
 from policy.ledger import EntryKind
-from policy.outcome import StepRecord, conclude
+from policy.outcome import Outcome, StepRecord, conclude
 from policy.permit import Direction, permit_id
-from policy.proposal import ActionProposal
+from policy.proposal import ActionProposal, StopVerb
 from policy.result import ActionResult, ResultResolution
 from workflows.ports import ExecuteResult, RecordRequest
 
@@ -43,9 +43,7 @@ async def record_end(
         return None
     records = await _void_unused(connection, file, records, request.now)
     await _note_violations(ledger, file, records, request.told)
-    return await conclude_and_finish(
-        connection, ledger, file, records, stopped_to_ask=request.stopped_to_ask, now=request.now
-    )
+    return await conclude_and_finish(connection, ledger, file, records, now=request.now)
 
 
 async def conclude_and_finish(
@@ -54,23 +52,12 @@ async def conclude_and_finish(
     file: CaseFile,
     records: tuple[StepRecord, ...],
     *,
-    stopped_to_ask: bool,
     now: datetime,
 ) -> ActionResult:
     """Conclude the outcome and write the result."""
-    outcome, reasons = conclude(
-        records,
-        len(file.proposal.steps),
-        stopped_to_ask=stopped_to_ask,
-        criteria=len(file.proposal.success_criteria),
+    resolution, outcome, reasons = conclusion(
+        file, records, await _refusals(connection, file), stopped_to_ask=stopped_to_ask
     )
-    resolution: ResultResolution = file.resolution  # type: ignore[assignment]
-    if resolution != "approved":
-        reasons = file.reasons
-    elif not any(record.use == "claimed" for record in records) and file.stop is not None:
-        resolution, reasons = "withdrawn", (Reason(code="withdrawn", message="stopped before anything ran"),)
-    elif not any(record.use == "claimed" for record in records):
-        reasons = (*await _refusals(connection, file), *reasons)
     return await finish(
         connection,
         ledger,
@@ -82,6 +69,33 @@ async def conclude_and_finish(
         records=records,
         dispatched_at=min((record.issued_at for record in records if record.issued_at), default=None),
     )
+
+
+def conclusion(
+    file: CaseFile, records: tuple[StepRecord, ...], refusals: tuple[Reason, ...], *, stopped_to_ask: bool
+) -> tuple[ResultResolution, Outcome, tuple[Reason, ...]]:
+    """How an action ended; pure, so that an auditor concludes the same.
+
+    Args:
+        file: the case, resolved.
+        records: what became of its permits.
+        refusals: why the gate closed, where it did.
+        stopped_to_ask: whether a stop came whose approved verb is to ask people.
+    """
+    outcome, reasons = conclude(
+        records,
+        len(file.proposal.steps),
+        stopped_to_ask=stopped_to_ask,
+        criteria=len(file.proposal.success_criteria),
+    )
+    resolution: ResultResolution = file.resolution  # type: ignore[assignment]
+    if resolution != "approved":
+        return resolution, outcome, file.reasons
+    if any(record.use == "claimed" for record in records):
+        return resolution, outcome, reasons
+    if file.stop is not None:
+        return "withdrawn", outcome, (Reason(code="withdrawn", message="stopped before anything ran"),)
+    return resolution, outcome, (*refusals, *reasons)
 
 
 def _may_still_report(record: StepRecord, proposal: ActionProposal, now: datetime) -> bool:

@@ -37,12 +37,14 @@ def read_submission(request: DecisionRequest) -> tuple[DecisionSubmission | None
         return None, str(error)
 
 
-async def note_malformed(ledger: Ledger, file: CaseFile, problem: str, request: DecisionRequest) -> CaseResult:
+async def note_malformed(
+    connection: AsyncConnection, ledger: Ledger, file: CaseFile, problem: str, request: DecisionRequest
+) -> CaseResult:
     """Record that something came that is no decision."""
     receipt = refused(None, Refusal.malformed, problem)
     content = _content(request, Reading(), receipt, directory=None)
     await ledger.append(EntryKind.decision_refused, content, request.channel, request.arrival, problem)
-    return CaseResult(receipt=receipt, standing=standing_of(file, request.now), entry=await ledger.head())
+    return await _answer(connection, ledger, file, receipt, standing_of(file, request.now), request)
 
 
 async def take(
@@ -55,7 +57,7 @@ async def take(
 ) -> CaseResult:
     """Take one decision; everything that the answer says is stored with it."""
     if (before := await _before(connection, submission, request.proposal_id)) is not None:
-        return CaseResult(receipt=before, standing=standing_of(file, request.now), entry=await ledger.head())
+        return await _answer(connection, ledger, file, before, standing_of(file, request.now), request)
     reading = read_decision(file, submission, in_force.directory, request.now)
     standing = _standing_with(file, reading, request)
     receipt = _receipt(submission, reading, standing, file)
@@ -63,9 +65,7 @@ async def take(
     kind = EntryKind.decision_counted if reading.ballot else EntryKind.decision_refused
     content = _content(request, reading, receipt, directory=in_force.directory_digest)
     await ledger.append(kind, content, submission.decision_id)
-    if reading.ballot is not None and standing is not None:
-        await settle(connection, ledger, file, standing, request.now)
-    return CaseResult(receipt=receipt, standing=standing, entry=await ledger.head())
+    return await _answer(connection, ledger, file, receipt, standing, request)
 
 
 def refused(
@@ -80,6 +80,19 @@ def refused(
         missing=standing.current.missing if standing else (),
         resolution=standing.resolution if standing else "unknown",
     )
+
+
+async def _answer(
+    connection: AsyncConnection,
+    ledger: Ledger,
+    file: CaseFile,
+    receipt: DecisionReceipt,
+    standing: Standing | None,
+    request: DecisionRequest,
+) -> CaseResult:
+    """The answer, after what the standing amounts to is on record: a deadline that has passed is, too."""
+    resolution = await settle(connection, ledger, file, standing, request.now)
+    return CaseResult(receipt=receipt, standing=standing, resolution=resolution, entry=await ledger.head())
 
 
 def _standing_with(file: CaseFile, reading: Reading, request: DecisionRequest) -> Standing | None:

@@ -144,8 +144,7 @@ class AuthorizeAction:
         if plan.stopped:
             self._stop = self._stop_noted = True
         self._view.begin(plan)
-        asked = plan.standing is not None and plan.standing.resolution == "pending"
-        if not asked:
+        if plan.resolution is not None:
             self._follow(Event.allowed if plan.standing is None else Event.approved)
         else:
             self._follow(Event.approval_required)
@@ -161,25 +160,23 @@ class AuthorizeAction:
     async def _wait_for_people(self, plan: Plan) -> Event:
         """Take decisions in order of arrival and let time pass, until the record says how it ended."""
         standing = plan.standing
-        while standing is not None and standing.resolution == "pending":
-            if standing.due:
-                self._alarm.set(standing.due[0].at, standing.due[0].text)
+        while True:
+            # What rang stays to be noted: messages are read first, but they do not put it off.
+            if not self._alarm.rang:
+                due = standing.due[0] if standing is not None and standing.due else None
+                self._alarm.set(due.at if due else workflow.now(), due.text if due else "now")
             await workflow.wait_condition(lambda: self._stop or bool(self._inbox) or self._alarm.rang)
-            if self._stop:
-                answer = await self._advance(plan)
-            elif self._inbox:
+            if self._inbox and not self._stop:
                 answer = await self._take(self._inbox.take())
             else:
                 self._alarm.cancel()
                 answer = await self._advance(plan)
-            if answer.resolution == "withdrawn":
-                self._alarm.cancel()
-                return Event.withdrawn
             standing = answer.standing or standing
-            self._view.stand(standing)
-        self._alarm.cancel()
-        assert standing is not None
-        return {"approved": Event.approved, "denied": Event.denied, "expired": Event.expired}[standing.resolution]
+            if standing is not None:
+                self._view.stand(standing)
+            if answer.resolution is not None:
+                self._alarm.cancel()
+                return _RESOLVED[answer.resolution]
 
     async def _take(self, message: Message) -> CaseResult:
         assert self._plan is not None
@@ -282,13 +279,11 @@ class AuthorizeAction:
     # -- the end ---------------------------------------------------------------------------------------------------
 
     async def _record(self, plan: Plan) -> ActionResult:
-        to_ask = self._stop_noted and plan.on_stop is StopVerb.ask
         answer: RecordResult = await ask(
             CasePort.record,
             lambda now: RecordRequest(
                 proposal_id=plan.proposal_id,
                 revision=plan.revision,
-                stopped_to_ask=to_ask,
                 told=tuple(self._told),
                 now=now,
             ),
@@ -340,6 +335,14 @@ class AuthorizeAction:
 
     def _details(self) -> None:
         workflow.set_current_details(self._view.markdown(self._state))
+
+
+_RESOLVED = {
+    "approved": Event.approved,
+    "denied": Event.denied,
+    "expired": Event.expired,
+    "withdrawn": Event.withdrawn,
+}
 
 
 def _malformed(problem: str) -> ApplicationError:

@@ -85,6 +85,7 @@ class Plan(RecordModel):
     on_stop: StopVerb
     permit_seconds: int
     local_dispatch: bool
+    resolution: str | None = None
     standing: Standing | None = None
     screen: Screen | None = None
     stopped: bool = False
@@ -168,7 +169,6 @@ class ExecuteResult(RecordModel):
 class RecordRequest(RecordModel):
     proposal_id: str
     revision: int
-    stopped_to_ask: bool = False
     told: tuple[ExecuteResult, ...] = ()
     now: Instant
 
