@@ -55,9 +55,7 @@ async def conclude_and_finish(
     now: datetime,
 ) -> ActionResult:
     """Conclude the outcome and write the result."""
-    resolution, outcome, reasons = conclusion(
-        file, records, await _refusals(connection, file), stopped_to_ask=stopped_to_ask
-    )
+    resolution, outcome, reasons = conclusion(file, records, await _refusals(connection, file))
     return await finish(
         connection,
         ledger,
@@ -72,7 +70,7 @@ async def conclude_and_finish(
 
 
 def conclusion(
-    file: CaseFile, records: tuple[StepRecord, ...], refusals: tuple[Reason, ...], *, stopped_to_ask: bool
+    file: CaseFile, records: tuple[StepRecord, ...], refusals: tuple[Reason, ...]
 ) -> tuple[ResultResolution, Outcome, tuple[Reason, ...]]:
     """How an action ended; pure, so that an auditor concludes the same.
 
@@ -80,12 +78,11 @@ def conclusion(
         file: the case, resolved.
         records: what became of its permits.
         refusals: why the gate closed, where it did.
-        stopped_to_ask: whether a stop came whose approved verb is to ask people.
     """
     outcome, reasons = conclude(
         records,
         len(file.proposal.steps),
-        stopped_to_ask=stopped_to_ask,
+        stopped_to_ask=file.stop is not None and file.proposal.on_stop is StopVerb.ask,
         criteria=len(file.proposal.success_criteria),
     )
     resolution: ResultResolution = file.resolution  # type: ignore[assignment]
