@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -28,7 +28,7 @@ from activities.database import Database
 from activities.dispatch import PermitActivities
 from activities.documents import Documents
 from activities.execute import ExecutorActivities
-from activities.executors.base import TargetCredentials
+from activities.executors.base import Executor, TargetCredentials
 from activities.executors.postgres import PostgresExecutor
 from activities.settings import Role, Settings, read_settings
 from policy import search_attributes
@@ -67,6 +67,7 @@ async def build_workers(
     settings: Settings,
     *,
     clock: Clock | None = None,
+    executors: Mapping[str, Executor] | None = None,
     max_cached_workflows: int = 1000,
 ) -> list[Worker]:
     """The workers of a role, ready to run.
@@ -76,6 +77,8 @@ async def build_workers(
         database: the record, as the role's own database role.
         settings: the role, the targets and the archive.
         clock: another clock than this machine's, for tests under a time-skipping server.
+        executors: other adapters by name than those of the settings' targets, for tests and benchmarks.
+        executors: a platform's own adapters by name, besides ours.
         max_cached_workflows: how many runs are kept in memory; the others are replayed when they are needed.
     """
     time = clock or SystemClock()
@@ -108,8 +111,8 @@ async def build_workers(
     if role in (Role.permit, Role.all):
         workers.append(_activity_worker(client, PERMIT_QUEUE, [permits.dispatch]))
     if role in (Role.executor, Role.all):
-        executors = {"postgres": PostgresExecutor(TargetCredentials(urls=settings.targets))}
-        executor = ExecutorActivities(database, time, executors, worker=client.identity)
+        ours = {"postgres": PostgresExecutor(TargetCredentials(urls=settings.targets))}
+        executor = ExecutorActivities(database, time, {**ours, **(executors or {})}, worker=client.identity)
         workers.append(_activity_worker(client, EXECUTOR_QUEUE, [executor.execute, executor.observe]))
     return workers
 
@@ -131,10 +134,13 @@ async def running_workers(
     settings: Settings,
     *,
     clock: Clock | None = None,
+    executors: Mapping[str, Executor] | None = None,
     max_cached_workflows: int = 1000,
 ) -> AsyncIterator[None]:
     """The workers of a role, running inside the block."""
-    workers = await build_workers(client, database, settings, clock=clock, max_cached_workflows=max_cached_workflows)
+    workers = await build_workers(
+        client, database, settings, clock=clock, executors=executors, max_cached_workflows=max_cached_workflows
+    )
     async with contextlib.AsyncExitStack() as stack:
         for worker in workers:
             await stack.enter_async_context(worker)

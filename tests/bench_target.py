@@ -1,0 +1,79 @@
+"""A target that counts: each effect is a row in a real database, so that a test can ask the target what was done."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Literal
+
+import asyncpg
+from pydantic import JsonValue
+
+from activities.executors.base import (
+    EffectUnknownError,
+    ExecutorError,
+    Order,
+    PreconditionFailedError,
+    ProbeError,
+    Seen,
+    Supports,
+)
+
+Behaviour = Literal["refuse", "hang", "fail", "lose", "break"]
+TABLE = """
+CREATE TABLE effect (
+  number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  permit_id uuid NOT NULL, direction text NOT NULL, operation text NOT NULL, key text NOT NULL
+)
+"""
+
+
+class BenchExecutor:
+    """Writes a row for each order, then does what a test told it for that operation and key.
+
+    refuse: nothing is written. hang: waits before it writes, until `go_on`. fail: written, and went wrong. lose:
+    written, and nobody knows. break: written, and the adapter has a fault.
+    """
+
+    name = "bench"
+    supports = Supports(frozenset(), frozenset({"bench.count"}), timedelta(seconds=1), observes_by_effect=False)
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+        self.behaviour: dict[tuple[str, str], Behaviour] = {}
+        self.begun: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self.go_on: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+    async def execute(self, order: Order) -> None:
+        key = str(order.parameters["key"])
+        behaviour = self.behaviour.get((order.operation, key))
+        self.begun[key].set()
+        if behaviour == "refuse":
+            raise PreconditionFailedError("refused on purpose")
+        if behaviour == "hang":
+            await self.go_on[key].wait()
+        row = (order.permit_id, str(order.direction), order.operation, key)
+        await self._pool.execute(
+            "INSERT INTO effect (permit_id, direction, operation, key) VALUES ($1, $2, $3, $4)", *row
+        )
+        match behaviour:
+            case "fail":
+                raise ExecutorError("failed on purpose")
+            case "lose":
+                raise EffectUnknownError("lost on purpose")
+            case "break":
+                raise RuntimeError("broken on purpose")
+
+    async def observe(self, order: Order) -> Seen:
+        found = await self._pool.fetchval("SELECT count(*) FROM effect WHERE permit_id = $1", order.permit_id)
+        return "done" if found else "none"
+
+    async def measure(self, probe: str, parameters: Mapping[str, JsonValue], resource_id: str) -> Any:
+        if probe != "bench.count":
+            raise ProbeError(f"probe {probe} is not here")
+        return len([each for each in await self.effects(str(parameters["key"])) if each.startswith("do")])
+
+    async def effects(self, key: str) -> list[str]:
+        """What was done under a key, in order: direction and operation."""
+        rows = await self._pool.fetch("SELECT direction, operation FROM effect WHERE key = $1 ORDER BY number", key)
+        return [f"{row['direction']} {row['operation']}" for row in rows]

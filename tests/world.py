@@ -1,0 +1,306 @@
+"""A world for the tests of the workflow: a record with published documents, workers, a target that counts, a client."""
+
+import asyncio
+import contextlib
+import itertools
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import asyncpg
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+
+from activities.clock import Clock
+from activities.connection import connect
+from activities.database import Database
+from activities.documents import kind_of, publish
+from activities.settings import Settings
+from deploy import unprivileged
+from deploy.dev import Stack, TemporalServer, program
+from deploy.migrations.runner import migrate
+from policy.base import instant_text
+from policy.decision import DecisionReceipt
+from policy.ledger import verify_chain
+from policy.result import ActionResult
+from policy.search_attributes import TYPES
+from tests.bench_target import TABLE, BenchExecutor
+from worker import running_workers
+from workflows.interface import DECIDE, STATUS, TASK_QUEUE, WORKFLOW_TYPE, workflow_id
+
+BOUND = 15.0
+DOCUMENTS = Path(__file__).parent / "documents"
+Handle = WorkflowHandle[Any, Any]
+Value = TypeVar("Value")
+
+
+async def until(read: Callable[[], Awaitable[Value]], holds: Callable[[Value], bool] = bool) -> Value:
+    """Read until a condition holds, for at most `BOUND` seconds; the value that was read."""
+    async with asyncio.timeout(BOUND):
+        while not holds(value := await read()):
+            await asyncio.sleep(0.02)
+    return value
+
+
+def proposal(proposal_id: str, *operations: str, undo: str | None = None, count: int | None = None, **more: Any) -> Any:
+    """A proposal of these steps, as a platform sends it; its key in the target is its id.
+
+    `undo` is the inverse of every step, `count` the number of effects that the criterion expects.
+    """
+    key = {"key": proposal_id}
+    steps = [
+        {"name": f"step-{number}", "operation": operation, "parameters": key}
+        | ({"undo": {"operation": undo, "parameters": key}} if undo else {})
+        for number, operation in enumerate(operations, start=1)
+    ]
+    expected = len(operations) if count is None else count
+    return {
+        "api_version": "countersign/v1",
+        "proposal_id": proposal_id,
+        "operation": operations[0],
+        "target": "shop",
+        "environment": "production",
+        "agent": {"id": "tuner", "confidence": 0.9},
+        "on_behalf_of": "ann",
+        "rationale": "the bench needs it",
+        "steps": steps,
+        "success_criteria": [{"probe": "bench.count", "parameters": key, "equals": expected, "within_seconds": 0}],
+        **more,
+    }
+
+
+def decision(status: Mapping[str, Any], person: str, vote: str = "approve", **changes: Any) -> dict[str, Any]:
+    """A decision about what a status shows, by somebody who claims to be `person`."""
+    now = datetime.now(UTC)
+    return {
+        "decision_id": f"{person}-{uuid4().hex[:12]}",
+        "proposal_id": status["proposal_id"],
+        "revision": status["revision"],
+        "stage": status["stage"],
+        **{name: status[name] for name in status if name.endswith("_digest")},
+        "vote": vote,
+        "justification": "because",
+        "issued_at": instant_text(now - timedelta(seconds=5)),
+        "expires_at": instant_text(now + timedelta(days=365)),
+        "proof": {"kind": "claimed", "identity": person},
+        **changes,
+    }
+
+
+@dataclass
+class World:
+    """What a test module has to itself."""
+
+    client: Client
+    database: Database
+    bench: BenchExecutor
+    url: str
+    prefix: str
+    clock: Clock | None = None
+    max_cached_workflows: int = 1000
+    _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    _workers: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+
+    def id(self) -> str:
+        """A proposal id that nobody used."""
+        return f"{self.prefix}-{next(self._numbers)}"
+
+    def propose(self, *operations: str, **more: Any) -> Any:
+        """A proposal under an id that nobody used."""
+        return proposal(self.id(), *operations, **more)
+
+    async def start(self, body: Any, **options: Any) -> Handle:
+        """Start the workflow of a proposal."""
+        options = {"id": workflow_id(body["proposal_id"]), "task_queue": TASK_QUEUE, **options}
+        return await self.client.start_workflow(WORKFLOW_TYPE, body, **options)
+
+    async def run(self, body: Any, **options: Any) -> ActionResult:
+        """Start the workflow of a proposal and wait for its result."""
+        return await self.result(await self.start(body, **options))
+
+    async def result(self, handle: Handle) -> ActionResult:
+        """The result of a run, read as the platform's language would."""
+        async with asyncio.timeout(3 * BOUND):
+            return ActionResult.model_validate(await handle.result())
+
+    async def status(self, handle: Handle) -> dict[str, Any]:
+        """The answer to the query `status`."""
+        found: dict[str, Any] = await handle.query(STATUS)
+        return found
+
+    async def pending(self, handle: Handle, stage: int = 1) -> dict[str, Any]:
+        """The status, as soon as a stage waits for people."""
+        return await until(
+            lambda: self.status(handle), lambda found: found["state"] == "pending" and found["stage"] == stage
+        )
+
+    async def decide(self, handle: Handle, person: str, vote: str = "approve", **changes: Any) -> DecisionReceipt:
+        """Send a decision about what waits now, as an update; its receipt."""
+        status = await until(lambda: self.status(handle), lambda found: found["action_digest"] is not None)
+        return await self.send(handle, decision(status, person, vote, **changes))
+
+    async def send(self, handle: Handle, submission: Any) -> DecisionReceipt:
+        """Send this very decision as an update; its receipt."""
+        async with asyncio.timeout(BOUND):
+            return DecisionReceipt.model_validate(await handle.execute_update(DECIDE, submission))
+
+    async def refused(self, handle: Handle, name: str, args: Sequence[Any]) -> str:
+        """Send an update that must be rejected; what the sender is told."""
+        try:
+            async with asyncio.timeout(BOUND):
+                answer = await handle.execute_update(name, args=args)
+        except WorkflowUpdateFailedError as error:
+            return str(error.cause)
+        raise AssertionError(f"update was accepted: {answer}")
+
+    async def effects(self, proposal_id: str) -> list[str]:
+        """What was done for a proposal, as the target has it."""
+        return await self.bench.effects(proposal_id)
+
+    async def sql(self, statement: str, *values: Any) -> list[Any]:
+        """Ask the record as a superuser."""
+        connection = await asyncpg.connect(self.url)
+        try:
+            return list(await connection.fetch(statement, *values))
+        finally:
+            await connection.close()
+
+    async def entries(self, proposal_id: str, kind: str | None = None) -> list[dict[str, Any]]:
+        """The ledger entries of a proposal, their chain checked; of one kind, if it is given."""
+        rows = await self.sql(
+            "SELECT body, digest FROM countersign.ledger_entry WHERE proposal_id = $1 ORDER BY position", proposal_id
+        )
+        found = verify_chain(proposal_id, [(row["body"], row["digest"]) for row in rows])
+        return [entry for entry in found if kind in (None, entry["kind"])]
+
+    async def permits(self, proposal_id: str) -> list[tuple[int, str, str | None]]:
+        """Step, direction and use of every permit of a proposal."""
+        rows = await self.sql(
+            "SELECT step, direction, use FROM countersign.permit LEFT JOIN countersign.permit_use USING (permit_id)"
+            " WHERE proposal_id = $1 ORDER BY step, direction",
+            proposal_id,
+        )
+        return [(row["step"], row["direction"], row["use"]) for row in rows]
+
+    async def holds(self, target: str) -> list[str]:
+        """The proposals that left a hold on a target which nobody released."""
+        rows = await self.sql(
+            "SELECT proposal_id FROM countersign.hold WHERE target = $1"
+            " AND hold_id NOT IN (SELECT hold_id FROM countersign.hold_release)",
+            f"component:default/{target}",
+        )
+        return [row["proposal_id"] for row in rows]
+
+    async def events(self, handle: Handle) -> list[str]:
+        """The types of a run's history events."""
+        history = await handle.fetch_history()
+        return [EventType.Name(event.event_type).removeprefix("EVENT_TYPE_").lower() for event in history.events]
+
+    async def cli(self, *arguments: str) -> tuple[int, str]:
+        """Run the stock `temporal` program against this world; its exit code and everything it printed."""
+        where = ("--address", self.client.service_client.config.target_host, "--namespace", self.client.namespace)
+        process = await asyncio.create_subprocess_exec(
+            *(str(program("temporal")), *arguments, *where, "--disable-config-file", "--disable-config-env"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        async with asyncio.timeout(2 * BOUND):
+            output, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, output.decode()
+
+    async def start_workers(self) -> None:
+        """Let the workers run, until `stop_workers`."""
+        running = running_workers(
+            self.client,
+            self.database,
+            Settings(unsafe_claimed_identities=True),
+            clock=self.clock,
+            executors={"bench": self.bench},
+            max_cached_workflows=self.max_cached_workflows,
+        )
+        await self._workers.enter_async_context(running)
+
+    async def stop_workers(self) -> None:
+        """Stop the workers; what waits for them waits."""
+        await self._workers.aclose()
+
+    @contextlib.asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Without workers inside the block."""
+        await self.stop_workers()
+        yield
+        await self.start_workers()
+
+
+@contextlib.contextmanager
+def temporal_server() -> Any:
+    """A Temporal of a test module's own, that knows our search attributes."""
+    home = Path(tempfile.mkdtemp(prefix="countersign-")).resolve()
+    unprivileged.admit(home)
+    server = TemporalServer(
+        home / "temporal", search_attributes=TYPES, keep=False, ui=False, usual_ports=False, temporary=True
+    )
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.asynccontextmanager
+async def record(stack: Stack) -> AsyncIterator[str]:
+    """A database of its own, migrated, with the documents of the tests in force; its name."""
+    name = f"world_{uuid4().hex[:16]}"
+    admin = await asyncpg.connect(stack.database_url("postgres", "postgres"))
+    try:
+        await admin.execute(f"CREATE DATABASE {name}")
+        url = stack.database_url("postgres", name)
+        await migrate(url)
+        await publish_documents(url, *(path.read_bytes() for path in sorted(DOCUMENTS.glob("*.yaml"))))
+        yield name
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await admin.close()
+
+
+async def publish_documents(url: str, *bodies: bytes) -> None:
+    """Put documents in force, as a superuser."""
+    owner = Database(url, pool_size=1)
+    async with owner.transaction() as connection:
+        for body in bodies:
+            await publish(connection, kind_of(body), body, by="the tests", at=datetime.now(UTC))
+    await owner.close()
+
+
+@contextlib.asynccontextmanager
+async def running_world(stack: Stack, client: Client, name: str, **more: Any) -> AsyncIterator[World]:
+    """A world on a client and a prepared database, with its workers running."""
+    database = Database(stack.database_url("countersign_app", name))
+    async with asyncpg.create_pool(stack.database_url("postgres", name), min_size=1, max_size=4) as pool:
+        await pool.execute(TABLE.replace("TABLE", "TABLE IF NOT EXISTS"))
+        prefix = f"t{uuid4().hex[:6]}"
+        url = stack.database_url("postgres", name)
+        world = World(client=client, database=database, bench=BenchExecutor(pool), url=url, prefix=prefix, **more)
+        await world.start_workers()
+        try:
+            yield world
+        finally:
+            await world.stop_workers()
+            await database.close()
+
+
+@contextlib.asynccontextmanager
+async def whole_world(stack: Stack) -> AsyncIterator[World]:
+    """A world with a Temporal and a record of its own."""
+    with temporal_server() as server:
+        client = await connect(address=server.address, identity="tests")
+        async with record(stack) as name, running_world(stack, client, name) as world:
+            yield world
