@@ -77,7 +77,6 @@ async def build_workers(
         database: the record, as the role's own database role.
         settings: the role, the targets and the archive.
         clock: another clock than this machine's, for tests under a time-skipping server.
-        executors: other adapters by name than those of the settings' targets, for tests and benchmarks.
         executors: a platform's own adapters by name, besides ours.
         max_cached_workflows: how many runs are kept in memory; the others are replayed when they are needed.
     """

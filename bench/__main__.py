@@ -1,0 +1,39 @@
+"""`python -m bench [events|throughput|decide]`: measure, print markdown, end. All three in a few minutes."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+
+from bench.decide import measure_decide
+from bench.events import measure_events
+from bench.figures import machine
+from bench.stack import Bench, running_bench
+from bench.throughput import measure_throughput
+
+_LONGEST_SECONDS = 900.0
+_BENCHMARKS: Mapping[str, Callable[[Bench], Awaitable[str]]] = {
+    "events": measure_events,
+    "throughput": measure_throughput,
+    "decide": measure_decide,
+}
+
+
+async def main() -> None:
+    """Run the benchmarks that were asked for, each on servers of its own, within fifteen minutes."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("only", nargs="?", choices=list(_BENCHMARKS), help="which one (default: all of them)")
+    only = parser.parse_args().only
+    print(f"{machine()}\n")
+    async with asyncio.timeout(_LONGEST_SECONDS):
+        for name in [only] if only else _BENCHMARKS:
+            async with running_bench() as bench:
+                print(f"## {name}\n\n{await _BENCHMARKS[name](bench)}\n", flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+    # The SDK's runtime sometimes crashes an interpreter that ends normally.
+    sys.stdout.flush()
+    os._exit(0)

@@ -1,0 +1,102 @@
+"""The governed documents and proposals of the benchmarks: one target, one operation, one environment for each question.
+
+`routine` is allowed, `two-stages` asks two people one after the other, `calm` and `impatient` ask one person each, the
+latter with one reminder and one escalation before anybody can have answered.
+"""
+
+from typing import Any
+
+from activities.documents import Kind
+from bench.target import NAME, OPERATION, PROBE
+
+ENVIRONMENTS = ("routine", "two-stages", "calm", "impatient")
+FIRST, SECOND = "ann", "bob"
+
+_OPERATIONS = f"""
+apiVersion: countersign/v1
+kind: OperationsRegistry
+metadata: {{name: operations, version: "1"}}
+operations:
+  - name: {OPERATION}
+    executor: {NAME}
+    severity: 10
+    needs_no_undo: true
+    parameters: {{what: {{type: string}}}}
+"""
+
+_DIRECTORY = """
+apiVersion: countersign/v1
+kind: Directory
+metadata: {name: people, version: "1"}
+people:
+  - {id: ann, groups: [ops]}
+  - {id: bob, groups: [dba]}
+  - {id: olga, groups: []}
+agents:
+  - {id: bench-agent, owner: olga}
+"""
+
+_POLICY = """
+apiVersion: countersign/v1
+kind: PolicyDocument
+metadata: {name: house, version: "1"}
+rules:
+  - {id: routine, match: {environments: [routine]}, verdict: allow}
+  - {id: two-stages, match: {environments: [two-stages]}, verdict: require_approval, chain: two-stages}
+  - {id: calm, match: {environments: [calm]}, verdict: require_approval, chain: calm}
+  - {id: impatient, match: {environments: [impatient]}, verdict: require_approval, chain: impatient}
+chains:
+  two-stages:
+    stages:
+      - {name: ops, requirements: [{groups: [ops]}], deadline: 1h}
+      - {name: dba, requirements: [{groups: [dba]}], deadline: 1h}
+  calm:
+    stages: [{name: ops, requirements: [{groups: [ops]}], deadline: 1h}]
+  impatient:
+    stages:
+      - name: ops
+        requirements: [{groups: [ops]}]
+        deadline: 1h
+        reminders: [1s]
+        escalations: [{after: 2s, add_groups: [dba], reason: nobody answered}]
+"""
+
+
+def documents() -> dict[Kind, bytes]:
+    """What is published before anything is measured."""
+    return {
+        "policy": _POLICY.encode(),
+        "operations": _OPERATIONS.encode(),
+        "directory": _DIRECTORY.encode(),
+        "catalog": "---".join(_entity(environment) for environment in ENVIRONMENTS).encode(),
+    }
+
+
+def _entity(environment: str) -> str:
+    return f"""
+apiVersion: backstage.io/v1alpha1
+kind: Component
+metadata:
+  name: {environment}
+  annotations:
+    countersign/environment: {environment}
+    countersign/criticality: low
+    countersign/resource-id: bench/{environment}
+spec: {{type: service, lifecycle: production, owner: team-bench}}
+"""
+
+
+def proposal(proposal_id: str, environment: str) -> dict[str, Any]:
+    """A proposal as a platform sends it: one step, one criterion that reads the effect back."""
+    return {
+        "api_version": "countersign/v1",
+        "proposal_id": proposal_id,
+        "operation": OPERATION,
+        "target": environment,
+        "environment": environment,
+        "agent": {"id": "bench-agent", "confidence": 0.9},
+        "on_behalf_of": "olga",
+        "rationale": "a row is missing in the table of effects",
+        "steps": [{"name": "insert", "operation": OPERATION, "parameters": {"what": proposal_id}}],
+        "success_criteria": [{"probe": PROBE, "parameters": {"what": proposal_id}, "equals": 1}],
+    }

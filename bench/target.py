@@ -1,0 +1,67 @@
+"""The target of every benchmark: a table of its own database, one row an effect.
+
+The bare activity and our executor do the same insert through the same pool, so that what differs is not the effect.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import asyncpg
+from pydantic import JsonValue
+from temporalio import activity
+
+from activities.executors.base import EffectUnknownError, Order, ProbeError, Seen, Supports
+from bench.bare import EFFECT, ONE_COMMIT
+
+DATABASE = "bench_target"
+TABLE = "CREATE TABLE effect (what text PRIMARY KEY)"
+OPERATION, PROBE, NAME = "bench.insert", "bench.rows", "bench"
+_INSERT = "INSERT INTO effect (what) VALUES ($1)"
+_COUNT = "SELECT count(*) FROM effect WHERE what = $1"
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+
+class BareActivities:
+    """The activities of the bare workflows."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @activity.defn(name=EFFECT)
+    async def effect(self, what: str, commits: int) -> None:
+        """Insert a row, and further rows in transactions of their own until `commits` are done."""
+        for number in range(commits):
+            await self._pool.execute(_INSERT, what if number == 0 else f"{what}/{number}")
+
+    @activity.defn(name=ONE_COMMIT)
+    async def one_commit(self, what: str) -> None:
+        await self._pool.execute(_INSERT, what)
+
+
+class InsertExecutor:
+    """Inserts one row under a permit, and reads it back."""
+
+    name = NAME
+    supports = Supports(frozenset({OPERATION}), frozenset({PROBE}), timedelta(seconds=1), observes_by_effect=True)
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def execute(self, order: Order) -> None:
+        try:
+            await self._pool.execute(_INSERT, order.parameters["what"])
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            raise EffectUnknownError(str(error)) from error
+
+    async def observe(self, order: Order) -> Seen:
+        return "done" if await self._count(order.parameters["what"]) else "none"
+
+    async def measure(self, probe: str, parameters: Mapping[str, JsonValue], resource_id: str) -> Any:
+        if probe != PROBE:
+            raise ProbeError(f"probe {probe} on {resource_id} is not {PROBE}")
+        return await self._count(parameters["what"])
+
+    async def _count(self, what: JsonValue) -> Any:
+        return await self._pool.fetchval(_COUNT, what)
