@@ -161,6 +161,12 @@ async def stored(connection: AsyncConnection, kind: Kind, wanted: str) -> bytes:
     return bytes(body)
 
 
+async def publishers_in_force(connection: AsyncConnection) -> dict[Kind, str]:
+    """Who published the document in force of each kind."""
+    newest = text("SELECT DISTINCT ON (kind) kind, published_by FROM countersign.publication ORDER BY kind, seq DESC")
+    return {row.kind: row.published_by for row in (await connection.execute(newest)).all()}
+
+
 async def publish(connection: AsyncConnection, kind: Kind, body: bytes, *, by: str, at: datetime) -> str:
     """Store a document and put it in force; its digest. Publishing what is in force already changes nothing.
 

@@ -9,12 +9,13 @@ import contextlib
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 from activities.connection import connect
 from activities.database import Database
 from cli import exits
 from cli.arguments import Commands
-from cli.ready import SetupError, prepare_local
+from cli.ready import EXAMPLES, SetupError, prepare_local
 from deploy.dev import DATA_DIR, ServerError, Stack, StackRunningError, persistent_stack
 from policy.search_attributes import TYPES
 from worker import running_workers
@@ -23,19 +24,22 @@ from worker import running_workers
 def register(commands: Commands) -> None:
     parser = commands.add_parser("dev", help="run Temporal, PostgreSQL and a worker on this machine until Ctrl-C")
     parser.set_defaults(run=_dev)
+    parser.add_argument(
+        "--documents", metavar="DIR", type=Path, default=EXAMPLES, help="root policy (default: examples)"
+    )
 
 
-async def _dev(_: argparse.Namespace) -> int:
+async def _dev(args: argparse.Namespace) -> int:
     print("starting Temporal and PostgreSQL …", flush=True)
     try:
-        return await _run()
+        return await _run(args.documents)
     except (ServerError, StackRunningError) as error:
         raise SetupError(str(error)) from error
 
 
-async def _run() -> int:
-    with persistent_stack(DATA_DIR, search_attributes=TYPES) as stack, _stop_on_signal() as stop:
-        settings = await prepare_local(stack, datetime.now(UTC))
+async def _run(documents: Path) -> int:
+    with persistent_stack(DATA_DIR, search_attributes=TYPES) as stack, stop_on_signal() as stop:
+        settings = await prepare_local(stack, datetime.now(UTC), documents)
         client = await connect(address=stack.temporal_address, namespace=stack.namespace)
         database = Database(settings.check_worker(), application="countersign-worker")
         async with running_workers(client, database, settings):
@@ -59,7 +63,8 @@ def _welcome(stack: Stack) -> str:
 
 
 @contextlib.contextmanager
-def _stop_on_signal() -> Iterator[asyncio.Event]:
+def stop_on_signal() -> Iterator[asyncio.Event]:
+    """An event that Ctrl-C or SIGTERM sets inside the block, instead of what they do otherwise."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)

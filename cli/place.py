@@ -9,6 +9,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from temporalio.client import Client
 
@@ -70,7 +71,7 @@ class Place:
         """The action's page in the Temporal UI, where one is known."""
         if self.ui_url is None:
             return None
-        return f"{self.ui_url}/namespaces/{namespace}/workflows/{workflow_id(proposal_id)}"
+        return f"{self.ui_url}/namespaces/{quote(namespace)}/workflows/{quote(workflow_id(proposal_id), safe='')}"
 
 
 NO_RECORD = f"no {DATABASE_URL} is set and no development stack runs here"

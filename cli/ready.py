@@ -15,8 +15,8 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSe
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.database import DatabaseUnavailableError
-from activities.documents import READERS, Kind, kind_of
+from activities.database import Database, DatabaseUnavailableError
+from activities.documents import READERS, Kind, kind_of, publish, publishers_in_force
 from activities.settings import Role, Settings
 from cli.policy import publish_one, read_file
 from deploy.dev import StackAddresses
@@ -122,8 +122,9 @@ async def prepare_record(url: str) -> list[str]:
 async def prepare_local(stack: StackAddresses, at: datetime, documents: Path = EXAMPLES) -> Settings:
     """Make a local stack ready for a worker that does everything; the worker's settings.
 
-    Creates and migrates the record, publishes the example documents as development root policy, and prepares the
-    database `orders` as the one target. Search attributes come with the stack.
+    Creates and migrates the record, publishes the example documents as development root policy where nobody has put
+    another document in force, and prepares the database `orders` as the one target. Search attributes come with the
+    stack.
     """
     server = stack.database_url("postgres", "postgres")
     connection = await asyncpg.connect(server)
@@ -134,7 +135,7 @@ async def prepare_local(stack: StackAddresses, at: datetime, documents: Path = E
         await connection.close()
     superuser = stack.database_url("postgres", RECORD)
     await prepare_record(superuser)
-    await publish_folder(superuser, documents, by=ROOT_POLICY, at=at)
+    await _publish_root(superuser, documents, at)
     await prepare_orders(server)
     return Settings(
         database_url=stack.database_url("countersign_app", RECORD),
@@ -143,3 +144,15 @@ async def prepare_local(stack: StackAddresses, at: datetime, documents: Path = E
         unsafe_claimed_identities=True,
         role=Role.all,
     )
+
+
+async def _publish_root(url: str, folder: Path, at: datetime) -> None:
+    database = Database(url, pool_size=1, application="countersign-publish")
+    try:
+        async with database.transaction() as connection:
+            publishers = await publishers_in_force(connection)
+            for kind, body in documents_of(folder).items():
+                if publishers.get(kind, ROOT_POLICY) == ROOT_POLICY:
+                    await publish(connection, kind, body, by=ROOT_POLICY, at=at)
+    finally:
+        await database.close()

@@ -6,6 +6,8 @@
 """
 
 import io
+import json
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,7 +17,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from policy.canonical import canonical
 from policy.screen import visible
 
 WIDTH = 100
@@ -42,7 +43,7 @@ def screen(value: Mapping[str, Any]) -> str:
         f"breaks with  {_list(value['dependents'])}",
         f"succeeds if  {_list(value['criteria'])}",
         f"behind it    {_list(value['requesters'])} through {_safe(value['agent'])}",
-        f"ends at      {_safe(value['absolute_deadline'])} at the latest",
+        f"ends at      {_at(value['absolute_deadline'])} at the latest",
         "",
         _table(("step", "operation", "parameters", "undo"), [_step(n, s) for n, s in _numbered(value["steps"])]),
         "",
@@ -66,12 +67,12 @@ def standing(stages: Sequence[Mapping[str, Any]], due: Sequence[Mapping[str, Any
             _list(stage["missing"], "nobody") if stage["state"] == "open" else "",
             _list(stage["approvals"], ""),
             _list(stage["denials"], ""),
-            stage.get("deadline") or "",
+            _at(stage.get("deadline")),
         )
         for stage in stages
     ]
     table = _table(("stage", "state", "waits for", "approved by", "denied by", "deadline"), rows)
-    return _join([table, *(f"{_safe(item['at'])}  {_safe(item['text'])}" for item in due)])
+    return _join([table, *(f"{_at(item['at'])}  {_safe(item['text'])}" for item in due)])
 
 
 def digests(value: Mapping[str, Any]) -> str:
@@ -104,7 +105,7 @@ def result(value: Mapping[str, Any]) -> str:
             f"{_safe(value['resolution'])}, outcome {_safe(value['outcome'])}, next: {_next(value['next_action'])}",
             *(f"- {_safe(reason['code'])}: {_safe(reason['message'])}" for reason in value["reasons"]),
             f"decided: {', '.join(decided) or 'by nobody'}; assurance: {_safe(value['assurance'])}",
-            f"took: {_safe(value['timings']['proposed_at'])} to {_safe(value['timings']['finished_at'])}",
+            f"took: {_at(value['timings']['proposed_at'])} to {_at(value['timings']['finished_at'])}",
         ]
     )
 
@@ -117,7 +118,7 @@ def explain(value: Mapping[str, Any]) -> str:
             _safe(value["summary"]),
             *_section("waiting for", [_safe(item) for item in value["waiting_for"]]),
             *_section("could unblock it", unblock),
-            *_section("then", [f"{_safe(item['at'])}  {_safe(item['what'])}" for item in value["then"]]),
+            *_section("then", [f"{_at(item['at'])}  {_safe(item['what'])}" for item in value["then"]]),
             *_section("because", [_safe(item) for item in value.get("because", ())]),
         ]
     )
@@ -125,7 +126,7 @@ def explain(value: Mapping[str, Any]) -> str:
 
 def timeline(entries: Iterable[tuple[str, str, str]]) -> str:
     """The ledger of an action: instant, kind and what was said, in order."""
-    rows = [(at, kind, said) for at, kind, said in entries]
+    rows = [(_at(at), kind, said) for at, kind, said in entries]
     return _table(("at", "what", "said"), rows) if rows else "no ledger entries"
 
 
@@ -134,7 +135,7 @@ def pending(rows: Sequence[Mapping[str, str]]) -> str:
     if not rows:
         return "nothing is waiting"
     columns = ("id", "state", "tier", "target", "environment", "waits for", "next deadline")
-    return _table(columns, [tuple(row.get(name, "") for name in columns) for row in rows])
+    return _table(columns, [tuple(_at(row.get(name, "")) for name in columns) for row in rows])
 
 
 def _numbered(steps: Sequence[Mapping[str, Any]]) -> Iterable[tuple[int, Mapping[str, Any]]]:
@@ -172,7 +173,12 @@ def _quoted(words: str) -> str:
 
 
 def _json(value: Any) -> str:
-    return canonical(value).decode()
+    return json.dumps(value, sort_keys=True)
+
+
+def _at(instant: Any) -> str:
+    """An instant without fractions of a second: a deadline is never shown later than it is."""
+    return re.sub(r"\.[0-9]+(?=Z$)", "", _safe(instant or ""))
 
 
 def _safe(value: Any) -> str:

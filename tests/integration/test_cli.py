@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,8 +15,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from temporalio import workflow
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -484,6 +487,84 @@ def test_set_up_can_be_repeated(idle: House, documents: Path) -> None:
     assert "nothing to migrate" in ran.out
     assert "no search attribute registered" in ran.out
     assert ran.out.count("is in force") == len(DOCUMENTS)
+
+
+def test_set_up_makes_a_fresh_namespace_and_database_ready(
+    idle: House, documents: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a user's own empty database and namespace, `setup` migrates, registers and publishes; then nothing is left."""
+    server = idle.stack.database_url("postgres", "postgres")
+
+    async def make() -> None:
+        connection = await asyncpg.connect(server)
+        await connection.execute("CREATE DATABASE fresh")
+        await connection.close()
+        client = await Client.connect(idle.stack.temporal_address)
+        request = RegisterNamespaceRequest(namespace="fresh")
+        request.workflow_execution_retention_period.FromTimedelta(timedelta(days=1))
+        await client.workflow_service.register_namespace(request)
+
+    asyncio.run(make())
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", "fresh")
+    monkeypatch.setenv("COUNTERSIGN_ADMIN_DATABASE_URL", idle.stack.database_url("postgres", "fresh"))
+    deadline = time.monotonic() + BOUND_SECONDS
+    while (ran := idle.run("setup", "--publish", str(documents))).code and "not found" in ran.err:
+        assert time.monotonic() < deadline, ran.err  # a new namespace takes a moment to be known
+
+    assert ran.code == exits.OK, ran.err
+    assert all(name in ran.out for name in TYPES)
+    assert ran.out.count("is in force") == len(DOCUMENTS)
+    again = idle.run("setup").out
+    assert "nothing to migrate" in again
+    assert "no search attribute registered" in again
+
+
+def test_set_up_without_an_administrator_says_what_is_missing(idle: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is named, and an ordinary role is told what it may not do."""
+    monkeypatch.setenv("COUNTERSIGN_ADMIN_DATABASE_URL", idle.stack.database_url("countersign_app"))
+    assert "connect as countersign_owner or a superuser to migrate" in idle.run("setup").err
+    monkeypatch.delenv("COUNTERSIGN_ADMIN_DATABASE_URL")
+    assert "COUNTERSIGN_ADMIN_DATABASE_URL is not set" in idle.run("setup").err
+
+
+def test_the_development_stack_is_found_from_a_second_terminal(documents: Path, tmp_path: Path) -> None:
+    """`dev` runs until Ctrl-C; meanwhile every command in the same folder works without any variable; data stay."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("TEMPORAL_", "COUNTERSIGN_"))}
+    command = [sys.executable, str(ROOT / "starter.py")]
+
+    def second(*arguments: str) -> Ran:
+        ended = subprocess.run(
+            [*command, *arguments], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+        )
+        return Ran(ended.returncode, ended.stdout, ended.stderr)
+
+    @contextlib.contextmanager
+    def dev() -> Iterator[list[str]]:
+        starting = [*command, "dev", "--documents", str(documents)]
+        with subprocess.Popen(starting, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            said = []
+            for line in process.stdout:
+                said.append(line)
+                if line.startswith("ready"):
+                    break
+            try:
+                yield said
+            finally:
+                process.send_signal(signal.SIGINT)
+                assert process.wait(BOUND_SECONDS) == exits.OK
+
+    (tmp_path / "proposal.json").write_text(json.dumps(_proposal("at-home")))
+    with dev() as said:
+        assert any(line.startswith("temporal ui  http://127.0.0.1:") for line in said)
+        started = second("propose", "proposal.json")
+        assert started.code == exits.OK, started.err
+        assert "/namespaces/default/workflows/action%2Fat-home" in started.out
+        assert second("approve", "at-home", "--as", "ben", "--yes").code == exits.OK
+    with dev():
+        shown = second("show", "at-home")
+        assert shown.code == exits.OK, shown.err
+        assert "ben: approve in stage 1 by update" in shown.out
 
 
 def test_an_unknown_action_is_said_to_be_unknown(idle: House) -> None:

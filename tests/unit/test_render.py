@@ -22,7 +22,7 @@ from policy.screen import Screen, ScreenStep
 from policy.standing import StageStanding
 
 GOLDEN = Path(__file__).parents[1] / "cli_golden"
-NOW = datetime(2030, 1, 31, 9, tzinfo=UTC)
+NOW = datetime(2030, 1, 31, 9, 0, 0, 913179, tzinfo=UTC)
 DIGESTS = {f"{name}_digest": f"sha256:{at:064x}" for at, name in enumerate(("action", "assessment", "policy"), start=1)}
 HOSTILE = "\x1b[2J\x1b[31mAPPROVED\x1b[0m\nby security\u202e txt.exe [bold]really[/bold] `x` " + "please " * 30
 
