@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.cases import CaseFile
 from activities.closing import resolve, stop
 from activities.ledger import Ledger
+from activities.telemetry import note_resolution
 from policy.base import Reason, instant_text
 from policy.ledger import EntryKind
 from policy.standing import Standing, due_until, stand
@@ -40,6 +41,7 @@ async def settle(
     await resolve(connection, proposal_id, revision, standing.resolution, standing.reasons, now)
     content = {"kind": standing.resolution, "at": instant_text(now), "standing": standing.model_dump(mode="json")}
     await ledger.append(EntryKind.resolved, content, revision)
+    note_resolution(standing.resolution, file, now)
     return standing.resolution
 
 

@@ -19,6 +19,7 @@ from activities.tables import (
     ResultRow,
     StopRow,
 )
+from activities.telemetry import about
 from policy.base import Reason
 from policy.canonical import parse_json
 from policy.facts import HoldFact
@@ -100,6 +101,7 @@ async def read_case(connection: AsyncConnection, proposal_id: str) -> CaseFile |
     row = (await connection.execute(_CASE.where(_PROPOSAL.proposal_id == proposal_id))).first()
     if row is None:
         return None
+    about(row.action_digest)
     revision = Revision.model_validate_json(row.revision_body) if row.revision_body is not None else None
     asked = revision is not None and revision.evaluation.chain is not None
     return CaseFile(

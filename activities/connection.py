@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from temporalio.client import Client, Interceptor
+from temporalio.client import Client, Interceptor, Plugin
 from temporalio.envconfig import ClientConfigProfile
 from temporalio.runtime import Runtime
 from temporalio.service import TLSConfig
@@ -39,6 +39,7 @@ async def connect(
     namespace: str | None = None,
     identity: str | None = None,
     interceptors: Sequence[Interceptor] = (),
+    plugins: Sequence[Plugin] = (),
     runtime: Runtime | None = None,
     timeout: timedelta = CONNECT_TIMEOUT,  # noqa: ASYNC109 - it bounds more than one await, and becomes a named error
     environ: Mapping[str, str] | None = None,
@@ -49,7 +50,8 @@ async def connect(
         address: host:port to use instead of Temporal's own configuration.
         namespace: to use instead of the configured one.
         identity: what Temporal records as the sender; a hint for people, never authority.
-        interceptors: for tracing.
+        interceptors: for tracing and counting; workers inherit them.
+        plugins: for tracing; workers inherit them.
         runtime: carries the metrics; one a process.
         timeout: how long to wait for the first answer.
         environ: TEMPORAL_* variables to read instead of the process's own.
@@ -70,6 +72,7 @@ async def connect(
                 **config,
                 data_converter=DATA_CONVERTER,
                 interceptors=interceptors,
+                plugins=plugins,
                 runtime=runtime,
                 identity=identity,
             )

@@ -18,6 +18,7 @@ from activities.planning import make_plan
 from activities.recording import record_end
 from activities.starting import end_without_effect, refuse_start, register, start_refusals
 from activities.taking import note_malformed, read_submission, refused, take
+from activities.telemetry import about
 from policy import search_attributes
 from policy.base import Reason
 from policy.decision import Refusal
@@ -74,6 +75,7 @@ class ControlActivities(CasePort):
         except ProposalError as error:
             return AssessResult(malformed=str(error))
         proposal_id = received.proposal.proposal_id
+        about(received.action_digest)
         async with self._database.transaction(proposal_id) as connection:
             ledger = Ledger(connection, proposal_id, request.now)
             if reasons := start_refusals(request.start, proposal_id):

@@ -21,6 +21,8 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from activities.telemetry import counted
+
 TRANSACTION_SECONDS = 2.5
 _CONNECT_SECONDS = 1.0
 _STATEMENT_SECONDS = 2.0
@@ -80,7 +82,7 @@ class Database:
         """
         # One message to the server for both; a number of our own making needs no quoting.
         begin = "BEGIN" if proposal_id is None else f"BEGIN; SELECT pg_advisory_xact_lock({lock_key(proposal_id)})"
-        async with self._begun(begin) as connection:
+        async with counted(), self._begun(begin) as connection:
             yield connection
 
     @asynccontextmanager

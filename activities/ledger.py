@@ -12,6 +12,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import LedgerEntryRow
+from activities.telemetry import note_entry
 from policy.ledger import EntryKind, EntryRef, make_entry
 from policy.permit import entry_id
 
@@ -57,6 +58,7 @@ class Ledger:
             )
         )
         self._head = (entry.position, entry.digest)
+        note_entry(kind, self._proposal_id, content)
         return EntryRef(position=entry.position, digest=entry.digest)
 
     async def head(self) -> EntryRef | None:

@@ -13,6 +13,7 @@ from activities.deciding import Reading, read_decision, with_ballot
 from activities.documents import InForce
 from activities.ledger import Ledger
 from activities.tables import DecisionRow
+from activities.telemetry import note_first_decision
 from policy.canonical import canonical, digest
 from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, receive_decision
 from policy.errors import DecisionError
@@ -65,6 +66,8 @@ async def take(
     kind = EntryKind.decision_counted if reading.ballot else EntryKind.decision_refused
     content = _content(request, reading, receipt, directory=in_force.directory_digest)
     await ledger.append(kind, content, submission.decision_id)
+    if reading.ballot is not None and not file.ballots:
+        note_first_decision(file, request.now)
     return await _answer(connection, ledger, file, receipt, standing, request)
 
 
