@@ -20,7 +20,7 @@ from activities.clock import Clock
 from activities.connection import connect
 from activities.database import Database
 from activities.documents import kind_of, publish
-from activities.settings import Settings
+from activities.settings import Role, Settings
 from deploy import unprivileged
 from deploy.dev import Stack, TemporalServer, program
 from deploy.migrations.runner import migrate
@@ -42,9 +42,11 @@ Value = TypeVar("Value")
 async def until(read: Callable[[], Awaitable[Value]], holds: Callable[[Value], bool] = bool) -> Value:
     """Read until a condition holds, for at most `BOUND` seconds; the value that was read."""
     async with asyncio.timeout(BOUND):
-        while not holds(value := await read()):
+        while True:
+            value = await read()
+            if holds(value):
+                return value
             await asyncio.sleep(0.02)
-    return value
 
 
 def proposal(proposal_id: str, *operations: str, undo: str | None = None, count: int | None = None, **more: Any) -> Any:
@@ -78,7 +80,7 @@ def decision(status: Mapping[str, Any], person: str, vote: str = "approve", **ch
     """A decision about what a status shows, by somebody who claims to be `person`."""
     now = datetime.now(UTC)
     return {
-        "decision_id": f"{person}-{uuid4().hex[:12]}",
+        "decision_id": uuid4().hex,
         "proposal_id": status["proposal_id"],
         "revision": status["revision"],
         "stage": status["stage"],
@@ -102,7 +104,6 @@ class World:
     url: str
     prefix: str
     clock: Clock | None = None
-    max_cached_workflows: int = 1000
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     _workers: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
@@ -215,17 +216,17 @@ class World:
         assert process.returncode is not None
         return process.returncode, output.decode()
 
-    async def start_workers(self) -> None:
-        """Let the workers run, until `stop_workers`."""
-        running = running_workers(
-            self.client,
-            self.database,
-            Settings(unsafe_claimed_identities=True),
-            clock=self.clock,
-            executors={"bench": self.bench},
-            max_cached_workflows=self.max_cached_workflows,
-        )
-        await self._workers.enter_async_context(running)
+    async def start_workers(self, *roles: Role, database: Database | None = None) -> None:
+        """Let workers of these roles run until `stop_workers`; one that does everything, if none is given."""
+        for role in roles or (Role.all,):
+            running = running_workers(
+                self.client,
+                database or self.database,
+                Settings(unsafe_claimed_identities=True, role=role),
+                clock=self.clock,
+                executors={"bench": self.bench},
+            )
+            await self._workers.enter_async_context(running)
 
     async def stop_workers(self) -> None:
         """Stop the workers; what waits for them waits."""
