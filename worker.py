@@ -31,6 +31,10 @@ from activities.execute import ExecutorActivities
 from activities.executors.base import Executor, TargetCredentials
 from activities.executors.postgres import PostgresExecutor
 from activities.settings import Role, Settings, read_settings
+from activities.telemetry import Meter
+from activities.telemetry_export import start_telemetry, stop_tracing
+from activities.telemetry_logs import configure_logging
+from activities.telemetry_pending import watch_pending
 from policy import search_attributes
 from policy.errors import CountersignError
 from workflows.authorize import AuthorizeAction
@@ -135,14 +139,17 @@ async def running_workers(
     clock: Clock | None = None,
     executors: Mapping[str, Executor] | None = None,
     max_cached_workflows: int = 1000,
+    meter: Meter | None = None,
 ) -> AsyncIterator[None]:
-    """The workers of a role, running inside the block."""
+    """The workers of a role, running inside the block. With a meter, control keeps the gauges of what waits."""
     workers = await build_workers(
         client, database, settings, clock=clock, executors=executors, max_cached_workflows=max_cached_workflows
     )
     async with contextlib.AsyncExitStack() as stack:
         for worker in workers:
             await stack.enter_async_context(worker)
+        if settings.role in (Role.control, Role.all):
+            await stack.enter_async_context(watch_pending(database, clock or SystemClock(), meter))
         yield
 
 
@@ -158,14 +165,21 @@ async def run_worker(settings: Settings, *, address: str | None = None, namespac
         SettingsError: a worker must not start like this.
         TemporalUnavailableError: Temporal does not answer.
     """
+    telemetry = start_telemetry(settings, service=f"countersign-{settings.role}")
     database = Database(settings.check_worker(), application=f"countersign-{settings.role}")
     try:
-        client = await connect(address=address, namespace=namespace, identity=f"{settings.role}@{os.getpid()}")
-        async with running_workers(client, database, settings):
+        client = await connect(
+            address=address,
+            namespace=namespace,
+            identity=f"{settings.role}@{os.getpid()}",
+            **telemetry.connection,
+        )
+        async with running_workers(client, database, settings, meter=telemetry.meter):
             log.info("worker %s runs", settings.role)
             await asyncio.Event().wait()
     finally:
         await database.close()
+        stop_tracing()
 
 
 async def main(arguments: Sequence[str] | None = None) -> None:
@@ -182,7 +196,7 @@ async def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    configure_logging()
     try:
         asyncio.run(main())
     except CountersignError as error:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from activities.connection import connect
 from activities.database import Database
+from activities.settings import read_settings
+from activities.telemetry_export import start_telemetry
 from cli import exits
 from cli.arguments import Commands
 from cli.ready import EXAMPLES, SetupError, prepare_local
@@ -40,9 +42,10 @@ async def _dev(args: argparse.Namespace) -> int:
 async def _run(documents: Path) -> int:
     with persistent_stack(DATA_DIR, search_attributes=TYPES) as stack, stop_on_signal() as stop:
         settings = await prepare_local(stack, datetime.now(UTC), documents)
-        client = await connect(address=stack.temporal_address, namespace=stack.namespace)
+        telemetry = start_telemetry(read_settings(), service="countersign-dev")
+        client = await connect(address=stack.temporal_address, namespace=stack.namespace, **telemetry.connection)
         database = Database(settings.check_worker(), application="countersign-worker")
-        async with running_workers(client, database, settings):
+        async with running_workers(client, database, settings, meter=telemetry.meter):
             print(_welcome(stack), flush=True)
             await stop.wait()
             print("stopping …", flush=True)

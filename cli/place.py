@@ -16,6 +16,7 @@ from temporalio.client import Client
 from activities.connection import connect
 from activities.database import Database
 from activities.settings import ADMIN_DATABASE_URL, DATABASE_URL, Settings, SettingsError, read_settings
+from activities.telemetry_export import tracing
 from deploy.dev import DATA_DIR, StackAddresses, running_stack
 from workflows.interface import workflow_id
 
@@ -39,7 +40,14 @@ class Place:
             TemporalConfigError, TemporalUnavailableError: as `activities.connection.connect`.
 
         """
-        return await connect(address=self.temporal_address, namespace=self.namespace, identity=identity)
+        traced = tracing(self.settings, service="countersign-cli")
+        return await connect(
+            address=self.temporal_address,
+            namespace=self.namespace,
+            identity=identity,
+            interceptors=traced.interceptors,
+            plugins=traced.plugins,
+        )
 
     @asynccontextmanager
     async def record(self) -> AsyncIterator[Database | None]:
@@ -99,6 +107,7 @@ def place_of(stack: StackAddresses, settings: Settings | None = None) -> Place:
             database_url=stack.database_url(READER),
             admin_database_url=stack.database_url(SUPERUSER),
             identity=given.identity,
+            otlp_endpoint=given.otlp_endpoint,
         ),
         temporal_address=stack.temporal_address,
         namespace=stack.namespace,
