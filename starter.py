@@ -13,31 +13,33 @@ import sys
 from collections.abc import Sequence
 
 from activities.database import DatabaseUnavailableError
+from activities.telemetry_export import stop_tracing
 from cli import exits
 from policy.errors import CountersignError
 from policy.screen import visible
 
-# One module a line, in the order of `--help`; each has `register(commands)`.
-MODULES = (
-    "cli.dev",
-    "cli.demo",
-    "cli.setup",
-    "cli.propose",
-    "cli.pending",
-    "cli.show",
-    "cli.decide",
-    "cli.withdraw",
-    "cli.policy",
-    "cli.audit",
-    "cli.schema",
-)
+# One module a line, in the order of `--help`, with the commands that its `register(commands)` adds.
+MODULES = {
+    "cli.dev": ("dev",),
+    "cli.demo": ("demo",),
+    "cli.setup": ("setup",),
+    "cli.propose": ("propose",),
+    "cli.pending": ("list",),
+    "cli.show": ("show", "status", "explain"),
+    "cli.decide": ("approve", "deny", "abstain", "retract", "recuse", "request-info", "acknowledge"),
+    "cli.withdraw": ("withdraw",),
+    "cli.policy": ("policy",),
+    "cli.audit": ("audit",),
+    "cli.schema": ("schema",),
+}
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole tree of commands."""
+def parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The tree of commands; of one command only where it is known, which spares an approver the worker's imports."""
     found = argparse.ArgumentParser(prog="countersign", description="Durable authorization for autonomous operations.")
     commands = found.add_subparsers(metavar="COMMAND", required=True)
-    for name in MODULES:
+    wanted = [name for name, adds in MODULES.items() if command in adds] or list(MODULES)
+    for name in wanted:
         if importlib.util.find_spec(name) is not None:
             importlib.import_module(name).register(commands)
     return found
@@ -45,7 +47,8 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code (`cli/exits.py`)."""
-    args = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    args = parser(given[0] if given else None).parse_args(given)
     try:
         code = asyncio.run(args.run(args))
     except (CountersignError, DatabaseUnavailableError) as error:
@@ -73,6 +76,7 @@ def main() -> None:
         sys.excepthook(*sys.exc_info())
         code = exits.FAILED
     finally:
+        stop_tracing()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -26,7 +27,7 @@ import starter
 from activities.connection import connect
 from activities.database import Database
 from activities.settings import Settings
-from cli import exits, sending
+from cli import case, exits, sending
 from cli.pending import query
 from cli.ready import prepare_local
 from deploy.dev import Stack, ephemeral_stack
@@ -381,6 +382,7 @@ def test_what_is_no_proposal_is_never_started(idle: House, text: str, message: s
 def test_an_unanswered_decision_is_unknown_and_counts_once_later(idle: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a worker the decision is sent as update and as signal; when a worker comes back it is counted once."""
     monkeypatch.setattr(sending, "UPDATE_TIMEOUT", timedelta(seconds=1))
+    monkeypatch.setattr(case, "QUERY_TIMEOUT", timedelta(seconds=1))
     with _workers(idle.stack, idle.settings):
         idle.pending("silent")
     sent = idle.decide("approve", "silent", "ben", "--json", "--patience", "0.5")
@@ -527,6 +529,7 @@ def test_set_up_without_an_administrator_says_what_is_missing(idle: House, monke
     assert "COUNTERSIGN_ADMIN_DATABASE_URL is not set" in idle.run("setup").err
 
 
+@pytest.mark.slow
 def test_the_development_stack_is_found_from_a_second_terminal(documents: Path, tmp_path: Path) -> None:
     """`dev` runs until Ctrl-C; meanwhile every command in the same folder works without any variable; data stay."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("TEMPORAL_", "COUNTERSIGN_"))}
@@ -552,7 +555,7 @@ def test_the_development_stack_is_found_from_a_second_terminal(documents: Path, 
                 yield said
             finally:
                 process.send_signal(signal.SIGINT)
-                assert process.wait(BOUND_SECONDS) == exits.OK
+                assert process.wait(2 * BOUND_SECONDS) == exits.OK
 
     (tmp_path / "proposal.json").write_text(json.dumps(_proposal("at-home")))
     with dev() as said:
@@ -573,6 +576,18 @@ def test_an_unknown_action_is_said_to_be_unknown(idle: House) -> None:
 
     assert ran.code == exits.FAILED
     assert "temporal has no such workflow" in ran.err
+
+
+def test_each_module_adds_the_commands_that_it_is_listed_with() -> None:
+    """A command is found in the module that the tree names, and the whole tree has them all."""
+    for name, adds in starter.MODULES.items():
+        if importlib.util.find_spec(name) is None:
+            continue
+        for command in adds:
+            with pytest.raises(SystemExit) as ended:
+                starter.parser(command).parse_args([command, "--help"])
+            assert ended.value.code == 0
+        assert all(command in starter.parser().format_help() for command in adds)
 
 
 def test_a_group_cannot_be_a_query() -> None:
