@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from policy.canonical import canonical
+
 
 def lines(entries: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     """Instant, kind and one sentence for each entry, given as `policy.ledger.read_entry` gives them."""
@@ -50,6 +52,26 @@ def _recorded(content: Mapping[str, Any]) -> str:
     )
 
 
+def _due(content: Mapping[str, Any]) -> str:
+    return str(content["due"]["text"])
+
+
+def _dispatched(content: Mapping[str, Any]) -> str:
+    """What is about to happen, and what would undo it."""
+    said = []
+    for permit in content["permits"]:
+        what = f"{permit['operation']} {canonical(permit['parameters']).decode()} on {', '.join(permit['resolved'])}"
+        said.append(f"step {permit['step']}: {what}" if permit["direction"] == "do" else f"undo: {what}")
+    return "; ".join(said)
+
+
+def _reported(content: Mapping[str, Any]) -> str:
+    report, undo = content["report"], content["direction"] == "undo"
+    said = [f"{'undo of ' if undo else ''}step {content['step']}: {report['status']}, effect {report['effect']}"]
+    read = [f"{item['probe']} reads {canonical(item['value']).decode()}" for item in report["measurements"]]
+    return "; ".join(said + ([report["message"]] if report["message"] else read))
+
+
 def _plain(content: Mapping[str, Any]) -> str:
     """Every plain value of an entry, and the messages of its reasons."""
     parts = [f"{key} {value}" for key, value in content.items() if isinstance(value, str | int | float)]
@@ -63,5 +85,9 @@ _SAYERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "assessed": _assessed,
     "decision_counted": _decision,
     "decision_refused": _decision,
+    "reminded": _due,
+    "escalated": _due,
+    "dispatched": _dispatched,
+    "reported": _reported,
     "recorded": _recorded,
 }
