@@ -102,6 +102,19 @@ def follow(state: State, event: Event) -> State:
         raise TransitionError(f"event {event} is illegal in state {state} (allowed: {allowed})") from None
 
 
+def page() -> str:
+    """The text of `docs/lifecycle.md`."""
+    return f"""# The lifecycle of an action
+
+Generated from `policy/lifecycle.py`, which is all that moves an action from state to state. An event that a state does
+not have here changes nothing.
+
+```mermaid
+{diagram()}
+```
+"""
+
+
 def diagram() -> str:
     """The table as a Mermaid state diagram."""
     lines = ["stateDiagram-v2", f"    [*] --> {State.assessing}"]

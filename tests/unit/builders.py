@@ -1,6 +1,7 @@
 """The small world that the rules are asked about in unit tests: one of everything, with one thing changed at a time."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from policy.catalog import Catalog, read_catalog
@@ -112,18 +113,22 @@ def a_proposal(**changes: Any) -> ActionProposal:
     return receive(proposal_json(**changes)).proposal
 
 
+@cache
 def a_catalog(body: bytes = CATALOG) -> Catalog:
     return read_catalog(body)
 
 
+@cache
 def a_directory() -> Directory:
     return read_directory(DIRECTORY)
 
 
+@cache
 def a_registry() -> OperationsRegistry:
     return read_operations(OPERATIONS)
 
 
+@cache
 def a_policy(body: bytes = POLICY) -> PolicyDocument:
     return read_policy(body)
 

@@ -3,7 +3,7 @@
 from itertools import permutations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.document import Requirement
@@ -29,7 +29,6 @@ def _by_brute_force(requirements: list[Requirement], voters: Voters) -> bool:
     )
 
 
-@settings(max_examples=150, deadline=None)
 @given(_REQUIREMENTS, _VOTERS, st.randoms())
 def test_if_some_assignment_satisfies_it_is_satisfied(
     requirements: list[Requirement], voters: Voters, random: object

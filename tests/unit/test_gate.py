@@ -1,0 +1,201 @@
+"""The gate: it holds for one set of inputs, and each single change closes it for its own reason."""
+
+from datetime import timedelta
+from typing import Any, Literal
+
+import pytest
+
+from policy.base import Reason
+from policy.document import Verdict
+from policy.facts import HoldFact
+from policy.gate import DispatchInputs, may_dispatch, may_undo
+from policy.operations import RiskTier
+from policy.outcome import EffectReport, Measurement, StepRecord
+from tests.unit.builders import T0, a_ballot, a_case, at, stage
+
+_STAGES = (stage("ops", name="first"), stage("dba", name="second"))
+_CASE = a_case(*_STAGES, ballots=(a_ballot("ann", "approve", 5), a_ballot("cleo", "approve", 6, "dba", number=2)))
+_HOLD = HoldFact(hold_id="h", target="t", proposal_id="p-0", reason="unknown outcome")
+
+
+def _report(status: Any = "succeeded", effect: Any = "done", met: bool | None = True) -> EffectReport:
+    measured = (Measurement(probe="pg.setting", met=met),)
+    return EffectReport(
+        permit_id="x", status=status, effect=effect, measurements=measured, started_at=T0, finished_at=T0
+    )
+
+
+def _step(
+    step: int, direction: Literal["do", "undo"] = "do", use: Any = "claimed", report: EffectReport | None = None
+) -> StepRecord:
+    return StepRecord(step=step, direction=direction, use=use, report=report)
+
+
+_DONE = _step(1, report=_report())
+
+
+def _inputs(**changes: Any) -> DispatchInputs:
+    """Step 2 of 2 of an approved action, everything as it was when it was approved."""
+    values: dict[str, Any] = {
+        "proposal_id": "p-1",
+        "revision": 1,
+        "step": 2,
+        "steps": 2,
+        "now": at(10),
+        "absolute_deadline": at(1000),
+        "resolution": "approved",
+        "assessed_verdict": Verdict.require_approval,
+        "verdict_now": Verdict.require_approval,
+        "assessed_tier": RiskTier.medium,
+        "tier_now": RiskTier.medium,
+        "chain_now": _CASE.chain,
+        "assessed_resolved": ("pg-orders",),
+        "resolved_now": ("pg-orders",),
+        "case": _CASE,
+        "groups_now": {"ann": ("ops",), "cleo": ("dba", "new")},
+        "records": (_DONE,),
+        **changes,
+    }
+    return DispatchInputs(**values)
+
+
+HOLDS: dict[str, dict[str, Any]] = {
+    "as approved": {},
+    "at the absolute deadline": {"now": at(1000)},
+    "days after the votes": {"now": at(999)},
+    "an action that was allowed": {
+        "assessed_verdict": Verdict.allow,
+        "verdict_now": Verdict.allow,
+        "case": None,
+        "chain_now": None,
+    },
+    "a policy that is milder now": {"verdict_now": Verdict.allow, "chain_now": None},
+    "a tier that is lower now": {"tier_now": RiskTier.low},
+    "a hold that this action remedies": {"remedies": "p-0", "holds": (_HOLD,)},
+    "the first step": {"step": 1, "records": ()},
+    "somebody else stands behind it now": {"requesters_now": ("dan",)},
+}
+
+CLOSES: dict[str, tuple[dict[str, Any], str]] = {
+    "step zero": ({"step": 0}, "unknown_step"),
+    "a step too many": ({"step": 3, "records": (_DONE, _step(2, report=_report()))}, "unknown_step"),
+    "it has its result": ({"closed": True}, "already_closed"),
+    "it is not resolved": ({"resolution": None}, "not_approved"),
+    "it was denied": ({"resolution": "denied"}, "not_approved"),
+    "it was stopped": ({"stop": "withdrawn"}, "withdrawn"),
+    "the absolute deadline has passed": ({"now": at(1000) + timedelta(microseconds=1)}, "past_deadline"),
+    "the policy denies it now": (
+        {"verdict_now": Verdict.deny, "reasons_now": (Reason(code="limit", message="closed"),)},
+        "policy_stricter",
+    ),
+    "the policy asks people now": (
+        {"assessed_verdict": Verdict.allow, "case": None},
+        "policy_stricter",
+    ),
+    "the policy asks other people now": ({"chain_now": a_case(stage("sre")).chain}, "chain_changed"),
+    "who is asked now was left out": ({"chain_now": None}, "chain_changed"),
+    "it is riskier now": ({"tier_now": RiskTier.high}, "risk_higher"),
+    "how risky it is now was left out": ({"tier_now": None}, "risk_higher"),
+    "how risky it was is not known": ({"assessed_tier": None}, "risk_higher"),
+    "it was assessed as denied": ({"assessed_verdict": Verdict.deny, "verdict_now": Verdict.deny}, "denied"),
+    "an approver has left": ({"groups_now": {"ann": ("ops",)}}, "approval_lapsed"),
+    "an approver has left the group": ({"groups_now": {"ann": ("dba",), "cleo": ("dba",)}}, "approval_lapsed"),
+    "an approver joined the group only now": (
+        {
+            "groups_now": {"ann": ("ops",), "cleo": ("dba",)},
+            "case": a_case(
+                *_STAGES, ballots=(a_ballot("ann", "approve", 5), a_ballot("cleo", "approve", 6, "x", number=2))
+            ),
+        },
+        "approval_lapsed",
+    ),
+    "an approver stands behind it now": ({"requesters_now": ("cleo",)}, "approval_lapsed"),
+    "nobody has voted": ({"case": a_case(*_STAGES)}, "approval_lapsed"),
+    "somebody denied": (
+        {"case": a_case(*_STAGES, ballots=(a_ballot("bob", "deny", 4), *_CASE.ballots))},
+        "approval_lapsed",
+    ),
+    "who denied has left": (
+        {"case": a_case(*_STAGES, ballots=(a_ballot("gone", "deny", 4), *_CASE.ballots))},
+        "approval_lapsed",
+    ),
+    "the target resolves to nothing": ({"resolved_now": ()}, "unresolved_target"),
+    "it resolved to nothing before": ({"resolved_now": (), "assessed_resolved": ()}, "unresolved_target"),
+    "the target resolves to something else": ({"resolved_now": ("pg-shop",)}, "target_changed"),
+    "the target resolves to more": ({"resolved_now": ("pg-orders", "pg-shop")}, "target_changed"),
+    "a hold": ({"holds": (_HOLD,)}, "on_hold"),
+    "a hold of another action": ({"remedies": "p-9", "holds": (_HOLD,)}, "on_hold"),
+    "a hold that no action left": (
+        {"remedies": "p-0", "holds": (_HOLD.model_copy(update={"proposal_id": None}),)},
+        "on_hold",
+    ),
+    "an earlier step was not begun": ({"records": ()}, "step_order"),
+    "an earlier step has not reported": ({"records": (_step(1),)}, "step_order"),
+    "an earlier step failed": ({"records": (_step(1, report=_report("failed")),)}, "step_order"),
+    "an earlier step did nothing": ({"records": (_step(1, report=_report(effect="none")),)}, "step_order"),
+    "an earlier step was measured to have failed": ({"records": (_step(1, report=_report(met=False)),)}, "step_order"),
+    "compensation has begun": ({"records": (_DONE, _step(1, "undo"))}, "compensating"),
+}
+
+
+@pytest.mark.parametrize("changes", HOLDS.values(), ids=HOLDS)
+def test_gate_holds(changes: dict[str, Any]) -> None:
+    """Where everything is as it was approved, there is no reason against."""
+    assert may_dispatch(_inputs(**changes)) == ()
+
+
+@pytest.mark.parametrize(("changes", "code"), CLOSES.values(), ids=CLOSES)
+def test_gate_closes(changes: dict[str, Any], code: str) -> None:
+    """One thing that is not as it was closes the gate, for exactly that reason."""
+    assert {reason.code for reason in may_dispatch(_inputs(**changes))} == {code}
+
+
+def test_approval_without_a_case() -> None:
+    """Where approval was required, a record without a case approves nothing."""
+    reasons = may_dispatch(_inputs(case=None))
+    assert {reason.code for reason in reasons} == {"no_case", "chain_changed"}
+
+
+def test_an_allowed_action_does_not_touch_what_is_held() -> None:
+    """Repairing what is held needs people, also where the hold came after the assessment."""
+    allowed = {"assessed_verdict": Verdict.allow, "verdict_now": Verdict.allow, "case": None, "chain_now": None}
+    reasons = may_dispatch(_inputs(**allowed, remedies="p-0", holds=(_HOLD,)))
+    assert [reason.code for reason in reasons] == ["on_hold"]
+
+
+def test_every_reason_is_named() -> None:
+    """Whatever is wrong at once is all said at once, in words."""
+    found = may_dispatch(_inputs(closed=True, resolution=None, stop="withdrawn", resolved_now=(), holds=(_HOLD,)))
+    assert [reason.code for reason in found] == [
+        "already_closed",
+        "not_approved",
+        "withdrawn",
+        "unresolved_target",
+        "on_hold",
+    ]
+    assert all(len(reason.message) > 10 for reason in found)
+
+
+UNDO: dict[str, tuple[tuple[StepRecord, ...], dict[str, bool], str | None]] = {
+    "the step failed": ((_step(1, report=_report("failed")),), {}, None),
+    "a criterion was not met": ((_step(1, report=_report(met=False)),), {}, None),
+    "a later step failed": ((_DONE, _step(2, report=_report("failed"))), {}, None),
+    "a later step was refused by its executor": ((_DONE, _step(2, report=_report("unknown", "none", None))), {}, None),
+    "a later permit is void": ((_DONE, _step(2, use="void")), {}, None),
+    "a later permit expired": ((_DONE, _step(2, use="unused")), {"expired": True}, None),
+    "somebody stopped it": ((_DONE,), {"stopped": True}, None),
+    "the gate closed": ((_DONE,), {"dispatch_refused": True}, None),
+    "nothing has gone wrong": ((_DONE,), {}, "no_cause_to_undo"),
+    "the next step runs": ((_DONE, _step(2)), {}, "no_cause_to_undo"),
+    "nothing was begun": ((), {"stopped": True}, "nothing_to_undo"),
+    "the step has not reported": ((_step(1),), {"stopped": True}, "nothing_to_undo"),
+    "the step did nothing": ((_step(1, report=_report("failed", "none")),), {}, "nothing_to_undo"),
+    "nobody knows what the step did": ((_step(1, report=_report("unknown", "unknown")),), {}, "nothing_to_undo"),
+}
+
+
+@pytest.mark.parametrize(("records", "causes", "code"), UNDO.values(), ids=UNDO)
+def test_undo(records: tuple[StepRecord, ...], causes: dict[str, bool], code: str | None) -> None:
+    """An undo permit may be claimed where something was done and the record shows a cause."""
+    found = may_undo(1, records, **{"stopped": False, "dispatch_refused": False, **causes})
+    assert [reason.code for reason in found] == ([code] if code else [])

@@ -1,0 +1,62 @@
+"""Which permits a step gets."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from policy.canonical import digest_of
+from policy.issuing import issue
+from policy.permit import Direction, Permit
+from policy.proposal import receive
+from policy.revision import DocumentDigests, assess_revision, revision_digest
+from tests.unit.builders import T0, a_policy, a_registry, at, facts_of, proposal_json, step_json
+
+_DIGEST = "sha256:" + "0" * 64
+_TWO = {"steps": [step_json(), step_json("pg.end_session", name="end", undo=None)]}
+
+
+def _issue(step: int, **changes: Any) -> tuple[Permit, ...]:
+    received = receive(proposal_json(**changes))
+    documents = DocumentDigests(policy=_DIGEST, operations=_DIGEST, catalog=_DIGEST, directory=_DIGEST)
+    revision = assess_revision(
+        received,
+        facts_of(received.proposal),
+        a_policy(),
+        documents,
+        revision=1,
+        assessed_at=T0,
+        absolute_deadline=at(60),
+    )
+    digest = revision_digest(revision.body())
+    return issue(received.proposal, revision, digest, step=step, now=at(5), document=a_policy(), registry=a_registry())
+
+
+def test_a_step_and_its_undo() -> None:
+    """Both permits are issued together, for the assessed ids; the undo never expires and has no criteria."""
+    forward, undo = _issue(1)
+    assert (forward.direction, forward.operation, forward.expires_at) == (Direction.do, "pg.set", at(10))
+    assert (undo.direction, undo.operation, undo.expires_at) == (Direction.undo, "pg.reset", None)
+    assert forward.permit_id != undo.permit_id
+    for permit in (forward, undo):
+        assert (permit.resolved, permit.resolved_digest) == (("pg-orders",), digest_of(["pg-orders"]))
+        assert (permit.executor, permit.issued_at) == ("postgres", at(5))
+    assert [item.probe for item in forward.criteria] == ["pg.setting"]
+    assert undo.criteria == ()
+
+
+def test_a_step_without_undo() -> None:
+    """Without an undo there is only the permit to do."""
+    assert [permit.direction for permit in _issue(2, **_TWO)] == [Direction.do]
+
+
+@pytest.mark.parametrize(("step", "criteria"), [(1, 0), (2, 1)], ids=["a step on the way", "the last step"])
+def test_criteria_belong_to_the_last_step(step: int, criteria: int) -> None:
+    """Success is measured when everything is done."""
+    assert len(_issue(step, **_TWO)[0].criteria) == criteria
+
+
+def test_issuing_again_gives_the_same_permit() -> None:
+    """The id of a permit follows from what it is for, not from when it was issued."""
+    assert _issue(1) == _issue(1)
+    assert _issue(1)[0].expires_at == at(5) + timedelta(minutes=5)
