@@ -1,0 +1,130 @@
+"""A worker process that kills itself at one point, once: SIGKILL, so that nothing is cleaned up.
+
+A point is `WHEN:ACTIVITY:COUNT`: `before` or `after` the COUNT-th commit of an activity, or `before:effect`,
+`after:effect`, `before:undo`, `after:undo` around what reaches the target. The file `mark` remembers that it happened,
+so that the worker that is started next goes on in peace.
+
+The executor of this process writes rows into a table of its target and never checks for earlier ones, so that an effect
+that happens twice is counted twice.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio import activity
+
+from activities.connection import connect
+from activities.database import Database
+from activities.executors.base import Order, ProbeError, Seen, Supports, TargetUnreachableError
+from activities.settings import Role, Settings
+from worker import running_workers
+
+
+class Crash:
+    """One point at which to die."""
+
+    def __init__(self, point: str, mark: Path) -> None:
+        self._point = point
+        self._mark = mark
+        self._seen: dict[str, int] = {}
+
+    def reach(self, what: str) -> None:
+        """Note that a point was reached, and die if it is the one."""
+        self._seen[what] = self._seen.get(what, 0) + 1
+        if self._point not in (what, f"{what}:{self._seen[what]}") or self._mark.exists():
+            return
+        with self._mark.open("w") as file:
+            file.write(what)
+            file.flush()
+            os.fsync(file.fileno())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class CrashingDatabase(Database):
+    """The record, with a point before and after each commit of an activity."""
+
+    def __init__(self, url: str, crash: Crash) -> None:
+        super().__init__(url)
+        self._crash = crash
+
+    @asynccontextmanager
+    async def transaction(self, proposal_id: str | None = None) -> AsyncIterator[AsyncConnection]:
+        name = activity.info().activity_type if activity.in_activity() else "none"
+        async with super().transaction(proposal_id) as connection:
+            yield connection
+            self._crash.reach(f"before:{name}")
+        self._crash.reach(f"after:{name}")
+
+
+class CountingExecutor:
+    """Writes one row per effect; asked twice, it writes two."""
+
+    name = "counting"
+    supports = Supports(
+        operations=frozenset({"count.row.add", "count.row.remove"}),
+        probes=frozenset({"count.row.present"}),
+        stops_within=timedelta(seconds=5),
+        observes_by_effect=False,
+    )
+
+    def __init__(self, url: str, crash: Crash) -> None:
+        self._url = url
+        self._crash = crash
+
+    async def execute(self, order: Order) -> None:
+        kind = "undo" if order.direction == "undo" else "effect"
+        self._crash.reach(f"before:{kind}")
+        await self._run(
+            "INSERT INTO effect (permit_id, direction, resource) VALUES ($1, $2, $3)",
+            order.permit_id,
+            str(order.direction),
+            order.resolved[0],
+        )
+        self._crash.reach(f"after:{kind}")
+
+    async def observe(self, order: Order) -> Seen:
+        found = await self._run("SELECT 1 FROM effect WHERE permit_id = $1", order.permit_id)
+        return "done" if found else "none"
+
+    async def measure(self, probe: str, parameters: Mapping[str, JsonValue], resource_id: str) -> Any:
+        if probe != "count.row.present":
+            raise ProbeError(f"probe {probe} is none of count.row.present")
+        return bool(await self._run("SELECT 1 FROM effect WHERE resource = $1 AND direction = 'do'", resource_id))
+
+    async def _run(self, statement: str, *values: str) -> list[Any]:
+        try:
+            connection = await asyncpg.connect(self._url, timeout=2)
+        except (OSError, asyncpg.PostgresError) as error:
+            raise TargetUnreachableError(str(error)) from error
+        try:
+            return list(await connection.fetch(statement, *values))
+        finally:
+            await connection.close()
+
+
+async def main(config: dict[str, str]) -> None:
+    """Run all roles until killed."""
+    crash = Crash(config["point"], Path(config["mark"]))
+    client = await connect(address=config["address"], namespace=config["namespace"], identity="crashing")
+    database = CrashingDatabase(config["database"], crash)
+    settings = Settings(
+        database_url=config["database"], unsafe_claimed_identities=True, role=Role.all, targets={"target/1": "unused"}
+    )
+    executors = {"counting": CountingExecutor(config["target"], crash)}
+    async with running_workers(client, database, settings, executors=executors):
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(sys.argv[1])))
