@@ -21,7 +21,8 @@ from policy.proposal import ActionProposal, Parameters, Step
 from policy.revision import Revision
 
 WORDS_LIMIT = 600
-_MARKUP = frozenset(string.punctuation)
+# Not those that are no markup anywhere: the Temporal UI shows the backslash in front of some of them.
+_MARKUP = frozenset(string.punctuation) - frozenset("'\"%,/;=?@")
 # Letters, marks and symbols that show nothing: fillers, joiners, variation selectors, the empty Braille cell.
 _BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 _MARKS_IN_A_ROW = 2

@@ -145,7 +145,7 @@ def _facts(screen: Screen) -> list[str]:
 
 def _question(screen: Screen, standing: Standing) -> list[str]:
     current = standing.current
-    due = "\n".join(f"- {instant_text(item.at)}: {markdown_text(item.text)}" for item in standing.due)
+    due = "\n".join(f"- {instant_text(item.at.replace(microsecond=0))}: {markdown_text(item.text)}" for item in standing.due)
     template = json.dumps(_template(screen, current.number), indent=1)
     command = (
         f"temporal workflow update execute --workflow-id {workflow_id(screen.proposal_id)} --name {DECIDE} "
@@ -153,7 +153,7 @@ def _question(screen: Screen, standing: Standing) -> list[str]:
     )
     return [
         "### Who may decide",
-        f"stage {current.number}: {', '.join(current.missing)} out of {_codes(current.groups)}",
+        f"stage {current.number} waits for {', '.join(current.missing)}; may answer: {_codes(current.groups)}",
         due,
         "### How to answer",
         f"`countersign approve {screen.proposal_id}`, or send this as update or signal `{DECIDE}`, your name put in:",

@@ -22,12 +22,12 @@ _DOCUMENTS = DocumentDigests(policy=_DIGEST, operations=_DIGEST, catalog=_DIGEST
 # text, as plain text, as markdown, as a code span
 HOSTILE: dict[str, tuple[str, str, str, str]] = {
     "plain": ("more memory", "more memory", "more memory", "`more memory`"),
-    "a link": ("[ok](http://x.y)", "[ok](http://x.y)", r"\[ok\]\(http\[\:\]\/\/x\.y\)", "`[ok](http://x.y)`"),
-    "a bare link": ("see https://x.y", "see https://x.y", r"see https\[\:\]\/\/x\.y", "`see https://x.y`"),
+    "a link": ("[ok](http://x.y)", "[ok](http://x.y)", r"\[ok\]\(http\[\:\]//x\.y\)", "`[ok](http://x.y)`"),
+    "a bare link": ("see https://x.y", "see https://x.y", r"see https\[\:\]//x\.y", "`see https://x.y`"),
     "a link without a scheme": ("WWW.x.y", "WWW.x.y", r"WWW\[\.\]x\.y", "`WWW.x.y`"),
     "an image": ("![x](y)", "![x](y)", r"\!\[x\]\(y\)", "`![x](y)`"),
-    "a mention": ("@ann a@b.c", "@ann a@b.c", r"\[\@\]ann a\[\@\]b\.c", "`@ann a@b.c`"),
-    "html": ("<b onclick=x>&lt;", "<b onclick=x>&lt;", r"\<b onclick\=x\>\&lt\;", "`<b onclick=x>&lt;`"),
+    "a mention": ("@ann a@b.c", "@ann a@b.c", r"\[@\]ann a\[@\]b\.c", "`@ann a@b.c`"),
+    "html": ("<b onclick=x>&lt;", "<b onclick=x>&lt;", r"\<b onclick=x\>\&lt;", "`<b onclick=x>&lt;`"),
     "emphasis": ("**APPROVED**", "**APPROVED**", r"\*\*APPROVED\*\*", "`**APPROVED**`"),
     "a heading": ("# safe", "# safe", r"\# safe", "`# safe`"),
     "a new heading": (
@@ -49,7 +49,7 @@ HOSTILE: dict[str, tuple[str, str, str, str]] = {
     "a title (OSC)": (
         "\x1b]0;x\x07",
         "\\u{001b}]0;x\\u{0007}",
-        r"\\u\{001b\}\]0\;x\\u\{0007\}",
+        r"\\u\{001b\}\]0;x\\u\{0007\}",
         "`\\u{001b}]0;x\\u{0007}`",
     ),
     "a carriage return": ("no\ryes", "no\\u{000d}yes", r"no\\u\{000d\}yes", "`no\\u{000d}yes`"),
@@ -77,7 +77,7 @@ HOSTILE: dict[str, tuple[str, str, str, str]] = {
     "other scripts stay": (
         "größer, 更大, בוקר",
         "größer, 更大, בוקר",
-        "größer\\, 更大\\, בוקר",
+        "größer, 更大, בוקר",
         "`größer, 更大, בוקר`",
     ),
     "private use": ("a\ue000", "a\\u{e000}", r"a\\u\{e000\}", "`a\\u{e000}`"),
