@@ -32,7 +32,8 @@ from activities.executors.base import Executor, TargetCredentials
 from activities.executors.postgres import PostgresExecutor
 from activities.settings import Role, Settings, read_settings
 from activities.telemetry import Meter
-from activities.telemetry_export import start_telemetry, stop_tracing
+from activities.telemetry_client import stop_tracing
+from activities.telemetry_export import start_telemetry
 from activities.telemetry_logs import configure_logging
 from activities.telemetry_pending import watch_pending
 from policy import search_attributes
@@ -47,6 +48,7 @@ log = logging.getLogger("countersign.worker")
 # sandbox from importing them again for every workflow, and is safe because policy/ is pure (tests/test_layering.py).
 PASSED_THROUGH = ("policy", "workflows", "pydantic", "pydantic_core", "rfc8785", "yaml", "annotated_types")
 GRACE = timedelta(seconds=5)
+HEARTBEAT_THROTTLE = timedelta(seconds=3)
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:
@@ -86,6 +88,7 @@ async def build_workers(
     """
     time = clock or SystemClock()
     documents = Documents()
+    await documents.warm(database)
     role = settings.role
     permits = PermitActivities(database, documents, time)
     workers = []
@@ -126,6 +129,8 @@ def _activity_worker(client: Client, queue: str, activities: Sequence[Callable[.
         task_queue=queue,
         activities=activities,
         graceful_shutdown_timeout=GRACE,
+        # A stop reaches a running step with a heartbeat: no later than one of those that the executor sends.
+        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         activity_task_poller_behavior=PollerBehaviorAutoscaling(),
     )
 

@@ -52,7 +52,7 @@ async def run_step(
     except ActivityError as error:
         if _never_started(error):
             return ExecuteResult(permit_id=permit_id, status="unknown", effect="none", message="never started")
-        return await _observe(permit_id)
+        return await _observe(step, permit_id)
 
 
 async def undo_step(step: StepPlan, permit_id: str) -> bool:
@@ -73,14 +73,14 @@ async def undo_step(step: StepPlan, permit_id: str) -> bool:
     return told.status == "succeeded"
 
 
-async def _observe(permit_id: str) -> ExecuteResult:
+async def _observe(step: StepPlan, permit_id: str) -> ExecuteResult:
     try:
         told: ExecuteResult = await workflow.execute_activity_method(
             ExecutorPort.observe,
             ExecuteRequest(permit_id=permit_id),
             task_queue=EXECUTOR_QUEUE,
-            start_to_close_timeout=timedelta(seconds=60),
-            schedule_to_close_timeout=_OBSERVE_BUDGET,
+            start_to_close_timeout=timedelta(seconds=step.observe_seconds) + _MARGIN,
+            schedule_to_close_timeout=timedelta(seconds=step.observe_seconds) + _OBSERVE_BUDGET,
             heartbeat_timeout=ports.HEARTBEAT,
             retry_policy=ports.QUEUE_RETRY,
             summary="nobody answered for the step: looking, without acting",
