@@ -61,7 +61,7 @@ async def take(
         return await _answer(connection, ledger, file, before, standing_of(file, request.now), request)
     reading = read_decision(file, submission, in_force.directory, request.now)
     standing = _standing_with(file, reading, request)
-    receipt = _receipt(submission, reading, standing, file)
+    receipt = receipt_of(submission, reading, standing, file)
     await _store(connection, submission, reading, receipt, request)
     kind = EntryKind.decision_counted if reading.ballot else EntryKind.decision_refused
     content = _content(request, reading, receipt, directory=in_force.directory_digest)
@@ -104,9 +104,10 @@ def _standing_with(file: CaseFile, reading: Reading, request: DecisionRequest) -
     return stand(with_ballot(file.case, reading.ballot), request.now, deadline_counts_as_passed=False)
 
 
-def _receipt(
+def receipt_of(
     submission: DecisionSubmission, reading: Reading, standing: Standing | None, file: CaseFile
 ) -> DecisionReceipt:
+    """The answer to a decision that was read; pure. `standing` is how the case stands with it."""
     if reading.refusal is not None:
         receipt = refused(submission, *reading.refusal, standing=standing)
         return receipt.model_copy(update={"resolution": file.resolution}) if file.resolution else receipt
