@@ -145,7 +145,9 @@ def _facts(screen: Screen) -> list[str]:
 
 def _question(screen: Screen, standing: Standing) -> list[str]:
     current = standing.current
-    due = "\n".join(f"- {instant_text(item.at.replace(microsecond=0))}: {markdown_text(item.text)}" for item in standing.due)
+    due = "\n".join(
+        f"- {instant_text(item.at.replace(microsecond=0))}: {markdown_text(item.text)}" for item in standing.due
+    )
     template = json.dumps(_template(screen, current.number), indent=1)
     command = (
         f"temporal workflow update execute --workflow-id {workflow_id(screen.proposal_id)} --name {DECIDE} "
