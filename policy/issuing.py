@@ -70,11 +70,8 @@ def issue(
     )
     if planned.undo is None:
         return (forward,)
-    undo = permit(
-        Direction.undo,
-        planned.undo.operation,
-        parameters=planned.undo.parameters,
-        timeout_seconds=planned.undo.timeout_seconds,
-        expires_at=None,
+    undo = planned.undo
+    timeout = undo.timeout_seconds
+    return forward, permit(
+        Direction.undo, undo.operation, parameters=undo.parameters, timeout_seconds=timeout, expires_at=None
     )
-    return (forward, undo)
