@@ -128,7 +128,7 @@ class ControlActivities(CasePort):
             ledger = Ledger(connection, request.proposal_id, request.now)
             file = await read_case(connection, request.proposal_id)
             if file is None or file.revision is None:
-                return CaseResult()
+                return CaseResult(unregistered=True)
             standing = standing_of(file, request.now, time_itself=True)
             if request.stop_actor is not None and file.result is None:
                 ended = await note_stop(connection, ledger, file, request.stop_actor, request.now)
@@ -148,7 +148,9 @@ class ControlActivities(CasePort):
         async with self._database.transaction(request.proposal_id) as connection:
             ledger = Ledger(connection, request.proposal_id, request.now)
             file = await read_case(connection, request.proposal_id)
-            if file is not None and file.resolution is None:
+            if file is None or file.revision is None:
+                return RecordResult(unregistered=True)
+            if file.resolution is None:
                 standing = standing_of(file, request.now, time_itself=True)
                 if await settle(connection, ledger, file, standing, request.now):
                     file = await read_case(connection, request.proposal_id)

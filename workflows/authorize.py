@@ -64,6 +64,7 @@ class AuthorizeAction:
         self._plan: Plan | None = None
         self._view = view.View()
         self._told: list[ExecuteResult] = []
+        self._attributes: dict[str, Any] = {}
 
     @workflow.run
     async def run(self, *args: Any) -> ActionResult:
@@ -181,6 +182,8 @@ class AuthorizeAction:
     async def _take(self, message: Message) -> CaseResult:
         assert self._plan is not None
         plan = self._plan
+        # Behind others the queue is faster: while a local activity runs, nothing of this workflow task is durable, and
+        # the server drops all of it where more updates come than it holds (10), so that everybody would start again.
         answer: CaseResult = await ask(
             CasePort.take_decision,
             lambda now: DecisionRequest(
@@ -193,6 +196,7 @@ class AuthorizeAction:
                 now=now,
             ),
             queue=interface.TASK_QUEUE,
+            local=not self._inbox,
         )
         assert answer.receipt is not None
         message.receipt = answer.receipt
@@ -216,6 +220,8 @@ class AuthorizeAction:
             lambda now: AdvanceRequest(proposal_id=plan.proposal_id, revision=plan.revision, stop_actor=actor, now=now),
             queue=interface.TASK_QUEUE,
         )
+        if answer.unregistered:
+            raise _unregistered(plan)
         self._stop_noted = self._stop_noted or actor is not None
         self._show(answer.attributes)
         return answer
@@ -289,6 +295,8 @@ class AuthorizeAction:
             ),
             queue=interface.TASK_QUEUE,
         )
+        if answer.unregistered:
+            raise _unregistered(plan)
         assert answer.result is not None
         self._show(answer.attributes)
         return answer.result
@@ -327,8 +335,10 @@ class AuthorizeAction:
         self._details()
 
     def _show(self, attributes: dict[str, Any]) -> None:
-        """Set the search attributes that an activity computed, cut to size and known to the server."""
-        updates = [_update(name, value) for name, value in attributes.items() if name in search_attributes.TYPES]
+        """Set what changed of the search attributes that an activity computed, cut to size and known to the server."""
+        known = {name: value for name, value in attributes.items() if name in search_attributes.TYPES}
+        updates = [_update(*item) for item in known.items() if item not in self._attributes.items()]
+        self._attributes |= known
         if updates:
             workflow.upsert_search_attributes(updates)
         self._details()
@@ -352,6 +362,12 @@ def _malformed(problem: str) -> ApplicationError:
 
 def _event_of(result: ActionResult) -> Event:
     return {"refused": Event.refused, "denied": Event.denied}.get(result.resolution, Event.recorded)
+
+
+def _unregistered(plan: Plan) -> ApplicationError:
+    """The plan was not made by our own `assess`: waiting or trying again would go on for ever."""
+    text = f"the record does not know proposal {plan.proposal_id}: somebody else answered for the assessment"
+    return ApplicationError(text, type="Unregistered", non_retryable=True)
 
 
 def _start_facts() -> StartFacts:

@@ -127,6 +127,7 @@ class CaseResult(RecordModel):
     """How the case stands after a decision or after time passed."""
 
     stale: bool = False
+    unregistered: bool = False
     receipt: DecisionReceipt | None = None
     standing: Standing | None = None
     resolution: str | None = None
@@ -175,6 +176,7 @@ class RecordRequest(RecordModel):
 
 class RecordResult(RecordModel):
     stale: bool = False
+    unregistered: bool = False
     result: ActionResult | None = None
     attributes: dict[str, Any] = {}
     entry: EntryRef | None = None
