@@ -11,10 +11,9 @@ durable, or none of them is. Issuing again gives the same permit.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities.cases import CaseFile, read_case
+from activities.cases import read_case
 from activities.clock import Clock, differs
 from activities.database import Database
 from activities.documents import Documents, InForce
@@ -22,10 +21,9 @@ from activities.ledger import Ledger
 from activities.permits import permits_of, step_records, store_permit
 from activities.starting import gather
 from policy.base import Reason, RecordModel
-from policy.evaluation import evaluate
 from policy.facts import Facts
 from policy.gate import DispatchInputs, may_dispatch
-from policy.impact import assess
+from policy.gate_inputs import gate_inputs
 from policy.issuing import issue
 from policy.ledger import EntryKind, EntryRef
 from policy.permit import Direction, Permit
@@ -55,7 +53,20 @@ class PermitActivities(PermitPort):
                 return _result(mine, await ledger.head())
             in_force = await self._documents.in_force(connection)
             facts = await gather(connection, file.received, in_force)
-            inputs = await _inputs(connection, file, facts, in_force, request)
+            inputs = gate_inputs(
+                file.proposal,
+                file.revision,
+                step=request.step,
+                now=request.now,
+                ballots=file.ballots,
+                resolution=file.resolution,
+                stop=file.stop,
+                closed=file.result is not None,
+                facts=facts,
+                document=in_force.policy,
+                directory=in_force.directory,
+                records=await step_records(connection, request.proposal_id, request.revision),
+            )
             kept = _kept(inputs, facts, in_force)
             if reasons := may_dispatch(inputs):
                 content = {**kept, "reasons": _json(reasons)}
@@ -76,47 +87,6 @@ class PermitActivities(PermitPort):
             content = {**kept, "permits": _json(permits)}
             await ledger.append(EntryKind.dispatched, content, request.revision, request.step)
             return _result(permits, await ledger.head())
-
-
-async def _inputs(
-    connection: AsyncConnection,
-    file: CaseFile,
-    facts: Facts,
-    in_force: InForce,
-    request: DispatchRequest,
-) -> DispatchInputs:
-    """What the gate looks at, read now."""
-    revision, proposal = file.revision, file.proposal
-    assert revision is not None
-    assessment = assess(proposal, facts)
-    today = evaluate(in_force.policy, proposal, facts, assessment)
-    voters = sorted({ballot.person_id for ballot in file.ballots})
-    people = {person_id: in_force.directory.person(person_id) for person_id in voters}
-    return DispatchInputs(
-        proposal_id=request.proposal_id,
-        revision=request.revision,
-        step=request.step,
-        steps=len(proposal.steps),
-        now=request.now,
-        absolute_deadline=file.absolute_deadline,
-        resolution=file.resolution,
-        stop=file.stop,
-        closed=file.result is not None,
-        assessed_verdict=revision.evaluation.verdict,
-        verdict_now=today.verdict,
-        reasons_now=today.reasons,
-        assessed_tier=revision.assessment.risk_tier,
-        tier_now=assessment.risk_tier,
-        chain_now=today.chain,
-        requesters_now=facts.requesters,
-        assessed_resolved=revision.facts.resolved,
-        resolved_now=facts.resolved,
-        remedies=proposal.remedies,
-        holds=facts.holds,
-        case=file.case,
-        groups_now={person_id: person.groups for person_id, person in people.items() if person is not None},
-        records=await step_records(connection, request.proposal_id, request.revision),
-    )
 
 
 def _kept(inputs: DispatchInputs, facts: Facts, in_force: InForce) -> dict[str, Any]:

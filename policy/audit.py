@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast, get_args
 
 from pydantic import ValidationError
 
@@ -29,6 +29,7 @@ VERDICT = "consistent, not proven untampered"
 MAX_FILE_BYTES = 256 * 1024 * 1024
 
 DocumentKind: TypeAlias = Literal["policy", "operations", "catalog", "directory"]
+_KINDS: tuple[DocumentKind, ...] = get_args(DocumentKind)
 Document = TypeVar("Document")
 
 
@@ -158,6 +159,20 @@ def read_entries(file: AuditFile) -> tuple[tuple[ReadEntry, ...], tuple[Finding,
         except (AuditError, ValueError) as error:
             findings.append(Finding(f"ledger entry {number}", str(error)))
     return tuple(entries), tuple(findings)
+
+
+def named_documents(entries: Sequence[ReadEntry]) -> frozenset[tuple[DocumentKind, str]]:
+    """Kind and digest of every governed document that some entries name."""
+    found: set[tuple[DocumentKind, str]] = set()
+    for entry in entries:
+        content = entry.content
+        revision = content.get("revision")
+        for digests in (content.get("documents"), revision.get("documents") if isinstance(revision, dict) else None):
+            if isinstance(digests, dict):
+                found |= {(kind, digests[kind]) for kind in _KINDS if isinstance(digests.get(kind), str)}
+        if isinstance(content.get("directory"), str):
+            found.add(("directory", content["directory"]))
+    return frozenset(found)
 
 
 def check_texts(file: AuditFile) -> list[Finding]:

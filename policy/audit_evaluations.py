@@ -22,10 +22,9 @@ from policy.base import Reason, RecordModel
 from policy.canonical import canonical, digest
 from policy.errors import AuditError, explain
 from policy.escalation import Due
-from policy.evaluation import evaluate
 from policy.facts import Facts, HoldFact, collect
 from policy.gate import DispatchInputs, may_dispatch
-from policy.impact import assess
+from policy.gate_inputs import gate_inputs
 from policy.issuing import issue
 from policy.operations import parameter_refusals
 from policy.outcome import EffectReport, StepRecord
@@ -144,7 +143,21 @@ def check_dispatch(
     recorded = DispatchInputs.model_validate(content["inputs"])
     digests = DocumentDigests.model_validate(content["documents"])
     facts = _facts(before.received, digests, documents, recorded.holds, tuple(content["earlier_denials"]))
-    inputs = _inputs(before, recorded, facts, digests, documents, at)
+    # Only holds, and what became of permits, are taken as recorded.
+    inputs = gate_inputs(
+        before.received.proposal,
+        before.revision,
+        step=recorded.step,
+        now=at,
+        ballots=before.ballots,
+        resolution=before.resolution,
+        stop=before.stop,
+        closed=before.closed,
+        facts=facts,
+        document=documents.policy(digests.policy),
+        directory=documents.directory(digests.directory),
+        records=recorded.records,
+    )
     found = compare("inputs", content["inputs"], inputs)
     found += check_records(recorded.records, before.permits, before.reports)
     reasons = may_dispatch(inputs)
@@ -188,42 +201,6 @@ def check_records(
         if report is not None and record.use != "claimed":
             found.append(f"{where}: it was reported, and its use is {record.use}")
     return found + [f"step {step} ({way}) was permitted and is missing" for step, way in issued.keys() - seen]
-
-
-def _inputs(
-    before: Before,
-    recorded: DispatchInputs,
-    facts: Facts,
-    digests: DocumentDigests,
-    documents: GovernedDocuments,
-    at: datetime,
-) -> DispatchInputs:
-    """The gate's inputs; only holds, and what became of permits, are taken as recorded."""
-    proposal, revision = before.received.proposal, before.revision
-    policy, directory = documents.policy(digests.policy), documents.directory(digests.directory)
-    today = evaluate(policy, proposal, facts, assess(proposal, facts))
-    people = {ballot.person_id: directory.person(ballot.person_id) for ballot in before.ballots}
-    return DispatchInputs(
-        proposal_id=revision.proposal_id,
-        revision=revision.revision,
-        step=recorded.step,
-        steps=len(proposal.steps),
-        now=at,
-        absolute_deadline=revision.absolute_deadline,
-        resolution=before.resolution,
-        stop=before.stop,
-        closed=before.closed,
-        assessed_verdict=revision.evaluation.verdict,
-        verdict_now=today.verdict,
-        reasons_now=today.reasons,
-        assessed_resolved=revision.facts.resolved,
-        resolved_now=facts.resolved,
-        remedies=proposal.remedies,
-        holds=facts.holds,
-        case=revision.case(before.ballots),
-        groups_now={name: person.groups for name, person in sorted(people.items()) if person is not None},
-        records=recorded.records,
-    )
 
 
 def _facts(

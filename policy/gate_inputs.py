@@ -1,0 +1,78 @@
+"""What the gate looks at, put together in one place: where a permit is asked for, and where an auditor asks again.
+
+What an assessment of today says is computed here, from the facts of today and the documents in force today.
+"""
+
+from datetime import datetime
+
+from policy.directory import Directory
+from policy.document import PolicyDocument
+from policy.evaluation import evaluate
+from policy.facts import Facts
+from policy.gate import DispatchInputs
+from policy.impact import assess
+from policy.outcome import StepRecord
+from policy.proposal import ActionProposal
+from policy.revision import Revision
+from policy.standing import Ballot
+
+
+def gate_inputs(
+    proposal: ActionProposal,
+    revision: Revision,
+    *,
+    step: int,
+    now: datetime,
+    ballots: tuple[Ballot, ...],
+    resolution: str | None,
+    stop: str | None,
+    closed: bool,
+    facts: Facts,
+    document: PolicyDocument,
+    directory: Directory,
+    records: tuple[StepRecord, ...],
+) -> DispatchInputs:
+    """The inputs of `policy.gate.may_dispatch`; pure.
+
+    Args:
+        proposal: what was approved.
+        revision: its newest assessment.
+        step: which step is to run, from 1.
+        now: the instant (UTC) of the question.
+        ballots: the counted votes.
+        resolution: the final fact, if there is one.
+        stop: the kind of the stop, if there was one.
+        closed: whether the action has its result.
+        facts: as of now.
+        document: the policy in force now.
+        directory: the directory in force now.
+        records: what became of every permit so far.
+    """
+    assessment = assess(proposal, facts)
+    today = evaluate(document, proposal, facts, assessment)
+    people = {name: directory.person(name) for name in sorted({ballot.person_id for ballot in ballots})}
+    return DispatchInputs(
+        proposal_id=revision.proposal_id,
+        revision=revision.revision,
+        step=step,
+        steps=len(proposal.steps),
+        now=now,
+        absolute_deadline=revision.absolute_deadline,
+        resolution=resolution,
+        stop=stop,
+        closed=closed,
+        assessed_verdict=revision.evaluation.verdict,
+        verdict_now=today.verdict,
+        reasons_now=today.reasons,
+        assessed_tier=revision.assessment.risk_tier,
+        tier_now=assessment.risk_tier,
+        chain_now=today.chain,
+        requesters_now=facts.requesters,
+        assessed_resolved=revision.facts.resolved,
+        resolved_now=facts.resolved,
+        remedies=proposal.remedies,
+        holds=facts.holds,
+        case=revision.case(ballots),
+        groups_now={name: person.groups for name, person in people.items() if person is not None},
+        records=records,
+    )
