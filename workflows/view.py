@@ -13,7 +13,7 @@ from policy.base import instant_text
 from policy.decision import DecisionReceipt
 from policy.lifecycle import State
 from policy.result import ActionResult
-from policy.screen import Screen, code_text, markdown_text
+from policy.screen import Screen, ScreenStep, code_text, markdown_text
 from policy.standing import Standing
 from workflows.interface import DECIDE, workflow_id
 from workflows.ports import Plan
@@ -120,11 +120,6 @@ class View:
 
 
 def _facts(screen: Screen) -> list[str]:
-    steps = [
-        f"| {number} | {code_text(step.operation)} | {_json(step.parameters)} | "
-        f"{code_text(step.undo) if step.undo else 'no undo'} {_json(step.undo_parameters) if step.undo else ''} |"
-        for number, step in enumerate(screen.steps, start=1)
-    ]
     indicators = [
         f"| {markdown_text(name)} | {contribution:.2f} | {markdown_text(evidence)} | {markdown_text(writer)} |"
         for name, contribution, evidence, writer in screen.indicators
@@ -132,7 +127,7 @@ def _facts(screen: Screen) -> list[str]:
     return [
         "### What will happen",
         f"on {code_text(screen.target)}, resolved to {_codes(screen.resolved)}, in {code_text(screen.environment)}",
-        "\n".join(["| step | operation | parameters | undo |", "|---|---|---|---|", *steps]),
+        "\n".join(line for number, step in enumerate(screen.steps, start=1) for line in _step(number, step)),
         f"### How bad: **{screen.risk_tier}**, {screen.risk_score} of 100",
         "\n".join(["| indicator | weighs | evidence | written by |", "|---|---|---|---|", *indicators]),
         f"breaks if it goes wrong: {_codes(screen.dependents) or 'nothing known'}",
@@ -141,6 +136,11 @@ def _facts(screen: Screen) -> list[str]:
         f"policy: {markdown_text(screen.policy)}",
         f"behind it: {_codes(screen.requesters)} through {code_text(screen.agent)}",
     ]
+
+
+def _step(number: int, step: ScreenStep) -> list[str]:
+    undo = f"{code_text(step.undo)} {_json(step.undo_parameters)}" if step.undo else "**none**"
+    return [f"- step {number}: {code_text(step.operation)} {_json(step.parameters)}", f"- its undo: {undo}"]
 
 
 def _question(screen: Screen, standing: Standing) -> list[str]:
