@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from workflows.ports import LOCAL_BUDGET, LOCAL_RETRY, QUEUE_RETRY, QUEUE_TIMEOUT
 
@@ -40,7 +40,8 @@ async def _ask_once(
             return await workflow.execute_local_activity_method(
                 port, make_request(workflow.now()), schedule_to_close_timeout=LOCAL_BUDGET, retry_policy=LOCAL_RETRY
             )
-        except ActivityError:
+        except (ActivityError, ApplicationError):
+            # A local activity that is out of attempts raises its own failure, not wrapped as a regular one's is.
             workflow.logger.warning("the record did not answer within its budget, waiting on the queue")
     return await workflow.execute_activity_method(
         port,
