@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import Select, bindparam, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.attempt import Attempt
@@ -21,7 +21,7 @@ from activities.clock import Clock
 from activities.database import Database, lock_key
 from activities.ledger import Ledger
 from activities.permits import PermitError, PermitUse, claim_row, read_use, step_permits, step_records
-from activities.tables import LedgerEntryRow, PermitUseRow
+from activities.tables import LedgerEntryRow, PermitRow, PermitUseRow
 from policy.decision import Assurance
 from policy.gate import may_undo
 from policy.ledger import EntryKind
@@ -32,6 +32,23 @@ REFUSALS_KEPT = 20
 # A new kind of assurance is accepted by naming it here, not by existing.
 _ACCEPTED = frozenset({Assurance.claimed})
 _ENTRY = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
+
+
+_PERMIT = PermitRow.__table__.c  # type: ignore[attr-defined]
+_USE = PermitUseRow.__table__.c  # type: ignore[attr-defined]
+# The forward permit of a later step that nobody claimed in time.
+_EXPIRED = (
+    select(_PERMIT.permit_id)
+    .outerjoin(PermitUseRow, _USE.permit_id == _PERMIT.permit_id)
+    .where(
+        _PERMIT.proposal_id == bindparam("proposal_id"),
+        _PERMIT.revision == bindparam("revision"),
+        _PERMIT.direction == str(Direction.do),
+        _PERMIT.step > bindparam("step"),
+        _PERMIT.expires_at < bindparam("now"),
+        _USE.permit_id.is_(None),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -120,7 +137,7 @@ class Claims:
         if permit.assurance not in _ACCEPTED:
             return Refused("assurance_not_accepted", f"assurance {permit.assurance} is not accepted here")
         if permit.direction is Direction.undo:
-            return await _no_undo(connection, permit, stopped=found.stop is not None)
+            return await _no_undo(connection, permit, stopped=found.stop is not None, now=now)
         if permit.expires_at is None or now > permit.expires_at:
             return Refused("permit_expired", f"the permit expired at {permit.expires_at}, it is {now}")
         if found.stop is not None:
@@ -143,16 +160,21 @@ def _again(mine: Claimed, found: PermitUse, attempt: Attempt, *, tried: bool) ->
     return Refused("claimed_by_another", "another attempt claimed the permit", "unknown")
 
 
-async def _no_undo(connection: AsyncConnection, permit: Permit, *, stopped: bool) -> Refused | None:
+async def _no_undo(connection: AsyncConnection, permit: Permit, *, stopped: bool, now: datetime) -> Refused | None:
     records = await step_records(connection, permit.proposal_id, permit.revision)
     closed_gates = _count(permit, EntryKind.dispatch_refused)
     refused = (await connection.execute(closed_gates)).scalar_one() > 0
-    reasons = may_undo(permit.step, records, stopped=stopped, dispatch_refused=refused)
+    expired = (await connection.execute(_EXPIRED, _later(permit, now))).first() is not None
+    reasons = may_undo(permit.step, records, stopped=stopped, dispatch_refused=refused, expired=expired)
     if not reasons:
         return None
     forward = next((item for item in records if item.step == permit.step and item.direction == "do"), None)
     running = forward is not None and forward.use == "claimed" and forward.report is None
     return Refused(reasons[0].code, reasons[0].message, passing=running)
+
+
+def _later(permit: Permit, now: datetime) -> dict[str, object]:
+    return {"proposal_id": permit.proposal_id, "revision": permit.revision, "step": permit.step, "now": now}
 
 
 async def _note(connection: AsyncConnection, permit: Permit, attempt: Attempt, refused: Refused, now: datetime) -> None:

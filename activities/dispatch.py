@@ -80,7 +80,6 @@ class PermitActivities(PermitPort):
                 step=request.step,
                 now=request.now,
                 document=in_force.policy,
-                registry=in_force.operations,
             )
             for permit in permits:
                 await store_permit(connection, permit)

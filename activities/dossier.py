@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.cases import CaseFile, read_case
 from activities.tables import DecisionRow, LedgerEntryRow
-from policy.canonical import parse_json
+from policy.canonical import parse_canonical
 from policy.decision import DecisionReceipt
 from policy.errors import AuditError
 from policy.ledger import verify_chain
@@ -97,7 +97,7 @@ async def _entries(connection: AsyncConnection, proposal_id: str) -> tuple[tuple
     try:
         return tuple(verify_chain(proposal_id, rows)), ""
     except AuditError as error:
-        return tuple(parse_json(body) for body, _ in rows), str(error)
+        return tuple(parse_canonical(body) for body, _ in rows), str(error)
 
 
 async def _receipts(connection: AsyncConnection, proposal_id: str) -> dict[str, DecisionReceipt]:
@@ -107,5 +107,5 @@ async def _receipts(connection: AsyncConnection, proposal_id: str) -> dict[str, 
 
 
 def _receipt(stored: bytes) -> Any:
-    value = parse_json(stored)
+    value = parse_canonical(stored)
     return value.get("receipt", value)

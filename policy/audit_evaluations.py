@@ -174,7 +174,6 @@ def check_dispatch(
             step=recorded.step,
             now=at,
             document=documents.policy(digests.policy),
-            registry=documents.operations(digests.operations),
         )
         found += _compare_all("permits", content["permits"], permits)
     return found

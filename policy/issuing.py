@@ -1,7 +1,7 @@
 """Which permits a step gets: one to do it and, where the step has an undo, one to undo it.
 
 - Both are made from the approved proposal and its revision alone; nothing that a caller says is in them.
-- The ids to act on are those that were assessed. The criteria belong to the last step.
+- The ids to act on and the executor are those that were assessed. The criteria belong to the last step.
 - The permit to do expires by the policy in force when it is issued; the permit to undo never does.
 """
 
@@ -11,7 +11,6 @@ from typing import Any
 from policy.canonical import digest_of
 from policy.decision import Assurance
 from policy.document import PolicyDocument
-from policy.operations import OperationsRegistry, unknown
 from policy.permit import Direction, Permit, permit_id
 from policy.proposal import ActionProposal
 from policy.revision import Revision
@@ -25,7 +24,6 @@ def issue(
     step: int,
     now: datetime,
     document: PolicyDocument,
-    registry: OperationsRegistry,
 ) -> tuple[Permit, ...]:
     """The permits of one step; pure.
 
@@ -36,7 +34,6 @@ def issue(
         step: which one, from 1.
         now: the instant (UTC) at which they are issued.
         document: the policy in force now.
-        registry: the operations in force now, which name the executors.
     """
     planned = proposal.steps[step - 1]
 
@@ -47,7 +44,7 @@ def issue(
             revision=revision.revision,
             step=step,
             direction=direction,
-            executor=(registry.find(operation) or unknown(operation)).executor,
+            executor=revision.facts.operation(operation).executor,
             operation=operation,
             environment=proposal.environment,
             resolved=revision.facts.resolved,

@@ -1,6 +1,7 @@
 """The executor role undoing a step: with a cause, as often as it takes, and without waiting for the record."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -61,9 +62,9 @@ async def test_nothing_is_undone_without_a_cause(world: World) -> None:
     assert [entry["content"]["code"] for entry in await world.entries("claim_refused")] == ["no_cause_to_undo"]
 
 
-@pytest.mark.parametrize("cause", ["stop", "closed gate", "later step"])
+@pytest.mark.parametrize("cause", ["stop", "closed gate", "later step", "expired permit"])
 async def test_a_step_that_succeeded_is_undone_for_a_cause_on_record(world: World, cause: str) -> None:
-    """A stop, a gate that closed, and a later step that failed are each a cause."""
+    """A stop, a gate that closed, a later step that failed, and a later permit that nobody used are each a cause."""
     permit = await world.permit()
     await execute(world, permit.permit_id)
     if cause == "stop":
@@ -75,8 +76,11 @@ async def test_a_step_that_succeeded_is_undone_for_a_cause_on_record(world: Worl
             "FROM countersign.proposal WHERE proposal_id = $1",
             *(world.proposal, world.clock.at),
         )
-    else:
+    elif cause == "later step":
         await _failed_step(world, 2)
+    else:
+        await world.permit(2)
+        world.clock.at += timedelta(days=1)
 
     assert (await execute(world, undo_of(permit), attempt(activity="undo"), world.process())).status == "succeeded"
 

@@ -10,7 +10,7 @@ from policy.issuing import issue
 from policy.permit import Direction, Permit
 from policy.proposal import receive
 from policy.revision import DocumentDigests, assess_revision, revision_digest
-from tests.unit.builders import T0, a_policy, a_registry, at, facts_of, proposal_json, step_json
+from tests.unit.builders import T0, a_policy, at, facts_of, proposal_json, step_json
 
 _DIGEST = "sha256:" + "0" * 64
 _TWO = {"steps": [step_json(), step_json("pg.end_session", name="end", undo=None)]}
@@ -29,7 +29,7 @@ def _issue(step: int, **changes: Any) -> tuple[Permit, ...]:
         absolute_deadline=at(60),
     )
     digest = revision_digest(revision.body())
-    return issue(received.proposal, revision, digest, step=step, now=at(5), document=a_policy(), registry=a_registry())
+    return issue(received.proposal, revision, digest, step=step, now=at(5), document=a_policy())
 
 
 def test_a_step_and_its_undo() -> None:
