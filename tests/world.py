@@ -245,8 +245,16 @@ def temporal_server() -> Any:
     """A Temporal of a test module's own, that knows our search attributes."""
     home = Path(tempfile.mkdtemp(prefix="countersign-")).resolve()
     unprivileged.admit(home)
+    # Without these, a deletion waits half a minute for the server's own housekeeping.
+    quick = {f"history.{queue}ProcessorEnsureCloseBeforeDelete": False for queue in ("transfer", "visibility")}
     server = TemporalServer(
-        home / "temporal", search_attributes=TYPES, keep=False, ui=False, usual_ports=False, temporary=True
+        home / "temporal",
+        search_attributes=TYPES,
+        dynamic_config=quick,
+        keep=False,
+        ui=False,
+        usual_ports=False,
+        temporary=True,
     )
     try:
         server.start()

@@ -5,6 +5,9 @@ from datetime import datetime, timedelta
 
 from temporalio import workflow
 
+# A server may limit what a timer shows; a policy's reason can be longer.
+_SUMMARY = 200
+
 
 class Alarm:
     """Rings at an instant. `rang` stays true until another instant is set."""
@@ -33,5 +36,5 @@ class Alarm:
         self._timer, self._at, self.rang = None, None, False
 
     async def _wait(self, delay: timedelta, summary: str) -> None:
-        await workflow.sleep(delay, summary=summary)
+        await workflow.sleep(delay, summary=summary[:_SUMMARY])
         self.rang = True
