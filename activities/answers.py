@@ -1,0 +1,255 @@
+"""What the activities told a workflow, held against the ledger: the answers are not evidence, the entries are.
+
+Each answer must be what the activity gives by the case as the ledger had it at the entry that the answer names. An
+executor may be told otherwise by nobody: where it was, the record has a violation.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from activities.advancing import standing_of
+from activities.cases import CaseFile
+from activities.closing import make_result
+from activities.planning import make_plan
+from activities.recomputing import Recomputation
+from activities.starting import start_refusals
+from activities.taking import read_submission
+from policy.audit_evaluations import compare
+from policy.base import Reason, RecordModel
+from policy.decision import Refusal, receive_decision
+from policy.errors import ProposalError
+from policy.ledger import EntryKind
+from policy.outcome import Outcome
+from policy.permit import Direction
+from policy.proposal import ReceivedProposal, receive
+from workflows.ports import (
+    AdvanceRequest,
+    AssessRequest,
+    AssessResult,
+    CaseResult,
+    DecisionRequest,
+    DispatchRequest,
+    DispatchResult,
+    ExecuteResult,
+    RecordResult,
+)
+
+Model = TypeVar("Model", bound=RecordModel)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One activity of a history.
+
+    Attributes:
+        name: its type.
+        asked: its request, as the replay makes it.
+        told: its answer; None where it failed or was never answered.
+        where: the event that has the answer, as findings name it.
+        spans: when it can have run by the workflow's clock: instants, or spans where a task was tried again.
+        began: when it was asked for, by the server's clock.
+    """
+
+    name: str
+    asked: dict[str, Any]
+    told: dict[str, Any] | None
+    where: str
+    spans: tuple[tuple[datetime, datetime], ...]
+    began: datetime
+
+    def ran_at(self, at: datetime) -> bool:
+        """Whether it can have run at an instant of the workflow's clock."""
+        return any(start <= at <= end for start, end in self.spans)
+
+    def answer(self, model: type[Model]) -> Model:
+        """What it told, as its type."""
+        return model.model_validate(self.told)
+
+
+def check_answer(call: Call, books: Recomputation) -> list[str]:
+    """What is wrong with an answer; nothing where there was none, or where it was stale."""
+    check = _CHECKS.get(call.name)
+    if check is None:
+        return [f"activity {call.name} is none of AuthorizeAction's"]
+    if call.told is None or call.told.get("stale"):
+        return []
+    return [*_check_reference(call, books), *check(call, books)]
+
+
+def _check_reference(call: Call, books: Recomputation) -> list[str]:
+    reference = (call.told or {}).get("entry")
+    if reference is None:
+        return []
+    position, digest = reference["position"], reference["digest"]
+    found = next((entry for entry in books.entries if entry.position == position), None)
+    if found is None:
+        return [f"it names ledger entry {position}, which does not exist"]
+    return [] if found.digest == digest else [f"it names {found.where} as {digest}, the ledger has {found.digest}"]
+
+
+def _case(call: Call, books: Recomputation) -> tuple[CaseFile | None, datetime]:
+    """The case as of the entry that an answer names, and the instant at which the activity read it."""
+    reference = (call.told or {}).get("entry")
+    now = max(end for _, end in call.spans)
+    if reference is None:
+        return books.case, now
+    position = reference["position"]
+    at = next((entry.at for entry in books.entries if entry.position == position), now)
+    return books.cases.get(position), at if call.ran_at(at) else now
+
+
+def _assess(call: Call, books: Recomputation) -> list[str]:
+    answer, request = call.answer(AssessResult), AssessRequest.model_validate(call.asked)
+    try:
+        received = receive(request.proposal)
+    except ProposalError as error:
+        same = answer.malformed == str(error)
+        return [] if same else [f"it was told {answer.malformed!r:.120}, the proposal is malformed: {error}"]
+    if answer.malformed is not None:
+        return [f"it was told {answer.malformed!r:.120}, the proposal is well-formed"]
+    if reasons := _start_reasons(request, received, books):
+        return _refused_start(answer, request, received, reasons, books)
+    case, now = _case(call, books)
+    if case is None:
+        return ["no ledger entry says that this proposal was assessed"]
+    if answer.result is not None:
+        return compare("result", _raw(call, "result"), case.result)
+    if answer.plan is None:
+        return ["it has neither plan nor result"]
+    plan = make_plan(case, standing_of(case, now, time_itself=True), local_dispatch=answer.plan.local_dispatch)
+    return compare("plan", _raw(call, "plan"), plan)
+
+
+def _start_reasons(request: AssessRequest, received: ReceivedProposal, books: Recomputation) -> tuple[Reason, ...]:
+    if reasons := start_refusals(request.start, received.proposal.proposal_id):
+        return reasons
+    registered = books.received.action_digest if books.received is not None else None
+    if registered in (None, received.action_digest):
+        return ()
+    message = f"proposal {received.proposal.proposal_id} is registered with digest {registered}"
+    return (Reason(code="digest_conflict", message=message),)
+
+
+def _refused_start(
+    answer: AssessResult,
+    request: AssessRequest,
+    received: ReceivedProposal,
+    reasons: tuple[Reason, ...],
+    books: Recomputation,
+) -> list[str]:
+    if answer.result is None:
+        return [f"this start is refused ({reasons[0].message}), and it was told to go on"]
+    at = answer.result.timings.finished_at
+    nothing: dict[str, Any] = dict.fromkeys(("revision", "assessment_digest", "resolution", "resolved_at", "stop"))
+    case = CaseFile(received=received, registered_at=at, absolute_deadline=at, result=None, **nothing)
+    refused = make_result(case, resolution="refused", outcome=Outcome.not_executed, reasons=reasons, at=at)
+    found = compare("result", answer.result.model_dump(mode="json"), refused)
+    start = request.start
+    entry = books.entry(EntryKind.start_refused, start.workflow_id, start.run_id)
+    # Under another workflow id the attempt is in the ledger of the proposal that was meant.
+    if entry is None and received.proposal.proposal_id == books.proposal_id:
+        found.append("no ledger entry says that this start was refused")
+    elif entry is not None and entry.content["action_digest"] != received.action_digest:
+        found.append(f"{entry.where} is about another proposal")
+    return found
+
+
+def _take_decision(call: Call, books: Recomputation) -> list[str]:
+    answer, request = call.answer(CaseResult), DecisionRequest.model_validate(call.asked)
+    submission, problem = read_submission(request)
+    key = (submission.decision_id,) if submission else (request.channel, request.arrival, problem)
+    kinds = (EntryKind.decision_counted, EntryKind.decision_refused)
+    entry = next((one for kind in kinds if (one := books.entry(kind, *key)) is not None), None)
+    if entry is None or answer.receipt is None:
+        return [f"no ledger entry has the decision {key[0]} that was answered"]
+    stored = receive_decision(entry.content["submission"]) if submission else None
+    if submission != stored:
+        again = answer.receipt.code == Refusal.decision_id_reused
+        return [] if again else [f"it was answered {answer.receipt.code}, {entry.where} has another decision"]
+    found = compare("receipt", entry.content["receipt"], answer.receipt)
+    first = call.ran_at(entry.at) and (entry.content["channel"], entry.content["arrival"])
+    if first and first != (request.channel, request.arrival):
+        found.append(f"it came as number {request.arrival} by {request.channel}, {entry.where} says {first}")
+    case, now = _case(call, books)
+    if case is not None:
+        found += compare("standing", _raw(call, "standing"), standing_of(case, now))
+        found += _resolution(answer.resolution, case)
+    return found
+
+
+def _advance(call: Call, books: Recomputation) -> list[str]:
+    answer, request = call.answer(CaseResult), AdvanceRequest.model_validate(call.asked)
+    case, now = _case(call, books)
+    if case is None:
+        return []
+    found = compare("standing", _raw(call, "standing"), standing_of(case, now, time_itself=True))
+    if request.stop_actor is not None:
+        entry = books.entry(EntryKind.stopped, "stop")
+        if entry is None and case.result is None:
+            found.append("no ledger entry says that the action was stopped")
+    return found + _resolution(answer.resolution, case)
+
+
+def _resolution(told: str | None, case: CaseFile) -> list[str]:
+    return [] if told == case.resolution else [f"resolution is {told}, by the ledger it is {case.resolution}"]
+
+
+def _dispatch(call: Call, books: Recomputation) -> list[str]:
+    answer, request = call.answer(DispatchResult), DispatchRequest.model_validate(call.asked)
+    issued = {
+        permit.direction: permit.permit_id
+        for permit in books.permits.values()
+        if (permit.revision, permit.step) == (request.revision, request.step)
+    }
+    told = (answer.permit_id, answer.undo_permit_id)
+    if answer.permit_id is not None:
+        real = (issued.get(Direction.do), issued.get(Direction.undo))
+        return [] if told == real else [f"it was told permits {told}, the ledger has {real}"]
+    entry = books.entry(EntryKind.dispatch_refused, request.revision, request.step)
+    if entry is None:
+        return ["no ledger entry says that the gate was closed"]
+    same = [reason.model_dump(mode="json") for reason in answer.reasons] == entry.content["reasons"]
+    # A gate that was asked again may be closed for another reason; the entry keeps the first.
+    return [] if same or not call.ran_at(entry.at) else [f"it was told other reasons than {entry.where} has"]
+
+
+def _record(call: Call, books: Recomputation) -> list[str]:
+    answer = call.answer(RecordResult)
+    recorded = books.case.result if books.case is not None else None
+    return compare("result", _raw(call, "result"), recorded) if answer.result is not None else []
+
+
+def _execute(call: Call, books: Recomputation) -> list[str]:
+    answer = call.answer(ExecuteResult)
+    if answer.permit_id != call.asked["permit_id"]:
+        return [f"it is about permit {answer.permit_id}, asked was {call.asked['permit_id']}"]
+    report = books.reports.get(answer.permit_id)
+    violated = any(
+        entry.kind is EntryKind.violation and entry.content.get("told", {}).get("permit_id") == answer.permit_id
+        for entry in books.entries
+    )
+    if report is None:
+        wrong = answer.effect == "done" or answer.status == "succeeded"
+        message = f"it was told {answer.status}, {answer.effect}, and the ledger has no report"
+    else:
+        wrong = (answer.status, answer.effect, answer.message) != (report.status, report.effect, report.message)
+        message = f"it was told {answer.status}, {answer.effect}, the ledger has {report.status}, {report.effect}"
+    return [message] if wrong and not violated else []
+
+
+def _raw(call: Call, name: str) -> Any:
+    assert call.told is not None
+    return call.told.get(name)
+
+
+_CHECKS: dict[str, Callable[[Call, Recomputation], list[str]]] = {
+    "assess": _assess,
+    "take_decision": _take_decision,
+    "advance": _advance,
+    "dispatch": _dispatch,
+    "record": _record,
+    "execute": _execute,
+    "observe": _execute,
+}

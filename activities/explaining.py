@@ -1,0 +1,168 @@
+"""Who wrote each entry: every entry of a ledger must come from a call in the history, or have another known origin.
+
+- An entry of the control or permit role has the instant that its call passed, to the microsecond: the workflow's clock
+  when the replay makes the call. Where a workflow task ran longer than it may, Temporal continues it in another one,
+  and the replay sees the later start. Where a task failed or timed out, what it wrote lies between the two starts.
+- An executor's entry names a permit that the history executes, and lies within the run by the clocks of both sides.
+- Other known origins, which are noted and are no findings: an earlier or another run of the same proposal, the sweep,
+  a refused claim of somebody else, a report after the end.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from activities.answers import Call, check_answer
+from activities.matching import CLOSING, LOCAL_ACTIVITY
+from activities.recomputing import MALFORMED, Recomputation, say
+from activities.replaying import Event, Replay, value_of
+from policy.audit import AuditFile, Finding, ReadEntry
+from policy.errors import AuditError
+from policy.ledger import EntryKind
+
+_CLOCK_SKEW = timedelta(minutes=1)
+_EXECUTOR_KINDS = (EntryKind.reported, EntryKind.claim_refused)
+_DISPATCH_KINDS = (EntryKind.dispatched, EntryKind.dispatch_refused)
+_CONTROL = ("assess", "take_decision", "advance", "record")
+_EXECUTOR = ("execute", "observe")
+_TASK = "WORKFLOW_TASK_"
+_BROKEN_TASK = (f"{_TASK}FAILED", f"{_TASK}TIMED_OUT")
+
+
+def read_calls(replay: Replay) -> tuple[list[Call], list[Finding]]:
+    """The activities of a history, each with its answer, in order; and what cannot be read."""
+    calls, findings = [], []
+    for make, kind, chosen in (
+        (_local_call, "schedule_local_activity", _is_local_answer),
+        (_queued_call, "schedule_activity", _is_scheduled),
+    ):
+        commands = [command for command in replay.commands if command.kind == kind]
+        events = [event for event in replay.events if chosen(event)]
+        for command, event in zip(commands, events, strict=False):
+            try:
+                calls.append(make(command.said, event, replay.events))
+            except MALFORMED as error:
+                findings.append(Finding(event.where, f"its activity cannot be read: {say(error)}"))
+    return sorted(calls, key=lambda call: call.began), findings
+
+
+def check_answers(calls: Sequence[Call], books: Recomputation) -> Iterator[Finding]:
+    """Every answer, held against the ledger."""
+    for call in calls:
+        try:
+            problems = check_answer(call, books)
+        except MALFORMED as error:
+            problems = [f"the answer of {call.name} cannot be read: {say(error)}"]
+        yield from (Finding(call.where, f"{call.name}: {problem}") for problem in problems)
+
+
+def explain_entries(
+    file: AuditFile, events: Sequence[Event], calls: Sequence[Call], entries: Sequence[ReadEntry]
+) -> tuple[list[Finding], list[str]]:
+    """The entries that nothing explains, and notes about those that somebody else than this run wrote."""
+    findings, notes = [], []
+    for entry in entries:
+        if _written_by(entry, calls, events):
+            continue
+        origin = _origin(file, entry, calls, events)
+        if origin is None:
+            at = entry.at.isoformat()
+            findings.append(Finding(entry.where, f"at {at}, and no activity of the history wrote it then"))
+        else:
+            notes.append(f"{entry.where}: {origin}")
+    return findings, notes
+
+
+def _written_by(entry: ReadEntry, calls: Sequence[Call], events: Sequence[Event]) -> bool:
+    if entry.kind in _EXECUTOR_KINDS or (entry.kind is EntryKind.violation and entry.late):
+        within = events[0].at - _CLOCK_SKEW <= entry.at <= events[-1].at + _CLOCK_SKEW
+        permit = entry.content["permit_id"]
+        asked = [call for call in calls if call.name in _EXECUTOR and call.asked.get("permit_id") == permit]
+        mine = entry.kind is not EntryKind.claim_refused or entry.content["run_id"] in _runs(events)
+        return within and mine and any(entry.at >= call.began - _CLOCK_SKEW for call in asked)
+    names = ("dispatch",) if entry.kind in _DISPATCH_KINDS else _CONTROL
+    return any(call.name in names and call.ran_at(entry.at) for call in calls)
+
+
+def _origin(file: AuditFile, entry: ReadEntry, calls: Sequence[Call], events: Sequence[Event]) -> str | None:
+    """Where an entry comes from that this run did not write; None where nothing explains it."""
+    first = next((call.told for call in calls if call.name == "assess" and call.told), None) or {}
+    known = (first.get("entry") or {}).get("position", 0)
+    if entry.kind is EntryKind.start_refused and entry.content["start"]["run_id"] != file.run_id:
+        return "another start, which was refused"
+    if entry.kind is EntryKind.claim_refused and entry.content["run_id"] not in _runs(events):
+        return "somebody else tried to claim a permit, and was refused"
+    if entry.at < events[0].at and (entry.position <= known or _was_refused(first)):
+        return "written before this run"
+    if entry.at >= events[-1].at and entry.late:
+        return "reported late, after this run"
+    if entry.at >= events[-1].at and (_was_refused(first) or events[-1].name != "WORKFLOW_EXECUTION_COMPLETED"):
+        return "written after this run, by another one or by the sweep"
+    if entry.kind is EntryKind.recorded and entry.content["result"]["next_action"] == "ask_a_person":
+        return "recorded by the sweep or by another run, because no report had come"
+    return None
+
+
+def _was_refused(told: dict[str, Any]) -> bool:
+    return bool((told.get("result") or {}).get("resolution") == "refused")
+
+
+def _runs(events: Sequence[Event]) -> tuple[str, ...]:
+    said = events[0].said
+    return (said.original_execution_run_id, said.first_execution_run_id)
+
+
+def _is_local_answer(event: Event) -> bool:
+    return event.name == "MARKER_RECORDED" and event.said.marker_name == LOCAL_ACTIVITY
+
+
+def _is_scheduled(event: Event) -> bool:
+    return event.name == "ACTIVITY_TASK_SCHEDULED"
+
+
+def _local_call(command: Any, event: Event, events: Sequence[Event]) -> Call:
+    asked = value_of(command.arguments)
+    result = event.said.details.get("result")
+    spans = _spans(asked, event, events)
+    told = value_of(result.payloads) if result is not None else None
+    return Call(command.activity_type, asked, _object(told), event.where, spans, spans[0][0])
+
+
+def _queued_call(command: Any, event: Event, events: Sequence[Event]) -> Call:
+    asked = value_of(command.arguments)
+    answered = [item for item in events if getattr(item.said, "scheduled_event_id", None) == event.number]
+    done = next((item for item in answered if item.name == "ACTIVITY_TASK_COMPLETED"), None)
+    told = value_of(done.said.result.payloads) if done is not None else None
+    where = done.where if done is not None else event.where
+    return Call(command.activity_type, asked, _object(told), where, _spans(asked, event, events), event.at)
+
+
+def _object(told: Any) -> dict[str, Any] | None:
+    if told is not None and not isinstance(told, dict):
+        raise AuditError("its answer is no json object")
+    return told
+
+
+def _spans(asked: dict[str, Any], event: Event, events: Sequence[Event]) -> tuple[tuple[datetime, datetime], ...]:
+    """When a call can have run: at the replay's instant, or when the same task was begun before."""
+    if "now" not in asked:
+        return ((event.at, event.at),)
+    now = datetime.fromisoformat(asked["now"])
+    instants, broken = [now], False
+    at = max(number for number in range(event.number) if events[number].name == f"{_TASK}STARTED")
+    while at >= 0 and events[at].name.startswith(_TASK):
+        if events[at].name == f"{_TASK}STARTED":
+            instants.append(events[at].at)
+        broken = broken or events[at].name in _BROKEN_TASK
+        at -= 1
+    if broken:
+        return ((min(instants), max(instants)),)
+    return tuple((instant, instant) for instant in sorted(instants))
+
+
+def describe_end(events: Sequence[Event]) -> str | None:
+    """A note where a run ended otherwise than by itself."""
+    last = events[-1]
+    if last.name in CLOSING and last.name not in ("WORKFLOW_EXECUTION_COMPLETED", "WORKFLOW_EXECUTION_FAILED"):
+        return f"{last.where}: the run was ended from outside"
+    return None

@@ -1,0 +1,292 @@
+"""Holding a history against its replay: is every event what the workflow asks for, and is the history whole?
+
+- Event numbers run from 1 without a gap, instants never go back, a timer fires no earlier than it was set for, and the
+  last event closes the run: a history with its tail cut off ends before.
+- Each command of the replay has its event, with the same arguments, timeouts, durations, summaries and results, and no
+  event is left over. This is what the SDK's replayer does not compare.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.common.v1 import Payload
+
+from activities.replaying import Command, Event, Replay, value_of
+from policy.audit import AuditFile, Finding
+from policy.errors import AuditError
+from workflows.interface import WORKFLOW_TYPE
+
+CLOSING = tuple(f"WORKFLOW_EXECUTION_{how}" for how in ("COMPLETED", "FAILED", "CANCELED", "TERMINATED", "TIMED_OUT"))
+LOCAL_ACTIVITY = "core_local_activity"
+# The server arms a timer in its own units.
+_TIMER_SLACK = timedelta(milliseconds=10)
+# What others write: it waits while a workflow task runs.
+_FROM_OUTSIDE = frozenset(
+    {
+        "WORKFLOW_EXECUTION_SIGNALED",
+        "WORKFLOW_EXECUTION_CANCEL_REQUESTED",
+        "ACTIVITY_TASK_STARTED",
+        "ACTIVITY_TASK_COMPLETED",
+        "ACTIVITY_TASK_FAILED",
+        "ACTIVITY_TASK_TIMED_OUT",
+        "ACTIVITY_TASK_CANCELED",
+        "TIMER_FIRED",
+    }
+)
+_SHOWN = 160
+_TIMEOUTS = ("schedule_to_close", "schedule_to_start", "start_to_close", "heartbeat")
+_RETRY = ("initial_interval", "backoff_coefficient", "maximum_interval", "maximum_attempts")
+
+
+def check_shape(file: AuditFile, events: Sequence[Event]) -> Iterator[Finding]:
+    """Whether a history is whole, in order, and the one that the file names."""
+    for number, event in enumerate(events, start=1):
+        if event.number != number:
+            yield Finding(event.where, f"it stands where event {number} belongs")
+            return
+    yield from _check_instants(events)
+    for before, event in pairwise(events):
+        if before.name in CLOSING:
+            yield Finding(event.where, f"it comes after {before.where}, which closes the run")
+    last = events[-1]
+    if last.name not in CLOSING:
+        yield Finding(last.where, "it does not close the run: exported while it ran, or the tail was cut off")
+    if last.at > file.exported_at + timedelta(minutes=1):
+        yield Finding(last.where, f"at {last.at.isoformat()}, after the export")
+    yield from _check_start(file, events[0])
+    yield from _check_timers(events)
+
+
+def _check_instants(events: Sequence[Event]) -> Iterator[Finding]:
+    """Time never goes back, but for what came from outside while a task ran: that is written after the task.
+
+    It may be as old as the task's start; that an activity was started is written when it ends.
+    """
+    own = began = events[0]
+    scheduled = {event.number: event for event in events if event.name == "ACTIVITY_TASK_SCHEDULED"}
+    outside: list[Event] = []
+    for event in events:
+        if event.name in _FROM_OUTSIDE:
+            since = scheduled.get(event.said.scheduled_event_id) if event.name == "ACTIVITY_TASK_STARTED" else began
+            outside.append(event)
+        else:
+            since = own
+        if since is None or event.at < since.at:
+            before = since.where if since else "anything that it follows"
+            yield Finding(event.where, f"at {event.at.isoformat()}, earlier than {before}")
+        if event.name not in _FROM_OUTSIDE:
+            for late in outside:
+                if late.at > event.at:
+                    yield Finding(late.where, f"at {late.at.isoformat()}, later than {event.where}")
+            own, outside = event, []
+            began = event if event.name == "WORKFLOW_TASK_STARTED" else began
+
+
+def _check_start(file: AuditFile, started: Event) -> Iterator[Finding]:
+    said = started.said
+    if said.workflow_type.name != WORKFLOW_TYPE:
+        yield Finding(started.where, f"workflow type is {said.workflow_type.name}, not {WORKFLOW_TYPE}")
+    if said.workflow_id and said.workflow_id != file.workflow_id:
+        yield Finding(started.where, f"workflow id is {said.workflow_id}, the file is about {file.workflow_id}")
+    if said.original_execution_run_id != file.run_id:
+        yield Finding(started.where, f"run id is {said.original_execution_run_id}, the file is about {file.run_id}")
+
+
+def _check_timers(events: Sequence[Event]) -> Iterator[Finding]:
+    armed = {event.number: event for event in events if event.name == "TIMER_STARTED"}
+    for event in events:
+        if event.name != "TIMER_FIRED":
+            continue
+        timer = armed.get(event.said.started_event_id)
+        if timer is None or timer.said.timer_id != event.said.timer_id:
+            yield Finding(event.where, f"no timer {event.said.timer_id} was started")
+        elif event.at + _TIMER_SLACK < timer.at + _length(timer.said.start_to_fire_timeout):
+            yield Finding(event.where, f"it fired before the time that {timer.where} sets")
+
+
+def check_commands(replay: Replay) -> Iterator[Finding]:
+    """Whether every command has its event, and says the same."""
+    if replay.failure:
+        yield Finding(f"replay, at event {replay.reached}", replay.failure)
+        return
+    asked: dict[str, list[Command]] = defaultdict(list)
+    for command in replay.commands:
+        asked[command.kind].append(command)
+    for kind, (chosen, differs) in _PAIRS.items():
+        events = [event for event in replay.events if chosen(event)]
+        commands = [command for command in asked[kind] if kind != "update_response" or _is_answer(command)]
+        if kind == "update_response":
+            commands, events = _by_update(commands, events, replay.events)
+        yield from _check_pairs(kind, commands, events, differs)
+
+
+def _check_pairs(
+    kind: str, commands: Sequence[Command], events: Sequence[Event], differs: Callable[[Any, Any], str]
+) -> Iterator[Finding]:
+    for command, event in zip(commands, events, strict=False):
+        try:
+            found = differs(command.said, event.said)
+        except AuditError as error:
+            found = str(error)
+        if found:
+            yield Finding(event.where, found)
+        if command.summary != event.summary and event.name in ("TIMER_STARTED", "ACTIVITY_TASK_SCHEDULED"):
+            yield Finding(event.where, f"summary is {event.summary!r}, the replay says {command.summary!r}")
+    for event in events[len(commands) :]:
+        yield Finding(event.where, "the replay asks for nothing like it")
+    for command in commands[len(events) :]:
+        yield Finding("replay", f"it asks for {kind} ({_brief(command.said)}), and the history has no such event")
+
+
+def _is_answer(command: Command) -> bool:
+    return str(command.said.WhichOneof("response")) == "completed"
+
+
+def _by_update(
+    commands: Sequence[Command], events: Sequence[Event], all_events: Sequence[Event]
+) -> tuple[list[Command], list[Event]]:
+    """Answers in the order of their events: updates may be answered in another order than they are recorded."""
+    instance = {
+        event.said.accepted_request.meta.update_id: event.said.protocol_instance_id
+        for event in all_events
+        if event.name == "WORKFLOW_EXECUTION_UPDATE_ACCEPTED"
+    }
+    order = {instance.get(event.said.meta.update_id): at for at, event in enumerate(events)}
+    known = [command for command in commands if command.said.protocol_instance_id in order]
+    unknown = [command for command in commands if command.said.protocol_instance_id not in order]
+    known.sort(key=lambda command: order[command.said.protocol_instance_id])
+    return [*known, *unknown], list(events)
+
+
+def _activity(command: Any, event: Any) -> str:
+    found = [
+        f"{what} is {recorded!r}, the replay asks for {asked!r}"
+        for what, recorded, asked in (
+            ("activity id", event.activity_id, command.activity_id),
+            ("activity type", event.activity_type.name, command.activity_type),
+            ("task queue", event.task_queue.name, command.task_queue),
+        )
+        if recorded != asked
+    ]
+    found += [_payloads("argument", event.input.payloads, command.arguments)]
+    for name in _TIMEOUTS:
+        asked, recorded = getattr(command, f"{name}_timeout"), getattr(event, f"{name}_timeout")
+        if (command.HasField(f"{name}_timeout") or _length(recorded)) and asked != recorded:
+            found.append(f"{name} timeout is {_length(recorded)}, the replay asks for {_length(asked)}")
+    for name in _RETRY:
+        asked, recorded = getattr(command.retry_policy, name), getattr(event.retry_policy, name)
+        if _given(asked) and asked != recorded:
+            found.append(f"retry policy: {name} is {_shown(recorded)}, the replay asks for {_shown(asked)}")
+    return "; ".join(item for item in found if item)
+
+
+def _local_activity(command: Any, event: Any) -> str:
+    data = marker_data(event)
+    found = [
+        f"{what} is {data.get(what)!r}, the replay asks for {asked!r}"
+        for what, asked in (
+            ("seq", command.seq),
+            ("activity_id", command.activity_id),
+            ("activity_type", command.activity_type),
+        )
+        if data.get(what) != asked
+    ]
+    return "; ".join(found)
+
+
+def marker_data(event: Any) -> dict[str, Any]:
+    """What the SDK notes of a local activity in its marker.
+
+    Raises:
+        AuditError: it is no such note.
+    """
+    data = value_of(event.details["data"].payloads)
+    if not isinstance(data, dict):
+        raise AuditError("its marker has no data")
+    return data
+
+
+def _timer(command: Any, event: Any) -> str:
+    if command.start_to_fire_timeout == event.start_to_fire_timeout:
+        return ""
+    recorded, asked = _length(event.start_to_fire_timeout), _length(command.start_to_fire_timeout)
+    return f"the timer is set for {recorded}, the replay sets it for {asked}"
+
+
+def _update(command: Any, event: Any) -> str:
+    return _payloads("answer", event.outcome.success.payloads, [command.completed])
+
+
+def _completed(command: Any, event: Any) -> str:
+    return _payloads("return value", event.result.payloads, [command.result])
+
+
+def _failed(command: Any, event: Any) -> str:
+    recorded, asked = event.failure.message, command.failure.message
+    if recorded == asked and _failure_type(event.failure) == _failure_type(command.failure):
+        return ""
+    return f"the failure is {recorded[:120]!r}, the replay fails with {asked[:120]!r}"
+
+
+def _failure_type(failure: Any) -> str:
+    return str(failure.application_failure_info.type)
+
+
+def _attributes(command: Any, event: Any) -> str:
+    recorded = {name: item.data for name, item in event.search_attributes.indexed_fields.items()}
+    asked = {name: item.data for name, item in command.search_attributes.indexed_fields.items()}
+    changed = sorted(name for name in recorded.keys() | asked.keys() if recorded.get(name) != asked.get(name))
+    return f"search attribute {', '.join(changed)} is not what the replay sets" if changed else ""
+
+
+def _payloads(what: str, recorded: Sequence[Payload], asked: Sequence[Payload]) -> str:
+    if [item.data for item in recorded] == [item.data for item in asked]:
+        return ""
+    return f"{what} is {_cut(recorded)}, the replay gives {_cut(asked)}"
+
+
+def _cut(payloads: Sequence[Payload]) -> str:
+    text = b", ".join(item.data for item in payloads).decode("utf-8", "replace")
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _length(duration: Duration) -> timedelta:
+    return duration.ToTimedelta()
+
+
+def _given(value: Any) -> bool:
+    return bool(_length(value)) if isinstance(value, Duration) else bool(value)
+
+
+def _shown(value: Any) -> str:
+    return str(_length(value)) if isinstance(value, Duration) else str(value)
+
+
+def _brief(said: Any) -> str:
+    return " ".join(str(said).split())[:80]
+
+
+def _named(name: str) -> Callable[[Event], bool]:
+    return lambda event: event.name == name
+
+
+# For each kind of command: which events it makes, and how one differs from the other, in words.
+_PAIRS: dict[str, tuple[Callable[[Event], bool], Callable[[Any, Any], str]]] = {
+    "schedule_activity": (_named("ACTIVITY_TASK_SCHEDULED"), _activity),
+    "schedule_local_activity": (
+        lambda event: event.name == "MARKER_RECORDED" and event.said.marker_name == LOCAL_ACTIVITY,
+        _local_activity,
+    ),
+    "start_timer": (_named("TIMER_STARTED"), _timer),
+    "cancel_timer": (_named("TIMER_CANCELED"), lambda _command, _event: ""),
+    "request_cancel_activity": (_named("ACTIVITY_TASK_CANCEL_REQUESTED"), lambda _command, _event: ""),
+    "update_response": (_named("WORKFLOW_EXECUTION_UPDATE_COMPLETED"), _update),
+    "upsert_workflow_search_attributes": (_named("UPSERT_WORKFLOW_SEARCH_ATTRIBUTES"), _attributes),
+    "complete_workflow_execution": (_named("WORKFLOW_EXECUTION_COMPLETED"), _completed),
+    "fail_workflow_execution": (_named("WORKFLOW_EXECUTION_FAILED"), _failed),
+    "cancel_workflow_execution": (_named("WORKFLOW_EXECUTION_CANCELED"), lambda _command, _event: ""),
+}

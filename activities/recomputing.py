@@ -1,0 +1,305 @@
+"""Walking a ledger from its first entry: every recorded evaluation is computed again from what came before it.
+
+It uses the functions that wrote the entries, on a case that is put together from the entries alone, so it needs no
+database. What came of each entry is kept, so that a history can be compared with it (`activities/comparing.py`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from activities.advancing import standing_of
+from activities.cases import CaseFile, stored_proposal
+from activities.closing import make_result
+from activities.deciding import Reading, read_decision
+from activities.recording import conclusion
+from activities.starting import start_refusals
+from activities.taking import receipt_of, refused
+from policy.audit import AuditFile, Finding, GovernedDocuments, ReadEntry
+from policy.audit_entries import check_entry, check_report
+from policy.audit_evaluations import (
+    Before,
+    check_assessed,
+    check_dispatch,
+    check_due,
+    check_records,
+    check_resolved,
+    compare,
+)
+from policy.base import Reason
+from policy.canonical import canonical, digest
+from policy.decision import Refusal, receive_decision
+from policy.document import Verdict
+from policy.errors import AuditError, CountersignError
+from policy.gate import may_undo
+from policy.ledger import EntryKind
+from policy.outcome import EffectReport, StepRecord
+from policy.permit import Permit, entry_id
+from policy.proposal import ReceivedProposal
+from policy.result import ActionResult
+from policy.revision import Revision
+from policy.standing import Ballot, Standing
+from workflows.ports import StartFacts
+
+# What reading a content that is not what its kind promises can raise.
+MALFORMED = (CountersignError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError)
+
+
+class Recomputation:
+    """One ledger, computed again. `cases` has the case after each entry, by position; `findings` what differs."""
+
+    def __init__(self, file: AuditFile, entries: Sequence[ReadEntry]) -> None:
+        self.entries = tuple(entries)
+        self.cases: dict[int, CaseFile] = {}
+        self.findings: list[Finding] = []
+        self.received: ReceivedProposal | None = None
+        self.case: CaseFile | None = None
+        self.permits: dict[str, Permit] = {}
+        self.reports: dict[str, EffectReport] = {}
+        self.proposal_id = file.proposal_id
+        self._documents = GovernedDocuments(file.documents)
+        self._refusals: list[Reason] = []
+        self._checks: dict[EntryKind, Callable[[ReadEntry], list[str]]] = {
+            EntryKind.start_refused: self._start_refused,
+            EntryKind.assessed: self._assessed,
+            EntryKind.decision_counted: self._decided,
+            EntryKind.decision_refused: self._decided,
+            EntryKind.reminded: self._due,
+            EntryKind.escalated: self._due,
+            EntryKind.resolved: self._resolved,
+            EntryKind.stopped: self._stopped,
+            EntryKind.dispatched: self._dispatched,
+            EntryKind.dispatch_refused: self._dispatched,
+            EntryKind.claim_refused: self._claim_refused,
+            EntryKind.reported: self._reported,
+            EntryKind.recorded: self._recorded,
+            EntryKind.violation: self._violation,
+        }
+        if file.proposal is not None:
+            self._read_proposal(file.proposal)
+        for entry in self.entries:
+            self._walk(entry)
+        self._compare_result(file.result)
+
+    def entry(self, kind: EntryKind, *key: object) -> ReadEntry | None:
+        """The entry of a kind about something, or None."""
+        wanted = entry_id(self.proposal_id, str(kind), *key)
+        return next((entry for entry in self.entries if entry.entry_id == wanted), None)
+
+    def _read_proposal(self, text: str) -> None:
+        try:
+            self.received = stored_proposal(text.encode(), digest(text.encode()))
+            if self.received.proposal.proposal_id != self.proposal_id:
+                self._find("proposal", f"it is proposal {self.received.proposal.proposal_id}")
+        except MALFORMED as error:
+            self._find("proposal", f"malformed: {say(error)}")
+
+    def _walk(self, entry: ReadEntry) -> None:
+        try:
+            problems = self._checks[entry.kind](entry)
+            problems += check_entry(self.proposal_id, entry, self._revision)
+        except MALFORMED as error:
+            problems = [f"cannot be computed again: {say(error)}"]
+        self.findings += [Finding(entry.where, problem) for problem in problems]
+        if self.case is not None:
+            self.cases[entry.position] = self.case
+
+    @property
+    def _revision(self) -> int | None:
+        return self.case.revision.revision if self.case is not None and self.case.revision is not None else None
+
+    def _find(self, where: str, what: str) -> None:
+        self.findings.append(Finding(where, what))
+
+    def _known(self) -> tuple[CaseFile, Revision]:
+        if self.case is None or self.case.revision is None:
+            raise AuditError("no entry before it says that the action was assessed")
+        return self.case, self.case.revision
+
+    # -- one method a kind ------------------------------------------------------------------------------------------
+
+    def _start_refused(self, entry: ReadEntry) -> list[str]:
+        content = entry.content
+        start = StartFacts.model_validate(content["start"])
+        reasons: tuple[Reason, ...] = start_refusals(start, self.proposal_id)
+        if not reasons:
+            if self.received is None or content["action_digest"] == self.received.action_digest:
+                return ["nothing speaks against this start"]
+            message = f"proposal {self.proposal_id} is registered with digest {self.received.action_digest}"
+            reasons = (Reason(code="digest_conflict", message=message),)
+        return _differ("reasons", content["reasons"], reasons)
+
+    def _assessed(self, entry: ReadEntry) -> list[str]:
+        if self.received is None:
+            return ["the file has no proposal that was assessed"]
+        found = ["it was assessed before"] if self.case is not None else []
+        found += check_assessed(self.received, entry.content, entry.at, self._documents)
+        revision = Revision.model_validate(entry.content["revision"])
+        verdict = revision.evaluation.verdict
+        resolution = {Verdict.allow: "approved", Verdict.deny: "denied"}.get(verdict)
+        self.case = CaseFile(
+            received=self.received,
+            registered_at=entry.at,
+            absolute_deadline=revision.absolute_deadline,
+            revision=revision,
+            assessment_digest=entry.content["assessment_digest"],
+            resolution=resolution,
+            resolved_at=entry.at if resolution else None,
+            stop=None,
+            result=None,
+            reasons=revision.evaluation.reasons if resolution else (),
+        )
+        return found
+
+    def _decided(self, entry: ReadEntry) -> list[str]:
+        case, _ = self._known()
+        content = entry.content
+        counted = entry.kind is EntryKind.decision_counted
+        if content["directory"] is None:
+            receipt = refused(None, Refusal.malformed, content["receipt"]["message"])
+            found = ["a decision that counts names no directory"] if counted else []
+            return found + compare("receipt", content["receipt"], receipt)
+        submission = receive_decision(content["submission"])
+        directory = self._documents.directory(content["directory"])
+        reading = read_decision(case, submission, directory, entry.at)
+        found = _counted(reading, counted=counted)
+        found += compare("person", content["person"], reading.person)
+        found += compare("ballot", content["ballot"], reading.ballot)
+        if content["ballot"] is not None:
+            self.case = replace(case, ballots=(*case.ballots, Ballot.model_validate(content["ballot"])))
+        assert self.case is not None
+        standing = standing_of(self.case, entry.at)
+        return found + compare("receipt", content["receipt"], receipt_of(submission, reading, standing, case))
+
+    def _due(self, entry: ReadEntry) -> list[str]:
+        case, _ = self._known()
+        kind = "reminder" if entry.kind is EntryKind.reminded else "escalation"
+        return check_due(case.case, entry.content, entry.at, kind)
+
+    def _resolved(self, entry: ReadEntry) -> list[str]:
+        case, _ = self._known()
+        found = check_resolved(case.case, entry.content, entry.at)
+        if case.resolution is not None:
+            found.append(f"it was {case.resolution} before")
+        standing = Standing.model_validate(entry.content["standing"])
+        resolved = {"resolution": entry.content["kind"], "resolved_at": entry.at, "reasons": standing.reasons}
+        self.case = replace(case, **resolved)
+        return found
+
+    def _stopped(self, entry: ReadEntry) -> list[str]:
+        case, _ = self._known()
+        kind, actor = entry.content["kind"], entry.content["actor"]
+        found = [] if kind == "withdrawn" else [f"kind {kind} is none that this release writes"]
+        self.case = replace(case, stop=kind)
+        if case.resolution is None:
+            reasons = (Reason(code="withdrawn", message=f"withdrawn by {actor}"),)
+            self.case = replace(self.case, resolution="withdrawn", resolved_at=entry.at, reasons=reasons)
+        return found
+
+    def _dispatched(self, entry: ReadEntry) -> list[str]:
+        case, revision = self._known()
+        before = Before(
+            received=case.received,
+            revision=revision,
+            assessment_digest=case.assessment_digest or "",
+            ballots=case.ballots,
+            resolution=case.resolution,
+            stop=case.stop,
+            closed=case.result is not None,
+            permits=tuple(self.permits.values()),
+            reports=self.reports,
+        )
+        permitted = entry.kind is EntryKind.dispatched
+        found = check_dispatch(before, entry.content, entry.at, self._documents, permitted=permitted)
+        for item in entry.content["permits"] if permitted else ():
+            permit = Permit.model_validate(item)
+            if permit.permit_id in self.permits:
+                found.append(f"permit {permit.permit_id} was issued before")
+            self.permits[permit.permit_id] = permit
+        for item in () if permitted else entry.content["reasons"]:
+            self._refusals.append(Reason.model_validate(item))
+        return found
+
+    def _claim_refused(self, entry: ReadEntry) -> list[str]:
+        known = entry.content["permit_id"] in self.permits
+        return [] if known else [f"no entry before it issues permit {entry.content['permit_id']}"]
+
+    def _reported(self, entry: ReadEntry) -> list[str]:
+        case, _ = self._known()
+        content = entry.content
+        permit = self.permits.get(content["permit_id"])
+        if permit is None:
+            return [f"no entry before it issues permit {content['permit_id']}"]
+        report = EffectReport.model_validate(content["report"])
+        found = check_report(permit, report, content)
+        if permit.permit_id in self.reports:
+            found.append(f"permit {permit.permit_id} was reported before")
+        if permit.direction == "undo":
+            reasons = may_undo(
+                permit.step, self._records(), stopped=case.stop is not None, dispatch_refused=bool(self._refusals)
+            )
+            found += [f"it was undone without a cause: {reason.message}" for reason in reasons]
+        self.reports[permit.permit_id] = report
+        return found
+
+    def _recorded(self, entry: ReadEntry) -> list[str]:
+        case, revision = self._known()
+        content = entry.content
+        records = tuple(StepRecord.model_validate(item) for item in content["records"])
+        permits = tuple(item for item in self.permits.values() if item.revision == revision.revision)
+        found = check_records(records, permits, self.reports)
+        if content["steps"] != len(case.proposal.steps):
+            found.append(f"steps is {content['steps']}, the proposal has {len(case.proposal.steps)}")
+        if case.result is not None:
+            found.append("the action had its result before")
+        resolution, outcome, reasons = conclusion(case, records, tuple(self._refusals))
+        computed = make_result(
+            case,
+            resolution=resolution,
+            outcome=outcome,
+            reasons=reasons,
+            at=entry.at,
+            dispatched_at=min((record.issued_at for record in records if record.issued_at), default=None),
+        )
+        self.case = replace(case, result=ActionResult.model_validate(content["result"]))
+        return found + compare("result", content["result"], computed)
+
+    def _violation(self, entry: ReadEntry) -> list[str]:
+        return [] if isinstance(entry.content["what"], str) else ["it does not say what was violated"]
+
+    # ---------------------------------------------------------------------------------------------------------------
+
+    def _records(self) -> tuple[StepRecord, ...]:
+        return tuple(
+            StepRecord(step=item.step, direction=item.direction.value, use="claimed", report=self.reports[name])
+            for name, item in self.permits.items()
+            if name in self.reports
+        )
+
+    def _compare_result(self, stored: str | None) -> None:
+        """The stored result is what the last entry about it says."""
+        recorded = self.case.result if self.case is not None else None
+        text = canonical(recorded.model_dump(mode="json")).decode() if recorded is not None else None
+        if stored != text:
+            state = "has none" if text is None else "has another" if stored is not None else "has one"
+            self._find("result", f"the file {'has none' if stored is None else 'has one'}, the ledger {state}")
+
+
+def _counted(reading: Reading, *, counted: bool) -> list[str]:
+    if counted and reading.refusal is not None:
+        code, message = reading.refusal
+        return [f"it was counted and is refused: {code}: {message}"]
+    if not counted and reading.refusal is None:
+        return ["it was refused and counts"]
+    return []
+
+
+def _differ(what: str, recorded: Any, reasons: Sequence[Reason]) -> list[str]:
+    computed = [reason.model_dump(mode="json") for reason in reasons]
+    return [] if recorded == computed else [f"{what}: recorded as {recorded!r:.200}, computed as {computed!r:.200}"]
+
+
+def say(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,179 @@
+"""Replaying a history under the current code, without a server, and keeping what the workflow asked for meanwhile.
+
+The SDK's replayer compares the order and the kinds of commands, not their arguments, durations or results. So the
+workflow runs in a runner that keeps every activation's commands, and `activities/comparing.py` holds them against the
+events. The inner runner must be the worker's own (`worker.workflow_runner`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.json_format import ParseError
+from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowHistory
+from temporalio.runtime import Runtime
+from temporalio.worker import Replayer, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
+
+from policy.canonical import parse_json
+from policy.errors import AuditError, CanonicalError
+from workflows.authorize import AuthorizeAction
+from workflows.converter import DATA_CONVERTER
+
+_PREFIX = "EVENT_TYPE_"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event of a history. `said` is the protobuf of its attributes."""
+
+    number: int
+    name: str
+    at: datetime
+    said: Any
+    summary: bytes
+
+    @property
+    def where(self) -> str:
+        """How findings name it."""
+        return f"event {self.number} ({self.name})"
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something that the workflow asked for when it was replayed. `said` is the protobuf."""
+
+    kind: str
+    said: Any
+    summary: bytes
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A history, the commands of its replay in order, and why the replay failed at which event, if it did."""
+
+    events: tuple[Event, ...]
+    commands: tuple[Command, ...]
+    failure: str = ""
+    reached: int = 0
+
+
+async def replay(
+    workflow_id: str, history: dict[str, Any], runner: WorkflowRunner, runtime: Runtime | None = None
+) -> Replay:
+    """Replay one history of AuthorizeAction.
+
+    Args:
+        workflow_id: as the file names it.
+        history: Temporal's JSON of a history.
+        runner: the worker's.
+        runtime: carries the SDK's own log; the process's unless given.
+
+    Raises:
+        AuditError: it is no history.
+    """
+    try:
+        read = WorkflowHistory.from_json(workflow_id, history)
+        events = tuple(_event(event) for event in read.events)
+    except (ParseError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise AuditError(f"history cannot be read: {' '.join(str(error).split())[:300]}") from None
+    if not events or events[0].name != "WORKFLOW_EXECUTION_STARTED":
+        raise AuditError("history does not begin with event 1 (WORKFLOW_EXECUTION_STARTED)")
+    kept = _Kept()
+    replayer = Replayer(
+        workflows=[AuthorizeAction],
+        workflow_runner=_KeepingRunner(runner, kept),
+        data_converter=DATA_CONVERTER,
+        runtime=runtime,
+    )
+    result = await replayer.replay_workflow(read, raise_on_replay_failure=False)
+    failure = " ".join(str(result.replay_failure).split())[:600] if result.replay_failure else ""
+    return Replay(events, tuple(kept.commands), failure, kept.reached)
+
+
+def instant(stamp: Timestamp) -> datetime:
+    """A protobuf timestamp to the microsecond, UTC."""
+    return stamp.ToDatetime(tzinfo=UTC)
+
+
+def value_of(payloads: Sequence[Payload]) -> Any:
+    """The JSON value of one payload.
+
+    Raises:
+        AuditError: it is not one JSON value.
+    """
+    if len(payloads) != 1:
+        raise AuditError(f"one payload is expected, there are {len(payloads)}")
+    try:
+        return parse_json(payloads[0].data, max(len(payloads[0].data), 1))
+    except CanonicalError as error:
+        raise AuditError(f"its payload is no json: {error}") from None
+
+
+def _event(event: HistoryEvent) -> Event:
+    which = event.WhichOneof("attributes")
+    return Event(
+        number=event.event_id,
+        name=EventType.Name(event.event_type).removeprefix(_PREFIX),
+        at=instant(event.event_time),
+        said=getattr(event, which) if which else None,
+        summary=event.user_metadata.summary.data,
+    )
+
+
+class _Kept:
+    """What a replay left."""
+
+    def __init__(self) -> None:
+        self.commands: list[Command] = []
+        self.reached = 0
+
+
+class _KeepingRunner(WorkflowRunner):
+    """Another runner, whose instances tell which commands they make."""
+
+    def __init__(self, inner: WorkflowRunner, kept: _Kept) -> None:
+        self._inner = inner
+        self._kept = kept
+
+    def prepare_workflow(self, defn: Any) -> None:
+        self._inner.prepare_workflow(defn)
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        return _KeepingInstance(self._inner.create_instance(det), self._kept)
+
+    def set_worker_level_failure_exception_types(self, types: Sequence[type[BaseException]]) -> None:
+        self._inner.set_worker_level_failure_exception_types(types)
+
+
+class _KeepingInstance(WorkflowInstance):
+    def __init__(self, inner: WorkflowInstance, kept: _Kept) -> None:
+        self._inner = inner
+        self._kept = kept
+
+    def activate(self, act: Any) -> Any:
+        completion = self._inner.activate(act)
+        if not any(job.HasField("remove_from_cache") for job in act.jobs):
+            self._kept.reached = act.history_length
+        for command in completion.successful.commands:
+            kind = str(command.WhichOneof("variant"))
+            # A copy: the SDK encodes the payloads of the original in place.
+            said = type(getattr(command, kind)).FromString(getattr(command, kind).SerializeToString())
+            self._kept.commands.append(Command(kind, said, command.user_metadata.summary.data))
+        return completion
+
+    def get_serialization_context(self, command_info: Any) -> Any:
+        return self._inner.get_serialization_context(command_info)
+
+    def get_external_store_context(self, command_info: Any) -> Any:
+        return self._inner.get_external_store_context(command_info)
+
+    def get_info(self) -> Any:
+        return self._inner.get_info()
+
+    def get_thread_id(self) -> int | None:
+        return self._inner.get_thread_id()

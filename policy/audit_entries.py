@@ -1,0 +1,106 @@
+"""What every entry of a kind owes: the one id it can have, its mark of lateness, and a report's own logic.
+
+- An entry's id follows from what it is about, so nobody can give an entry another kind or another subject.
+- An executor's report is about its permit, and its status follows from its measurements of the approved criteria.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from policy.audit import ReadEntry
+from policy.canonical import canonical
+from policy.ledger import EntryKind
+from policy.outcome import EffectReport, Measurement
+from policy.permit import Permit, entry_id
+
+_Content: TypeAlias = Mapping[str, Any]
+
+
+def _decision_key(content: _Content) -> tuple[object, ...]:
+    # What was no decision at all has no decision id.
+    if content["directory"] is None:
+        return content["channel"], content["arrival"], content["receipt"]["message"]
+    return (content["submission"]["decision_id"],)
+
+
+def _due_key(content: _Content) -> tuple[object, ...]:
+    return content["due"]["stage"], content["due"]["kind"], content["due"]["index"]
+
+
+def _step_key(content: _Content) -> tuple[object, ...]:
+    return content["inputs"]["revision"], content["inputs"]["step"]
+
+
+def _violation_key(content: _Content) -> tuple[object, ...]:
+    if "told" in content:
+        return "told", content["told"]["permit_id"]
+    return "report", content["permit_id"], content["reported_by"]
+
+
+# The revision of a resolution is that of the case: `check_entry` is told it.
+_KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
+    EntryKind.start_refused: lambda content: (content["start"]["workflow_id"], content["start"]["run_id"]),
+    EntryKind.assessed: lambda content: (content["revision"]["revision"],),
+    EntryKind.decision_counted: _decision_key,
+    EntryKind.decision_refused: _decision_key,
+    EntryKind.reminded: _due_key,
+    EntryKind.escalated: _due_key,
+    EntryKind.stopped: lambda _: ("stop",),
+    EntryKind.dispatched: _step_key,
+    EntryKind.dispatch_refused: _step_key,
+    EntryKind.claim_refused: lambda content: (content["permit_id"], content["attempt_token"]),
+    EntryKind.reported: lambda content: (content["permit_id"],),
+    EntryKind.recorded: lambda _: ("result",),
+    EntryKind.violation: _violation_key,
+}
+
+
+def check_entry(proposal_id: str, entry: ReadEntry, revision: int | None) -> list[str]:
+    """Whether an entry has the id and the mark of lateness that its content gives it.
+
+    Args:
+        proposal_id: whose ledger it is in.
+        entry: which one.
+        revision: of the case when the entry was written; None before the first assessment.
+    """
+    key = (revision,) if entry.kind is EntryKind.resolved else _KEYS[entry.kind](entry.content)
+    found = []
+    if entry.entry_id != entry_id(proposal_id, str(entry.kind), *key):
+        found.append(f"entry id {entry.entry_id} is not that of an entry about this")
+    if entry.late != _written_late(entry):
+        found.append(f"late is {entry.late}, its content says otherwise")
+    return found
+
+
+def check_report(permit: Permit, report: EffectReport, content: _Content) -> list[str]:
+    """Whether a report is about its permit, and concludes from its measurements what they say."""
+    real = {"revision": permit.revision, "step": permit.step, "direction": str(permit.direction)}
+    real |= {"action_digest": permit.action_digest}
+    found = [f"{name} is {content[name]}, its permit's is {it}" for name, it in real.items() if content[name] != it]
+    if report.permit_id != permit.permit_id:
+        found.append(f"its report is about permit {report.permit_id}")
+    if report.finished_at < report.started_at:
+        found.append("it ended before it began")
+    wanted = [[item.probe, item.equals] for item in permit.criteria for _ in permit.resolved]
+    measured = [[item.probe, item.expected] for item in report.measurements]
+    if measured and canonical(measured) != canonical(wanted):
+        found.append("its measurements are not those of the approved criteria")
+    found += [_contradiction(item) for item in report.measurements if _contradicts(item)]
+    met = len(measured) == len(wanted) and all(item.met for item in report.measurements)
+    if report.status == "succeeded" and not (report.effect == "done" and met):
+        found.append("it is reported as succeeded without an effect, or without every criterion met")
+    return found
+
+
+def _written_late(entry: ReadEntry) -> bool:
+    if entry.kind is EntryKind.violation:
+        return "reported_by" in entry.content
+    return entry.kind is EntryKind.reported and bool(entry.content["report"].get("late"))
+
+
+def _contradicts(item: Measurement) -> bool:
+    return item.met is not None and item.met != (canonical(item.value) == canonical(item.expected))
+
+
+def _contradiction(item: Measurement) -> str:
+    return f"{item.probe} read {item.value!r:.60}, expected {item.expected!r:.60}, and met is recorded as {item.met}"
