@@ -9,6 +9,7 @@
 `docs/observability.md` says what each is for.
 """
 
+import itertools
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -33,24 +34,34 @@ log = logging.getLogger("countersign.record")
 OTHER = "other"
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 
-# The codes of starts, gates and claims that were refused; those of decisions are `Refusal`.
-CODES = frozenset(Refusal) | {
-    *("digest_conflict", "start_option", "workflow_id_mismatch"),
-    *("already_closed", "approval_lapsed", "chain_changed", "compensating", "denied", "no_case", "not_approved"),
-    *("on_hold", "policy_stricter", "risk_higher", "step_order", "target_changed", "unknown_step"),
-    *("unresolved_target", "withdrawn", "revoked"),
-    *("assurance_not_accepted", "claimed_already", "claimed_by_another", "malformed_permit", "no_cause_to_undo"),
-    *("nothing_to_undo", "permit_expired", "unknown_executor", "unknown_permit", "void"),
+# Why something is refused, by what it is.
+CODES: Mapping[str, frozenset[str]] = {
+    "start": frozenset({"digest_conflict", "start_option", "workflow_id_mismatch"}),
+    "decision": frozenset(Refusal),
+    "dispatch": frozenset(
+        {
+            *("already_closed", "approval_lapsed", "chain_changed", "compensating", "denied", "no_case"),
+            *("not_approved", "on_hold", "past_deadline", "policy_stricter", "revoked", "risk_higher", "step_order"),
+            *("target_changed", "unknown_step", "unresolved_target", "withdrawn"),
+        }
+    ),
+    "claim": frozenset(
+        {
+            *("action_digest_mismatch", "already_closed", "assurance_not_accepted", "claimed_already"),
+            *("claimed_by_another", "malformed_permit", "no_cause_to_undo", "nothing_to_undo", "permit_expired"),
+            *("revoked", "unknown_executor", "unknown_permit", "void", "withdrawn"),
+        }
+    ),
 }
 LABELS: Mapping[str, frozenset[str]] = {
-    "code": CODES,
+    "code": frozenset().union(*CODES.values()),
     "outcome": frozenset(Outcome),
     "resolution": frozenset({"approved", "denied", "expired", "withdrawn", "refused"}),
     "risk_tier": frozenset(RiskTier),
     "stage": frozenset(str(number) for number in range(1, MAX_STAGES + 1)),
     "status": frozenset({"succeeded", "failed", "unknown"}),
     "verdict": frozenset(Verdict),
-    "what": frozenset({"start", "decision", "dispatch", "claim"}),
+    "what": frozenset(CODES),
 }
 
 
@@ -128,10 +139,14 @@ class Sample:
 
 
 class Meter:
-    """Our metrics as instruments of one runtime."""
+    """Our metrics as instruments of one runtime. Every counter begins at 0, or its first increase would not be seen."""
 
     def __init__(self, meter: MetricMeter) -> None:
         self._instruments = {metric.name: _instrument(meter, metric) for metric in METRICS.values()}
+        for metric in METRICS.values():
+            if metric.kind == "counter":
+                for labels in label_sets(metric):
+                    self.measure(Sample(metric.name, 0, labels))
 
     def measure(self, sample: Sample) -> None:
         """Count, set or observe one sample."""
@@ -156,6 +171,13 @@ def _instrument(meter: MetricMeter, metric: Metric) -> MetricCounter | MetricGau
         metric.name, metric.description, metric.unit or None
     )
     return instrument
+
+
+def label_sets(metric: Metric) -> Iterable[tuple[str, ...]]:
+    """Every combination of label values that a metric can have, `other` left out."""
+    if metric.labels == ("what", "code"):
+        return [(what, code) for what, codes in CODES.items() for code in sorted(codes)]
+    return itertools.product(*(sorted(LABELS[label]) for label in metric.labels))
 
 
 def bounded(label: str, value: str) -> str:

@@ -8,8 +8,7 @@
 """
 
 import logging
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -26,19 +25,11 @@ from temporalio.runtime import (
 
 from activities.settings import METRICS_ADDRESS, Settings, SettingsError
 from activities.telemetry import METER, METRICS, Meter
+from activities.telemetry_client import Tracing, tracing
 
 log = logging.getLogger("countersign.telemetry")
 
 _EVERY = timedelta(seconds=15)
-_TRACING = "activities.telemetry_tracing"
-
-
-@dataclass(frozen=True)
-class Tracing:
-    """What a client needs to trace; workers inherit both. Empty where nothing is traced."""
-
-    plugins: tuple[client.Plugin, ...] = ()
-    interceptors: tuple[client.Interceptor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,7 +45,7 @@ class Telemetry:
 
     runtime: Runtime | None = None
     meter: Meter | None = None
-    tracing: Tracing = Tracing()
+    tracing: Tracing = field(default_factory=Tracing)
 
     @property
     def connection(self) -> dict[str, Any]:
@@ -113,22 +104,6 @@ def build_runtime(settings: Settings, *, service: str = "countersign", every: ti
         raise SettingsError(
             f"{METRICS_ADDRESS} = {settings.metrics_address} cannot be listened on ({error}): name a free host:port"
         ) from error
-
-
-def tracing(settings: Settings, *, service: str = "countersign") -> Tracing:
-    """What a client needs to trace; empty where no OTLP endpoint is set. Spans are sent from the first call on."""
-    if settings.otlp_endpoint is None:
-        return Tracing()
-    from activities import telemetry_tracing  # noqa: PLC0415 - OpenTelemetry is loaded only where it is used
-
-    plugin, guard = telemetry_tracing.start(settings.otlp_endpoint, service)
-    return Tracing((plugin,), (guard,))
-
-
-def stop_tracing() -> None:
-    """Send the spans that are left; before a process ends with `os._exit`."""
-    if (started := sys.modules.get(_TRACING)) is not None:
-        started.stop()
 
 
 class Counting(client.Interceptor, worker.Interceptor):

@@ -27,7 +27,7 @@ _HEADER = "_tracer-data"
 _HEADER_BYTES = 4096
 _PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _STATE = re.compile(r"[\x20-\x7e]{1,512}")
-_EXPORT_SECONDS = 5.0
+_EXPORT_SECONDS = 3.0
 
 Headers = Mapping[str, Payload]
 

@@ -16,7 +16,7 @@ from temporalio.client import Client
 from activities.connection import connect
 from activities.database import Database
 from activities.settings import ADMIN_DATABASE_URL, DATABASE_URL, Settings, SettingsError, read_settings
-from activities.telemetry_export import tracing
+from activities.telemetry_client import tracing
 from deploy.dev import DATA_DIR, StackAddresses, running_stack
 from workflows.interface import workflow_id
 
