@@ -10,9 +10,10 @@ from temporalio.runtime import Runtime
 from temporalio.worker import WorkflowRunner
 
 from activities.explaining import check_answers, describe_end, explain_entries, read_calls
-from activities.matching import check_commands, check_shape
+from activities.history import check_numbers, check_shape
+from activities.matching import check_commands
 from activities.recomputing import Recomputation
-from activities.replaying import replay
+from activities.replaying import read_history, replay
 from policy.audit import AuditFile, Finding, ReadEntry, check_texts, read_audit_file, read_entries
 from policy.canonical import digest
 from policy.errors import AuditError
@@ -61,15 +62,18 @@ async def _audit_history(
     file: AuditFile, history: dict[str, object], books: Recomputation, runner: WorkflowRunner, runtime: Runtime | None
 ) -> tuple[list[Finding], list[str]]:
     try:
-        replayed = await replay(file.workflow_id, history, runner, runtime)
+        read, events = read_history(file.workflow_id, history)
     except AuditError as error:
         return [Finding("history", str(error))], []
-    findings = [*check_shape(file, replayed.events), *check_commands(replayed)]
-    calls, unreadable = read_calls(replayed)
+    if broken := check_numbers(events):
+        return [broken], []
+    replayed = await replay(read, runner, runtime)
+    findings = [*check_shape(file, events), *check_commands(events, replayed)]
+    calls, unreadable = read_calls(events, replayed)
     findings += [*unreadable, *check_answers(calls, books)]
-    notes = [end] if (end := describe_end(replayed.events)) else []
+    notes = [end] if (end := describe_end(events)) else []
     if not replayed.failure:
-        unexplained, origins = explain_entries(file, replayed.events, calls, books.entries)
+        unexplained, origins = explain_entries(file, events, calls, books.entries)
         findings += unexplained
         notes += origins
     return findings, notes

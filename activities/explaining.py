@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from activities.answers import Call, check_answer
-from activities.matching import CLOSING, LOCAL_ACTIVITY
+from activities.history import CLOSING
 from activities.recomputing import MALFORMED, Recomputation, say
-from activities.replaying import Event, Replay, value_of
+from activities.replaying import LOCAL_ACTIVITY, Event, Replay, value_of
 from policy.audit import AuditFile, Finding, ReadEntry
 from policy.errors import AuditError
 from policy.ledger import EntryKind
@@ -29,7 +29,7 @@ _TASK = "WORKFLOW_TASK_"
 _BROKEN_TASK = (f"{_TASK}FAILED", f"{_TASK}TIMED_OUT")
 
 
-def read_calls(replay: Replay) -> tuple[list[Call], list[Finding]]:
+def read_calls(events: Sequence[Event], replay: Replay) -> tuple[list[Call], list[Finding]]:
     """The activities of a history, each with its answer, in order; and what cannot be read."""
     calls, findings = [], []
     for make, kind, chosen in (
@@ -37,10 +37,10 @@ def read_calls(replay: Replay) -> tuple[list[Call], list[Finding]]:
         (_queued_call, "schedule_activity", _is_scheduled),
     ):
         commands = [command for command in replay.commands if command.kind == kind]
-        events = [event for event in replay.events if chosen(event)]
-        for command, event in zip(commands, events, strict=False):
+        made = [event for event in events if chosen(event)]
+        for command, event in zip(commands, made, strict=False):
             try:
-                calls.append(make(command.said, event, replay.events))
+                calls.append(make(command.said, event, events))
             except MALFORMED as error:
                 findings.append(Finding(event.where, f"its activity cannot be read: {say(error)}"))
     return sorted(calls, key=lambda call: call.began), findings

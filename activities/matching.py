@@ -1,114 +1,27 @@
-"""Holding a history against its replay: is every event what the workflow asks for, and is the history whole?
+"""Holding a history against its replay: is every event what the workflow asks for?
 
-- Event numbers run from 1 without a gap, instants never go back, a timer fires no earlier than it was set for, and the
-  last event closes the run: a history with its tail cut off ends before.
-- Each command of the replay has its event, with the same arguments, timeouts, durations, summaries and results, and no
-  event is left over. This is what the SDK's replayer does not compare.
+Each command of the replay has its event, with the same arguments, timeouts, durations, summaries and results, and no
+event is left over. This is what the SDK's replayer does not compare.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from itertools import pairwise
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.common.v1 import Payload
 
-from activities.replaying import Command, Event, Replay, value_of
-from policy.audit import AuditFile, Finding
+from activities.replaying import LOCAL_ACTIVITY, Command, Event, Replay, marker_data
+from policy.audit import Finding
 from policy.errors import AuditError
-from workflows.interface import WORKFLOW_TYPE
 
-CLOSING = tuple(f"WORKFLOW_EXECUTION_{how}" for how in ("COMPLETED", "FAILED", "CANCELED", "TERMINATED", "TIMED_OUT"))
-LOCAL_ACTIVITY = "core_local_activity"
-# The server arms a timer in its own units.
-_TIMER_SLACK = timedelta(milliseconds=10)
-# What others write: it waits while a workflow task runs.
-_FROM_OUTSIDE = frozenset(
-    {
-        "WORKFLOW_EXECUTION_SIGNALED",
-        "WORKFLOW_EXECUTION_CANCEL_REQUESTED",
-        "ACTIVITY_TASK_STARTED",
-        "ACTIVITY_TASK_COMPLETED",
-        "ACTIVITY_TASK_FAILED",
-        "ACTIVITY_TASK_TIMED_OUT",
-        "ACTIVITY_TASK_CANCELED",
-        "TIMER_FIRED",
-    }
-)
 _SHOWN = 160
 _TIMEOUTS = ("schedule_to_close", "schedule_to_start", "start_to_close", "heartbeat")
 _RETRY = ("initial_interval", "backoff_coefficient", "maximum_interval", "maximum_attempts")
 
 
-def check_shape(file: AuditFile, events: Sequence[Event]) -> Iterator[Finding]:
-    """Whether a history is whole, in order, and the one that the file names."""
-    for number, event in enumerate(events, start=1):
-        if event.number != number:
-            yield Finding(event.where, f"it stands where event {number} belongs")
-            return
-    yield from _check_instants(events)
-    for before, event in pairwise(events):
-        if before.name in CLOSING:
-            yield Finding(event.where, f"it comes after {before.where}, which closes the run")
-    last = events[-1]
-    if last.name not in CLOSING:
-        yield Finding(last.where, "it does not close the run: exported while it ran, or the tail was cut off")
-    if last.at > file.exported_at + timedelta(minutes=1):
-        yield Finding(last.where, f"at {last.at.isoformat()}, after the export")
-    yield from _check_start(file, events[0])
-    yield from _check_timers(events)
-
-
-def _check_instants(events: Sequence[Event]) -> Iterator[Finding]:
-    """Time never goes back, but for what came from outside while a task ran: that is written after the task.
-
-    It may be as old as the task's start; that an activity was started is written when it ends.
-    """
-    own = began = events[0]
-    scheduled = {event.number: event for event in events if event.name == "ACTIVITY_TASK_SCHEDULED"}
-    outside: list[Event] = []
-    for event in events:
-        if event.name in _FROM_OUTSIDE:
-            since = scheduled.get(event.said.scheduled_event_id) if event.name == "ACTIVITY_TASK_STARTED" else began
-            outside.append(event)
-        else:
-            since = own
-        if since is None or event.at < since.at:
-            before = since.where if since else "anything that it follows"
-            yield Finding(event.where, f"at {event.at.isoformat()}, earlier than {before}")
-        if event.name not in _FROM_OUTSIDE:
-            for late in outside:
-                if late.at > event.at:
-                    yield Finding(late.where, f"at {late.at.isoformat()}, later than {event.where}")
-            own, outside = event, []
-            began = event if event.name == "WORKFLOW_TASK_STARTED" else began
-
-
-def _check_start(file: AuditFile, started: Event) -> Iterator[Finding]:
-    said = started.said
-    if said.workflow_type.name != WORKFLOW_TYPE:
-        yield Finding(started.where, f"workflow type is {said.workflow_type.name}, not {WORKFLOW_TYPE}")
-    if said.workflow_id and said.workflow_id != file.workflow_id:
-        yield Finding(started.where, f"workflow id is {said.workflow_id}, the file is about {file.workflow_id}")
-    if said.original_execution_run_id != file.run_id:
-        yield Finding(started.where, f"run id is {said.original_execution_run_id}, the file is about {file.run_id}")
-
-
-def _check_timers(events: Sequence[Event]) -> Iterator[Finding]:
-    armed = {event.number: event for event in events if event.name == "TIMER_STARTED"}
-    for event in events:
-        if event.name != "TIMER_FIRED":
-            continue
-        timer = armed.get(event.said.started_event_id)
-        if timer is None or timer.said.timer_id != event.said.timer_id:
-            yield Finding(event.where, f"no timer {event.said.timer_id} was started")
-        elif event.at + _TIMER_SLACK < timer.at + _length(timer.said.start_to_fire_timeout):
-            yield Finding(event.where, f"it fired before the time that {timer.where} sets")
-
-
-def check_commands(replay: Replay) -> Iterator[Finding]:
+def check_commands(events: Sequence[Event], replay: Replay) -> Iterator[Finding]:
     """Whether every command has its event, and says the same."""
     if replay.failure:
         yield Finding(f"replay, at event {replay.reached}", replay.failure)
@@ -117,11 +30,11 @@ def check_commands(replay: Replay) -> Iterator[Finding]:
     for command in replay.commands:
         asked[command.kind].append(command)
     for kind, (chosen, differs) in _PAIRS.items():
-        events = [event for event in replay.events if chosen(event)]
+        made = [event for event in events if chosen(event)]
         commands = [command for command in asked[kind] if kind != "update_response" or _is_answer(command)]
         if kind == "update_response":
-            commands, events = _by_update(commands, events, replay.events)
-        yield from _check_pairs(kind, commands, events, differs)
+            commands, made = _by_update(commands, made, events)
+        yield from _check_pairs(kind, commands, made, differs)
 
 
 def _check_pairs(
@@ -198,18 +111,6 @@ def _local_activity(command: Any, event: Any) -> str:
     return "; ".join(found)
 
 
-def marker_data(event: Any) -> dict[str, Any]:
-    """What the SDK notes of a local activity in its marker.
-
-    Raises:
-        AuditError: it is no such note.
-    """
-    data = value_of(event.details["data"].payloads)
-    if not isinstance(data, dict):
-        raise AuditError("its marker has no data")
-    return data
-
-
 def _timer(command: Any, event: Any) -> str:
     if command.start_to_fire_timeout == event.start_to_fire_timeout:
         return ""
@@ -244,7 +145,7 @@ def _attributes(command: Any, event: Any) -> str:
 
 
 def _payloads(what: str, recorded: Sequence[Payload], asked: Sequence[Payload]) -> str:
-    if [item.data for item in recorded] == [item.data for item in asked]:
+    if list(recorded) == list(asked):
         return ""
     return f"{what} is {_cut(recorded)}, the replay gives {_cut(asked)}"
 

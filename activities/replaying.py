@@ -5,6 +5,7 @@ workflow runs in a runner that keeps every activation's commands, and `activitie
 events. The inner runner must be the worker's own (`worker.workflow_runner`).
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +25,9 @@ from policy.errors import AuditError, CanonicalError
 from workflows.authorize import AuthorizeAction
 from workflows.converter import DATA_CONVERTER
 
+LOCAL_ACTIVITY = "core_local_activity"
 _PREFIX = "EVENT_TYPE_"
+_REPLAY_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -54,27 +57,18 @@ class Command:
 
 @dataclass(frozen=True)
 class Replay:
-    """A history, the commands of its replay in order, and why the replay failed at which event, if it did."""
+    """The commands of a replay in order, and why it failed at which event, if it did."""
 
-    events: tuple[Event, ...]
     commands: tuple[Command, ...]
     failure: str = ""
     reached: int = 0
 
 
-async def replay(
-    workflow_id: str, history: dict[str, Any], runner: WorkflowRunner, runtime: Runtime | None = None
-) -> Replay:
-    """Replay one history of AuthorizeAction.
-
-    Args:
-        workflow_id: as the file names it.
-        history: Temporal's JSON of a history.
-        runner: the worker's.
-        runtime: carries the SDK's own log; the process's unless given.
+def read_history(workflow_id: str, history: dict[str, Any]) -> tuple[WorkflowHistory, tuple[Event, ...]]:
+    """A history in Temporal's JSON, and its events.
 
     Raises:
-        AuditError: it is no history.
+        AuditError: it is no history of a workflow.
     """
     try:
         read = WorkflowHistory.from_json(workflow_id, history)
@@ -83,6 +77,18 @@ async def replay(
         raise AuditError(f"history cannot be read: {' '.join(str(error).split())[:300]}") from None
     if not events or events[0].name != "WORKFLOW_EXECUTION_STARTED":
         raise AuditError("history does not begin with event 1 (WORKFLOW_EXECUTION_STARTED)")
+    return read, events
+
+
+async def replay(history: WorkflowHistory, runner: WorkflowRunner, runtime: Runtime | None = None) -> Replay:
+    """Replay one history of AuthorizeAction; its events are numbered without a gap.
+
+    Args:
+        history: what to replay.
+        runner: the worker's.
+        runtime: carries the SDK's own log; the process's unless given.
+
+    """
     kept = _Kept()
     replayer = Replayer(
         workflows=[AuthorizeAction],
@@ -90,9 +96,13 @@ async def replay(
         data_converter=DATA_CONVERTER,
         runtime=runtime,
     )
-    result = await replayer.replay_workflow(read, raise_on_replay_failure=False)
-    failure = " ".join(str(result.replay_failure).split())[:600] if result.replay_failure else ""
-    return Replay(events, tuple(kept.commands), failure, kept.reached)
+    try:
+        async with asyncio.timeout(_REPLAY_SECONDS):
+            result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+        failure = " ".join(str(result.replay_failure).split())[:600] if result.replay_failure else ""
+    except (AssertionError, RuntimeError, TimeoutError) as error:
+        failure = f"the replayer gave up: {str(error) or type(error).__name__}"
+    return Replay(tuple(kept.commands), failure, kept.reached)
 
 
 def instant(stamp: Timestamp) -> datetime:
@@ -112,6 +122,18 @@ def value_of(payloads: Sequence[Payload]) -> Any:
         return parse_json(payloads[0].data, max(len(payloads[0].data), 1))
     except CanonicalError as error:
         raise AuditError(f"its payload is no json: {error}") from None
+
+
+def marker_data(event: Any) -> dict[str, Any]:
+    """What the SDK notes of a local activity in its marker.
+
+    Raises:
+        AuditError: it is no such note.
+    """
+    data = value_of(event.details["data"].payloads)
+    if not isinstance(data, dict):
+        raise AuditError("its marker has no data")
+    return data
 
 
 def _event(event: HistoryEvent) -> Event:
