@@ -9,8 +9,9 @@ import argparse
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from temporalio.client import Client
 
@@ -39,22 +40,44 @@ def register(commands: Commands) -> None:
 
 
 async def _demo(args: argparse.Namespace) -> int:
-    began = time.monotonic()
     screen = Screen()
     screen.heading("Countersign: five proposals of an automation, from start to outcome")
     screen.say("Starting a Temporal server and a PostgreSQL server of their own …")
     try:
-        with ephemeral_stack(search_attributes=TYPES, ui=True, usual_ports=True) as stack:
+        with stop_on_signal() as stop, ephemeral_stack(search_attributes=TYPES, ui=True, usual_ports=True) as stack:
             async with _world(stack, screen) as world:
-                ends = await _play(world)
-                _table(world, ends)
-                broken = sum(bool(end.problems) for end in ends)
-                screen.say(f"{len(ends) - broken} of {len(ends)} ended as promised, {time.monotonic() - began:.0f} s")
+                kept = await _unless(stop, _tell(world))
+                if kept is None:
+                    screen.say("stopping …")
+                    return exits.INTERRUPTED
                 if args.keep:
-                    await _keep(world)
+                    _say_how_to_look(world)
+                    await stop.wait()
     except ServerError as error:
         raise SetupError(str(error)) from error
-    return exits.OK if not broken else exits.FAILED
+    return exits.OK if kept else exits.FAILED
+
+
+async def _unless(stop: asyncio.Event, telling: Coroutine[Any, Any, bool]) -> bool | None:
+    """What the telling comes to, or None where somebody stopped it."""
+    told, stopped = asyncio.create_task(telling), asyncio.create_task(stop.wait())
+    await asyncio.wait([told, stopped], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if told.done():
+        return told.result()
+    told.cancel()
+    await asyncio.wait([told])
+    return None
+
+
+async def _tell(world: World) -> bool:
+    """The scenes and what is left of them; whether every promise was kept."""
+    began = time.monotonic()
+    ends = await _play(world)
+    _table(world, ends)
+    kept = [end for end in ends if not end.problems]
+    world.screen.say(f"{len(kept)} of {len(ends)} ended as promised, {time.monotonic() - began:.0f} s")
+    return len(kept) == len(ends)
 
 
 @contextlib.asynccontextmanager
@@ -98,10 +121,7 @@ def _table(world: World, ends: Sequence[Ended]) -> None:
         world.screen.plain(f"{end.number}  {world.place.link(end.proposal_id, world.stack.namespace)}")
 
 
-async def _keep(world: World) -> None:
-    """Leave everything running until Ctrl-C, and say how another terminal reaches it."""
-    with stop_on_signal() as stop:
-        world.screen.heading(f"The stack stays until Ctrl-C. In another terminal: {world.stack.ui_url}, or")
-        world.screen.plain(f"export TEMPORAL_ADDRESS={world.stack.temporal_address}")
-        world.screen.plain(f"export COUNTERSIGN_DATABASE_URL='{world.stack.database_url('countersign_reader')}'")
-        await stop.wait()
+def _say_how_to_look(world: World) -> None:
+    world.screen.heading(f"The stack stays until Ctrl-C. In another terminal: {world.stack.ui_url}, or")
+    world.screen.plain(f"export TEMPORAL_ADDRESS={world.stack.temporal_address}")
+    world.screen.plain(f"export COUNTERSIGN_DATABASE_URL='{world.stack.database_url('countersign_reader')}'")
