@@ -1,16 +1,24 @@
 """Fixtures of the integration tests."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
+import starter
 from activities.database import Database
-from deploy.dev import Stack
+from activities.settings import Settings
+from cli.ready import prepare_local
+from deploy.dev import Stack, ephemeral_stack
 from deploy.migrations.runner import migrate
+from policy.search_attributes import TYPES
 from tests.integration.effects import World
+from tests.integration.terminal import DOCUMENTS, House, Ran, workers
 
 
 @pytest.fixture(name="migrated", scope="session")
@@ -39,3 +47,51 @@ async def _world(stack: Stack, migrated: str) -> AsyncIterator[World]:
     await owner.close()
     await database.close()
     await admin.close()
+
+
+@pytest.fixture(name="documents", scope="module")
+def _documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the four governed documents."""
+    folder = tmp_path_factory.mktemp("documents")
+    for name, text in DOCUMENTS.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return folder
+
+
+@pytest.fixture(name="place", scope="module")
+def _place(documents: Path) -> Iterator[tuple[Stack, Settings]]:
+    """A stack of its own, ready, without a worker."""
+    with ephemeral_stack(search_attributes=TYPES) as stack:
+        yield stack, asyncio.run(prepare_local(stack, datetime.now(UTC), documents))
+
+
+@pytest.fixture(name="idle")
+def _idle(
+    place: tuple[Stack, Settings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> House:
+    """The house while no worker runs."""
+    stack, settings = place
+    for name in os.environ:
+        if name.startswith(("TEMPORAL_", "COUNTERSIGN_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("TEMPORAL_ADDRESS", stack.temporal_address)
+    monkeypatch.setenv("COUNTERSIGN_DATABASE_URL", stack.database_url("countersign_reader"))
+    monkeypatch.setenv("COUNTERSIGN_ADMIN_DATABASE_URL", stack.database_url("postgres"))
+    monkeypatch.setenv("COUNTERSIGN_IDENTITY", "ben")
+
+    def run(*arguments: str) -> Ran:
+        code = starter.run(arguments)
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return House(stack, settings, run, tmp_path)
+
+
+@pytest.fixture(name="house")
+def _house(idle: House) -> Iterator[House]:
+    """The house with its worker."""
+    with workers(idle.stack, idle.settings):
+        yield idle
