@@ -1,8 +1,8 @@
 """Is a history whole, in order, and the one that its file names?
 
 - Event numbers run from 1 without a gap, and an event names only earlier ones of the right kind.
-- Instants never go back, a timer fires no earlier than it was set for, and the last event closes the run: a history with
-  its tail cut off ends before.
+- Instants never go back, a timer fires no earlier than it was set for, and the last event closes the run: a history
+  with its tail cut off ends before.
 """
 
 from collections.abc import Iterator, Sequence

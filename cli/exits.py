@@ -2,6 +2,7 @@
 
 OK: done. FAILED: it could not be done, the message says why. USAGE: argparse's own. REFUSED: a decision was answered
 and does not count, or an action ended otherwise than succeeded. UNKNOWN: it was sent and nobody answered yet.
+INCONSISTENT: an audit found something that does not hold together.
 """
 
 OK = 0
@@ -9,4 +10,5 @@ FAILED = 1
 USAGE = 2
 REFUSED = 3
 UNKNOWN = 4
+INCONSISTENT = 5
 INTERRUPTED = 130
