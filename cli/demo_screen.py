@@ -17,6 +17,7 @@ from policy.screen import visible
 
 WIDTH = 120
 _COLUMNS = ("", "proposal", "tier", "verdict", "decided by", "took", "outcome")
+_WRAPPED = ("decided by", "outcome")
 # In the ledger for auditors; on the screen they would repeat what the line before says.
 _QUIET = frozenset({"resolved", "recorded"})
 
@@ -59,9 +60,9 @@ class Screen:
 
     def table(self, rows: Iterable[Sequence[str]]) -> None:
         """The five: number, proposal, tier, verdict, who decided, how long, outcome."""
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
         for name in _COLUMNS:
-            table.add_column(name, overflow="fold", no_wrap=name in ("", "took", "outcome"))
+            table.add_column(name, overflow="fold", no_wrap=name not in _WRAPPED)
         for row in rows:
             table.add_row(*(Text(visible(cell)) for cell in row))
         self._console.print(table)
@@ -75,7 +76,7 @@ class Screen:
 
 def row(number: int, result: Mapping[str, Any], seconds: float) -> tuple[str, ...]:
     """One line of the table from an `ActionResult` as JSON; `seconds` from proposal to result."""
-    people = [f"{item['person_id']} ({item['vote']})" for item in result["decided_by"] if item.get("person_id")]
+    people = [_voted(item) for item in result["decided_by"] if item.get("person_id")]
     kind = "limit" if any(reason["code"] == "limit" for reason in result["reasons"]) else "rule"
     rules = [f"{kind} {item['rule']}" for item in result["decided_by"] if item.get("rule")]
     return (
@@ -87,3 +88,7 @@ def row(number: int, result: Mapping[str, Any], seconds: float) -> tuple[str, ..
         f"{seconds:.1f} s",
         f"{result['resolution']}, {result['outcome']}",
     )
+
+
+def _voted(item: Mapping[str, Any]) -> str:
+    return str(item["person_id"]) if item["vote"] == "approve" else f"{item['person_id']} ({item['vote']})"
