@@ -1,0 +1,90 @@
+"""The schedules of a namespace: housekeeping that Temporal starts by itself.
+
+They are made where they are missing and brought to today's form where they exist; one that an operator paused stays
+paused. The sweep runs every minute, the archive every ten: the shortest retention that Temporal takes is a day.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+
+from workflows.interface import ARCHIVE_WORKFLOW, SWEEP_WORKFLOW, TASK_QUEUE
+
+SWEEP_SCHEDULE = "countersign-sweep"
+ARCHIVE_SCHEDULE = "countersign-archive"
+# A run that was missed is not made up for: the next one finds everything.
+_CATCHUP = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    schedule_id: str
+    workflow: str
+    every: timedelta
+
+
+_WANTED = (
+    _Wanted(SWEEP_SCHEDULE, SWEEP_WORKFLOW, timedelta(minutes=1)),
+    _Wanted(ARCHIVE_SCHEDULE, ARCHIVE_WORKFLOW, timedelta(minutes=10)),
+)
+
+
+async def ensure_schedules(client: Client) -> list[str]:
+    """Make the schedules of a namespace, or bring them to today's form; safe to run again and by several at once.
+
+    Returns:
+        The ids of those that were made by this call.
+
+    Raises:
+        RPCError: we may not, or the server has no schedules (Temporal's time-skipping test server).
+
+    """
+    made = []
+    for wanted in _WANTED:
+        try:
+            await client.create_schedule(wanted.schedule_id, _schedule(wanted))
+            made.append(wanted.schedule_id)
+        except ScheduleAlreadyRunningError:
+            await client.get_schedule_handle(wanted.schedule_id).update(_Updater(wanted))
+    return made
+
+
+class _Updater:
+    """Brings one schedule to today's form, if it has another."""
+
+    def __init__(self, wanted: _Wanted) -> None:
+        self._wanted = wanted
+
+    def __call__(self, current: ScheduleUpdateInput) -> ScheduleUpdate | None:
+        found, new = current.description.schedule, _schedule(self._wanted)
+        same = (
+            isinstance(found.action, ScheduleActionStartWorkflow)
+            and found.action.workflow == self._wanted.workflow
+            and found.action.task_queue == TASK_QUEUE
+            and found.spec.intervals == new.spec.intervals
+            and found.policy == new.policy
+        )
+        if same:
+            return None
+        new.state = found.state
+        return ScheduleUpdate(new)
+
+
+def _schedule(wanted: _Wanted) -> Schedule:
+    return Schedule(
+        action=ScheduleActionStartWorkflow(wanted.workflow, id=wanted.schedule_id, task_queue=TASK_QUEUE),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=wanted.every)]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=_CATCHUP),
+    )
