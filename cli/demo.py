@@ -2,7 +2,7 @@
 
 Nothing is staged: a real Temporal, a real PostgreSQL, and the same worker as everywhere. The stack is in a temporary
 folder, so that neither data nor ports of a running `countersign dev` are touched. Its exit code is zero only if every
-scene ended as it promised.
+scene ended as it promised and the audit of all five found nothing.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
@@ -19,16 +20,18 @@ from activities.connection import connect
 from activities.database import Database
 from cli import demo_scenes, exits
 from cli.arguments import Commands
+from cli.demo_audit import audit_all
 from cli.demo_screen import Screen, row
 from cli.demo_world import SCENE_SECONDS, DemoError, Ended, World
 from cli.dev import stop_on_signal
 from cli.place import place_of
 from cli.policy import publish_one, read_file
 from cli.ready import EXAMPLES, SetupError, prepare_local
-from deploy.dev import ServerError, Stack, ephemeral_stack
+from deploy.dev import DATA_DIR, ServerError, Stack, ephemeral_stack
 from policy.search_attributes import TYPES
 from worker import running_workers
 
+EXPORTS = DATA_DIR / "demo"
 # The policy of the examples with seconds for hours.
 POLICY = EXAMPLES / "demo" / "policy.yaml"
 
@@ -36,6 +39,9 @@ POLICY = EXAMPLES / "demo" / "policy.yaml"
 def register(commands: Commands) -> None:
     parser = commands.add_parser("demo", help="five proposals from start to outcome, explained, in under two minutes")
     parser.set_defaults(run=_demo)
+    parser.add_argument(
+        "--into", metavar="DIR", type=Path, default=EXPORTS, help=f"folder for the audit files (default: {EXPORTS})"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the stack running at the end, until Ctrl-C")
 
 
@@ -46,13 +52,14 @@ async def _demo(args: argparse.Namespace) -> int:
     try:
         with stop_on_signal() as stop, ephemeral_stack(search_attributes=TYPES, ui=True, usual_ports=True) as stack:
             async with _world(stack, screen) as world:
-                kept = await _unless(stop, _tell(world))
+                kept = await _unless(stop, _tell(world, args.into))
                 if kept is None:
                     screen.say("stopping …")
                     return exits.INTERRUPTED
                 if args.keep:
                     _say_how_to_look(world)
                     await stop.wait()
+        screen.say("Everything was stopped again." if args.keep else "All was stopped again; --keep leaves it running.")
     except ServerError as error:
         raise SetupError(str(error)) from error
     return exits.OK if kept else exits.FAILED
@@ -70,14 +77,19 @@ async def _unless(stop: asyncio.Event, telling: Coroutine[Any, Any, bool]) -> bo
     return None
 
 
-async def _tell(world: World) -> bool:
-    """The scenes and what is left of them; whether every promise was kept."""
+async def _tell(world: World, into: Path) -> bool:
+    """The scenes and their audit; whether every promise was kept and nothing was found."""
     began = time.monotonic()
     ends = await _play(world)
     _table(world, ends)
+    consistent = await audit_all(world, ends, into)
     kept = [end for end in ends if not end.problems]
-    world.screen.say(f"{len(kept)} of {len(ends)} ended as promised, {time.monotonic() - began:.0f} s")
-    return len(kept) == len(ends)
+    audited = "consistent" if consistent else "INCONSISTENT"
+    seconds = time.monotonic() - began
+    world.screen.heading(
+        f"{len(kept)} of {len(ends)} ended as promised, the audit found them {audited}; {seconds:.0f} s"
+    )
+    return consistent and len(kept) == len(ends)
 
 
 @contextlib.asynccontextmanager

@@ -108,7 +108,7 @@ def _demo(folder: Path) -> Iterator[Demo]:
 
 
 def test_the_five_end_as_promised(tmp_path: Path) -> None:
-    """All five outcomes are in the table, every promise is kept, and nothing is left running."""
+    """All five outcomes are in the table, every promise is kept, every audit finds nothing, and nothing is left."""
     with _demo(tmp_path) as demo:
         code = demo.end()
         left = demo.left()
@@ -117,7 +117,9 @@ def test_the_five_end_as_promised(tmp_path: Path) -> None:
     assert code == 0, text
     rows = {found[1]: found[2] for found in re.finditer(r"^\d  +(\S+-1) .* s +(\w+, \w+) *$", text, re.MULTILINE)}
     assert rows == ENDS
-    assert "5 of 5 ended as promised" in text
+    assert "5 of 5 ended as promised, the audit found them consistent" in text
+    assert text.count("consistent, not proven untampered") == len(ENDS)
+    assert {path.stem for path in (tmp_path / ".dev" / "demo").glob("*.json")} == set(ENDS)
     assert "✗" not in text
     assert demo.started
     assert left == set()
