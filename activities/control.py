@@ -1,7 +1,8 @@
 """The control role: assess, take decisions, let time pass, record the end. Each is one transaction.
 
 At each commit, what is true: everything that the answer says is durable, with its ledger entry. If the answer is lost,
-the same request reads what was stored and answers the same.
+the same request reads what was stored and answers the same. `stale` is said by a record that answers: a request that
+waits for one goes on waiting on the server, where that costs no event.
 """
 
 from typing import Any
@@ -68,8 +69,6 @@ class ControlActivities(CasePort):
 
     @activity.defn(name="assess")
     async def assess(self, request: AssessRequest) -> AssessResult:
-        if await differs(self._clock, request.now):
-            return AssessResult(stale=True)
         try:
             received = receive(request.proposal)
         except ProposalError as error:
@@ -77,6 +76,8 @@ class ControlActivities(CasePort):
         proposal_id = received.proposal.proposal_id
         about(received.action_digest)
         async with self._database.transaction(proposal_id) as connection:
+            if await differs(self._clock, request.now):
+                return AssessResult(stale=True)
             ledger = Ledger(connection, proposal_id, request.now)
             if reasons := start_refusals(request.start, proposal_id):
                 answer = await refuse_start(ledger, received, reasons, request.start, request.now)
@@ -102,10 +103,10 @@ class ControlActivities(CasePort):
 
     @activity.defn(name="take_decision")
     async def take_decision(self, request: DecisionRequest) -> CaseResult:
-        if await differs(self._clock, request.now):
-            return CaseResult(stale=True)
         submission, problem = read_submission(request)
         async with self._database.transaction(request.proposal_id) as connection:
+            if await differs(self._clock, request.now):
+                return CaseResult(stale=True)
             ledger = Ledger(connection, request.proposal_id, request.now)
             file = await read_case(connection, request.proposal_id)
             if file is None:
@@ -122,9 +123,9 @@ class ControlActivities(CasePort):
 
     @activity.defn(name="advance")
     async def advance(self, request: AdvanceRequest) -> CaseResult:
-        if await differs(self._clock, request.now):
-            return CaseResult(stale=True)
         async with self._database.transaction(request.proposal_id) as connection:
+            if await differs(self._clock, request.now):
+                return CaseResult(stale=True)
             ledger = Ledger(connection, request.proposal_id, request.now)
             file = await read_case(connection, request.proposal_id)
             if file is None or file.revision is None:
@@ -143,9 +144,9 @@ class ControlActivities(CasePort):
 
     @activity.defn(name="record")
     async def record(self, request: RecordRequest) -> RecordResult:
-        if await differs(self._clock, request.now):
-            return RecordResult(stale=True)
         async with self._database.transaction(request.proposal_id) as connection:
+            if await differs(self._clock, request.now):
+                return RecordResult(stale=True)
             ledger = Ledger(connection, request.proposal_id, request.now)
             file = await read_case(connection, request.proposal_id)
             if file is None or file.revision is None:

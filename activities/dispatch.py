@@ -40,9 +40,9 @@ class PermitActivities(PermitPort):
 
     @activity.defn(name="dispatch")
     async def dispatch(self, request: DispatchRequest) -> DispatchResult:
-        if await differs(self._clock, request.now):
-            return DispatchResult(stale=True)
         async with self._database.transaction(request.proposal_id) as connection:
+            if await differs(self._clock, request.now):
+                return DispatchResult(stale=True)
             ledger = Ledger(connection, request.proposal_id, request.now)
             file = await read_case(connection, request.proposal_id)
             if file is None or file.revision is None or file.revision.revision != request.revision:
