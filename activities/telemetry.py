@@ -138,6 +138,15 @@ class Sample:
     labels: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Noted:
+    """A ledger entry for the log; `codes` say why, where something was refused."""
+
+    kind: EntryKind
+    proposal_id: str
+    codes: tuple[str, ...] = ()
+
+
 class Meter:
     """Our metrics as instruments of one runtime. Every counter begins at 0, or its first increase would not be seen."""
 
@@ -188,7 +197,7 @@ def bounded(label: str, value: str) -> str:
 # The meter of the activity that runs, and what its open transaction has noted.
 METER: ContextVar[Meter | None] = ContextVar("countersign_meter", default=None)
 DIGEST: ContextVar[str | None] = ContextVar("countersign_action_digest", default=None)
-_NOTED: ContextVar[list[Sample | tuple[str, str]] | None] = ContextVar("countersign_noted", default=None)
+_NOTED: ContextVar[list[Sample | Noted] | None] = ContextVar("countersign_noted", default=None)
 _annotators: list[Callable[[str, str], None]] = []
 
 
@@ -199,18 +208,17 @@ async def counted() -> AsyncIterator[None]:
     if meter is None and not log.isEnabledFor(logging.INFO):
         yield
         return
-    noted: list[Sample | tuple[str, str]] = []
+    noted: list[Sample | Noted] = []
     before = _NOTED.set(noted)
     try:
         yield
     finally:
         _NOTED.reset(before)
     for item in noted:
-        if isinstance(item, Sample):
-            if meter is not None:
-                meter.measure(item)
-        else:
-            log.info("%s", item[0], extra={"proposal_id": item[1]})
+        if isinstance(item, Noted):
+            log.info("%s", item.kind, extra={"proposal_id": item.proposal_id, "codes": item.codes})
+        elif meter is not None:
+            meter.measure(item)
 
 
 def about(action_digest: str) -> None:
@@ -229,7 +237,7 @@ def note_entry(kind: EntryKind, proposal_id: str, content: Any) -> None:
     """Note a ledger entry that the open transaction appended as the first."""
     noted = _NOTED.get()
     if noted is not None:
-        noted.append((str(kind), proposal_id))
+        noted.append(Noted(kind, proposal_id, tuple(code for _, code in _refusals(kind, content))))
         noted.extend(samples_of(kind, content))
 
 

@@ -29,7 +29,7 @@ from activities.telemetry_client import Tracing, tracing
 
 log = logging.getLogger("countersign.telemetry")
 
-_EVERY = timedelta(seconds=15)
+EVERY = timedelta(seconds=15)
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,13 @@ def start_telemetry(settings: Settings, *, service: str) -> Telemetry:
     return Telemetry(runtime, Meter(runtime.metric_meter), tracing(settings, service=service))
 
 
-def build_runtime(settings: Settings, *, service: str = "countersign", every: timedelta = _EVERY) -> Runtime | None:
+def build_runtime(settings: Settings, *, service: str = "countersign", every: timedelta = EVERY) -> Runtime | None:
     """The runtime that exports metrics; None where neither address is set, and then the SDK's own is used.
 
     Args:
         settings: the metrics address and the OTLP endpoint.
         service: the `service_name` of every series.
-        every: how often metrics are sent by OTLP.
+        every: how often metrics are sent by OTLP; what came after the last time is lost when a process ends.
 
     Raises:
         SettingsError: the metrics address cannot be listened on.

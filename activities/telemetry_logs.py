@@ -43,8 +43,8 @@ def fields(record: logging.LogRecord) -> dict[str, Any]:
     """Where a line comes from; what is not known is left out."""
     found = {**_of_workflow(record), **_of_activity()}
     proposal_id = getattr(record, "proposal_id", None) or _proposal_id(found.get("workflow_id"))
-    found |= {"proposal_id": proposal_id, "action_digest": getattr(record, "action_digest", None) or DIGEST.get()}
-    return {name: value for name, value in found.items() if value is not None}
+    found |= {"proposal_id": proposal_id, "action_digest": DIGEST.get(), "codes": getattr(record, "codes", None)}
+    return {name: value for name, value in found.items() if value}
 
 
 class JsonFormatter(logging.Formatter):

@@ -26,6 +26,7 @@ from activities.tables import AssessmentRow, DecisionRow, ResolutionRow, ResultR
 from activities.telemetry import Meter, Sample
 from policy.canonical import parse_json
 from policy.document import Verdict
+from policy.operations import RiskTier
 from policy.revision import Revision
 from policy.standing import ApprovalCase, Ballot, stand
 
@@ -106,7 +107,7 @@ async def watch_pending(
 
 
 async def _watch(reader: PendingReader, clock: Clock, meter: Meter, seconds: float) -> None:
-    shown: set[tuple[str, str]] = set()
+    shown = {(str(tier), "1") for tier in RiskTier}
     while True:
         try:
             waiting = await reader.read(await clock.now())

@@ -8,6 +8,7 @@
 """
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -48,6 +49,9 @@ def start(endpoint: str, service: str) -> tuple[OpenTelemetryPlugin, "HeaderGuar
         provider.add_span_processor(BatchSpanProcessor(exporter))
         trace.set_tracer_provider(provider)
         annotate_with(_annotate)
+        # A run that leaves the worker's memory ends its spans outside the context they began in. That is harmless, and
+        # OpenTelemetry writes an error with a traceback each time.
+        logging.getLogger("opentelemetry.context").setLevel(logging.CRITICAL)
     return OpenTelemetryPlugin(add_temporal_spans=True), HeaderGuard()
 
 
