@@ -18,6 +18,7 @@ from typing import Any
 
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -58,9 +59,14 @@ def workflow_runner() -> SandboxedWorkflowRunner:
 
 async def known_attributes(client: Client) -> frozenset[str]:
     """Which of our search attributes the namespace has. One that is missing is not set: it could only wedge a task."""
-    answer = await client.operator_service.list_search_attributes(
-        ListSearchAttributesRequest(namespace=client.namespace)
-    )
+    request = ListSearchAttributesRequest(namespace=client.namespace)
+    try:
+        answer = await client.operator_service.list_search_attributes(request)
+    except RPCError as error:
+        if error.status not in (RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.PERMISSION_DENIED):
+            raise
+        log.warning("search attributes cannot be listed (%s): none will be set", error.message)
+        return frozenset()
     known = frozenset(search_attributes.TYPES) & frozenset(answer.custom_attributes)
     if missing := sorted(frozenset(search_attributes.TYPES) - known):
         log.warning("search attributes %s are not registered and will not be set: run countersign setup", missing)

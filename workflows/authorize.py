@@ -43,9 +43,9 @@ with workflow.unsafe.imports_passed_through():
         Plan,
         RecordRequest,
         RecordResult,
-        StartFacts,
         StepPlan,
     )
+    from workflows.start import start_facts
 
 UNVERIFIED = "unverified"
 
@@ -129,7 +129,7 @@ class AuthorizeAction:
             raise _malformed(problem)
         assessed: AssessResult = await ask(
             CasePort.assess,
-            lambda now: AssessRequest(proposal=proposal, start=_start_facts(), now=now),
+            lambda now: AssessRequest(proposal=proposal, start=start_facts(), now=now),
             queue=interface.TASK_QUEUE,
         )
         if assessed.malformed is not None:
@@ -368,19 +368,6 @@ def _unregistered(plan: Plan) -> ApplicationError:
     """The plan was not made by our own `assess`: waiting or trying again would go on for ever."""
     text = f"the record does not know proposal {plan.proposal_id}: somebody else answered for the assessment"
     return ApplicationError(text, type="Unregistered", non_retryable=True)
-
-
-def _start_facts() -> StartFacts:
-    info = workflow.info()
-    return StartFacts(
-        workflow_id=info.workflow_id,
-        run_id=info.run_id,
-        execution_timeout=info.execution_timeout is not None,
-        run_timeout=info.run_timeout is not None,
-        cron=bool(info.cron_schedule),
-        retry_policy=info.retry_policy is not None,
-        parent=info.parent is not None,
-    )
 
 
 def _update(name: str, value: Any) -> Any:

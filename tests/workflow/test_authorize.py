@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from activities.settings import Role
-from tests.world import Handle, World, until
-from workflows.interface import EXPLAIN
+from tests.world import Handle, World, decision, until
+from workflows.interface import DECIDE, EXPLAIN
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -83,6 +83,36 @@ async def test_a_deadline_ends_the_action_by_the_stages_verb(world: World, opera
     assert (result.resolution, result.outcome, result.next_action) == ("expired", "not_executed", "propose_anew")
     assert [reason.code for reason in result.reasons] == [code]
     assert await world.permits(body["proposal_id"]) == []
+
+
+async def test_an_outage_across_a_deadline_falls_to_the_stages_verb(world: World) -> None:
+    """No worker runs when the deadline passes: what was sent before it or after it is answered and does not count."""
+    body = world.propose("bench.lapse")
+    handle = await world.start(body)
+    status = await world.pending(handle)
+    early, late = decision(status, "eve"), decision(status, "bob")
+    async with world.paused():
+        await handle.signal(DECIDE, early)
+        await until(lambda: world.events(handle), lambda found: "timer_fired" in found)
+        await handle.signal(DECIDE, late)
+    result = await world.result(handle)
+    assert (result.resolution, result.outcome) == ("expired", "not_executed")
+    receipts = (await world.status(handle))["receipts"]
+    assert [receipts[sent["decision_id"]]["code"] for sent in (early, late)] == ["past_deadline", "not_pending"]
+    assert await world.permits(body["proposal_id"]) == []
+
+
+async def test_what_counted_before_an_outage_counts(world: World) -> None:
+    """The first stage was approved in time; no worker runs when the second expires, and its verb applies."""
+    body = world.propose("bench.then")
+    handle = await world.start(body)
+    await world.pending(handle)
+    assert (await world.decide(handle, "eve")).counted
+    async with world.paused():
+        await until(lambda: world.events(handle), lambda found: "timer_fired" in found)
+    result = await world.result(handle)
+    assert (result.resolution, [reason.code for reason in result.reasons]) == ("expired", ["expired_cancel"])
+    assert [(by.person_id, by.stage) for by in result.decided_by] == [("eve", 1)]
 
 
 async def test_a_cancel_while_people_are_asked_withdraws(world: World) -> None:
