@@ -140,7 +140,7 @@ def _refused_start(
     books: Recomputation,
 ) -> list[str]:
     if answer.result is None:
-        return [f"this start is refused ({reasons[0].message}), and it was told to go on"]
+        return [f"event 1 (WORKFLOW_EXECUTION_STARTED) is refused: {reasons[0].message}; and it was told to go on"]
     at = answer.result.timings.finished_at
     nothing: dict[str, Any] = dict.fromkeys(("revision", "assessment_digest", "resolution", "resolved_at", "stop"))
     case = CaseFile(received=received, registered_at=at, absolute_deadline=at, result=None, **nothing)

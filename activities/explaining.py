@@ -22,8 +22,16 @@ from policy.ledger import EntryKind
 
 _CLOCK_SKEW = timedelta(minutes=1)
 _EXECUTOR_KINDS = (EntryKind.reported, EntryKind.claim_refused)
-_DISPATCH_KINDS = (EntryKind.dispatched, EntryKind.dispatch_refused)
+_DECISION_KINDS = (EntryKind.decision_counted, EntryKind.decision_refused)
 _CONTROL = ("assess", "take_decision", "advance", "record")
+_WRITERS: dict[EntryKind, tuple[str, ...]] = {
+    EntryKind.dispatched: ("dispatch",),
+    EntryKind.dispatch_refused: ("dispatch",),
+    EntryKind.decision_counted: ("take_decision",),
+    EntryKind.decision_refused: ("take_decision",),
+    EntryKind.assessed: ("assess",),
+    EntryKind.start_refused: ("assess",),
+}
 _EXECUTOR = ("execute", "observe")
 _TASK = "WORKFLOW_TASK_"
 _BROKEN_TASK = (f"{_TASK}FAILED", f"{_TASK}TIMED_OUT")
@@ -80,8 +88,18 @@ def _written_by(entry: ReadEntry, calls: Sequence[Call], events: Sequence[Event]
         asked = [call for call in calls if call.name in _EXECUTOR and call.asked.get("permit_id") == permit]
         mine = entry.kind is not EntryKind.claim_refused or entry.content["run_id"] in _runs(events)
         return within and mine and any(entry.at >= call.began - _CLOCK_SKEW for call in asked)
-    names = ("dispatch",) if entry.kind in _DISPATCH_KINDS else _CONTROL
-    return any(call.name in names and call.ran_at(entry.at) for call in calls)
+    names = _WRITERS.get(entry.kind, _CONTROL)
+    return any(call.name in names and call.ran_at(entry.at) and _is_about(entry, call) for call in calls)
+
+
+def _is_about(entry: ReadEntry, call: Call) -> bool:
+    """Whether a decision's entry is about the decision of a call; others are told apart by their instant."""
+    if entry.kind not in _DECISION_KINDS:
+        return True
+    if entry.content["directory"] is None:
+        return bool(entry.content["arrival"] == call.asked["arrival"])
+    submission = call.asked["submission"]
+    return isinstance(submission, dict) and submission.get("decision_id") == entry.content["submission"]["decision_id"]
 
 
 def _origin(file: AuditFile, entry: ReadEntry, calls: Sequence[Call], events: Sequence[Event]) -> str | None:

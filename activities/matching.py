@@ -7,6 +7,7 @@ event is left over. This is what the SDK's replayer does not compare.
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from itertools import zip_longest
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -22,57 +23,66 @@ _RETRY = ("initial_interval", "backoff_coefficient", "maximum_interval", "maximu
 
 
 def check_commands(events: Sequence[Event], replay: Replay) -> Iterator[Finding]:
-    """Whether every command has its event, and says the same."""
+    """Whether every command has its event, and says the same.
+
+    A replay that failed has no commands for what comes after; then only the first event that differs is named.
+    """
+    pairs = list(_pairs(events, replay.commands))
+    differing = [(event, finding) for command, event, differs in pairs for finding in _compare(command, event, differs)]
+    differing.sort(key=lambda item: item[0].number if item[0] is not None else 0)
     if replay.failure:
         yield Finding(f"replay, at event {replay.reached}", replay.failure)
+        yield from [finding for _, finding in differing[:1]]
         return
+    yield from (finding for _, finding in differing)
+    for command, event, _ in pairs:
+        if command is None and event is not None:
+            yield Finding(event.where, "the replay asks for nothing like it")
+        elif event is None and command is not None:
+            asked = f"{command.kind} ({_brief(command.said)})"
+            yield Finding("replay", f"it asks for {asked}, and the history has no such event")
+
+
+def _pairs(
+    events: Sequence[Event], commands: Sequence[Command]
+) -> Iterator[tuple[Command | None, Event | None, Callable[[Any, Any], str]]]:
+    """Each command with its event, in order within a kind; None where one of them is missing."""
     asked: dict[str, list[Command]] = defaultdict(list)
-    for command in replay.commands:
-        asked[command.kind].append(command)
+    for command in commands:
+        if command.kind != "update_response" or _is_answer(command):
+            asked[command.kind].append(command)
     for kind, (chosen, differs) in _PAIRS.items():
         made = [event for event in events if chosen(event)]
-        commands = [command for command in asked[kind] if kind != "update_response" or _is_answer(command)]
-        if kind == "update_response":
-            commands, made = _by_update(commands, made, events)
-        yield from _check_pairs(kind, commands, made, differs)
+        wanted = _by_update(asked[kind], made, events) if kind == "update_response" else asked[kind]
+        yield from ((command, event, differs) for command, event in zip_longest(wanted, made))
 
 
-def _check_pairs(
-    kind: str, commands: Sequence[Command], events: Sequence[Event], differs: Callable[[Any, Any], str]
-) -> Iterator[Finding]:
-    for command, event in zip(commands, events, strict=False):
-        try:
-            found = differs(command.said, event.said)
-        except AuditError as error:
-            found = str(error)
-        if found:
-            yield Finding(event.where, found)
-        if command.summary != event.summary and event.name in ("TIMER_STARTED", "ACTIVITY_TASK_SCHEDULED"):
-            yield Finding(event.where, f"summary is {event.summary!r}, the replay says {command.summary!r}")
-    for event in events[len(commands) :]:
-        yield Finding(event.where, "the replay asks for nothing like it")
-    for command in commands[len(events) :]:
-        yield Finding("replay", f"it asks for {kind} ({_brief(command.said)}), and the history has no such event")
+def _compare(command: Command | None, event: Event | None, differs: Callable[[Any, Any], str]) -> Iterator[Finding]:
+    if command is None or event is None:
+        return
+    try:
+        found = differs(command.said, event.said)
+    except AuditError as error:
+        found = str(error)
+    if found:
+        yield Finding(event.where, found)
+    if command.summary != event.summary and event.name in ("TIMER_STARTED", "ACTIVITY_TASK_SCHEDULED"):
+        yield Finding(event.where, f"summary is {event.summary!r}, the replay says {command.summary!r}")
 
 
 def _is_answer(command: Command) -> bool:
     return str(command.said.WhichOneof("response")) == "completed"
 
 
-def _by_update(
-    commands: Sequence[Command], events: Sequence[Event], all_events: Sequence[Event]
-) -> tuple[list[Command], list[Event]]:
+def _by_update(commands: Sequence[Command], made: Sequence[Event], events: Sequence[Event]) -> list[Command]:
     """Answers in the order of their events: updates may be answered in another order than they are recorded."""
     instance = {
         event.said.accepted_request.meta.update_id: event.said.protocol_instance_id
-        for event in all_events
+        for event in events
         if event.name == "WORKFLOW_EXECUTION_UPDATE_ACCEPTED"
     }
-    order = {instance.get(event.said.meta.update_id): at for at, event in enumerate(events)}
-    known = [command for command in commands if command.said.protocol_instance_id in order]
-    unknown = [command for command in commands if command.said.protocol_instance_id not in order]
-    known.sort(key=lambda command: order[command.said.protocol_instance_id])
-    return [*known, *unknown], list(events)
+    order = {instance.get(event.said.meta.update_id): at for at, event in enumerate(made)}
+    return sorted(commands, key=lambda command: order.get(command.said.protocol_instance_id, len(made)))
 
 
 def _activity(command: Any, event: Any) -> str:

@@ -1,0 +1,291 @@
+"""Real runs of every path, to be exported: a stack, a worker, a target, and what people say when.
+
+Each scenario takes a proposal id and returns when its workflow has closed. Nothing is faked; deadlines are seconds.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+
+from activities.connection import connect
+from activities.database import Database
+from activities.settings import Settings
+from cli.policy import publish_one
+from cli.ready import ORDERS_RESOURCE, prepare_local
+from deploy.dev import Stack
+from policy.base import instant_text
+from policy.canonical import digest
+from worker import running_workers
+from workflows import interface
+
+DOCUMENTS = Path(__file__).parent / "documents"
+SCRATCH_RESOURCE = "postgres/scratch"
+_BOUND_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A running place, as a platform and the people of it see it."""
+
+    client: Client
+    database: Database
+    settings: Settings
+    admin_url: str
+
+    async def start(self, proposal_id: str, proposal: Any, **options: Any) -> "WorkflowHandle[Any, Any]":
+        """Start a run under the workflow id of a proposal."""
+        return await self.client.start_workflow(
+            interface.WORKFLOW_TYPE,
+            proposal,
+            id=interface.workflow_id(proposal_id),
+            task_queue=interface.TASK_QUEUE,
+            **options,
+        )
+
+    async def status(self, handle: "WorkflowHandle[Any, Any]", until: Callable[[dict[str, Any]], bool]) -> Any:
+        """The status once it is as wanted; bounded."""
+        async with asyncio.timeout(_BOUND_SECONDS):
+            while True:
+                found: dict[str, Any] = await handle.query(interface.STATUS)
+                if until(found):
+                    return found
+                await asyncio.sleep(0.05)
+
+    async def decide(self, handle: "WorkflowHandle[Any, Any]", who: str, vote: str = "approve", **other: Any) -> Any:
+        """One decision about what is open now, as an update; the receipt."""
+        found = await self.status(handle, lambda item: item["screen"] is not None)
+        return await handle.execute_update(interface.DECIDE, decision(found, who, vote, **other))
+
+    async def publish(self, name: str) -> None:
+        """Put another policy in force."""
+        body = (DOCUMENTS / name).read_bytes()
+        await publish_one(self.admin_url, "policy", body, by="tests", at=datetime.now(UTC))
+
+
+def decision(status: dict[str, Any], who: str, vote: str = "approve", **other: Any) -> dict[str, Any]:
+    """A decision as JSON, about what a status shows."""
+    now = datetime.now(UTC)
+    names = ("action_digest", "assessment_digest", "policy_digest", "presented_digest")
+    return {
+        "decision_id": f"{who}-{vote}-{status['stage']}",
+        "proposal_id": status["proposal_id"],
+        "revision": status["revision"],
+        "stage": status["stage"],
+        **{name: status[name] for name in names},
+        "vote": vote,
+        "justification": "not in this season" if vote == "deny" else "",
+        "issued_at": instant_text(now),
+        "expires_at": instant_text(now + timedelta(hours=1)),
+        "proof": {"kind": "claimed", "identity": who},
+        **other,
+    }
+
+
+def proposal(proposal_id: str, *, scratch: bool = False, **other: Any) -> dict[str, Any]:
+    """Set `work_mem`, which the executor's operator may, and read it back."""
+    target, environment = ("scratch-db", "staging") if scratch else ("orders-db", "production")
+    value = {"name": "work_mem", "value": "32MB"}
+    return {
+        "api_version": "countersign/v1",
+        "proposal_id": proposal_id,
+        "operation": "postgres.parameter.set",
+        "target": f"resource:default/{target}",
+        "environment": environment,
+        "agent": {"id": "agent:tuner", "model": "tuner-2", "confidence": 0.9},
+        "on_behalf_of": "dana",
+        "rationale": "sorts spill to disk <b>every</b> night",
+        "steps": [
+            {
+                "name": "raise-work-mem",
+                "operation": "postgres.parameter.set",
+                "parameters": value,
+                "undo": {"operation": "postgres.parameter.reset", "parameters": {"name": "work_mem"}},
+            }
+        ],
+        "success_criteria": [_reads(value["value"])],
+        **other,
+    }
+
+
+def _reads(value: str, **other: Any) -> dict[str, Any]:
+    return {"probe": "postgres.parameter.value", "parameters": {"name": "work_mem"}, "equals": value, **other}
+
+
+@asynccontextmanager
+async def recording(stack: Stack) -> AsyncIterator[Recording]:
+    """A worker on a stack, with the documents of this folder in force and two databases to act on."""
+    settings = await prepare_local(stack, datetime.now(UTC), DOCUMENTS)
+    targets = {**settings.targets, SCRATCH_RESOURCE: settings.targets[ORDERS_RESOURCE]}
+    settings = replace(settings, targets=targets)
+    client = await connect(address=stack.temporal_address, namespace=stack.namespace, identity="recording")
+    database = Database(settings.check_worker(), application="countersign-recording")
+    try:
+        async with running_workers(client, database, settings):
+            yield Recording(client, database, settings, stack.database_url("postgres", "countersign"))
+    finally:
+        await database.close()
+
+
+async def allowed(place: Recording, proposal_id: str) -> None:
+    """Policy allows it, it runs and is read back."""
+    await (await place.start(proposal_id, proposal(proposal_id, scratch=True))).result()
+
+
+async def two_steps(place: Recording, proposal_id: str) -> None:
+    """Two steps, each with its own permit."""
+    first = proposal(proposal_id, scratch=True)["steps"][0]
+    second = {**first, "name": "again", "parameters": {"name": "maintenance_work_mem", "value": "96MB"}}
+    second["undo"] = {"operation": "postgres.parameter.reset", "parameters": {"name": "maintenance_work_mem"}}
+    value = proposal(proposal_id, scratch=True, steps=[first, second])
+    await (await place.start(proposal_id, value)).result()
+
+
+async def compensated(place: Recording, proposal_id: str) -> None:
+    """It runs, its criterion is not met, it is undone."""
+    value = proposal(proposal_id, scratch=True, success_criteria=[_reads("1GB", within_seconds=0)])
+    await (await place.start(proposal_id, value)).result()
+
+
+async def precondition_failed(place: Recording, proposal_id: str) -> None:
+    """The executor refuses before it touches anything."""
+    value = proposal(proposal_id, scratch=True)
+    value["steps"][0]["parameters"]["expected"] = "7MB"
+    await (await place.start(proposal_id, value)).result()
+
+
+async def denied_by_limit(place: Recording, proposal_id: str) -> None:
+    """A limit denies; nobody is asked."""
+    drop = {"name": "drop", "operation": "postgres.table.drop", "parameters": {"table": "orders"}}
+    value = proposal(proposal_id, operation="postgres.table.drop", steps=[drop])
+    await (await place.start(proposal_id, value)).result()
+
+
+async def two_stages(place: Recording, proposal_id: str) -> None:
+    """Self-approval is refused; a reminder, an escalation, two approvals of two groups; it runs and is verified."""
+    handle = await place.start(proposal_id, proposal(proposal_id))
+    await place.decide(handle, "dana")
+    await place.status(handle, lambda item: "leads" in item["stages"][0]["groups"])
+    await place.decide(handle, "alice", justification="seen on the dashboard")
+    await place.decide(handle, "bob")
+    await handle.result()
+
+
+async def denied_by_person(place: Recording, proposal_id: str) -> None:
+    """Somebody says no."""
+    handle = await place.start(proposal_id, proposal(proposal_id))
+    await place.decide(handle, "carol", "acknowledge")
+    await place.decide(handle, "carol", "deny")
+    await handle.result()
+
+
+async def expired(place: Recording, proposal_id: str) -> None:
+    """Nobody answers within the two seconds of the chain `brief`."""
+    end = {
+        "name": "end-it",
+        "operation": "postgres.session.terminate",
+        "parameters": {"pid": 1, "backend_start": "2026-01-01T00:00:00Z"},
+    }
+    value = proposal(proposal_id, operation="postgres.session.terminate", steps=[end])
+    await (await place.start(proposal_id, value)).result()
+
+
+async def withdrawn(place: Recording, proposal_id: str) -> None:
+    """It is cancelled while people are asked."""
+    handle = await place.start(proposal_id, proposal(proposal_id))
+    await place.status(handle, lambda item: item["state"] == "pending")
+    await handle.cancel()
+    await handle.result()
+
+
+async def dispatch_refused(place: Recording, proposal_id: str) -> None:
+    """Between the first and the last approval the policy becomes stricter: approved, and not dispatched."""
+    handle = await place.start(proposal_id, proposal(proposal_id))
+    await place.decide(handle, "carol")
+    await place.publish("later/policy.yaml")
+    try:
+        await place.decide(handle, "bob")
+        await handle.result()
+    finally:
+        await place.publish("policy.yaml")
+
+
+async def stopped_while_running(place: Recording, proposal_id: str) -> None:
+    """It is cancelled while its effect is observed: the approved verb undoes it. A late decision is answered."""
+    value = proposal(proposal_id, success_criteria=[_reads("32MB", observe_seconds=30)])
+    handle = await place.start(proposal_id, value)
+    await place.decide(handle, "carol")
+    await place.decide(handle, "bob")
+    await place.status(handle, lambda item: item["state"] == "executing")
+    found = await handle.query(interface.STATUS)
+    await handle.execute_update(interface.DECIDE, decision(found, "alice", decision_id="late"))
+    await handle.cancel()
+    await handle.result()
+
+
+async def malformed_messages(place: Recording, proposal_id: str) -> None:
+    """Garbage by signal is recorded and answered; the action goes on and is approved by signal."""
+    handle = await place.start(proposal_id, proposal(proposal_id))
+    found = await place.status(handle, lambda item: item["screen"] is not None)
+    await handle.signal(interface.DECIDE, {"vote": "maybe"})
+    await handle.signal("approve_everything", "please")
+    await handle.signal(interface.DECIDE, args=[])
+    await handle.signal(interface.DECIDE, decision(found, "nobody-we-know"))
+    await handle.signal(interface.DECIDE, {**decision(found, "carol"), "action_digest": digest(b"another")})
+    await handle.signal(interface.DECIDE, decision(found, "carol", decision_id="real"))
+    await handle.signal(interface.DECIDE, decision(found, "carol", decision_id="real"))
+    await place.status(handle, lambda item: item["stage"] == 2)
+    await place.decide(handle, "bob", "retract")
+    await place.decide(handle, "bob")
+    await handle.result()
+
+
+async def malformed_start(place: Recording, proposal_id: str) -> None:
+    """What is started is no proposal: it fails at once, readably."""
+    value = {**proposal(proposal_id), "steps": [], "confidence": "very"}
+    with suppress(WorkflowFailureError):
+        await (await place.start(proposal_id, value)).result()
+
+
+async def start_refused(place: Recording, proposal_id: str) -> None:
+    """A start with a timeout is refused as a result; nothing is registered."""
+    options = {"execution_timeout": timedelta(hours=1)}
+    await (await place.start(proposal_id, proposal(proposal_id), **options)).result()
+
+
+async def started_again(place: Recording, proposal_id: str) -> None:
+    """The same proposal started after its end gives back the recorded result."""
+    await allowed(place, proposal_id)
+    await (await place.start(proposal_id, proposal(proposal_id, scratch=True))).result()
+
+
+async def digest_conflict(place: Recording, proposal_id: str) -> None:
+    """Another proposal under the id of a finished one is refused."""
+    await allowed(place, proposal_id)
+    await (await place.start(proposal_id, proposal(proposal_id, scratch=True, rationale="another story"))).result()
+
+
+Scenario = Callable[[Recording, str], Awaitable[None]]
+SCENARIOS: tuple[Scenario, ...] = (
+    allowed,
+    two_steps,
+    compensated,
+    precondition_failed,
+    denied_by_limit,
+    two_stages,
+    denied_by_person,
+    expired,
+    withdrawn,
+    dispatch_refused,
+    stopped_while_running,
+    malformed_messages,
+    malformed_start,
+    start_refused,
+    started_again,
+    digest_conflict,
+)
