@@ -182,8 +182,8 @@ class AuthorizeAction:
     async def _take(self, message: Message) -> CaseResult:
         assert self._plan is not None
         plan = self._plan
-        # Behind others the queue is faster: while a local activity runs, nothing of this workflow task is durable, and
-        # the server drops all of it where more updates come than it holds (10), so that everybody would start again.
+        # With updates behind this one the queue is faster: while a local activity runs, nothing of this workflow task
+        # is durable, and the server drops all of it when more updates come than it holds (10): all would start again.
         answer: CaseResult = await ask(
             CasePort.take_decision,
             lambda now: DecisionRequest(
@@ -196,7 +196,7 @@ class AuthorizeAction:
                 now=now,
             ),
             queue=interface.TASK_QUEUE,
-            local=not self._inbox,
+            local=not self._inbox.holds_update,
         )
         assert answer.receipt is not None
         message.receipt = answer.receipt

@@ -44,6 +44,11 @@ class Inbox:
         """The oldest message that waits."""
         return self._waiting.popleft()
 
+    @property
+    def holds_update(self) -> bool:
+        """Whether somebody who waits for an answer waits."""
+        return any(message.channel == "update" for message in self._waiting)
+
     def __bool__(self) -> bool:
         return bool(self._waiting)
 

@@ -1,0 +1,249 @@
+"""Malformed messages, one by one: each is answered or recorded, nothing wedges, and a good decision afterwards counts.
+
+The shapes are those that wedge or silently lose a message in a workflow with typed handlers.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution, WorkflowType
+from temporalio.api.enums.v1 import UpdateWorkflowExecutionLifecycleStage
+from temporalio.api.query.v1 import WorkflowQuery
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.update.v1 import Input, Meta, Request, WaitPolicy
+from temporalio.api.workflowservice.v1 import (
+    QueryWorkflowRequest,
+    SignalWorkflowExecutionRequest,
+    StartWorkflowExecutionRequest,
+    UpdateWorkflowExecutionRequest,
+)
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.converter import DataConverter
+
+from tests.world import Handle, World, decision, until
+from workflows.interface import DECIDE, STATUS, TASK_QUEUE, WORKFLOW_TYPE, workflow_id
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+GOOD = b'{"decision_id": "x", "vote": "approve"}'
+
+
+def raw(data: bytes, encoding: str = "json/plain") -> Payload:
+    """A payload as any client in any language could send it."""
+    return Payload(metadata={"encoding": encoding.encode()}, data=data)
+
+
+# Name, payloads, and what the sender must be told.
+SHAPES: dict[str, tuple[Sequence[Payload], str]] = {
+    "missing field": ([raw(GOOD)], "malformed decision: "),
+    "wrong type": ([raw(b'{"decision_id": 7}')], "decision_id"),
+    "extra field": ([raw(b'{"decision_id": "x", "verdict": "approve"}')], "malformed decision"),
+    "binary null": ([raw(b"", "binary/null")], "a json object is taken, got null"),
+    "json null": ([raw(b"null")], "a json object is taken, got null"),
+    "a list": ([raw(b"[]")], "a json object is taken, got list"),
+    "a text": ([raw(b'"approve"')], "a json object is taken, got str"),
+    "no arguments": ([], "exactly one json object is taken, got 0 arguments"),
+    "two arguments": ([raw(GOOD), raw(GOOD)], "exactly one json object is taken, got 2 arguments"),
+    "bytes": ([raw(b"\x00\xff", "binary/plain")], "payload has encoding binary/plain"),
+    "unknown encoding": ([raw(GOOD, "json/encrypted")], "payload has encoding json/encrypted"),
+    "no encoding": ([Payload(data=GOOD)], "payload has encoding (none)"),
+    "encoding that is no text": ([Payload(metadata={"encoding": b"\xff\xfe"}, data=GOOD)], "payload has encoding"),
+    "truncated json": ([raw(b'{"decision_id": "x')], "json text is malformed"),
+    "no utf-8": ([raw(b'{"a": "\xff"}')], "json text is not utf-8"),
+    "duplicate keys": ([raw(b'{"vote": "deny", "vote": "approve"}')], "key 'vote' occurs twice"),
+    "not a number": ([raw(b'{"vote": NaN}')], "NaN is not json"),
+    "huge number": ([raw(b'{"stage": ' + b"9" * 5000 + b"}")], "json text is malformed"),
+    "surrogate": ([raw(b'{"vote": "\\ud800"}')], "surrogates"),
+    "nul": ([raw(b'{"vote": "\\u0000"}')], "U+0000"),
+    "deeply nested": ([raw(b"[" * 60_000 + b"]" * 60_000)], "nested deeper"),
+    "too large": ([raw(b'{"a": "' + b"x" * 500_000 + b'"}')], "json text has 500009 bytes"),
+}
+
+
+class Sender:
+    """Sends what an SDK would not let pass, over the same API."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._service = world.client.workflow_service
+        self._namespace = world.client.namespace
+
+    async def signal(self, handle: Handle, name: str, payloads: Sequence[Payload]) -> None:
+        await self._service.signal_workflow_execution(
+            SignalWorkflowExecutionRequest(
+                namespace=self._namespace,
+                workflow_execution=WorkflowExecution(workflow_id=handle.id),
+                signal_name=name,
+                input=Payloads(payloads=payloads),
+            )
+        )
+
+    async def update(self, handle: Handle, name: str, payloads: Sequence[Payload]) -> str:
+        """What the sender is told: the failure's message, or the answer as it is."""
+        answer = await self._service.update_workflow_execution(
+            UpdateWorkflowExecutionRequest(
+                namespace=self._namespace,
+                workflow_execution=WorkflowExecution(workflow_id=handle.id),
+                wait_policy=WaitPolicy(
+                    lifecycle_stage=UpdateWorkflowExecutionLifecycleStage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
+                ),
+                request=Request(meta=Meta(identity="tests"), input=Input(name=name, args=Payloads(payloads=payloads))),
+            )
+        )
+        return answer.outcome.failure.message or str(answer.outcome.success)
+
+    async def start(self, proposal_id: str, payloads: Sequence[Payload]) -> Handle:
+        wanted = workflow_id(proposal_id)
+        await self._service.start_workflow_execution(
+            StartWorkflowExecutionRequest(
+                namespace=self._namespace,
+                workflow_id=wanted,
+                workflow_type=WorkflowType(name=WORKFLOW_TYPE),
+                task_queue=TaskQueue(name=TASK_QUEUE),
+                input=Payloads(payloads=payloads),
+                request_id=wanted,
+            )
+        )
+        return self._world.client.get_workflow_handle(wanted)
+
+    async def query(self, handle: Handle, name: str, payloads: Sequence[Payload]) -> Any:
+        answer = await self._service.query_workflow(
+            QueryWorkflowRequest(
+                namespace=self._namespace,
+                execution=WorkflowExecution(workflow_id=handle.id),
+                query=WorkflowQuery(query_type=name, query_args=Payloads(payloads=payloads)),
+            )
+        )
+        return json.loads(answer.query_result.payloads[0].data)
+
+
+@pytest.fixture(name="sender")
+def _sender(world: World) -> Sender:
+    return Sender(world)
+
+
+@pytest_asyncio.fixture(name="waiting", scope="module", loop_scope="module")
+async def _waiting(world: World) -> AsyncIterator[Handle]:
+    """One action that all the malformed messages go to; at the end it is decided as if nothing had happened."""
+    handle = await world.start(world.propose("bench.put", undo="bench.take"))
+    await world.pending(handle)
+    yield handle
+    assert (await world.decide(handle, "eve")).counted
+    assert (await world.decide(handle, "cleo")).counted
+    assert (await world.result(handle)).outcome == "succeeded"
+    assert not [event for event in await world.events(handle) if event == "workflow_task_failed"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_malformed_update_is_answered(sender: Sender, world: World, waiting: Handle, shape: str) -> None:
+    """The sender of a malformed update is told what is wrong with it, and the history does not grow."""
+    payloads, said = SHAPES[shape]
+    before = len(await world.events(waiting))
+    assert said in await sender.update(waiting, DECIDE, payloads)
+    assert len(await world.events(waiting)) == before
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_malformed_signal_is_recorded(sender: Sender, world: World, waiting: Handle, shape: str) -> None:
+    """Nobody waits for the answer to a signal: what is wrong with it is in the ledger and in the status."""
+    payloads, said = SHAPES[shape]
+    proposal_id = waiting.id.removeprefix("action/")
+    before = (await world.status(waiting))["refused_messages"]
+    await sender.signal(waiting, DECIDE, payloads)
+    status = await until(lambda: world.status(waiting), lambda found: found["refused_messages"] > before)
+    assert status["state"] == "pending"
+    receipts = [entry["content"]["receipt"] for entry in await world.entries(proposal_id, "decision_refused")]
+    assert any(receipt["code"] == "malformed" and said in receipt["message"] for receipt in receipts), receipts[-1]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_malformed_start_fails_at_once(sender: Sender, world: World, shape: str) -> None:
+    """What is no proposal fails readably within one task, instead of hanging in retries."""
+    payloads, said = SHAPES[shape]
+    handle = await sender.start(world.id(), payloads)
+    with pytest.raises(WorkflowFailureError) as told:
+        await world.result(handle)
+    assert "malformed proposal: " in str(told.value.cause)
+    assert said.removeprefix("malformed decision") in str(told.value.cause) or "malformed decision" in said
+    assert (await handle.describe()).status is WorkflowExecutionStatus.FAILED
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_query_is_answered_whatever_comes_with_it(sender: Sender, waiting: Handle, shape: str) -> None:
+    """Arguments of a query are not read."""
+    assert (await sender.query(waiting, STATUS, SHAPES[shape][0]))["state"] == "pending"
+
+
+@pytest.mark.parametrize("name", ["approve", "Decide", "x" * 900, "décider \U0001f4a5\n"])
+async def test_an_unknown_name_is_answered_or_recorded(
+    sender: Sender, world: World, waiting: Handle, name: str
+) -> None:
+    """An update of another name is told so; a signal of another name is recorded."""
+    submission = DataConverter.default.payload_converter.to_payloads([decision(await world.status(waiting), "eve")])
+    assert "unknown update" in await sender.update(waiting, name, submission)
+    before = (await world.status(waiting))["refused_messages"]
+    await sender.signal(waiting, name, submission)
+    status = await until(lambda: world.status(waiting), lambda found: found["refused_messages"] > before)
+    assert (status["state"], status["stage"]) == ("pending", 1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--input", '{"vote": "approve"}'],
+        ["--input", "null"],
+        ["--input", "[]"],
+        ["--input", '"approve"'],
+        [],
+        ["--input", "{}", "--input", "{}"],
+        ["--input", '{"vote": "deny", "vote": "approve"}'],
+        ["--input", "\x01\x02", "--input-meta", "encoding=binary/plain"],
+        ["--input", "{}", "--input-meta", "encoding=json/unknown"],
+    ],
+    ids=lambda arguments: " ".join(arguments) or "nothing",
+)
+async def test_the_stock_cli_cannot_wedge_an_action(world: World, waiting: Handle, arguments: list[str]) -> None:
+    """What the stock `temporal` CLI sends by mistake is answered by the update and recorded for the signal."""
+    before = (await world.status(waiting))["refused_messages"]
+    (failed, told), (sent, output), _ = await asyncio.gather(
+        world.cli("workflow", "update", "execute", "--workflow-id", waiting.id, "--name", DECIDE, *arguments),
+        world.cli("workflow", "signal", "--workflow-id", waiting.id, "--name", DECIDE, *arguments),
+        world.cli("workflow", "query", "--workflow-id", waiting.id, "--type", STATUS, *arguments),
+    )
+    assert failed
+    assert "type: BadDecision, retryable: false" in told
+    assert (sent, output.strip()) == (0, "Signal workflow succeeded")
+    await until(lambda: world.status(waiting), lambda found: found["refused_messages"] > before)
+
+
+async def test_the_stock_cli_signals_many_and_decides_nothing(world: World, waiting: Handle) -> None:
+    """One batch command that signals every running workflow approves none: a decision names what it is about."""
+    other = await world.start(world.propose("bench.put", undo="bench.take"))
+    status = await world.pending(other)
+    submission = json.dumps(decision(status, "eve"))
+    batch = ("workflow", "signal", "--query", 'ExecutionStatus="Running"', "--name", DECIDE, "--input", submission)
+    code, output = await world.cli(*batch, "--yes")
+    assert code == 0, output
+    await world.pending(other, stage=2)
+    refused = await until(lambda: _refusals_of(world, waiting), lambda found: "unknown_request" in found)
+    assert refused
+    assert (await world.status(waiting))["stage"] == 1
+
+
+async def test_a_flood_of_junk_grows_neither_ledger_nor_state_without_end(world: World, sender: Sender) -> None:
+    """Hundreds of malformed signals are all taken in, and the good decision behind them counts."""
+    handle = await world.start(world.propose("bench.put", undo="bench.take"))
+    await world.pending(handle)
+    await asyncio.gather(*(sender.signal(handle, DECIDE, [raw(b"null")]) for _ in range(200)))
+    assert (await world.decide(handle, "eve")).counted
+    proposal_id = handle.id.removeprefix("action/")
+    assert len(await world.entries(proposal_id, "decision_refused")) <= 200
+
+
+async def _refusals_of(world: World, handle: Handle) -> list[str]:
+    entries = await world.entries(handle.id.removeprefix("action/"), "decision_refused")
+    return [entry["content"]["receipt"]["code"] for entry in entries]
