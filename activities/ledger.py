@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import LedgerEntryRow
@@ -17,6 +17,22 @@ from policy.ledger import EntryKind, EntryRef, make_entry
 from policy.permit import entry_id
 
 _ROW = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
+_OURS = _ROW.proposal_id == bindparam("proposal_id")
+_ENTRY = select(_ROW.entry_id, _ROW.position, _ROW.digest).where(_ROW.entry_id == bindparam("entry_id"))
+_HEAD = select(_ROW.position, _ROW.digest).where(_OURS).order_by(_ROW.position.desc()).limit(1)
+# An entry and the head in one round trip: most entries are the first of their transaction, and new.
+_ENTRY_AND_HEAD = (
+    select(_ROW.entry_id, _ROW.position, _ROW.digest)
+    .where(
+        _OURS,
+        or_(
+            _ROW.entry_id == bindparam("entry_id"),
+            _ROW.position == select(func.max(_ROW.position)).where(_OURS).scalar_subquery(),
+        ),
+    )
+    .order_by(_ROW.position)
+)
+_INSERT = insert(LedgerEntryRow)
 
 
 class Ledger:
@@ -31,7 +47,7 @@ class Ledger:
     async def append(self, kind: EntryKind, content: Any, *key: object, late: bool = False) -> EntryRef:
         """Append an entry; `key` are the parts that make its id the only one of its kind."""
         identity = entry_id(self._proposal_id, str(kind), *key)
-        if (stored := await self._stored(identity)) is not None:
+        if (stored := await self._stored(UUID(identity))) is not None:
             return stored
         position, previous = await self._read_head()
         entry = make_entry(
@@ -44,19 +60,18 @@ class Ledger:
             content=content,
             late=late,
         )
-        await self._connection.execute(
-            insert(LedgerEntryRow).values(
-                entry_id=UUID(identity),
-                proposal_id=self._proposal_id,
-                position=entry.position,
-                kind=str(kind),
-                previous_digest=previous,
-                digest=entry.digest,
-                body=entry.body,
-                recorded_at=self._at,
-                late=late,
-            )
-        )
+        row = {
+            "entry_id": UUID(identity),
+            "proposal_id": self._proposal_id,
+            "position": entry.position,
+            "kind": str(kind),
+            "previous_digest": previous,
+            "digest": entry.digest,
+            "body": entry.body,
+            "recorded_at": self._at,
+            "late": late,
+        }
+        await self._connection.execute(_INSERT, row)
         self._head = (entry.position, entry.digest)
         note_entry(kind, self._proposal_id, content)
         return EntryRef(position=entry.position, digest=entry.digest)
@@ -66,15 +81,18 @@ class Ledger:
         position, newest = await self._read_head()
         return EntryRef(position=position, digest=newest) if newest is not None else None
 
-    async def _stored(self, identity: str) -> EntryRef | None:
-        found = (
-            await self._connection.execute(select(_ROW.position, _ROW.digest).where(_ROW.entry_id == UUID(identity)))
-        ).first()
+    async def _stored(self, identity: UUID) -> EntryRef | None:
+        if self._head is None:
+            wanted = {"proposal_id": self._proposal_id, "entry_id": identity}
+            rows = (await self._connection.execute(_ENTRY_AND_HEAD, wanted)).all()
+            self._head = (rows[-1].position, rows[-1].digest) if rows else (0, None)
+        else:
+            rows = (await self._connection.execute(_ENTRY, {"entry_id": identity})).all()
+        found = next((row for row in rows if row.entry_id == identity), None)
         return EntryRef(position=found.position, digest=found.digest) if found else None
 
     async def _read_head(self) -> tuple[int, str | None]:
         if self._head is None:
-            newest = select(_ROW.position, _ROW.digest).where(_ROW.proposal_id == self._proposal_id)
-            found = (await self._connection.execute(newest.order_by(_ROW.position.desc()).limit(1))).first()
+            found = (await self._connection.execute(_HEAD, {"proposal_id": self._proposal_id})).first()
             self._head = (found.position, found.digest) if found else (0, None)
         return self._head
