@@ -6,7 +6,7 @@ Everything that decides is read through here, inside the caller's transaction an
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import (
@@ -62,8 +62,35 @@ _CASE = (
     )
     .outerjoin(StopRow, _STOP.proposal_id == _PROPOSAL.proposal_id)
     .outerjoin(ResultRow, _RESULT.proposal_id == _PROPOSAL.proposal_id)
+    .where(_PROPOSAL.proposal_id == bindparam("proposal_id"))
     .order_by(_ASSESSMENT.revision.desc())
     .limit(1)
+)
+_BALLOTS = (
+    select(_DECISION.receipt)
+    .where(
+        _DECISION.proposal_id == bindparam("proposal_id"),
+        _DECISION.revision == bindparam("revision"),
+        _DECISION.counted,
+    )
+    .order_by(_DECISION.received_at, _DECISION.arrival)
+)
+_HOLDS = (
+    select(_HOLD.hold_id, _HOLD.target, _HOLD.proposal_id, _HOLD.reason)
+    .outerjoin(HoldReleaseRow, _RELEASE.hold_id == _HOLD.hold_id)
+    .where(_HOLD.target == bindparam("target"), _RELEASE.hold_id.is_(None))
+    .order_by(_HOLD.placed_at)
+)
+_EARLIER_DENIALS = (
+    select(_PROPOSAL.proposal_id)
+    .join(ResolutionRow, _RESOLUTION.proposal_id == _PROPOSAL.proposal_id)
+    .where(
+        _PROPOSAL.effect_digest == bindparam("effect"),
+        _RESOLUTION.kind == "denied",
+        _PROPOSAL.proposal_id != bindparam("proposal_id"),
+    )
+    .order_by(_RESOLUTION.resolved_at.desc())
+    .limit(10)
 )
 
 
@@ -98,7 +125,7 @@ class CaseFile:
 
 async def read_case(connection: AsyncConnection, proposal_id: str) -> CaseFile | None:
     """The newest state of a proposal, or None if it was never registered."""
-    row = (await connection.execute(_CASE.where(_PROPOSAL.proposal_id == proposal_id))).first()
+    row = (await connection.execute(_CASE, {"proposal_id": proposal_id})).first()
     if row is None:
         return None
     about(row.action_digest)
@@ -135,34 +162,19 @@ def stored_proposal(body: bytes, action_digest: str) -> ReceivedProposal:
 
 async def read_ballots(connection: AsyncConnection, proposal_id: str, revision: int) -> tuple[Ballot, ...]:
     """The decisions that were counted on arrival, in order of arrival."""
-    counted = select(_DECISION.receipt).where(
-        _DECISION.proposal_id == proposal_id, _DECISION.revision == revision, _DECISION.counted
-    )
-    rows = await connection.execute(counted.order_by(_DECISION.received_at, _DECISION.arrival))
+    rows = await connection.execute(_BALLOTS, {"proposal_id": proposal_id, "revision": revision})
     return tuple(Ballot.model_validate(parse_json(row.receipt)["ballot"]) for row in rows)
 
 
 async def read_holds(connection: AsyncConnection, target: str) -> tuple[HoldFact, ...]:
     """The holds on a target that nobody has released."""
-    open_holds = (
-        select(_HOLD.hold_id, _HOLD.target, _HOLD.proposal_id, _HOLD.reason)
-        .outerjoin(HoldReleaseRow, _RELEASE.hold_id == _HOLD.hold_id)
-        .where(_HOLD.target == target, _RELEASE.hold_id.is_(None))
-        .order_by(_HOLD.placed_at)
-    )
     return tuple(
         HoldFact(hold_id=str(row.hold_id), target=row.target, proposal_id=row.proposal_id, reason=row.reason)
-        for row in await connection.execute(open_holds)
+        for row in await connection.execute(_HOLDS, {"target": target})
     )
 
 
 async def read_earlier_denials(connection: AsyncConnection, effect: str, proposal_id: str) -> tuple[str, ...]:
     """The other proposals of the same effect that were denied, newest first, ten at most."""
-    denied = (
-        select(_PROPOSAL.proposal_id)
-        .join(ResolutionRow, _RESOLUTION.proposal_id == _PROPOSAL.proposal_id)
-        .where(_PROPOSAL.effect_digest == effect, _RESOLUTION.kind == "denied", _PROPOSAL.proposal_id != proposal_id)
-        .order_by(_RESOLUTION.resolved_at.desc())
-        .limit(10)
-    )
-    return tuple((await connection.execute(denied)).scalars())
+    wanted = {"effect": effect, "proposal_id": proposal_id}
+    return tuple((await connection.execute(_EARLIER_DENIALS, wanted)).scalars())

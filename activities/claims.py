@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Select, bindparam, func, insert, select
+from sqlalchemy import Select, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.attempt import Attempt
 from activities.clock import Clock
 from activities.database import Database, lock_key
 from activities.ledger import Ledger
-from activities.permits import PermitError, PermitUse, claim_row, read_use, step_permits, step_records
+from activities.permits import PermitError, PermitUse, claim_row, read_use, step_permits, step_records, store_claim
 from activities.tables import LedgerEntryRow, PermitRow, PermitUseRow
 from policy.decision import Assurance
 from policy.gate import may_undo
@@ -36,6 +36,7 @@ _ENTRY = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
 
 _PERMIT = PermitRow.__table__.c  # type: ignore[attr-defined]
 _USE = PermitUseRow.__table__.c  # type: ignore[attr-defined]
+_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 # The forward permit of a later step that nobody claimed in time.
 _EXPIRED = (
     select(_PERMIT.permit_id)
@@ -110,14 +111,14 @@ class Claims:
             if permit is None:
                 return Refused("unknown_permit", f"the record has no permit {permit_id}")
             # What forbids a claim is read after this, in a statement of its own, so that it is not older than the lock.
-            await connection.execute(select(func.pg_advisory_xact_lock(lock_key(permit.proposal_id))))
+            await connection.execute(_LOCK, {"key": lock_key(permit.proposal_id)})
             found = await read_use(connection, permit)
             mine = Claimed(permit, other)
             if found.use == "unused":
                 refused = await self._refusal(connection, permit, found, now)
                 if refused is None:
                     row = claim_row(permit, **attempt.columns, at=now)
-                    await connection.execute(insert(PermitUseRow).values(row))
+                    await store_claim(connection, row)
                 answer: Claimed | Reported | Refused = refused or mine
             else:
                 answer = _again(mine, found, attempt, tried=tried)

@@ -23,6 +23,10 @@ from policy.outcome import Outcome, StepRecord
 from policy.permit import entry_id
 from policy.result import ActionResult, DecidedBy, ResultResolution, Timings, next_action
 
+_RESOLVE = insert_once(ResolutionRow).on_conflict_do_nothing()
+_STOP = insert_once(StopRow).on_conflict_do_nothing()
+_FINISH = insert(ResultRow)
+
 
 async def resolve(
     connection: AsyncConnection, proposal_id: str, revision: int, kind: str, reasons: tuple[Reason, ...], at: datetime
@@ -38,14 +42,14 @@ async def resolve(
         }
     )
     row = {"proposal_id": proposal_id, "revision": revision, "kind": kind, "body": body, "digest": digest(body)}
-    await connection.execute(insert_once(ResolutionRow).values(**row, resolved_at=at).on_conflict_do_nothing())
+    await connection.execute(_RESOLVE, {**row, "resolved_at": at})
 
 
 async def stop(connection: AsyncConnection, proposal_id: str, kind: str, actor: str, at: datetime) -> None:
     """Write that an action is stopped, unless it is."""
     body = canonical({"proposal_id": proposal_id, "kind": kind, "actor": actor, "at": instant_text(at)})
     row = {"proposal_id": proposal_id, "kind": kind, "actor": actor, "body": body, "digest": digest(body)}
-    await connection.execute(insert_once(StopRow).values(**row, stopped_at=at).on_conflict_do_nothing())
+    await connection.execute(_STOP, {**row, "stopped_at": at})
 
 
 async def finish(
@@ -66,7 +70,7 @@ async def finish(
     )
     body = canonical(result.model_dump(mode="json"))
     row = {"proposal_id": result.proposal_id, "body": body, "digest": digest(body)}
-    await connection.execute(insert(ResultRow).values(**row, recorded_at=at))
+    await connection.execute(_FINISH, {**row, "recorded_at": at})
     if outcome.needs_hold:
         await _hold(connection, file, outcome, reasons, at)
     if outcome is Outcome.succeeded and file.proposal.remedies is not None:

@@ -6,14 +6,14 @@
 3. What is read here is read inside the caller's transaction, under the lock that the caller took.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import Row, Select, insert, literal, select, tuple_
+from sqlalchemy import Row, Select, bindparam, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import EffectReportRow, PermitRow, PermitUseRow, ProposalRow, ResultRow, StopRow
@@ -28,6 +28,51 @@ _REPORT = EffectReportRow.__table__.c  # type: ignore[attr-defined]
 _PROPOSAL = ProposalRow.__table__.c  # type: ignore[attr-defined]
 _STOP = StopRow.__table__.c  # type: ignore[attr-defined]
 _RESULT = ResultRow.__table__.c  # type: ignore[attr-defined]
+
+_PERMITS: Select[Any] = select(
+    _PERMIT.permit_id,
+    _PERMIT.proposal_id,
+    _PERMIT.revision,
+    _PERMIT.step,
+    _PERMIT.direction,
+    _PERMIT.action_digest,
+    _PERMIT.body,
+    _PERMIT.digest,
+    _PERMIT.expires_at,
+)
+_STEP = (_PERMIT.proposal_id, _PERMIT.revision, _PERMIT.step)
+_OF_ONE_STEP = _PERMITS.where(
+    tuple_(*_STEP) == select(*_STEP).where(_PERMIT.permit_id == bindparam("permit_id")).scalar_subquery()
+)
+_THIS_REVISION = (_PERMIT.proposal_id == bindparam("proposal_id"), _PERMIT.revision == bindparam("revision"))
+_OF_REVISION = _PERMITS.where(*_THIS_REVISION).order_by(_PERMIT.step, _PERMIT.direction)
+_RECORDS = (
+    select(_PERMIT.step, _PERMIT.direction, _PERMIT.issued_at, _USE.use, _USE.used_at, _REPORT.body)
+    .select_from(PermitRow)
+    .outerjoin(PermitUseRow, _USE.permit_id == _PERMIT.permit_id)
+    .outerjoin(EffectReportRow, _REPORT.permit_id == _PERMIT.permit_id)
+    .where(*_THIS_REVISION)
+    .order_by(_PERMIT.step, _PERMIT.direction)
+)
+_STATE = (
+    select(
+        _PROPOSAL.action_digest,
+        _USE.use,
+        _USE.attempt_token,
+        _USE.used_at,
+        _REPORT.body,
+        _STOP.kind,
+        _RESULT.proposal_id.label("closed"),
+    )
+    .select_from(ProposalRow)
+    .outerjoin(PermitUseRow, _USE.permit_id == bindparam("permit_id"))
+    .outerjoin(EffectReportRow, _REPORT.permit_id == bindparam("permit_id"))
+    .outerjoin(StopRow, _STOP.proposal_id == _PROPOSAL.proposal_id)
+    .outerjoin(ResultRow, _RESULT.proposal_id == _PROPOSAL.proposal_id)
+    .where(_PROPOSAL.proposal_id == bindparam("proposal_id"))
+)
+_ISSUE = insert(PermitRow)
+_USE_ONCE = insert(PermitUseRow)
 
 
 class PermitError(CountersignError):
@@ -55,20 +100,24 @@ def resolved_digest(resolved: Sequence[str]) -> str:
 async def store_permit(connection: AsyncConnection, permit: Permit) -> None:
     """Insert a permit; the database refuses a second one for the same step and direction."""
     body = canonical(permit.model_dump(mode="json"))
-    await connection.execute(
-        insert(PermitRow).values(
-            permit_id=UUID(permit.permit_id),
-            proposal_id=permit.proposal_id,
-            revision=permit.revision,
-            step=permit.step,
-            direction=str(permit.direction),
-            action_digest=permit.action_digest,
-            body=body,
-            digest=digest(body),
-            issued_at=permit.issued_at,
-            expires_at=permit.expires_at,
-        )
-    )
+    row = {
+        "permit_id": UUID(permit.permit_id),
+        "proposal_id": permit.proposal_id,
+        "revision": permit.revision,
+        "step": permit.step,
+        "direction": str(permit.direction),
+        "action_digest": permit.action_digest,
+        "body": body,
+        "digest": digest(body),
+        "issued_at": permit.issued_at,
+        "expires_at": permit.expires_at,
+    }
+    await connection.execute(_ISSUE, row)
+
+
+async def store_claim(connection: AsyncConnection, claim: Mapping[str, Any]) -> None:
+    """Insert what `claim_row` made; the database refuses a second use of a permit."""
+    await connection.execute(_USE_ONCE, claim)
 
 
 async def step_permits(connection: AsyncConnection, wanted: str) -> tuple[Permit | None, Permit | None]:
@@ -81,10 +130,7 @@ async def step_permits(connection: AsyncConnection, wanted: str) -> tuple[Permit
         key = UUID(wanted)
     except ValueError:
         return None, None
-    step = (_PERMIT.proposal_id, _PERMIT.revision, _PERMIT.step)
-    rows = await connection.execute(
-        _permits().where(tuple_(*step) == select(*step).where(_PERMIT.permit_id == key).scalar_subquery())
-    )
+    rows = await connection.execute(_OF_ONE_STEP, {"permit_id": key})
     found = {permit.permit_id == str(key): permit for permit in map(read_permit, rows)}
     return found.get(True), found.get(False)
 
@@ -95,21 +141,13 @@ async def permits_of(connection: AsyncConnection, proposal_id: str, revision: in
     Raises:
         PermitError: a row does not hold together.
     """
-    wanted = _permits().where(_PERMIT.proposal_id == proposal_id, _PERMIT.revision == revision)
-    rows = (await connection.execute(wanted.order_by(_PERMIT.step, _PERMIT.direction))).all()
+    rows = (await connection.execute(_OF_REVISION, {"proposal_id": proposal_id, "revision": revision})).all()
     return tuple(read_permit(row) for row in rows)
 
 
 async def step_records(connection: AsyncConnection, proposal_id: str, revision: int) -> tuple[StepRecord, ...]:
     """What became of every permit of a revision, as `policy.outcome` and `policy.gate` ask for it."""
-    rows = await connection.execute(
-        select(_PERMIT.step, _PERMIT.direction, _PERMIT.issued_at, _USE.use, _USE.used_at, _REPORT.body)
-        .select_from(PermitRow)
-        .outerjoin(PermitUseRow, _USE.permit_id == _PERMIT.permit_id)
-        .outerjoin(EffectReportRow, _REPORT.permit_id == _PERMIT.permit_id)
-        .where(_PERMIT.proposal_id == proposal_id, _PERMIT.revision == revision)
-        .order_by(_PERMIT.step, _PERMIT.direction)
-    )
+    rows = await connection.execute(_RECORDS, {"proposal_id": proposal_id, "revision": revision})
     return tuple(
         StepRecord(
             step=row.step,
@@ -125,26 +163,8 @@ async def step_records(connection: AsyncConnection, proposal_id: str, revision: 
 
 async def read_use(connection: AsyncConnection, permit: Permit) -> PermitUse:
     """Use, report, stop and result in one statement."""
-    key = UUID(permit.permit_id)
-    row = (
-        await connection.execute(
-            select(
-                _PROPOSAL.action_digest,
-                _USE.use,
-                _USE.attempt_token,
-                _USE.used_at,
-                _REPORT.body,
-                _STOP.kind,
-                _RESULT.proposal_id.label("closed"),
-            )
-            .select_from(ProposalRow)
-            .outerjoin(PermitUseRow, _USE.permit_id == literal(key))
-            .outerjoin(EffectReportRow, _REPORT.permit_id == literal(key))
-            .outerjoin(StopRow, _STOP.proposal_id == _PROPOSAL.proposal_id)
-            .outerjoin(ResultRow, _RESULT.proposal_id == _PROPOSAL.proposal_id)
-            .where(_PROPOSAL.proposal_id == permit.proposal_id)
-        )
-    ).one()
+    wanted = {"permit_id": UUID(permit.permit_id), "proposal_id": permit.proposal_id}
+    row = (await connection.execute(_STATE, wanted)).one()
     return PermitUse(
         use=row.use or "unused",
         attempt_token=row.attempt_token,
@@ -203,17 +223,3 @@ def read_permit(row: Row[Any]) -> Permit:
     if wrong:
         raise PermitError(f"permit {row.permit_id}: its {', '.join(wrong)} and its body disagree")
     return permit
-
-
-def _permits() -> Select[Any]:
-    return select(
-        _PERMIT.permit_id,
-        _PERMIT.proposal_id,
-        _PERMIT.revision,
-        _PERMIT.step,
-        _PERMIT.direction,
-        _PERMIT.action_digest,
-        _PERMIT.body,
-        _PERMIT.digest,
-        _PERMIT.expires_at,
-    )

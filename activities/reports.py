@@ -17,12 +17,14 @@ from activities.attempt import Attempt
 from activities.clock import Clock
 from activities.database import Database
 from activities.ledger import Ledger
-from activities.permits import PermitError, PermitUse, claim_row, read_use, report_body, step_permits
-from activities.tables import EffectReportRow, PermitUseRow
+from activities.permits import PermitError, PermitUse, claim_row, read_use, report_body, step_permits, store_claim
+from activities.tables import EffectReportRow
 from policy.canonical import digest
 from policy.ledger import EntryKind
 from policy.outcome import EffectReport
 from policy.permit import Permit
+
+_REPORT = insert(EffectReportRow)
 
 
 @dataclass(frozen=True)
@@ -82,18 +84,17 @@ class Reports:
                 return found.report
             if found.use == "unused":
                 row = claim_row(permit, **attempt.columns, at=report.started_at)
-                await connection.execute(insert(PermitUseRow).values(row))
+                await store_claim(connection, row)
             body = report_body(report)
-            await connection.execute(
-                insert(EffectReportRow).values(
-                    permit_id=UUID(permit.permit_id),
-                    status=report.status,
-                    body=body,
-                    digest=digest(body),
-                    reported_at=now,
-                    late=report.late,
-                )
-            )
+            reported = {
+                "permit_id": UUID(permit.permit_id),
+                "status": report.status,
+                "body": body,
+                "digest": digest(body),
+                "reported_at": now,
+                "late": report.late,
+            }
+            await connection.execute(_REPORT, reported)
             await ledger.append(EntryKind.reported, _content(permit, report), permit.permit_id, late=report.late)
         return report
 

@@ -28,6 +28,9 @@ from policy.revision import Revision, assess_revision, revision_digest
 from workflows.interface import workflow_id
 from workflows.ports import StartFacts
 
+_REGISTER = insert(ProposalRow)
+_ASSESS = insert(AssessmentRow)
+
 
 def start_refusals(start: StartFacts, proposal_id: str) -> tuple[Reason, ...]:
     """What was chosen at the start that a platform may not choose."""
@@ -155,26 +158,24 @@ async def end_without_effect(
 async def _store(
     connection: AsyncConnection, received: ReceivedProposal, revision: Revision, body: bytes, start: StartFacts
 ) -> None:
-    await connection.execute(
-        insert(ProposalRow).values(
-            proposal_id=revision.proposal_id,
-            action_digest=received.action_digest,
-            effect_digest=received.effect_digest,
-            body=received.body,
-            workflow_id=start.workflow_id,
-            registered_at=revision.assessed_at,
-            absolute_deadline=revision.absolute_deadline,
-        )
-    )
-    await connection.execute(
-        insert(AssessmentRow).values(
-            proposal_id=revision.proposal_id,
-            revision=revision.revision,
-            digest=revision_digest(body),
-            body=body,
-            verdict=str(revision.evaluation.verdict),
-            risk_tier=str(revision.assessment.risk_tier),
-            policy_digest=revision.documents.policy,
-            assessed_at=revision.assessed_at,
-        )
-    )
+    registered = {
+        "proposal_id": revision.proposal_id,
+        "action_digest": received.action_digest,
+        "effect_digest": received.effect_digest,
+        "body": received.body,
+        "workflow_id": start.workflow_id,
+        "registered_at": revision.assessed_at,
+        "absolute_deadline": revision.absolute_deadline,
+    }
+    assessed = {
+        "proposal_id": revision.proposal_id,
+        "revision": revision.revision,
+        "digest": revision_digest(body),
+        "body": body,
+        "verdict": str(revision.evaluation.verdict),
+        "risk_tier": str(revision.assessment.risk_tier),
+        "policy_digest": revision.documents.policy,
+        "assessed_at": revision.assessed_at,
+    }
+    await connection.execute(_REGISTER, registered)
+    await connection.execute(_ASSESS, assessed)
