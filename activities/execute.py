@@ -3,7 +3,8 @@
 1. It acts on the permit that it reads from the record, and only after the claim of this very attempt is durable.
 2. Once it has begun to act it finishes: a stop waits for the effect, ends the measuring, and is reported.
 3. Whatever it knows is on record before it answers. While the record is away it goes on trying for as long as the
-   activity may run, and never repeats the effect.
+   activity may run, and never repeats the effect. Only a failure that calls for an undo is answered at once, so that
+   the undo need not wait, and is stored as soon as the record is back.
 4. Nobody who may have acted is ever followed by somebody who acts again: an attempt that left no report is observed,
    and only what can be seen to be done is believed.
 5. An undo does not wait for the record: the process that did the step undoes it from memory, and reports late. An undo
@@ -54,6 +55,7 @@ class ExecutorActivities(ExecutorPort):
         self._claims = Claims(database, clock, frozenset(executors))
         self._reports = Reports(database, clock)
         self._memory = EffectMemory()
+        self._storing: set[asyncio.Task[None]] = set()
 
     @activity.defn(name="execute")
     async def execute(self, request: ExecuteRequest) -> ExecuteResult:
@@ -186,7 +188,7 @@ class ExecutorActivities(ExecutorPort):
         )
 
     async def _stored(self, permit: Permit, attempt: Attempt) -> ExecuteResult:
-        """Store what this process knows of a permit, whatever it takes; the result is the report that counts."""
+        """Store what this process knows of a permit, whatever it takes; the result is the report that is to count."""
         report, _ = await uninterrupted(self._store(permit, attempt))
         return _result(report)
 
@@ -195,14 +197,33 @@ class ExecutorActivities(ExecutorPort):
             try:
                 await self._flush(permit)
             except DatabaseUnavailableError:
+                if self._memory.undo_is_due(permit):
+                    self._memory.note_late(permit)
+                    self._store_later(permit)
+                    break
                 if asyncio.get_running_loop().time() > attempt.answer_by:
                     self._memory.note_late(permit)
                     raise
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
-                stored = self._memory.report(permit.permit_id)
-                assert stored is not None
-                return stored
+                break
+        known = self._memory.report(permit.permit_id)
+        assert known is not None
+        return known
+
+    def _store_later(self, permit: Permit) -> None:
+        """Go on storing after the activity has answered."""
+
+        async def keep_trying() -> None:
+            while True:
+                try:
+                    return await self._flush(permit)
+                except DatabaseUnavailableError:
+                    await asyncio.sleep(_RETRY_SECONDS)
+
+        storing = asyncio.create_task(keep_trying())
+        self._storing.add(storing)
+        storing.add_done_callback(self._storing.discard)
 
     async def _flush(self, permit: Permit) -> None:
         """Store every report of a proposal that the record does not have, a step before what undoes it."""

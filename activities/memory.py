@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from activities.attempt import Attempt
 from policy.gate import may_undo
 from policy.outcome import EffectReport, StepRecord
-from policy.permit import Permit
+from policy.permit import Direction, Permit
 
 _KEPT = 10_000
 
@@ -76,6 +76,13 @@ class EffectMemory:
         """What this process did under a permit."""
         return self._reports.get(wanted)
 
+    def undo_is_due(self, permit: Permit) -> bool:
+        """Whether what this process saw of a step, or of those before it, is a cause to undo one of them now."""
+        return permit.direction is Direction.do and any(
+            item.direction is Direction.undo and _same_action(item, permit) and self.may_undo(item)
+            for item in self._permits.values()
+        )
+
     def may_undo(self, undo: Permit) -> bool:
         """Whether what this process saw is enough to undo a step without asking the record."""
         seen = tuple(
@@ -86,7 +93,10 @@ class EffectMemory:
                 report=self._reports[item.permit_id],
             )
             for item in self._permits.values()
-            if (item.proposal_id, item.revision) == (undo.proposal_id, undo.revision)
-            and item.permit_id in self._reports
+            if _same_action(item, undo) and item.permit_id in self._reports
         )
         return not may_undo(undo.step, seen, stopped=False, dispatch_refused=False)
+
+
+def _same_action(one: Permit, other: Permit) -> bool:
+    return (one.proposal_id, one.revision) == (other.proposal_id, other.revision)
