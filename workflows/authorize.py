@@ -30,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.converter import one_object
     from workflows.inbox import Inbox, Message
     from workflows.ports import (
+        UNVERIFIED,
         AdvanceRequest,
         AssessRequest,
         AssessResult,
@@ -46,8 +47,6 @@ with workflow.unsafe.imports_passed_through():
         StepPlan,
     )
     from workflows.start import start_facts
-
-UNVERIFIED = "unverified"
 
 
 @workflow.defn(name=interface.WORKFLOW_TYPE)
@@ -175,6 +174,7 @@ class AuthorizeAction:
             standing = answer.standing or standing
             if standing is not None:
                 self._view.stand(standing)
+                self._details()
             if answer.resolution is not None:
                 self._alarm.cancel()
                 return _RESOLVED[answer.resolution]
