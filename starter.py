@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from activities.database import DatabaseUnavailableError
-from activities.telemetry_export import stop_tracing
+from activities.telemetry_client import stop_tracing
 from cli import exits
 from policy.errors import CountersignError
 from policy.screen import visible
