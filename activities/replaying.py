@@ -106,8 +106,8 @@ async def replay(history: WorkflowHistory, runner: WorkflowRunner, runtime: Runt
 
 
 def instant(stamp: Timestamp) -> datetime:
-    """A protobuf timestamp to the microsecond, UTC."""
-    return stamp.ToDatetime(tzinfo=UTC)
+    """A protobuf timestamp as the workflow's clock reads it: UTC, through a float, so rounded to the microsecond."""
+    return datetime.fromtimestamp(stamp.ToNanoseconds() / 1e9, tz=UTC)
 
 
 def value_of(payloads: Sequence[Payload]) -> Any:
