@@ -28,7 +28,9 @@ from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.client import Client, Interceptor, OutboundInterceptor, StartWorkflowInput, WorkflowHandle
 from temporalio.converter import PayloadConverter
 from temporalio.runtime import PrometheusConfig
+from temporalio.worker import Replayer
 
+import worker
 from activities import telemetry_export, telemetry_tracing
 from activities.connection import connect
 from activities.settings import Settings
@@ -37,6 +39,8 @@ from activities.telemetry_logs import TextFormatter
 from deploy.dev import Stack
 from deploy.servers import free_ports
 from tests.world import Handle, decision, proposal, record, temporal_server, until
+from workflows.authorize import AuthorizeAction
+from workflows.converter import DATA_CONVERTER
 from workflows.interface import DECIDE, STATUS, TASK_QUEUE, WORKFLOW_TYPE, workflow_id
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -276,6 +280,17 @@ async def test_a_trace_header_that_cannot_be_read_is_dropped(processes: Processe
 
     assert "EVENT_TYPE_WORKFLOW_TASK_FAILED" not in history
     assert [span.name for span in processes.receiver.spans()].count("HandleSignal:whatever") == len(BAD_HEADERS)
+
+
+@pytest.mark.usefixtures("denied")
+async def test_a_history_with_traces_replays_without_them(processes: Processes) -> None:
+    """An auditor needs nothing of OpenTelemetry to replay what was recorded with it."""
+    history = await processes.client.get_workflow_handle("action/traced-1").fetch_history()
+    replayer = Replayer(
+        workflows=[AuthorizeAction], data_converter=DATA_CONVERTER, workflow_runner=worker.workflow_runner()
+    )
+
+    assert (await replayer.replay_workflow(history)).replay_failure is None
 
 
 async def test_only_a_trace_context_passes() -> None:
