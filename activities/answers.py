@@ -4,7 +4,7 @@ Each answer must be what the activity gives by the case as the ledger had it at 
 executor may be told otherwise by nobody: where it was, the record has a violation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from activities.advancing import standing_of
 from activities.cases import CaseFile
 from activities.closing import make_result
+from activities.dispatch import refusal_key
 from activities.planning import make_plan
 from activities.recomputing import Recomputation
 from activities.starting import start_refusals
@@ -89,15 +90,29 @@ def _check_reference(call: Call, books: Recomputation) -> list[str]:
     return [] if found.digest == digest else [f"it names {found.where} as {digest}, the ledger has {found.digest}"]
 
 
-def _case(call: Call, books: Recomputation) -> tuple[CaseFile | None, datetime]:
-    """The case as of the entry that an answer names, and the instant at which the activity read it."""
+def _case(call: Call, books: Recomputation) -> tuple[CaseFile | None, tuple[datetime, ...]]:
+    """The case as of the entry that an answer names, and the instants at which the activity can have read it.
+
+    An activity that ran again after its worker died answers with the entry that it wrote the first time.
+    """
     reference = (call.told or {}).get("entry")
-    now = max(end for _, end in call.spans)
+    now = datetime.fromisoformat(call.asked["now"])
     if reference is None:
-        return books.case, now
-    position = reference["position"]
-    at = next((entry.at for entry in books.entries if entry.position == position), now)
-    return books.cases.get(position), at if call.ran_at(at) else now
+        return books.case, (now,)
+    written = [entry.at for entry in books.entries if entry.position == reference["position"] and call.ran_at(entry.at)]
+    return books.cases.get(reference["position"]), tuple(dict.fromkeys((now, *written)))
+
+
+def _compare_at(
+    what: str, recorded: Any, instants: Sequence[datetime], compute: Callable[[datetime], RecordModel | None]
+) -> list[str]:
+    """Compare with what is computed at any of some instants; the differences at the last where all differ."""
+    found: list[str] = []
+    for instant in instants:
+        found = compare(what, recorded, compute(instant))
+        if not found:
+            break
+    return found
 
 
 def _assess(call: Call, books: Recomputation) -> list[str]:
@@ -111,15 +126,19 @@ def _assess(call: Call, books: Recomputation) -> list[str]:
         return [f"it was told {answer.malformed!r:.120}, the proposal is well-formed"]
     if reasons := _start_reasons(request, received, books):
         return _refused_start(answer, request, received, reasons, books)
-    case, now = _case(call, books)
+    case, instants = _case(call, books)
     if case is None:
         return ["no ledger entry says that this proposal was assessed"]
     if answer.result is not None:
         return compare("result", _raw(call, "result"), case.result)
     if answer.plan is None:
         return ["it has neither plan nor result"]
-    plan = make_plan(case, standing_of(case, now, time_itself=True), local_dispatch=answer.plan.local_dispatch)
-    return compare("plan", _raw(call, "plan"), plan)
+    local, known = answer.plan.local_dispatch, case
+
+    def plan(now: datetime) -> RecordModel:
+        return make_plan(known, standing_of(known, now, time_itself=True), local_dispatch=local)
+
+    return _compare_at("plan", _raw(call, "plan"), instants, plan)
 
 
 def _start_reasons(request: AssessRequest, received: ReceivedProposal, books: Recomputation) -> tuple[Reason, ...]:
@@ -172,19 +191,23 @@ def _take_decision(call: Call, books: Recomputation) -> list[str]:
     first = call.ran_at(entry.at) and (entry.content["channel"], entry.content["arrival"])
     if first and first != (request.channel, request.arrival):
         found.append(f"it came as number {request.arrival} by {request.channel}, {entry.where} says {first}")
-    case, now = _case(call, books)
-    if case is not None:
-        found += compare("standing", _raw(call, "standing"), standing_of(case, now))
-        found += _resolution(answer.resolution, case)
-    return found
+    case, instants = _case(call, books)
+    if case is None:
+        return found
+    known = case
+    found += _compare_at("standing", _raw(call, "standing"), instants, lambda now: standing_of(known, now))
+    return found + _resolution(answer.resolution, case)
 
 
 def _advance(call: Call, books: Recomputation) -> list[str]:
     answer, request = call.answer(CaseResult), AdvanceRequest.model_validate(call.asked)
-    case, now = _case(call, books)
+    case, instants = _case(call, books)
     if case is None:
         return []
-    found = compare("standing", _raw(call, "standing"), standing_of(case, now, time_itself=True))
+    known = case
+    found = _compare_at(
+        "standing", _raw(call, "standing"), instants, lambda now: standing_of(known, now, time_itself=True)
+    )
     if request.stop_actor is not None:
         entry = books.entry(EntryKind.stopped, "stop")
         if entry is None and case.result is None:
@@ -207,7 +230,7 @@ def _dispatch(call: Call, books: Recomputation) -> list[str]:
     if answer.permit_id is not None:
         real = (issued.get(Direction.do), issued.get(Direction.undo))
         return [] if told == real else [f"it was told permits {told}, the ledger has {real}"]
-    entry = books.entry(EntryKind.dispatch_refused, request.revision, request.step)
+    entry = books.entry(EntryKind.dispatch_refused, *refusal_key(request, answer.reasons))
     if entry is None:
         return ["no ledger entry says that the gate was closed"]
     same = [reason.model_dump(mode="json") for reason in answer.reasons] == entry.content["reasons"]

@@ -1,6 +1,6 @@
 """Who wrote each entry: every entry of a ledger must come from a call in the history, or have another known origin.
 
-- An entry of the control or permit role has the instant that its call passed, to the microsecond: the workflow's clock
+- An entry of the control or permit role has the instant that its call passed, to a microsecond: the workflow's clock
   when the replay makes the call. Where a workflow task ran longer than it may, Temporal continues it in another one,
   and the replay sees the later start. Where a task failed or timed out, what it wrote lies between the two starts.
 - An executor's entry names a permit that the history executes, and lies within the run by the clocks of both sides.
@@ -21,6 +21,8 @@ from policy.errors import AuditError
 from policy.ledger import EntryKind
 
 _CLOCK_SKEW = timedelta(minutes=1)
+# The workflow's clock is a float of seconds: its last microsecond is rounded.
+_ROUNDING = timedelta(microseconds=1)
 _EXECUTOR_KINDS = (EntryKind.reported, EntryKind.claim_refused)
 _DECISION_KINDS = (EntryKind.decision_counted, EntryKind.decision_refused)
 _CONTROL = ("assess", "take_decision", "advance", "record")
@@ -174,8 +176,8 @@ def _spans(asked: dict[str, Any], event: Event, events: Sequence[Event]) -> tupl
         broken = broken or events[at].name in _BROKEN_TASK
         at -= 1
     if broken:
-        return ((min(instants), max(instants)),)
-    return tuple((instant, instant) for instant in sorted(instants))
+        return ((min(instants) - _ROUNDING, max(instants)),)
+    return tuple((instant - _ROUNDING, instant + _ROUNDING) for instant in sorted(instants))
 
 
 def describe_end(events: Sequence[Event]) -> str | None:
