@@ -46,7 +46,7 @@ class Database:
 
     Args:
         url: `postgresql://` address as libpq writes it: `?host=/directory` for a unix socket, `sslmode`, several hosts.
-        pool_size: the most connections held open; further transactions wait for one.
+        pool_size: the most connections held open; further transactions wait for one, in order of arrival.
         application: what PostgreSQL shows as `application_name`.
 
     Raises:
@@ -65,6 +65,8 @@ class Database:
             pool_use_lifo=True,
             pool_reset_on_return=None,
         )
+        # The pool's own queue sends a waiter to its end again whenever a newcomer was quicker: under load some starve.
+        self._turns = asyncio.Semaphore(pool_size)
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
         event.listen(self._engine.sync_engine, "invalidate", _terminate)
 
@@ -99,7 +101,7 @@ class Database:
     @asynccontextmanager
     async def _begun(self, begin: str) -> AsyncIterator[AsyncConnection]:
         with _named():
-            async with asyncio.timeout(TRANSACTION_SECONDS), self._engine.connect() as connection:
+            async with asyncio.timeout(TRANSACTION_SECONDS), self._turns, self._engine.connect() as connection:
                 driver = _driver(connection)
                 try:
                     await driver.execute(begin)
