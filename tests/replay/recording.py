@@ -36,7 +36,7 @@ class Recording:
     client: Client
     database: Database
     settings: Settings
-    admin_url: str
+    stack: Stack
 
     async def start(self, proposal_id: str, proposal: Any, **options: Any) -> "WorkflowHandle[Any, Any]":
         """Start a run under the workflow id of a proposal."""
@@ -65,7 +65,8 @@ class Recording:
     async def publish(self, name: str) -> None:
         """Put another policy in force."""
         body = (DOCUMENTS / name).read_bytes()
-        await publish_one(self.admin_url, "policy", body, by="tests", at=datetime.now(UTC))
+        url = self.stack.database_url("postgres", "countersign")
+        await publish_one(url, "policy", body, by="tests", at=datetime.now(UTC))
 
 
 def decision(status: dict[str, Any], who: str, vote: str = "approve", **other: Any) -> dict[str, Any]:
@@ -127,7 +128,7 @@ async def recording(stack: Stack) -> AsyncIterator[Recording]:
     database = Database(settings.check_worker(), application="countersign-recording")
     try:
         async with running_workers(client, database, settings):
-            yield Recording(client, database, settings, stack.database_url("postgres", "countersign"))
+            yield Recording(client, database, settings, stack)
     finally:
         await database.close()
 
@@ -245,6 +246,29 @@ async def malformed_messages(place: Recording, proposal_id: str) -> None:
     await handle.result()
 
 
+async def record_away(place: Recording, proposal_id: str) -> None:
+    """PostgreSQL is stopped when a decision comes: it waits on the queue and counts when the record is back."""
+    handle = await place.start(proposal_id, proposal(proposal_id))
+    found = await place.status(handle, lambda item: item["screen"] is not None)
+    await asyncio.to_thread(place.stack.postgres.stop)
+    await handle.signal(interface.DECIDE, decision(found, "carol"))
+    await _until_queued(handle)
+    await asyncio.to_thread(place.stack.postgres.start)
+    await place.status(handle, lambda item: item["stage"] == 2)
+    await place.decide(handle, "bob")
+    await handle.result()
+
+
+async def _until_queued(handle: "WorkflowHandle[Any, Any]") -> None:
+    """Until a case activity waits on the server; bounded."""
+    async with asyncio.timeout(_BOUND_SECONDS):
+        while True:
+            history = await handle.fetch_history()
+            if any(event.HasField("activity_task_scheduled_event_attributes") for event in history.events):
+                return
+            await asyncio.sleep(0.2)
+
+
 async def malformed_start(place: Recording, proposal_id: str) -> None:
     """What is started is no proposal: it fails at once, readably."""
     value = {**proposal(proposal_id), "steps": [], "confidence": "very"}
@@ -284,6 +308,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     dispatch_refused,
     stopped_while_running,
     malformed_messages,
+    record_away,
     malformed_start,
     start_refused,
     started_again,
