@@ -1,0 +1,296 @@
+"""Housekeeping: what nobody reports on is ended, what is closed is archived, and Temporal starts both by itself."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import insert, select
+from temporalio.client import ScheduleActionExecutionStartWorkflow, ScheduleHandle, ScheduleOverlapPolicy
+from temporalio.exceptions import ApplicationError
+
+from activities import house
+from activities.auditing import audit
+from activities.clock import SystemClock
+from activities.control import ControlActivities
+from activities.database import Database
+from activities.dispatch import PermitActivities
+from activities.documents import Documents
+from activities.house import HouseActivities, file_name
+from activities.schedules import ARCHIVE_SCHEDULE, SWEEP_SCHEDULE, ensure_schedules
+from activities.tables import ArchiveRow, HoldReleaseRow, HoldRow, LedgerEntryRow, PermitUseRow, ResultRow
+from deploy.dev import Stack, ephemeral_stack
+from policy.canonical import canonical, digest
+from policy.permit import Direction, permit_id
+from policy.result import ActionResult
+from policy.search_attributes import TYPES
+from tests.replay import recording as scenes
+from tests.replay.recording import Recording, recording
+from worker import workflow_runner
+from workflows.interface import workflow_id
+from workflows.ports import AssessRequest, DispatchRequest, ExecuteResult, RecordRequest, StartFacts
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+_STEP_SECONDS = 60  # the timeout of a step that names none
+_CRITERION_SECONDS = 5  # the window of a criterion that names none
+
+
+class LaterClock:
+    """This machine's clock, and so much later."""
+
+    def __init__(self, later: timedelta) -> None:
+        self._later = later
+
+    async def now(self) -> datetime:
+        return datetime.now(UTC) + self._later
+
+
+OVERDUE = LaterClock(timedelta(seconds=_STEP_SECONDS + _CRITERION_SECONDS + 91))
+
+
+@pytest.fixture(name="own_stack", scope="module")
+def _own_stack() -> Iterator[Stack]:
+    """A stack of this module's own: an archive takes every closed run of a namespace."""
+    with ephemeral_stack(search_attributes=TYPES) as stack:
+        yield stack
+
+
+@pytest_asyncio.fixture(name="place", scope="module", loop_scope="module")
+async def _place(own_stack: Stack) -> AsyncIterator[Recording]:
+    async with recording(own_stack) as place:
+        yield place
+
+
+async def claimed(place: Recording, proposal_id: str, *, claims: tuple[Direction, ...] = (Direction.do,)) -> None:
+    """An allowed action whose permits were issued and claimed, and whose workflow does not exist."""
+    control = ControlActivities(place.database, Documents(), SystemClock(), local_dispatch=True, attributes=frozenset())
+    start = StartFacts(workflow_id=workflow_id(proposal_id), run_id="gone")
+    proposal = scenes.proposal(proposal_id, scratch=True)
+    now = datetime.now(UTC)
+    await release_holds(place.database, now)
+    await control.assess(AssessRequest(proposal=proposal, start=start, now=now))
+    permits = PermitActivities(place.database, Documents(), SystemClock())
+    await permits.dispatch(DispatchRequest(proposal_id=proposal_id, revision=1, step=1, now=now))
+    rows = [
+        {
+            "permit_id": UUID(permit_id(proposal_id, 1, 1, direction)),
+            "use": "claimed",
+            "attempt_token": "a token",
+            "used_by": "an executor that died",
+            "used_at": now,
+        }
+        for direction in claims
+    ]
+    async with place.database.transaction() as connection:
+        await connection.execute(insert(PermitUseRow), rows)
+
+
+async def release_holds(database: Database, now: datetime) -> None:
+    """What an earlier test left on the target must not stop the next one."""
+    holds, releases = HoldRow.__table__.c, HoldReleaseRow.__table__.c  # type: ignore[attr-defined]
+    open_holds = (
+        select(holds.hold_id)
+        .outerjoin(HoldReleaseRow, releases.hold_id == holds.hold_id)
+        .where(releases.hold_id.is_(None))
+    )
+    async with database.transaction() as connection:
+        for hold_id in (await connection.scalars(open_holds)).all():
+            body = canonical({"hold_id": str(hold_id)})
+            row = {"hold_id": hold_id, "released_by": "tests", "released_at": now, "body": body, "digest": digest(body)}
+            await connection.execute(insert(HoldReleaseRow).values(**row))
+
+
+async def result_of(database: Database, proposal_id: str) -> ActionResult | None:
+    table = ResultRow.__table__.c  # type: ignore[attr-defined]
+    async with database.snapshot() as connection:
+        body = await connection.scalar(select(table.body).where(table.proposal_id == proposal_id))
+    return ActionResult.model_validate_json(body) if body is not None else None
+
+
+async def holds_of(database: Database, proposal_id: str) -> int:
+    table = HoldRow.__table__.c  # type: ignore[attr-defined]
+    async with database.snapshot() as connection:
+        return len((await connection.scalars(select(table.hold_id).where(table.proposal_id == proposal_id))).all())
+
+
+async def kinds_of(database: Database, proposal_id: str) -> list[str]:
+    table = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
+    listed = select(table.kind).where(table.proposal_id == proposal_id).order_by(table.position)
+    async with database.snapshot() as connection:
+        return list((await connection.scalars(listed)).all())
+
+
+def keeper(place: Recording, clock: LaterClock | SystemClock, folder: Path | None = None) -> HouseActivities:
+    return HouseActivities(place.database, place.client, clock, folder)
+
+
+async def test_a_claim_that_nobody_reports_on_ends_as_unknown_with_a_hold(place: Recording) -> None:
+    """Its workflow is gone; the sweep ends it once, with a result, a hold and an entry."""
+    await claimed(place, "lost")
+
+    first, second = await keeper(place, OVERDUE).sweep(), await keeper(place, OVERDUE).sweep()
+
+    result = await result_of(place.database, "lost")
+    assert (first, second) == (1, 0)
+    assert result is not None
+    assert result.outcome == "outcome_unknown"
+    assert await holds_of(place.database, "lost") == 1
+    assert await kinds_of(place.database, "lost") == ["assessed", "dispatched", "recorded"]
+
+
+async def test_a_claim_whose_report_may_still_come_is_left_alone(place: Recording) -> None:
+    """Within its timeout, the criteria's windows and 90 seconds more, nothing is concluded."""
+    await claimed(place, "running")
+
+    swept = await keeper(place, LaterClock(timedelta(seconds=_STEP_SECONDS + 60))).sweep()
+
+    assert swept == 0
+    assert await result_of(place.database, "running") is None
+    await keeper(place, OVERDUE).sweep()
+
+
+async def test_an_undo_has_the_time_of_all_its_attempts(place: Recording) -> None:
+    """An undo may wait for its target longer than a step may run, so the sweep waits longer for it."""
+    await claimed(place, "undoing", claims=(Direction.do, Direction.undo))
+
+    early = await keeper(place, OVERDUE).sweep()
+    late = await keeper(place, LaterClock(timedelta(hours=2))).sweep()
+
+    assert (early, late) == (0, 1)
+
+
+async def test_a_result_that_is_recorded_stays(place: Recording) -> None:
+    """Whoever was first is left as it is: the sweep changes no result."""
+    await claimed(place, "first")
+    control = ControlActivities(place.database, Documents(), OVERDUE, local_dispatch=True, attributes=frozenset())
+    told = (ExecuteResult(permit_id="none", status="unknown", effect="unknown"),)
+    request = RecordRequest(proposal_id="first", revision=1, told=told, now=await OVERDUE.now())
+    await control.record(request)
+    before = await result_of(place.database, "first")
+
+    assert await keeper(place, LaterClock(timedelta(hours=2))).sweep() == 0
+    assert await result_of(place.database, "first") == before != None  # noqa: E711 - the chain reads as it is meant
+
+
+async def test_a_sweep_is_bounded_and_goes_on_the_next_time(place: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only so many are ended in one run; the next run finds the others."""
+    monkeypatch.setattr(house, "SWEPT_AT_ONCE", 1)
+    await claimed(place, "many-1")
+    await claimed(place, "many-2")
+
+    assert [await keeper(place, OVERDUE).sweep() for _ in range(3)] == [1, 1, 0]
+
+
+async def test_closed_runs_are_archived_once_and_can_be_audited(place: Recording, tmp_path: Path) -> None:
+    """Every closed run becomes one file whose digest is on record, a refused and a failed start included."""
+    await release_holds(place.database, datetime.now(UTC))
+    for scene in (scenes.allowed, scenes.malformed_start, scenes.start_refused):
+        await scene(place, f"archived-{scene.__name__}")
+    await _listed(place, 3)
+
+    archived = await keeper(place, SystemClock(), tmp_path).archive()
+    again = await keeper(place, SystemClock(), tmp_path).archive()
+
+    bodies = {path.name: path.read_bytes() for path in tmp_path.iterdir()}  # noqa: ASYNC240 - a few small files
+    assert (archived, again) == (3, 0)
+    assert await _digests(place.database) == {name: digest(body) for name, body in bodies.items()}
+    for body in bodies.values():
+        assert (await audit(body, workflow_runner())).findings == ()
+
+
+async def test_one_run_that_cannot_be_written_keeps_no_other_from_the_archive(place: Recording, tmp_path: Path) -> None:
+    """The archive goes on after a single failure, says which run it was, and finishes it the next time."""
+    first = await place.start("in-the-way", scenes.proposal("in-the-way", scratch=True))
+    await first.result()
+    await scenes.denied_by_limit(place, "beside")
+    assert first.result_run_id is not None
+    obstacle = tmp_path / file_name(workflow_id("in-the-way"), first.result_run_id)
+    obstacle.mkdir()
+    await _listed(place, 5)
+
+    with pytest.raises(ApplicationError, match="1 done, 1 failed: action/in-the-way"):
+        await keeper(place, SystemClock(), tmp_path).archive()
+    obstacle.rmdir()
+
+    assert await keeper(place, SystemClock(), tmp_path).archive() == 1
+    assert json.loads(obstacle.read_bytes())["workflow_id"] == "action/in-the-way"
+
+
+async def test_without_a_folder_nothing_is_archived(place: Recording) -> None:
+    """An operator who names no folder keeps no archive."""
+    assert await keeper(place, SystemClock()).archive() == 0
+
+
+@pytest.mark.parametrize(
+    "workflow", ["action/../../etc/passwd", "action/.hidden", "a/b", "action/" + "x" * 200, "a\nb", "action/\ud800"]
+)
+async def test_no_workflow_id_chooses_another_folder(workflow: str) -> None:
+    """A file is named by the proposal id, or by a digest where the workflow id is any other text."""
+    name = file_name(workflow, "01a2091c-3ceb-7b2b-96b5-81f96450c70e")
+
+    assert name == Path(name).name
+    assert not name.startswith(".")
+    assert len(name) < 160
+
+
+async def test_temporal_starts_housekeeping_by_itself(place: Recording) -> None:
+    """The schedules are made once, never overlap, and what they start runs the worker's activities."""
+    made = [await ensure_schedules(place.client), await ensure_schedules(place.client)]
+    handles = [place.client.get_schedule_handle(name) for name in (SWEEP_SCHEDULE, ARCHIVE_SCHEDULE)]
+    found = await handles[0].describe()
+    for handle in handles:
+        await handle.trigger()
+
+    counts = [await _started(place, handle) for handle in handles]
+
+    assert made == [[SWEEP_SCHEDULE, ARCHIVE_SCHEDULE], []]
+    assert found.schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
+    assert all(count >= 0 for count in counts)
+
+
+async def test_a_schedule_that_an_operator_paused_stays_paused(place: Recording) -> None:
+    """Setting up again brings a schedule to today's form and does not start what somebody stopped."""
+    handle = place.client.get_schedule_handle(ARCHIVE_SCHEDULE)
+    await ensure_schedules(place.client)
+    await handle.pause(note="maintenance")
+
+    await ensure_schedules(place.client)
+
+    assert (await handle.describe()).schedule.state.paused
+
+
+async def _started(place: Recording, handle: ScheduleHandle) -> int:
+    """The result of the first workflow that a schedule started; bounded."""
+    async with asyncio.timeout(30):
+        while True:
+            if actions := (await handle.describe()).info.recent_actions:
+                execution = actions[0].action
+                assert isinstance(execution, ScheduleActionExecutionStartWorkflow)
+                run = place.client.get_workflow_handle(execution.workflow_id, result_type=int)
+                return int(await run.result())
+            await asyncio.sleep(0.1)
+
+
+async def _listed(place: Recording, wanted: int) -> None:
+    """Until visibility lists so many closed runs; bounded."""
+    async with asyncio.timeout(30):
+        while True:
+            if await _count(place) >= wanted:
+                return
+            await asyncio.sleep(0.1)
+
+
+async def _count(place: Recording) -> int:
+    found = await place.client.count_workflows("WorkflowType = 'AuthorizeAction' AND ExecutionStatus != 'Running'")
+    return found.count
+
+
+async def _digests(database: Database) -> dict[str, str]:
+    table = ArchiveRow.__table__.c  # type: ignore[attr-defined]
+    async with database.snapshot() as connection:
+        return {row.path: row.digest for row in await connection.execute(select(table.path, table.digest))}
