@@ -3,6 +3,8 @@
 - `control` runs the workflows and the case activities, `permit` issues, `executor` acts. Each role has its own queue
   and its own database role, so that no process both decides and acts. `all` is one process with all three.
 - Nothing is decided here.
+- Pollers are the SDK's default, a fixed number. With its autoscaling, side by side on a machine at its limit, more of
+  the tasks that the server started never arrived (11 against 2 of 1,350), and each costs an action its permit.
 """
 
 import argparse
@@ -19,7 +21,7 @@ from typing import Any
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.clock import Clock, SystemClock
@@ -116,8 +118,6 @@ async def build_workers(
                 workflow_runner=workflow_runner(),
                 max_cached_workflows=max_cached_workflows,
                 graceful_shutdown_timeout=GRACE,
-                workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
-                activity_task_poller_behavior=PollerBehaviorAutoscaling(),
             )
         )
     if role in (Role.permit, Role.all):
@@ -137,7 +137,6 @@ def _activity_worker(client: Client, queue: str, activities: Sequence[Callable[.
         graceful_shutdown_timeout=GRACE,
         # A stop reaches a running step with a heartbeat: no later than one of those that the executor sends.
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-        activity_task_poller_behavior=PollerBehaviorAutoscaling(),
     )
 
 
