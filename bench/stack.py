@@ -18,7 +18,7 @@ from uuid import uuid4
 import asyncpg
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.connection import connect
@@ -42,6 +42,10 @@ _POLL_SECONDS = 0.02
 _DECISION_VALID = timedelta(minutes=30)
 
 
+class UnsuccessfulError(Exception):
+    """An action of the benchmarks did not do what it was allowed to do."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """The running contestants. `client` is ours, `plain` that of the bare workflows; `admin` sees the whole server."""
@@ -55,12 +59,14 @@ class Bench:
         """Propose an action as a platform does, and await its result.
 
         Raises:
-            RuntimeError: it did not succeed, so its time says nothing.
+            UnsuccessfulError: it ended in another way than with its effect.
         """
         handle = await self.propose(environment)
         result: Mapping[str, Any] = await handle.result()
         if result["outcome"] != "succeeded":
-            raise RuntimeError(f"action {handle.id} ended as {result['resolution']}, {result['outcome']}: {result}")
+            raise UnsuccessfulError(
+                f"action {handle.id} ended as {result['resolution']}, {result['outcome']}: {result}"
+            )
         return result
 
     async def propose(self, environment: str) -> "WorkflowHandle[Any, Any]":
@@ -178,8 +184,6 @@ def _bare_worker(client: Client, activities: BareActivities) -> Worker:
         workflow_runner=SandboxedWorkflowRunner(
             restrictions=SandboxRestrictions.default.with_passthrough_modules("bench")
         ),
-        workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
-        activity_task_poller_behavior=PollerBehaviorAutoscaling(),
     )
 
 
