@@ -33,7 +33,7 @@ from activities.documents import Documents
 from activities.execute import ExecutorActivities
 from activities.executors.base import Executor, TargetCredentials
 from activities.executors.postgres import PostgresExecutor
-from activities.settings import Role, Settings, read_settings
+from activities.settings import DATABASE_URL, Role, Settings, SettingsError, read_settings
 from activities.telemetry import Meter
 from activities.telemetry_client import stop_tracing
 from activities.telemetry_export import start_telemetry
@@ -178,6 +178,11 @@ async def run_worker(settings: Settings, *, address: str | None = None, namespac
     telemetry = start_telemetry(settings, service=f"countersign-{settings.role}")
     database = Database(settings.check_worker(), application=f"countersign-{settings.role}")
     try:
+        if await database.can_change_record():
+            raise SettingsError(
+                f"{DATABASE_URL} connects as an owner or superuser, which can change the record: connect as "
+                f"{settings.database_role}"
+            )
         client = await connect(
             address=address,
             namespace=namespace,

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
 
 import asyncpg
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -33,6 +33,8 @@ _IDLE_IN_TRANSACTION_SECONDS = 10.0
 # available, idle transaction ended, read-only (a standby after a failover).
 _PASSING_CLASSES = ("08", "53", "57", "58")
 _PASSING_STATES = ("40001", "40P01", "55P03", "25P03", "25006")
+
+_OWNS = text("SELECT pg_has_role(current_user, nspowner, 'MEMBER') FROM pg_namespace WHERE nspname = 'countersign'")
 
 _Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -116,6 +118,16 @@ class Database:
         # PostgreSQL answers COMMIT with ROLLBACK, and no error, where an earlier statement had failed.
         if ended != "COMMIT":
             raise RuntimeError("the block went on after a failed statement, nothing was committed: let its error out")
+
+    async def can_change_record(self) -> bool:
+        """Whether the role that connects owns the record, can become its owner, or is a superuser.
+
+        Raises:
+            DatabaseUnavailableError: the record could not be reached or did not answer in time.
+
+        """
+        async with self.snapshot() as connection:
+            return bool((await connection.execute(_OWNS)).scalar())
 
     async def close(self) -> None:
         """Close every connection of the pool."""

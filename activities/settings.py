@@ -85,6 +85,11 @@ class Settings:
     identity: str | None = None
     temporal_chosen: bool = False
 
+    @property
+    def database_role(self) -> str:
+        """The database role that a worker of this role connects as."""
+        return "countersign_app" if self.role is Role.all else f"countersign_{self.role}"
+
     def check_worker(self) -> str:
         """The database address of a worker that may start.
 
@@ -99,7 +104,7 @@ class Settings:
             )
         if self.database_url is None:
             raise SettingsError(f"{DATABASE_URL} is not set: write postgresql://countersign_app@host/countersign")
-        _check_worker_database(self.database_url, self.role)
+        _check_worker_database(self.database_url, self.role, self.database_role)
         if self.admin_database_url is not None:
             raise SettingsError(
                 f"{ADMIN_DATABASE_URL} is set: a worker must not be able to change the record, unset it here"
@@ -191,10 +196,9 @@ def _host(item: str) -> str:
     return item[1:].partition("]")[0] if item.startswith("[") else item.partition(":")[0]
 
 
-def _check_worker_database(url: str, role: Role) -> None:
+def _check_worker_database(url: str, role: Role, wanted: str) -> None:
     parts = urlsplit(url)
     user = parts.username or parse_qs(parts.query).get("user", [""])[-1]
-    wanted = "countersign_app" if role is Role.all else f"countersign_{role}"
     if user in _CAN_CHANGE_THE_RECORD:
         raise SettingsError(f"{DATABASE_URL} connects as {user}, which can change the record: connect as {wanted}")
     if user.startswith("countersign_") and user != wanted:

@@ -6,7 +6,7 @@ away. Temporal keeps its workflows over a restart.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -109,15 +109,15 @@ async def target(stack: Stack) -> AsyncIterator[BenchExecutor]:
         await admin.close()
 
 
-async def _record(fragile: Stack) -> str:
-    """The name of a migrated database with the tests' documents in force; it goes with its stack."""
+async def fresh_record(fragile: Stack, documents: Iterable[bytes]) -> str:
+    """The name of a migrated database with these documents in force; it goes with its stack."""
     name = f"record_{uuid4().hex[:16]}"
     admin = await asyncpg.connect(fragile.database_url("postgres", "postgres"))
     await admin.execute(f"CREATE DATABASE {name}")
     await admin.close()
     url = fragile.database_url("postgres", name)
     await migrate(url)
-    await publish_documents(url, *(path.read_bytes() for path in sorted(DOCUMENTS.glob("*.yaml"))))
+    await publish_documents(url, *documents)
     return name
 
 
@@ -127,7 +127,7 @@ async def fragile_world(
 ) -> AsyncIterator[Fragile]:
     """A running world on a stack that may go away; on another Temporal than the stack's, if one is given."""
     client = environment.client if environment else await connect(address=fragile.temporal_address, identity="tests")
-    name = await _record(fragile)
+    name = await fresh_record(fragile, (path.read_bytes() for path in sorted(DOCUMENTS.glob("*.yaml"))))
     async with target(stays) as bench:
         database = Database(fragile.database_url("countersign_app", name))
         world = Fragile(
