@@ -12,6 +12,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+from uuid import UUID
 
 from sqlalchemy import Select, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,7 +27,8 @@ from policy.decision import Assurance
 from policy.gate import may_undo
 from policy.ledger import EntryKind
 from policy.outcome import EffectReport
-from policy.permit import Direction, Permit
+from policy.permit import Direction, Permit, entry_id
+from policy.proposal import MAX_STEPS
 
 REFUSALS_KEPT = 20
 # A new kind of assurance is accepted by naming it here, not by existing.
@@ -163,8 +165,7 @@ def _again(mine: Claimed, found: PermitUse, attempt: Attempt, *, tried: bool) ->
 
 async def _no_undo(connection: AsyncConnection, permit: Permit, *, stopped: bool, now: datetime) -> Refused | None:
     records = await step_records(connection, permit.proposal_id, permit.revision)
-    closed_gates = _count(permit, EntryKind.dispatch_refused)
-    refused = (await connection.execute(closed_gates)).scalar_one() > 0
+    refused = (await connection.execute(_closed_gates(permit))).scalar_one() > 0
     expired = (await connection.execute(_EXPIRED, _later(permit, now))).first() is not None
     reasons = may_undo(permit.step, records, stopped=stopped, dispatch_refused=refused, expired=expired)
     if not reasons:
@@ -194,6 +195,13 @@ async def _note(connection: AsyncConnection, permit: Permit, attempt: Attempt, r
     }
     ledger = Ledger(connection, permit.proposal_id, now)
     await ledger.append(EntryKind.claim_refused, content, permit.permit_id, attempt.token)
+
+
+def _closed_gates(permit: Permit) -> Select[int]:
+    """How often the gate was closed for a later step; who asked out of turn has another entry and caused nothing."""
+    later = range(permit.step + 1, MAX_STEPS + 1)
+    ids = [UUID(entry_id(permit.proposal_id, EntryKind.dispatch_refused, permit.revision, step)) for step in later]
+    return select(func.count()).where(_ENTRY.entry_id.in_(ids))
 
 
 def _count(permit: Permit, kind: EntryKind) -> Select[int]:

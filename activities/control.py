@@ -29,6 +29,7 @@ from policy.proposal import ReceivedProposal, receive
 from policy.result import ActionResult
 from policy.standing import Standing
 from workflows.ports import (
+    UNVERIFIED,
     AdvanceRequest,
     AssessRequest,
     AssessResult,
@@ -132,7 +133,7 @@ class ControlActivities(CasePort):
                 return CaseResult(unregistered=True)
             standing = standing_of(file, request.now, time_itself=True)
             if request.stop_actor is not None and file.result is None:
-                ended = await note_stop(connection, ledger, file, request.stop_actor, request.now)
+                ended = await note_stop(connection, ledger, file, UNVERIFIED, request.now)
                 return CaseResult(standing=standing, resolution=ended, entry=await ledger.head())
             if standing is None or file.resolution is not None:
                 return CaseResult(standing=standing, resolution=file.resolution)

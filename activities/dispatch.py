@@ -22,7 +22,7 @@ from activities.permits import permits_of, step_records, store_permit
 from activities.starting import gather
 from policy.base import Reason, RecordModel
 from policy.facts import Facts
-from policy.gate import DispatchInputs, may_dispatch
+from policy.gate import DispatchInputs, may_dispatch, out_of_turn
 from policy.gate_inputs import gate_inputs
 from policy.issuing import issue
 from policy.ledger import EntryKind, EntryRef
@@ -70,7 +70,7 @@ class PermitActivities(PermitPort):
             kept = _kept(inputs, facts, in_force)
             if reasons := may_dispatch(inputs):
                 content = {**kept, "reasons": _json(reasons)}
-                await ledger.append(EntryKind.dispatch_refused, content, request.revision, request.step)
+                await ledger.append(EntryKind.dispatch_refused, content, *refusal_key(request, reasons))
                 return DispatchResult(reasons=reasons, entry=await ledger.head())
             assert file.assessment_digest is not None
             permits = issue(
@@ -86,6 +86,11 @@ class PermitActivities(PermitPort):
             content = {**kept, "permits": _json(permits)}
             await ledger.append(EntryKind.dispatched, content, request.revision, request.step)
             return _result(permits, await ledger.head())
+
+
+def refusal_key(request: DispatchRequest, reasons: tuple[Reason, ...]) -> tuple[object, ...]:
+    """What makes a refusal the only one of its kind: whoever asks out of turn cannot take the place of a real one."""
+    return (request.revision, request.step, *(("out_of_turn",) if out_of_turn(reasons) else ()))
 
 
 def _kept(inputs: DispatchInputs, facts: Facts, in_force: InForce) -> dict[str, Any]:

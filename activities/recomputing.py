@@ -31,7 +31,7 @@ from policy.canonical import canonical, digest
 from policy.decision import Refusal, receive_decision
 from policy.document import Verdict
 from policy.errors import AuditError, CountersignError
-from policy.gate import may_undo
+from policy.gate import may_undo, out_of_turn
 from policy.ledger import EntryKind
 from policy.outcome import EffectReport, StepRecord
 from policy.permit import Permit, entry_id
@@ -216,8 +216,9 @@ class Recomputation:
             if permit.permit_id in self.permits:
                 found.append(f"permit {permit.permit_id} was issued before")
             self.permits[permit.permit_id] = permit
-        for item in () if permitted else entry.content["reasons"]:
-            self._refusals.append(Reason.model_validate(item))
+        if not permitted:
+            reasons = tuple(Reason.model_validate(item) for item in entry.content["reasons"])
+            self._refusals += () if out_of_turn(reasons) else reasons
         return found
 
     def _claim_refused(self, entry: ReadEntry) -> list[str]:

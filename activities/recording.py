@@ -19,15 +19,18 @@ from activities.permits import step_records
 from activities.tables import LedgerEntryRow, PermitUseRow
 from policy.base import Reason
 from policy.canonical import parse_canonical
+from policy.gate import out_of_turn
 from policy.ledger import EntryKind
 from policy.outcome import Outcome, StepRecord, conclude
 from policy.permit import Direction, permit_id
 from policy.proposal import ActionProposal, StopVerb
 from policy.result import ActionResult, ResultResolution
+from policy.screen import visible
 from workflows.ports import ExecuteResult, RecordRequest
 
 _LEDGER = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
 _GRACE = timedelta(seconds=90)
+_TOLD_LIMIT = 500
 
 
 async def record_end(
@@ -129,12 +132,14 @@ async def _note_violations(
         report = reports.get(item.permit_id)
         if (report.status, report.effect) == (item.status, item.effect) if report else item.effect != "done":
             continue
+        # Whoever told it may have told anything: what no entry could hold must not keep the action from its end.
+        told_text = {name: visible(text)[:_TOLD_LIMIT] for name, text in item.model_dump(mode="json").items()}
         content = {
             "what": "the workflow was told something else than the executor wrote",
-            "told": item.model_dump(mode="json"),
+            "told": told_text,
             "report": report.model_dump(mode="json") if report else None,
         }
-        await ledger.append(EntryKind.violation, content, "told", item.permit_id)
+        await ledger.append(EntryKind.violation, content, "told", told_text["permit_id"])
 
 
 def _permit_id(file: CaseFile, record: StepRecord) -> str:
@@ -148,4 +153,5 @@ async def _refusals(connection: AsyncConnection, file: CaseFile) -> tuple[Reason
         _LEDGER.proposal_id == file.proposal.proposal_id, _LEDGER.kind == str(EntryKind.dispatch_refused)
     )
     bodies = (await connection.execute(found.order_by(_LEDGER.position))).scalars()
-    return tuple(Reason.model_validate(item) for body in bodies for item in parse_canonical(body)["content"]["reasons"])
+    closed = [tuple(map(Reason.model_validate, parse_canonical(body)["content"]["reasons"])) for body in bodies]
+    return tuple(reason for reasons in closed if not out_of_turn(reasons) for reason in reasons)

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from policy.audit import ReadEntry
+from policy.base import Reason
 from policy.canonical import canonical
+from policy.gate import out_of_turn
 from policy.ledger import EntryKind
 from policy.outcome import EffectReport, Measurement
 from policy.permit import Permit, entry_id
@@ -31,6 +33,11 @@ def _step_key(content: _Content) -> tuple[object, ...]:
     return content["inputs"]["revision"], content["inputs"]["step"]
 
 
+def _refusal_key(content: _Content) -> tuple[object, ...]:
+    asked = out_of_turn(tuple(Reason.model_validate(reason) for reason in content["reasons"]))
+    return (*_step_key(content), *(("out_of_turn",) if asked else ()))
+
+
 def _violation_key(content: _Content) -> tuple[object, ...]:
     if "told" in content:
         return "told", content["told"]["permit_id"]
@@ -47,7 +54,7 @@ _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
     EntryKind.escalated: _due_key,
     EntryKind.stopped: lambda _: ("stop",),
     EntryKind.dispatched: _step_key,
-    EntryKind.dispatch_refused: _step_key,
+    EntryKind.dispatch_refused: _refusal_key,
     EntryKind.claim_refused: lambda content: (content["permit_id"], content["attempt_token"]),
     EntryKind.reported: lambda content: (content["permit_id"],),
     EntryKind.recorded: lambda _: ("result",),

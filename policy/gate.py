@@ -24,6 +24,10 @@ from policy.outcome import StepRecord
 from policy.standing import ApprovalCase, Ballot, stand
 
 
+# Reasons that our workflow never meets: it asks once the action is approved, for the next step, while it is open.
+_OUT_OF_TURN = frozenset({"unknown_step", "step_order", "compensating", "not_approved", "already_closed"})
+
+
 class DispatchInputs(RecordModel):
     """What the gate looks at. `…_now` is what an assessment of today says, `assessed_…` what the approved one said.
 
@@ -168,6 +172,11 @@ def _earlier_steps(inputs: DispatchInputs) -> list[Reason]:
     if undone:
         found.append(Reason(code="compensating", message="compensation has begun"))
     return found
+
+
+def out_of_turn(reasons: tuple[Reason, ...]) -> bool:
+    """Whether a permit was asked for that was not due; such a refusal says nothing of the gate and is no cause."""
+    return any(reason.code in _OUT_OF_TURN for reason in reasons)
 
 
 def may_undo(

@@ -19,6 +19,7 @@ from policy.catalog import normalize
 from policy.errors import CanonicalError, ProposalError, explain
 
 Parameters = dict[str, JsonValue]
+MAX_STEPS = 20
 
 
 class StopVerb(StrEnum):
@@ -95,7 +96,7 @@ class ActionProposal(EdgeModel):
     on_behalf_of: Name
     rationale: Text
     evidence: tuple[Evidence, ...] = ()
-    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=20)]
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MAX_STEPS)]
     success_criteria: Annotated[tuple[Criterion, ...], Field(min_length=1, max_length=20)]
     alternatives: tuple[Alternative, ...] = ()
     on_stop: StopVerb = StopVerb.compensate

@@ -3,7 +3,8 @@
 - A local activity costs one event and no round trip. When the record is down it fails within its budget, and the
   activity waits on the server instead, where waiting costs no events.
 - An answer `stale` means that the instant in the request was more than a minute off the activity's clock, because the
-  request waited or because a clock is wrong. The first time it is asked again at once, then every 30 seconds.
+  request waited or because a clock is wrong. The first time it is asked again at once, then after 30 seconds, and
+  after twice as long each time up to ten minutes, so that days of it do not fill a history.
 """
 
 from collections.abc import Callable
@@ -16,20 +17,21 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from workflows.ports import LOCAL_BUDGET, LOCAL_RETRY, QUEUE_RETRY, QUEUE_TIMEOUT
 
 _STALE_PAUSE = timedelta(seconds=30)
+_LONGEST_PAUSE = timedelta(minutes=10)
 
 
 async def ask(
     port: Callable[..., Any], make_request: Callable[[datetime], Any], *, queue: str, local: bool = True
 ) -> Any:
     """Ask an activity of the record, with a fresh instant as often as it takes."""
-    again = False
+    pause = timedelta(0)
     while True:
         answer = await _ask_once(port, make_request, queue=queue, local=local)
         if not answer.stale:
             return answer
-        if again:
-            await workflow.sleep(_STALE_PAUSE, summary="clocks disagree, or the record was away: asking again")
-        again = True
+        if pause:
+            await workflow.sleep(pause, summary="clocks disagree, or the record was away: asking again")
+        pause = min(max(_STALE_PAUSE, 2 * pause), _LONGEST_PAUSE)
 
 
 async def _ask_once(

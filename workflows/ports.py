@@ -38,6 +38,8 @@ HOUSE_RETRY = RetryPolicy(maximum_attempts=3)
 HEARTBEAT = timedelta(seconds=10)
 
 BAD_REQUEST = "BadRequest"
+# Whoever stops an action by a bare cancel: nobody proved who.
+UNVERIFIED = "unverified"
 
 
 class StartFacts(RecordModel):
@@ -115,7 +117,7 @@ class DecisionRequest(RecordModel):
 
 
 class AdvanceRequest(RecordModel):
-    """Time has passed, or somebody stopped the action (`stop_actor`)."""
+    """Time has passed, or somebody stopped the action: `stop_actor` is given. Who it was is not believed."""
 
     proposal_id: str
     revision: int

@@ -13,7 +13,7 @@ from activities.executors.base import (
     PreconditionFailedError,
     TargetUnreachableError,
 )
-from policy.permit import Direction, Permit
+from policy.permit import Direction, Permit, entry_id
 from tests.integration.effects import BOUND, World, attempt, execute, met, undo_of
 from workflows import ports
 
@@ -72,9 +72,9 @@ async def test_a_step_that_succeeded_is_undone_for_a_cause_on_record(world: Worl
     elif cause == "closed gate":
         await world.sql(
             "INSERT INTO countersign.ledger_entry (entry_id, proposal_id, position, kind, digest, body, recorded_at, "
-            "late) SELECT gen_random_uuid(), proposal_id, 99, 'dispatch_refused', effect_digest, body, $2, false "
+            "late) SELECT $3, proposal_id, 99, 'dispatch_refused', effect_digest, body, $2, false "
             "FROM countersign.proposal WHERE proposal_id = $1",
-            *(world.proposal, world.clock.at),
+            *(world.proposal, world.clock.at, entry_id(world.proposal, "dispatch_refused", 1, 2)),
         )
     elif cause == "later step":
         await _failed_step(world, 2)
