@@ -140,7 +140,9 @@ class Claims:
         if permit.assurance not in _ACCEPTED:
             return Refused("assurance_not_accepted", f"assurance {permit.assurance} is not accepted here")
         if permit.direction is Direction.undo:
-            return await _no_undo(connection, permit, stopped=found.stop is not None, now=now)
+            return await _no_undo(
+                connection, permit, stopped=found.stop is not None and found.undone_when_stopped, now=now
+            )
         if permit.expires_at is None or now > permit.expires_at:
             return Refused("permit_expired", f"the permit expired at {permit.expires_at}, it is {now}")
         if found.stop is not None:
@@ -172,7 +174,7 @@ async def _no_undo(connection: AsyncConnection, permit: Permit, *, stopped: bool
         return None
     forward = next((item for item in records if item.step == permit.step and item.direction == "do"), None)
     running = forward is not None and forward.use == "claimed" and forward.report is None
-    return Refused(reasons[0].code, reasons[0].message, passing=running)
+    return Refused(reasons[0].code, reasons[0].message, passing=running or reasons[0].code == "later_step_open")
 
 
 def _later(permit: Permit, now: datetime) -> dict[str, object]:

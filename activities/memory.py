@@ -89,11 +89,11 @@ class EffectMemory:
             StepRecord(
                 step=item.step,
                 direction=item.direction.value,
-                use="claimed",
-                report=self._reports[item.permit_id],
+                use="claimed" if item.direction is Direction.do else "unused",
+                report=self._reports.get(item.permit_id),
             )
             for item in self._permits.values()
-            if _same_action(item, undo) and item.permit_id in self._reports
+            if _same_action(item, undo)
         )
         return not may_undo(undo.step, seen, stopped=False, dispatch_refused=False)
 

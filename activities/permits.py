@@ -6,6 +6,7 @@
 3. What is read here is read inside the caller's transaction, under the lock that the caller took.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,7 @@ from policy.canonical import canonical, digest, digest_of
 from policy.errors import CountersignError, explain
 from policy.outcome import EffectReport, StepRecord
 from policy.permit import Permit, permit_id
+from policy.proposal import StopVerb
 
 _PERMIT = PermitRow.__table__.c  # type: ignore[attr-defined]
 _USE = PermitUseRow.__table__.c  # type: ignore[attr-defined]
@@ -62,6 +64,7 @@ _STATE = (
         _USE.used_at,
         _REPORT.body,
         _STOP.kind,
+        _PROPOSAL.body.label("proposal"),
         _RESULT.proposal_id.label("closed"),
     )
     .select_from(ProposalRow)
@@ -89,6 +92,7 @@ class PermitUse:
     report: EffectReport | None
     action_digest: str
     stop: str | None
+    undone_when_stopped: bool
     closed: bool
 
 
@@ -172,8 +176,14 @@ async def read_use(connection: AsyncConnection, permit: Permit) -> PermitUse:
         report=None if row.body is None else read_report(row.body),
         action_digest=row.action_digest,
         stop=row.kind,
+        undone_when_stopped=row.kind == "revoked" or (row.kind is not None and _compensates(row.proposal)),
         closed=row.closed is not None,
     )
+
+
+def _compensates(proposal: bytes) -> bool:
+    """Whether what was approved for a stop that nobody verified is to compensate."""
+    return bool(json.loads(proposal).get("on_stop", StopVerb.compensate) == StopVerb.compensate)
 
 
 def claim_row(permit: Permit, *, token: str, used_by: str, run_id: str | None, at: datetime) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from policy.gate import may_undo, out_of_turn
 from policy.ledger import EntryKind
 from policy.outcome import EffectReport, StepRecord
 from policy.permit import Permit, entry_id
-from policy.proposal import ReceivedProposal
+from policy.proposal import ReceivedProposal, StopVerb
 from policy.result import ActionResult
 from policy.revision import Revision
 from policy.standing import Ballot, Standing
@@ -237,11 +237,15 @@ class Recomputation:
             found.append(f"permit {permit.permit_id} was reported before")
         if permit.direction == "undo":
             reasons = may_undo(
-                permit.step, self._records(), stopped=case.stop is not None, dispatch_refused=bool(self._refusals)
+                permit.step, self._records(), stopped=self._compensates(case), dispatch_refused=bool(self._refusals)
             )
             found += [f"it was undone without a cause: {reason.message}" for reason in reasons]
         self.reports[permit.permit_id] = report
         return found
+
+    @staticmethod
+    def _compensates(case: CaseFile) -> bool:
+        return case.stop is not None and (case.stop == "revoked" or case.proposal.on_stop is StopVerb.compensate)
 
     def _recorded(self, entry: ReadEntry) -> list[str]:
         case, revision = self._known()

@@ -20,9 +20,8 @@ from policy.decision import Vote
 from policy.document import ApprovalChain, Verdict
 from policy.facts import HoldFact
 from policy.operations import RiskTier
-from policy.outcome import StepRecord
+from policy.outcome import EffectReport, StepRecord
 from policy.standing import ApprovalCase, Ballot, stand
-
 
 # Reasons that our workflow never meets: it asks once the action is approved, for the next step, while it is open.
 _OUT_OF_TURN = frozenset({"unknown_step", "step_order", "compensating", "not_approved", "already_closed"})
@@ -185,12 +184,13 @@ def may_undo(
     """Every reason against claiming the undo permit of a step; empty when there is something to undo and a cause.
 
     Compensation needs no new approval, so it needs a cause that the record shows: a step that failed or that an
-    executor refused, a stop, a gate that closed between two steps, or a permit that nobody can claim any more.
+    executor refused, a stop, a gate that closed between two steps, or a permit that nobody can claim any more. And it
+    goes backwards: a step waits (`later_step_open`) for every later one that runs, or was done and is not undone.
 
     Args:
         step: whose undo is asked for.
         records: one per permit that was issued.
-        stopped: whether a stop is on record.
+        stopped: whether a stop is on record whose verb is to compensate.
         dispatch_refused: whether the gate refused a later step.
         expired: whether the forward permit of a later step expired unclaimed.
     """
@@ -202,4 +202,18 @@ def may_undo(
     void = any(item.direction == "do" and item.use == "void" for item in records)
     if not (failed or void or stopped or dispatch_refused or expired):
         return (Reason(code="no_cause_to_undo", message="no step failed, nobody stopped the action, no gate closed"),)
+    undo = {item.step: item.report for item in records if item.direction == "undo"}
+    if waits := [later for later in forward if later > step and _is_open(later, records, forward[later], undo)]:
+        message = f"step {max(waits)} runs, or was done and is not undone yet"
+        return (Reason(code="later_step_open", message=message),)
     return ()
+
+
+def _is_open(
+    step: int, records: tuple[StepRecord, ...], done: EffectReport | None, undo: dict[int, EffectReport | None]
+) -> bool:
+    """Whether a step runs, or was done and has an undo that has not reported."""
+    claimed = any(item.step == step and item.direction == "do" and item.use == "claimed" for item in records)
+    if done is None:
+        return claimed
+    return done.effect == "done" and step in undo and undo[step] is None

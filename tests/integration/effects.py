@@ -88,6 +88,7 @@ class World:
     clock: SetClock = field(default_factory=SetClock)
     target: Target = field(default_factory=Target)
     proposal: str = field(default_factory=lambda: f"p-{uuid4().hex}")
+    action_digest: str = DIGEST
 
     def __post_init__(self) -> None:
         self.activities = self.process()
@@ -96,11 +97,14 @@ class World:
         """Another worker process, with a memory of its own."""
         return ExecutorActivities(self.database, self.clock, {"memory": self.target}, "worker-1")
 
-    async def permit(self, step: int = 1, *, criteria: tuple[Criterion, ...] = (), **change: Any) -> Permit:
+    async def permit(
+        self, step: int = 1, *, criteria: tuple[Criterion, ...] = (), proposal: bytes = b"{}", **change: Any
+    ) -> Permit:
         """Issue the permits of a step; gives the forward one. `change` is for the forward one only."""
+        self.action_digest = digest(proposal)
         await self.sql(
-            "INSERT INTO countersign.proposal SELECT $1, $2, $2, '{}', 'action/' || $1, $3, $3 ON CONFLICT DO NOTHING",
-            *(self.proposal, DIGEST, self.clock.at),
+            "INSERT INTO countersign.proposal SELECT $1, $2, $2, $4, 'action/' || $1, $3, $3 ON CONFLICT DO NOTHING",
+            *(self.proposal, self.action_digest, self.clock.at, proposal),
         )
         forward = self._permit(step, Direction.do, criteria, self.clock.at + timedelta(minutes=5))
         forward = forward.model_copy(update=change)
@@ -125,7 +129,7 @@ class World:
             resolved=("memory/a",),
             criteria=criteria,
             timeout_seconds=5,
-            action_digest=DIGEST,
+            action_digest=self.action_digest,
             assessment_digest=DIGEST,
             policy_digest=DIGEST,
             resolved_digest=resolved_digest(("memory/a",)),

@@ -77,12 +77,40 @@ async def test_a_step_that_succeeded_is_undone_for_a_cause_on_record(world: Worl
             *(world.proposal, world.clock.at, entry_id(world.proposal, "dispatch_refused", 1, 2)),
         )
     elif cause == "later step":
-        await _failed_step(world, 2)
+        later = await _failed_step(world, 2)
+        assert (await execute(world, undo_of(later), attempt(activity="undo 2"))).status == "succeeded"
     else:
         await world.permit(2)
         world.clock.at += timedelta(days=1)
 
     assert (await execute(world, undo_of(permit), attempt(activity="undo"), world.process())).status == "succeeded"
+
+
+async def test_a_step_is_not_undone_before_the_later_ones(world: World) -> None:
+    """While a later step runs, or is not undone yet, the undo of an earlier one waits: it is refused for now."""
+    first = await world.permit()
+    await execute(world, first.permit_id)
+    later = await _failed_step(world, 2)
+
+    with pytest.raises(ApplicationError, match="later_step_open") as refused:
+        await execute(world, undo_of(first), attempt(activity="undo"))
+
+    assert not refused.value.non_retryable
+    await execute(world, undo_of(later), attempt(activity="undo 2"))
+    assert (await execute(world, undo_of(first), attempt(activity="undo"))).status == "succeeded"
+
+
+async def test_a_stop_whose_verb_is_to_ask_undoes_nothing(world: World) -> None:
+    """Whoever can stop an action cannot have it undone where people approved that they are asked."""
+    permit = await world.permit(proposal=b'{"on_stop":"ask"}')
+    await execute(world, permit.permit_id)
+    await world.write(
+        "stop", proposal_id=world.proposal, kind="withdrawn", actor="unverified", stopped_at=world.clock.at
+    )
+
+    result = await execute(world, undo_of(permit), attempt(activity="undo"))
+
+    assert result.message.startswith("no_cause_to_undo: ")
 
 
 async def test_what_was_not_done_is_not_undone(world: World) -> None:

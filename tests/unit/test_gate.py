@@ -34,6 +34,10 @@ def _step(
 _DONE = _step(1, report=_report())
 
 
+def _undo(step: int, report: EffectReport | None) -> StepRecord:
+    return _step(step, "undo", "claimed" if report else "unused", report)
+
+
 def _inputs(**changes: Any) -> DispatchInputs:
     """Step 2 of 2 of an approved action, everything as it was when it was approved."""
     values: dict[str, Any] = {
@@ -187,6 +191,22 @@ UNDO: dict[str, tuple[tuple[StepRecord, ...], dict[str, bool], str | None]] = {
     "the gate closed": ((_DONE,), {"dispatch_refused": True}, None),
     "nothing has gone wrong": ((_DONE,), {}, "no_cause_to_undo"),
     "the next step runs": ((_DONE, _step(2)), {}, "no_cause_to_undo"),
+    "the next step runs and somebody stopped it": ((_DONE, _step(2)), {"stopped": True}, "later_step_open"),
+    "the next step was done and is not undone": (
+        (_DONE, _step(2, report=_report("failed")), _undo(2, None)),
+        {},
+        "later_step_open",
+    ),
+    "the next step was done and is undone": (
+        (_DONE, _step(2, report=_report("failed")), _undo(2, _report("succeeded"))),
+        {},
+        None,
+    ),
+    "the undo of the next step failed": (
+        (_DONE, _step(2, report=_report("failed")), _undo(2, _report("failed"))),
+        {},
+        None,
+    ),
     "nothing was begun": ((), {"stopped": True}, "nothing_to_undo"),
     "the step has not reported": ((_step(1),), {"stopped": True}, "nothing_to_undo"),
     "the step did nothing": ((_step(1, report=_report("failed", "none")),), {}, "nothing_to_undo"),
