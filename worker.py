@@ -33,6 +33,7 @@ from activities.documents import Documents
 from activities.execute import ExecutorActivities
 from activities.executors.base import Executor, TargetCredentials
 from activities.executors.postgres import PostgresExecutor
+from activities.house import HouseActivities
 from activities.settings import DATABASE_URL, Role, Settings, SettingsError, read_settings
 from activities.telemetry import Meter
 from activities.telemetry_client import stop_tracing
@@ -108,7 +109,9 @@ async def build_workers(
             local_dispatch=role is Role.all,
             attributes=await known_attributes(client),
         )
+        house = HouseActivities(database, client, time, settings.archive_dir)
         activities: list[Callable[..., Any]] = [control.assess, control.take_decision, control.advance, control.record]
+        activities += [house.sweep, house.archive]
         workers.append(
             Worker(
                 client,
