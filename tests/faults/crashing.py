@@ -68,7 +68,7 @@ class CrashingDatabase(Database):
 
 
 class CountingExecutor:
-    """Writes one row per effect; asked twice, it writes two."""
+    """Writes one row per effect; asked twice, it writes two. `times` is for an executor that breaks its promise."""
 
     name = "counting"
     supports = Supports(
@@ -78,19 +78,17 @@ class CountingExecutor:
         observes_by_effect=False,
     )
 
-    def __init__(self, url: str, crash: Crash) -> None:
+    def __init__(self, url: str, crash: Crash, *, times: int = 1) -> None:
         self._url = url
         self._crash = crash
+        self._times = times
 
     async def execute(self, order: Order) -> None:
         kind = "undo" if order.direction == "undo" else "effect"
         self._crash.reach(f"before:{kind}")
-        await self._run(
-            "INSERT INTO effect (permit_id, direction, resource) VALUES ($1, $2, $3)",
-            order.permit_id,
-            str(order.direction),
-            order.resolved[0],
-        )
+        row = (order.permit_id, str(order.direction), order.resolved[0])
+        for _ in range(self._times):
+            await self._run("INSERT INTO effect (permit_id, direction, resource) VALUES ($1, $2, $3)", *row)
         self._crash.reach(f"after:{kind}")
 
     async def observe(self, order: Order) -> Seen:

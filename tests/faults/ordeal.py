@@ -79,6 +79,40 @@ spec: {type: table, owner: ordeal}
 DOCUMENTS = {"policy": POLICY, "operations": OPERATIONS, "directory": DIRECTORY, "catalog": CATALOG}
 
 
+class Keeper:
+    """Keeps a worker process running: what dies is started again. `config` is what `crashing.main` reads."""
+
+    def __init__(self, config: dict[str, str]) -> None:
+        self._config = config
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def run(self) -> None:
+        """Start workers one after the other, until cancelled."""
+        while True:
+            process = await self.start()
+            try:
+                await process.wait()
+            finally:
+                self.kill()
+                await process.wait()
+
+    async def start(self) -> asyncio.subprocess.Process:
+        """Start one worker."""
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.faults.crashing", json.dumps(self._config)),
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        return self._process
+
+    def kill(self) -> None:
+        """SIGKILL the worker that runs now."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+
 @dataclass(frozen=True)
 class Books:
     """What the target and the record say at the end."""
@@ -158,31 +192,16 @@ class Ordeal:
 
     async def _keep_worker(self, folder: Path) -> None:
         """Keep a worker running: what dies is started again."""
-        config = {
-            "point": self.point,
-            "mark": str(folder / "mark"),
-            "address": self.stack.temporal_address,
-            "namespace": self.name,
-            "database": self.stack.database_url("countersign_app", self.name),
-            "target": self.stack.database_url("postgres", self.name),
-        }
-        while True:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "tests.faults.crashing",
-                json.dumps(config),
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-                stdin=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-            )
-            try:
-                await process.wait()
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
+        await Keeper(
+            {
+                "point": self.point,
+                "mark": str(folder / "mark"),
+                "address": self.stack.temporal_address,
+                "namespace": self.name,
+                "database": self.stack.database_url("countersign_app", self.name),
+                "target": self.stack.database_url("postgres", self.name),
+            }
+        ).run()
 
     async def _vote(self, handle: WorkflowHandle[Any, Any]) -> None:
         """Approve both stages by signal, over and over with the same decision ids, until nobody asks any more."""

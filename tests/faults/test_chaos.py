@@ -1,0 +1,101 @@
+"""A hundred actions of every kind while everything is killed at random: the books balance at the end."""
+
+import asyncio
+import contextlib
+import os
+import random
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from activities.connection import connect
+from activities.database import Database
+from activities.settings import Settings
+from deploy.dev import Stack
+from tests.faults.books import Books
+from tests.faults.chaos import ENDS, Action, actions, documents, play, workers, wreak
+from tests.faults.crashing import CountingExecutor, Crash
+from tests.faults.outage import fragile_stack, fresh_record
+from worker import running_workers
+
+ACTIONS = int(os.environ.get("CHAOS_ACTIONS", "120"))
+AT_ONCE = 15
+FAULTS_SECONDS = 240.0
+BOUND = 560.0
+
+
+@contextlib.asynccontextmanager
+async def _target(stays: Stack) -> AsyncIterator[str]:
+    """A table of effects in a database of its own, on a server that stays."""
+    name = f"chaos_{uuid4().hex[:12]}"
+    admin = await asyncpg.connect(stays.database_url("postgres", "postgres"))
+    await admin.execute(f"CREATE DATABASE {name}")
+    url = stays.database_url("postgres", name)
+    connection = await asyncpg.connect(url)
+    await connection.execute("CREATE TABLE public.effect (permit_id text, direction text, resource text)")
+    await connection.close()
+    yield url
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(BOUND + 60)
+async def test_the_books_balance_after_random_faults(stack: Stack, tmp_path: Path) -> None:
+    """Every action ends as it may, and what the target counted is what the record says, whatever was killed when."""
+    seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
+    sys.stdout.write(f"CHAOS_SEED={seed} CHAOS_ACTIONS={ACTIONS}\n")
+    source = random.Random(seed)
+    several = actions(ACTIONS, source)
+    with fragile_stack() as fragile:
+        name = await fresh_record(fragile, documents(several))
+        client = await connect(address=fragile.temporal_address, identity="chaos")
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(action: Action) -> None:
+            async with gate:
+                await play(client, action)
+
+        async with _target(stack) as target, workers(fragile, name, target, tmp_path) as keepers:
+            faults = asyncio.create_task(_for_a_while(wreak(fragile, keepers, source)))
+            try:
+                async with asyncio.timeout(BOUND):
+                    await asyncio.gather(*(one(action) for action in several))
+            finally:
+                faults.cancel()
+                await asyncio.gather(faults, return_exceptions=True)
+            books = Books(record=fragile.database_url("postgres", name), target=target, client=client)
+            problems = await books.problems({action.proposal_id: ENDS[action.kind] for action in several})
+            sys.stdout.write(f"{dict(await books.outcomes())}\n")
+    assert problems == [], f"CHAOS_SEED={seed}"
+
+
+async def _for_a_while(faults: Coroutine[Any, Any, None]) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(faults, FAULTS_SECONDS)
+
+
+async def test_the_check_sees_an_effect_that_happened_twice(fragile: Stack, stack: Stack, tmp_path: Path) -> None:
+    """An executor that writes twice is found out, and an honest one is not."""
+    honest, double = Action("allowed", 1), Action("allowed", 2)
+    name = await fresh_record(fragile, documents([honest, double]))
+    client = await connect(address=fragile.temporal_address, identity="chaos")
+    database = Database(fragile.database_url("countersign_app", name))
+    ends = {action.proposal_id: ENDS[action.kind] for action in (honest, double)}
+    async with _target(stack) as target:
+        books = Books(record=fragile.database_url("postgres", name), target=target, client=client)
+        for action, times in ((honest, 1), (double, 2)):
+            executors = {"counting": CountingExecutor(target, Crash("", tmp_path / "mark"), times=times)}
+            settings = Settings(unsafe_claimed_identities=True)
+            async with running_workers(client, database, settings, executors=executors):
+                await play(client, action)
+        await database.close()
+        problems = await books.problems(ends)
+    assert len(problems) == 1
+    assert problems[0].startswith("allowed-2: permit ")
+    assert problems[0].endswith(": 2 effects")
