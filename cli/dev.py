@@ -17,7 +17,7 @@ from activities.settings import read_settings
 from activities.telemetry_export import start_telemetry
 from cli import exits
 from cli.arguments import Commands
-from cli.ready import EXAMPLES, SetupError, prepare_local
+from cli.ready import EXAMPLES, SetupError, prepare_local, prepare_schedules
 from deploy.dev import DATA_DIR, ServerError, Stack, StackRunningError, persistent_stack
 from policy.search_attributes import TYPES
 from worker import running_workers
@@ -46,6 +46,7 @@ async def _run(documents: Path) -> int:
         client = await connect(address=stack.temporal_address, namespace=stack.namespace, **telemetry.connection)
         database = Database(settings.check_worker(), application="countersign-worker")
         async with running_workers(client, database, settings, meter=telemetry.meter):
+            await prepare_schedules(client)
             print(_welcome(stack), flush=True)
             await stop.wait()
             print("stopping …", flush=True)

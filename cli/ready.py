@@ -17,6 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.database import Database, DatabaseUnavailableError
 from activities.documents import READERS, Kind, kind_of, publish, publishers_in_force
+from activities.schedules import ensure_schedules
 from activities.settings import Role, Settings
 from cli.policy import publish_one, read_file
 from deploy.dev import StackAddresses
@@ -73,6 +74,22 @@ async def register_search_attributes(client: Client, wanted: Mapping[str, str] =
             f"have an administrator register {names}"
         ) from error
     return sorted(missing)
+
+
+async def prepare_schedules(client: Client) -> list[str]:
+    """Make the schedules of housekeeping in a namespace; the ids of those that it lacked.
+
+    Raises:
+        SetupError: we may not make schedules there.
+
+    """
+    try:
+        return await ensure_schedules(client)
+    except RPCError as error:
+        raise SetupError(
+            f"schedules of namespace {client.namespace} cannot be made ({error.message}): "
+            f"have an administrator run `countersign setup`"
+        ) from error
 
 
 async def publish_folder(url: str, folder: Path, *, by: str, at: datetime) -> list[tuple[Kind, str]]:

@@ -8,11 +8,13 @@ from pathlib import Path
 from cli import exits
 from cli.arguments import Commands
 from cli.place import find_place
-from cli.ready import prepare_record, publish_folder, register_search_attributes
+from cli.ready import prepare_record, prepare_schedules, publish_folder, register_search_attributes
 
 
 def register(commands: Commands) -> None:
-    parser = commands.add_parser("setup", help="migrate the database and register search attributes (safe to repeat)")
+    parser = commands.add_parser(
+        "setup", help="migrate the database, register search attributes and schedules (safe to repeat)"
+    )
     parser.set_defaults(run=_setup)
     parser.add_argument("--publish", metavar="DIR", type=Path, help="also put the documents of a folder in force")
 
@@ -25,6 +27,8 @@ async def _setup(args: argparse.Namespace) -> int:
     client = await place.client()
     added = await register_search_attributes(client)
     print(f"namespace {client.namespace}: {', '.join(added) or 'no search attribute'} registered")
+    made = await prepare_schedules(client)
+    print(f"schedules: {', '.join(made) or 'none'} to make, housekeeping runs by itself")
     if args.publish:
         for kind, digest in await publish_folder(url, args.publish, by=getpass.getuser(), at=datetime.now(UTC)):
             print(f"{kind} {digest} is in force")
