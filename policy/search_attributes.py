@@ -13,9 +13,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from policy.base import instant_text
+from pydantic import TypeAdapter, ValidationError
+
+from policy.base import Instant, instant_text
 from policy.canonical import digest
 
+_INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 LIMIT = 200
 LIST_BYTES = 1600
 _LOOKS_CUT = re.compile(r"#[0-9a-f]{8}\Z")
@@ -55,6 +58,14 @@ def cut_list(values: Sequence[str]) -> list[str]:
             return [*kept, f"{len(every) - len(kept)} more"]
         kept.append(value)
     return kept
+
+
+def instant(value: Any) -> datetime | None:
+    """The instant that a search attribute's JSON value says, or None."""
+    try:
+        return _INSTANT.validate_python(value)
+    except ValidationError:
+        return None
 
 
 def attributes(

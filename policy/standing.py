@@ -82,7 +82,9 @@ class Standing(RecordModel):
     @property
     def current(self) -> StageStanding:
         """The open stage, or the one in which the case was resolved."""
-        return self.stages[self.stage - 1] if self.stages else StageStanding(number=0, name="none", state="denied")
+        if not 0 < self.stage <= len(self.stages):
+            return StageStanding(number=0, name="none", state="denied")
+        return self.stages[self.stage - 1]
 
 
 def stand(case: ApprovalCase, now: datetime, *, deadline_counts_as_passed: bool) -> Standing:

@@ -7,6 +7,7 @@ from temporalio import workflow
 
 # A server may limit what a timer shows; a policy's reason can be longer.
 _SUMMARY = 200
+_LONGEST = timedelta(days=3650)
 
 
 class Alarm:
@@ -27,7 +28,7 @@ class Alarm:
         if delay <= timedelta(0):
             self.rang = True
         else:
-            self._timer = asyncio.create_task(self._wait(delay, summary))
+            self._timer = asyncio.create_task(self._wait(min(delay, _LONGEST), summary))
 
     def cancel(self) -> None:
         """Forget the instant."""

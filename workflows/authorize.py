@@ -10,7 +10,6 @@ an activity recorded, or the table in `policy/lifecycle.py`.
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
@@ -136,7 +135,7 @@ class AuthorizeAction:
         self._show(assessed.attributes)
         if assessed.result is not None:
             return await self._close(assessed.result, _event_of(assessed.result))
-        assert assessed.plan is not None
+        assert assessed.plan is not None  # `ask` returns whole answers only
         return await self._go_on(assessed.plan)
 
     async def _go_on(self, plan: Plan) -> ActionResult:
@@ -198,9 +197,8 @@ class AuthorizeAction:
             queue=interface.TASK_QUEUE,
             local=not self._inbox.holds_update,
         )
-        assert answer.receipt is not None
-        message.receipt = answer.receipt
-        self._view.answered(answer.receipt)
+        message.receipt = answer.receipt or _LOST
+        self._view.answered(message.receipt)
         self._show(answer.attributes)
         return answer
 
@@ -347,6 +345,8 @@ class AuthorizeAction:
         workflow.set_current_details(self._view.markdown(self._state))
 
 
+# An answer that somebody else gave in the record's place may have no receipt.
+_LOST = DecisionReceipt(decision_id="", counted=False, code=Refusal.busy, message="unanswered: send it again as it is")
 _RESOLVED = {
     "approved": Event.approved,
     "denied": Event.denied,
@@ -371,13 +371,15 @@ def _unregistered(plan: Plan) -> ApplicationError:
 
 
 def _update(name: str, value: Any) -> Any:
+    """What is of another type than its search attribute was not computed by us, and is unset."""
     match search_attributes.TYPES[name]:
         case "KeywordList":
             lists = SearchAttributeKey.for_keyword_list(name)
-            return lists.value_set(value) if value else lists.value_unset()
+            return lists.value_set(value) if value and isinstance(value, list) else lists.value_unset()
         case "Datetime":
             instants = SearchAttributeKey.for_datetime(name)
-            return instants.value_set(datetime.fromisoformat(value)) if value else instants.value_unset()
+            instant = search_attributes.instant(value)
+            return instants.value_set(instant) if instant else instants.value_unset()
         case _:
             words = SearchAttributeKey.for_keyword(name)
-            return words.value_set(value) if value else words.value_unset()
+            return words.value_set(value) if value and isinstance(value, str) else words.value_unset()

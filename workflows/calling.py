@@ -4,7 +4,8 @@
   activity waits on the server instead, where waiting costs no events.
 - An answer `stale` means that the instant in the request was more than a minute off the activity's clock, because the
   request waited or because a clock is wrong. The first time it is asked again at once, then after 30 seconds, and
-  after twice as long each time up to ten minutes, so that days of it do not fill a history.
+  after twice as long each time up to ten minutes, so that days of it do not fill a history. So is what cannot be
+  read, does not hold together, or was failed by hand: nobody but the record ends a case.
 """
 
 from collections.abc import Callable
@@ -27,10 +28,10 @@ async def ask(
     pause = timedelta(0)
     while True:
         answer = await _ask_once(port, make_request, queue=queue, local=local)
-        if not answer.stale:
+        if answer is not None and not answer.stale and answer.whole:
             return answer
         if pause:
-            await workflow.sleep(pause, summary="clocks disagree, or the record was away: asking again")
+            await workflow.sleep(pause, summary="clocks disagree, or there was no answer: asking again")
         pause = min(max(_STALE_PAUSE, 2 * pause), _LONGEST_PAUSE)
 
 
@@ -45,10 +46,14 @@ async def _ask_once(
         except (ActivityError, ApplicationError):
             # A local activity that is out of attempts raises its own failure, not wrapped as a regular one's is.
             workflow.logger.warning("the record did not answer within its budget, waiting on the queue")
-    return await workflow.execute_activity_method(
-        port,
-        make_request(workflow.now()),
-        task_queue=queue,
-        start_to_close_timeout=QUEUE_TIMEOUT,
-        retry_policy=QUEUE_RETRY,
-    )
+    try:
+        return await workflow.execute_activity_method(
+            port,
+            make_request(workflow.now()),
+            task_queue=queue,
+            start_to_close_timeout=QUEUE_TIMEOUT,
+            retry_policy=QUEUE_RETRY,
+        )
+    except ActivityError:
+        # It is tried without end, so somebody else said that it failed.
+        return None

@@ -2,11 +2,13 @@
 
 An exception while decoding the arguments of a signal would drop the signal silently, and in a start it would hang the
 workflow in task retries. So where there is no type hint, decoding does not raise: it says what is wrong, and the
-handler answers or records it. Typed payloads (our own activities' requests and results) are decoded by pydantic.
+handler answers or records it. Typed payloads (our own activities' requests and results) are decoded by pydantic; an
+answer that is none becomes one that is asked for again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import isclass
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
@@ -15,6 +17,7 @@ from temporalio.converter import DataConverter
 
 from policy.canonical import parse_json
 from policy.errors import CanonicalError
+from workflows.ports import Answer
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,21 @@ class EdgeConverter(PydanticPayloadConverter):
     """Pydantic for what is typed, strict JSON for what is not."""
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
+        if type_hints and isclass(answer := type_hints[0]) and issubclass(answer, Answer):
+            return [_answer(super().from_payloads, payloads, answer)]
         if type_hints:
             return super().from_payloads(payloads, type_hints)
         return [_untyped(payload) for payload in payloads]
+
+
+def _answer(read: Callable[..., list[Any]], payloads: Sequence[Payload], answer: type[Answer]) -> Answer:
+    """An activity's answer, or what stands for one that somebody else gave and that is none."""
+    try:
+        found = read(payloads, [answer])[0] if payloads else None
+    # Not JSON, not of that shape, or of an encoding that nobody knows.
+    except (ValueError, KeyError, RuntimeError):
+        found = None
+    return found if isinstance(found, answer) else answer.unreadable()
 
 
 def _untyped(payload: Payload) -> Any:

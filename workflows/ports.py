@@ -11,8 +11,9 @@
 
 from abc import ABC, abstractmethod
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self, TypeAlias
 
+from pydantic import NonNegativeInt, PositiveInt
 from temporalio import activity
 from temporalio.common import RetryPolicy
 
@@ -38,8 +39,35 @@ HOUSE_RETRY = RetryPolicy(maximum_attempts=3)
 HEARTBEAT = timedelta(seconds=10)
 
 BAD_REQUEST = "BadRequest"
+Attributes: TypeAlias = dict[str, str | list[str] | None]
 # Whoever stops an action by a bare cancel: nobody proved who.
 UNVERIFIED = "unverified"
+
+
+class Answer(RecordModel):
+    """What an activity answers. Whoever can write to the namespace can complete one with anything: what cannot be read
+    or does not hold together is asked for again, so that it neither wedges the workflow nor ends it.
+    """
+
+    @classmethod
+    def unreadable(cls) -> Self:
+        """What stands for an answer that could not be read."""
+        raise NotImplementedError
+
+
+class RecordAnswer(Answer):
+    """An answer from the record; `stale` asks for the same again, with a fresh instant."""
+
+    stale: bool = False
+
+    @classmethod
+    def unreadable(cls) -> Self:
+        return cls(stale=True)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it says what such an answer always says."""
+        return True
 
 
 class StartFacts(RecordModel):
@@ -67,9 +95,9 @@ class StepPlan(RecordModel):
 
     number: int
     name: str
-    timeout_seconds: int
-    undo_timeout_seconds: int | None = None
-    observe_seconds: int = 0
+    timeout_seconds: PositiveInt
+    undo_timeout_seconds: PositiveInt | None = None
+    observe_seconds: NonNegativeInt = 0
 
 
 class Plan(RecordModel):
@@ -85,7 +113,7 @@ class Plan(RecordModel):
     risk_score: int
     steps: tuple[StepPlan, ...]
     on_stop: StopVerb
-    permit_seconds: int
+    permit_seconds: PositiveInt
     local_dispatch: bool
     resolution: str | None = None
     standing: Standing | None = None
@@ -93,15 +121,18 @@ class Plan(RecordModel):
     stopped: bool = False
 
 
-class AssessResult(RecordModel):
+class AssessResult(RecordAnswer):
     """Exactly one of `malformed`, `result` and `plan` is given."""
 
-    stale: bool = False
     malformed: str | None = None
     result: ActionResult | None = None
     plan: Plan | None = None
-    attributes: dict[str, Any] = {}
+    attributes: Attributes = {}
     entry: EntryRef | None = None
+
+    @property
+    def whole(self) -> bool:
+        return sum(item is not None for item in (self.malformed, self.result, self.plan)) == 1
 
 
 class DecisionRequest(RecordModel):
@@ -125,16 +156,19 @@ class AdvanceRequest(RecordModel):
     now: Instant
 
 
-class CaseResult(RecordModel):
+class CaseResult(RecordAnswer):
     """How the case stands after a decision or after time passed."""
 
-    stale: bool = False
     unregistered: bool = False
     receipt: DecisionReceipt | None = None
     standing: Standing | None = None
     resolution: str | None = None
-    attributes: dict[str, Any] = {}
+    attributes: Attributes = {}
     entry: EntryRef | None = None
+
+    @property
+    def whole(self) -> bool:
+        return self.resolution in (None, "approved", "denied", "expired", "withdrawn")
 
 
 class DispatchRequest(RecordModel):
@@ -144,10 +178,9 @@ class DispatchRequest(RecordModel):
     now: Instant
 
 
-class DispatchResult(RecordModel):
+class DispatchResult(RecordAnswer):
     """The ids of the permits that were issued, or the reasons why none was."""
 
-    stale: bool = False
     permit_id: str | None = None
     undo_permit_id: str | None = None
     reasons: tuple[Reason, ...] = ()
@@ -160,13 +193,17 @@ class ExecuteRequest(RecordModel):
     permit_id: str
 
 
-class ExecuteResult(RecordModel):
+class ExecuteResult(Answer):
     """What the executor reported. The workflow waits by it; the record holds the report that counts."""
 
     permit_id: str
     status: str
     effect: str
     message: str = ""
+
+    @classmethod
+    def unreadable(cls) -> Self:
+        return cls(permit_id="", status="unknown", effect="unknown", message="the answer could not be read")
 
 
 class RecordRequest(RecordModel):
@@ -176,12 +213,15 @@ class RecordRequest(RecordModel):
     now: Instant
 
 
-class RecordResult(RecordModel):
-    stale: bool = False
+class RecordResult(RecordAnswer):
     unregistered: bool = False
     result: ActionResult | None = None
-    attributes: dict[str, Any] = {}
+    attributes: Attributes = {}
     entry: EntryRef | None = None
+
+    @property
+    def whole(self) -> bool:
+        return self.unregistered or self.result is not None
 
 
 class CasePort(ABC):
