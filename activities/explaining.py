@@ -17,7 +17,9 @@ from activities.history import CLOSING
 from activities.recomputing import MALFORMED, Recomputation, say
 from activities.replaying import LOCAL_ACTIVITY, Event, Replay, value_of
 from policy.audit import AuditFile, Finding, ReadEntry
+from policy.base import Reason
 from policy.errors import AuditError
+from policy.gate import out_of_turn
 from policy.ledger import EntryKind
 
 _CLOCK_SKEW = timedelta(minutes=1)
@@ -112,6 +114,8 @@ def _origin(file: AuditFile, entry: ReadEntry, calls: Sequence[Call], events: Se
         return "another start, which was refused"
     if entry.kind is EntryKind.claim_refused and entry.content["run_id"] not in _runs(events):
         return "somebody else tried to claim a permit, and was refused"
+    if entry.kind is EntryKind.dispatch_refused and _asked_out_of_turn(entry):
+        return "somebody else asked for a permit that was not due, and was refused"
     if entry.at < events[0].at and (entry.position <= known or _was_refused(first)):
         return "written before this run"
     if entry.at >= events[-1].at and entry.late:
@@ -121,6 +125,10 @@ def _origin(file: AuditFile, entry: ReadEntry, calls: Sequence[Call], events: Se
     if entry.kind is EntryKind.recorded and entry.content["result"]["next_action"] == "ask_a_person":
         return "recorded by the sweep or by another run, because no report had come"
     return None
+
+
+def _asked_out_of_turn(entry: ReadEntry) -> bool:
+    return out_of_turn(tuple(Reason.model_validate(reason) for reason in entry.content["reasons"]))
 
 
 def _was_refused(told: dict[str, Any]) -> bool:

@@ -103,7 +103,7 @@ def report(name: str, answer: Audited | str) -> str:
         render.timeline(_timeline(answer)),
         "",
         *(f"note: {visible(note)}" for note in answer.notes),
-        "INCONSISTENT" if answer.findings else VERDICT,
+        _verdict(answer).upper() if answer.findings else _verdict(answer),
         *(f"- {visible(str(finding))}" for finding in answer.findings),
     ]
     return "\n".join(lines)
@@ -117,7 +117,7 @@ def _as_json(path: Path, answer: Audited | str) -> dict[str, Any]:
         "digest": answer.digest,
         "workflow_id": answer.file.workflow_id,
         "run_id": answer.file.run_id,
-        "verdict": "inconsistent" if answer.findings else VERDICT,
+        "verdict": _verdict(answer),
         "findings": [{"where": finding.where, "what": finding.what} for finding in answer.findings],
         "notes": list(answer.notes),
         "timeline": [{"at": at, "kind": kind, "said": said} for at, kind, said in _timeline(answer)],
@@ -133,6 +133,12 @@ def _entries(entries: Sequence[ReadEntry]) -> list[dict[str, Any]]:
         {"at": instant_text(entry.at), "kind": str(entry.kind), "late": entry.late, "content": entry.content}
         for entry in entries
     ]
+
+
+def _verdict(answer: Audited) -> str:
+    if answer.findings:
+        return "inconsistent"
+    return VERDICT if answer.file.history is not None else f"{VERDICT}: only its ledger could be checked"
 
 
 def _holds(answer: Audited | str) -> bool:
