@@ -18,12 +18,11 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.attributes import RegisteredAttributes
 from activities.clock import Clock, SystemClock
 from activities.connection import connect
 from activities.control import ControlActivities
@@ -40,7 +39,6 @@ from activities.telemetry_client import stop_tracing
 from activities.telemetry_export import start_telemetry
 from activities.telemetry_logs import configure_logging
 from activities.telemetry_pending import watch_pending
-from policy import search_attributes
 from policy.errors import CountersignError
 from workflows.authorize import AuthorizeAction
 from workflows.housekeeping import Archive, Sweep
@@ -60,28 +58,13 @@ def workflow_runner() -> SandboxedWorkflowRunner:
     return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
 
 
-async def known_attributes(client: Client) -> frozenset[str]:
-    """Which of our search attributes the namespace has. One that is missing is not set: it could only wedge a task."""
-    request = ListSearchAttributesRequest(namespace=client.namespace)
-    try:
-        answer = await client.operator_service.list_search_attributes(request)
-    except RPCError as error:
-        if error.status not in (RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.PERMISSION_DENIED):
-            raise
-        log.warning("search attributes cannot be listed (%s): none will be set", error.message)
-        return frozenset()
-    known = frozenset(search_attributes.TYPES) & frozenset(answer.custom_attributes)
-    if missing := sorted(frozenset(search_attributes.TYPES) - known):
-        log.warning("search attributes %s are not registered and will not be set: run countersign setup", missing)
-    return known
-
-
 async def build_workers(
     client: Client,
     database: Database,
     settings: Settings,
     *,
     clock: Clock | None = None,
+    attributes: RegisteredAttributes | None = None,
     executors: Mapping[str, Executor] | None = None,
     max_cached_workflows: int = 1000,
 ) -> list[Worker]:
@@ -92,6 +75,7 @@ async def build_workers(
         database: the record, as the role's own database role.
         settings: the role, the targets and the archive.
         clock: another clock than this machine's, for tests under a time-skipping server.
+        attributes: which search attributes may be set; asked of the server once where it is not given.
         executors: a platform's own adapters by name, besides ours.
         max_cached_workflows: how many runs are kept in memory; the others are replayed when they are needed.
     """
@@ -107,7 +91,7 @@ async def build_workers(
             documents,
             time,
             local_dispatch=role is Role.all,
-            attributes=await known_attributes(client),
+            attributes=attributes or await _asked_once(client),
         )
         house = HouseActivities(database, client, time, settings.archive_dir)
         activities: list[Callable[..., Any]] = [control.assess, control.take_decision, control.advance, control.record]
@@ -130,6 +114,12 @@ async def build_workers(
         executor = ExecutorActivities(database, time, {**ours, **(executors or {})}, worker=client.identity)
         workers.append(_activity_worker(client, EXECUTOR_QUEUE, [executor.execute, executor.observe]))
     return workers
+
+
+async def _asked_once(client: Client) -> RegisteredAttributes:
+    attributes = RegisteredAttributes(client)
+    await attributes.refresh()
+    return attributes
 
 
 def _activity_worker(client: Client, queue: str, activities: Sequence[Callable[..., Any]]) -> Worker:
@@ -155,10 +145,18 @@ async def running_workers(
     meter: Meter | None = None,
 ) -> AsyncIterator[None]:
     """The workers of a role, running inside the block. With a meter, control keeps the gauges of what waits."""
+    attributes = await _asked_once(client)
     workers = await build_workers(
-        client, database, settings, clock=clock, executors=executors, max_cached_workflows=max_cached_workflows
+        client,
+        database,
+        settings,
+        clock=clock,
+        attributes=attributes,
+        executors=executors,
+        max_cached_workflows=max_cached_workflows,
     )
     async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(attributes.kept_fresh())
         for worker in workers:
             await stack.enter_async_context(worker)
         if settings.role in (Role.control, Role.all):

@@ -10,6 +10,7 @@ from typing import Any
 from temporalio import activity
 
 from activities.advancing import note_due, note_stop, settle, standing_of
+from activities.attributes import RegisteredAttributes
 from activities.cases import CaseFile, read_case
 from activities.clock import Clock, differs
 from activities.database import Database
@@ -49,7 +50,7 @@ class ControlActivities(CasePort):
         documents: the governed documents.
         clock: what time it is.
         local_dispatch: whether this process issues permits itself (one process locally).
-        attributes: the search attributes that the server knows; others are not set, so that none can fail a task.
+        attributes: the search attributes that the server knows; others are not set, so that none fails a task.
 
     """
 
@@ -60,7 +61,7 @@ class ControlActivities(CasePort):
         clock: Clock,
         *,
         local_dispatch: bool,
-        attributes: frozenset[str],
+        attributes: RegisteredAttributes,
     ) -> None:
         self._database = database
         self._documents = documents
@@ -191,4 +192,4 @@ class ControlActivities(CasePort):
         )
 
     def _known(self, attributes: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in attributes.items() if name in self._attributes}
+        return {name: value for name, value in attributes.items() if name in self._attributes.names}

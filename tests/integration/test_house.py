@@ -14,6 +14,7 @@ from temporalio.client import ScheduleActionExecutionStartWorkflow, ScheduleHand
 from temporalio.exceptions import ApplicationError
 
 from activities import house
+from activities.attributes import RegisteredAttributes
 from activities.auditing import audit
 from activities.clock import SystemClock
 from activities.control import ControlActivities
@@ -68,7 +69,9 @@ async def _place(own_stack: Stack) -> AsyncIterator[Recording]:
 
 async def claimed(place: Recording, proposal_id: str, *, claims: tuple[Direction, ...] = (Direction.do,)) -> None:
     """An allowed action whose permits were issued and claimed, and whose workflow does not exist."""
-    control = ControlActivities(place.database, Documents(), SystemClock(), local_dispatch=True, attributes=frozenset())
+    control = ControlActivities(
+        place.database, Documents(), SystemClock(), local_dispatch=True, attributes=RegisteredAttributes(place.client)
+    )
     start = StartFacts(workflow_id=workflow_id(proposal_id), run_id="gone")
     proposal = scenes.proposal(proposal_id, scratch=True)
     now = datetime.now(UTC)
@@ -167,7 +170,9 @@ async def test_an_undo_has_the_time_of_all_its_attempts(place: Recording) -> Non
 async def test_a_result_that_is_recorded_stays(place: Recording) -> None:
     """Whoever was first is left as it is: the sweep changes no result."""
     await claimed(place, "first")
-    control = ControlActivities(place.database, Documents(), OVERDUE, local_dispatch=True, attributes=frozenset())
+    control = ControlActivities(
+        place.database, Documents(), OVERDUE, local_dispatch=True, attributes=RegisteredAttributes(place.client)
+    )
     told = (ExecuteResult(permit_id="none", status="unknown", effect="unknown"),)
     request = RecordRequest(proposal_id="first", revision=1, told=told, now=await OVERDUE.now())
     await control.record(request)
