@@ -10,6 +10,7 @@ Rules:
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -41,11 +42,12 @@ _ENTRIES = "SELECT body, digest FROM countersign.ledger_entry WHERE proposal_id 
 
 @dataclass(frozen=True)
 class Books:
-    """Where to look: the record and the target as superuser, and the workflows."""
+    """Where to look: the record and the target as superuser, and the workflows. What does not replay goes to `folder`."""
 
     record: str
     target: str
     client: Client
+    folder: Path
 
     async def problems(self, expected: dict[str, tuple[str, ...]]) -> list[str]:
         """Everything that does not add up; `expected` are the ends that each may have, as resolution/outcome."""
@@ -86,8 +88,13 @@ class Books:
         replayer = Replayer(
             workflows=[AuthorizeAction], data_converter=DATA_CONVERTER, workflow_runner=workflow_runner()
         )
-        replayed = await replayer.replay_workflow(await handle.fetch_history(), raise_on_replay_failure=False)
-        return found + ([f"{proposal}: replay: {replayed.replay_failure}"] if replayed.replay_failure else [])
+        history = await handle.fetch_history()
+        replayed = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+        if replayed.replay_failure is None:
+            return found
+        file = self.folder / f"{proposal}.history.json"
+        file.write_text(history.to_json())
+        return [*found, f"{proposal}: its history {file} does not replay: {replayed.replay_failure}"]
 
 
 _COUNTED = "SELECT permit_id, count(*) AS n FROM public.effect GROUP BY permit_id"

@@ -46,10 +46,13 @@ async def _target(stays: Stack) -> AsyncIterator[str]:
 
 @pytest.mark.chaos
 @pytest.mark.timeout(BOUND + 60)
-async def test_the_books_balance_after_random_faults(stack: Stack, tmp_path: Path) -> None:
+async def test_the_books_balance_after_random_faults(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Every action ends as it may, and what the target counted is what the record says, whatever was killed when."""
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
-    sys.stdout.write(f"CHAOS_SEED={seed} CHAOS_ACTIONS={ACTIONS}\n")
+    with capsys.disabled():
+        sys.stdout.write(f"\nCHAOS_SEED={seed} CHAOS_ACTIONS={ACTIONS}\n")
     source = random.Random(seed)
     several = actions(ACTIONS, source)
     with fragile_stack() as fragile:
@@ -69,9 +72,10 @@ async def test_the_books_balance_after_random_faults(stack: Stack, tmp_path: Pat
             finally:
                 faults.cancel()
                 await asyncio.gather(faults, return_exceptions=True)
-            books = Books(record=fragile.database_url("postgres", name), target=target, client=client)
+            books = Books(record=fragile.database_url("postgres", name), target=target, client=client, folder=tmp_path)
             problems = await books.problems({action.proposal_id: ENDS[action.kind] for action in several})
-            sys.stdout.write(f"{dict(await books.outcomes())}\n")
+            with capsys.disabled():
+                sys.stdout.write(f"{dict(await books.outcomes())}\n")
     assert problems == [], f"CHAOS_SEED={seed}"
 
 
@@ -88,7 +92,7 @@ async def test_the_check_sees_an_effect_that_happened_twice(fragile: Stack, stac
     database = Database(fragile.database_url("countersign_app", name))
     ends = {action.proposal_id: ENDS[action.kind] for action in (honest, double)}
     async with _target(stack) as target:
-        books = Books(record=fragile.database_url("postgres", name), target=target, client=client)
+        books = Books(record=fragile.database_url("postgres", name), target=target, client=client, folder=tmp_path)
         for action, times in ((honest, 1), (double, 2)):
             executors = {"counting": CountingExecutor(target, Crash("", tmp_path / "mark"), times=times)}
             settings = Settings(unsafe_claimed_identities=True)
