@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from activities.answers import Call, check_answer
-from activities.history import CLOSING
+from activities.history import CLOSING, FROM_OUTSIDE
 from activities.recomputing import MALFORMED, Recomputation, say
 from activities.replaying import LOCAL_ACTIVITY, Event, Replay, value_of
 from policy.audit import AuditFile, Finding, ReadEntry
@@ -176,16 +176,32 @@ def _spans(asked: dict[str, Any], event: Event, events: Sequence[Event]) -> tupl
     if "now" not in asked:
         return ((event.at, event.at),)
     now = datetime.fromisoformat(asked["now"])
-    instants, broken = [now], False
-    at = max(number for number in range(event.number) if events[number].name == f"{_TASK}STARTED")
-    while at >= 0 and events[at].name.startswith(_TASK):
-        if events[at].name == f"{_TASK}STARTED":
-            instants.append(events[at].at)
-        broken = broken or events[at].name in _BROKEN_TASK
-        at -= 1
+    began, broken = _begun(events, event.number)
+    instants = [now, *began]
     if broken:
         return ((min(instants) - _ROUNDING, max(instants)),)
     return tuple((instant - _ROUNDING, instant + _ROUNDING) for instant in sorted(instants))
+
+
+def _begun(events: Sequence[Event], number: int) -> tuple[list[datetime], bool]:
+    """When the task was begun in which an event was written, and whether it failed before it succeeded.
+
+    A task that runs long is continued in another one; one that broke is scheduled again, after what came meanwhile.
+    """
+    at = max(index for index in range(number) if events[index].name == f"{_TASK}STARTED")
+    began, broken, meanwhile = [], False, False
+    while at >= 0:
+        name = events[at].name
+        if name in FROM_OUTSIDE:
+            meanwhile = True
+        elif not name.startswith(_TASK) or (meanwhile and name not in _BROKEN_TASK):
+            break
+        elif name == f"{_TASK}STARTED":
+            began.append(events[at].at)
+        elif name in _BROKEN_TASK:
+            broken, meanwhile = True, False
+        at -= 1
+    return began, broken
 
 
 def describe_end(events: Sequence[Event]) -> str | None:

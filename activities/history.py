@@ -18,7 +18,7 @@ CLOSING = tuple(f"WORKFLOW_EXECUTION_{how}" for how in ("COMPLETED", "FAILED", "
 # The server arms a timer in its own units.
 _TIMER_SLACK = timedelta(milliseconds=10)
 # What others write: it waits while a workflow task runs.
-_FROM_OUTSIDE = frozenset(
+FROM_OUTSIDE = frozenset(
     {
         "WORKFLOW_EXECUTION_SIGNALED",
         "WORKFLOW_EXECUTION_CANCEL_REQUESTED",
@@ -71,7 +71,7 @@ def _check_instants(events: Sequence[Event]) -> Iterator[Finding]:
     scheduled = {event.number: event for event in events if event.name == "ACTIVITY_TASK_SCHEDULED"}
     outside: list[Event] = []
     for event in events:
-        if event.name in _FROM_OUTSIDE:
+        if event.name in FROM_OUTSIDE:
             since = scheduled.get(event.said.scheduled_event_id) if event.name == "ACTIVITY_TASK_STARTED" else began
             outside.append(event)
         else:
@@ -79,7 +79,7 @@ def _check_instants(events: Sequence[Event]) -> Iterator[Finding]:
         if since is None or event.at < since.at:
             before = since.where if since else "anything that it follows"
             yield Finding(event.where, f"at {event.at.isoformat()}, earlier than {before}")
-        if event.name not in _FROM_OUTSIDE:
+        if event.name not in FROM_OUTSIDE:
             for late in outside:
                 if late.at > event.at:
                     yield Finding(late.where, f"at {late.at.isoformat()}, later than {event.where}")

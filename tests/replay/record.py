@@ -1,7 +1,8 @@
-"""Record the replay corpus anew: `python -m tests.replay.record` runs every scenario and exports it.
+"""Record the replay corpus anew: `python -m tests.replay.record` runs every path and exports it.
 
-The files of `histories/` are real runs. Record them again before a release; after it, add files under a folder named
-after the release and keep these, because runs of it may still be open.
+The files of `histories/` are real runs: those of `recording.py`, and some whose worker is killed (SIGKILL) at a telling
+point and started again. Record them again before a release; after it, add files under a folder named after the release
+and keep these, because runs of it may still be open. Names that are given record only those.
 """
 
 import asyncio
@@ -11,34 +12,67 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from activities.auditing import audit
+from activities.connection import connect
+from activities.database import Database
 from activities.export import export_action, write_whole
 from deploy.dev import Stack, ephemeral_stack
+from policy.audit import AuditFile
 from policy.search_attributes import TYPES
+from tests.faults.ordeal import Ordeal
 from tests.replay.recording import SCENARIOS, recording
 from worker import workflow_runner
 from workflows.interface import workflow_id
 
 HISTORIES = Path(__file__).parent / "histories"
+# Where the worker dies, on which target (the busy one asks people), and whether the criteria fail.
+KILLED = {
+    "killed-after-assess": ("after:assess:1", "resource:calm", False),
+    "killed-after-dispatch": ("after:dispatch:1", "resource:calm", False),
+    "killed-before-effect": ("before:effect", "resource:calm", False),
+    "killed-after-effect": ("after:effect", "resource:calm", False),
+    "killed-after-take-decision": ("after:take_decision:1", "resource:busy", False),
+    "killed-after-undo": ("after:undo", "resource:calm", True),
+}
 
 
-async def record(stack: Stack) -> bool:
-    """Run, export and audit every scenario; whether all of them are consistent."""
+async def record(stack: Stack, names: list[str]) -> bool:
+    """Run, export and audit; whether all of it is consistent."""
     whole = True
     async with recording(stack) as place:
         for scenario in SCENARIOS:
             name = scenario.__name__.replace("_", "-")
-            await scenario(place, name)
-            file = await export_action(place.client, place.database, workflow_id(name), at=datetime.now(UTC))
-            body = file.body()
-            found = (await audit(body, workflow_runner())).findings
-            whole = whole and not found
-            write_whole(HISTORIES / f"{name}.json", body)
-            sys.stdout.write(f"{name}: {len(body)} bytes\n" + "".join(f"  {finding}\n" for finding in found))
+            if not names or name in names:
+                await scenario(place, name)
+                file = await export_action(place.client, place.database, workflow_id(name), at=datetime.now(UTC))
+                whole = await _keep(name, file) and whole
+    for name, (point, target, fails) in KILLED.items():
+        if not names or name in names:
+            whole = await _keep(name, await _killed(stack, Ordeal(stack, point, target=target, fails=fails))) and whole
     return whole
+
+
+async def _killed(stack: Stack, ordeal: Ordeal) -> AuditFile:
+    await ordeal.prepare()
+    await ordeal.run()
+    client = await connect(address=stack.temporal_address, namespace=ordeal.name)
+    database = Database(stack.database_url("countersign_reader", ordeal.name))
+    try:
+        return await export_action(client, database, workflow_id(ordeal.name), at=datetime.now(UTC))
+    finally:
+        await database.close()
+
+
+async def _keep(name: str, file: AuditFile) -> bool:
+    body = file.body()
+    found = (await audit(body, workflow_runner())).findings
+    write_whole(HISTORIES / f"{name}.json", body)
+    sys.stdout.write(f"{name}: {len(body)} bytes\n" + "".join(f"  {finding}\n" for finding in found))
+    sys.stdout.flush()
+    return not found
 
 
 if __name__ == "__main__":
     with ephemeral_stack(search_attributes=TYPES) as stack:
-        CODE = 0 if asyncio.run(record(stack)) else 1
+        CODE = 0 if asyncio.run(record(stack, sys.argv[1:])) else 1
     sys.stdout.flush()
     os._exit(CODE)

@@ -14,92 +14,24 @@ from policy.permit import entry_id
 from tests.unit.tampering import (
     Doc,
     Edit,
+    answer,
+    at_time,
     chain_again,
     entries,
     event,
     in_payload,
     load,
-    marker,
     name_of,
+    named,
+    of_entry,
+    of_event,
     position,
-    said,
-    write,
+    set_to,
+    top,
 )
 from worker import workflow_runner
 
 UPDATE_ACCEPTED = "WORKFLOW_EXECUTION_UPDATE_ACCEPTED"
-
-
-def answer(activity: str, change: Callable[[Any], Any], number: int = 1) -> Edit:
-    """Change what a local activity answered."""
-
-    def edit(doc: Doc) -> str:
-        item = marker(doc, activity, number)
-        in_payload(said(item)["details"]["result"], change)
-        return name_of(item)
-
-    return edit
-
-
-def of_event(kind: str, change: Callable[[Doc], None], number: int = 1) -> Edit:
-    """Change the attributes of an event."""
-
-    def edit(doc: Doc) -> str:
-        item = event(doc, kind, number)
-        change(said(item))
-        return name_of(item)
-
-    return edit
-
-
-def at_time(kind: str, instant: str, number: int = 1) -> Edit:
-    """Change when an event was; only the time of day is replaced from its end."""
-
-    def edit(doc: Doc) -> str:
-        item = event(doc, kind, number)
-        item["eventTime"] = item["eventTime"][: -len(instant) - 1] + instant + "Z"
-        return name_of(item)
-
-    return edit
-
-
-def of_entry(kind: str, change: Callable[[Doc], None], *, how: str, number: int = 1) -> Edit:
-    """Change an entry: its `bytes` alone, its own `digest`, too, or the `chain` after it and what the history says."""
-
-    def edit(doc: Doc) -> str:
-        at, values = position(doc, kind, number), entries(doc)
-        change(values[at])
-        if how == "bytes":
-            doc["entries"][at]["body"] = json.dumps(values[at], separators=(",", ":"), sort_keys=True)
-        elif how == "digest":
-            write(doc, at, values[at])
-        else:
-            chain_again(doc, values)
-        return f"ledger entry {at + (2 if how == 'digest' else 1)}"
-
-    return edit
-
-
-def named(expected: str, edit: Edit) -> Edit:
-    """The same edit, which is seen in another place than where it was made."""
-
-    def elsewhere(doc: Doc) -> str:
-        edit(doc)
-        return expected
-
-    return elsewhere
-
-
-def set_to(path: str, value: Any) -> Callable[[Any], None]:
-    """Replace the value at a path like `plan.risk_tier` or `steps.0.name`."""
-
-    def change(found: Any) -> None:
-        *way, last = [int(part) if part.isdigit() else part for part in path.split(".")]
-        for part in way:
-            found = found[part]
-        found[last] = value
-
-    return change
 
 
 def _drop_tail(doc: Doc) -> str:
@@ -216,16 +148,6 @@ def _other_directory(doc: Doc) -> str:
     found |= {"body": body, "digest": digest(body.encode())}
     chain_again(doc, json.loads(json.dumps(entries(doc)).replace(old, found["digest"])))
     return "(decision_counted)"
-
-
-def top(name: str, value: Any, named: str) -> Edit:
-    """Change a field of the file itself."""
-
-    def edit(doc: Doc) -> str:
-        doc[name] = value(doc[name]) if callable(value) else value
-        return named
-
-    return edit
 
 
 def _input(change: Callable[[Any], Any]) -> Callable[[Doc], None]:
