@@ -42,7 +42,7 @@ _ENTRIES = "SELECT body, digest FROM countersign.ledger_entry WHERE proposal_id 
 
 @dataclass(frozen=True)
 class Books:
-    """Where to look: the record and the target as superuser, and the workflows. What does not replay goes to `folder`."""
+    """Where to look: record and target as superuser, and the workflows. What does not replay is kept in `folder`."""
 
     record: str
     target: str

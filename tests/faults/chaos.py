@@ -5,8 +5,8 @@ The seed decides which faults come after which pause; how they interleave with t
 
 import asyncio
 import contextlib
+import logging
 import random
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,8 +20,11 @@ from temporalio.service import RPCError
 
 from deploy.dev import Stack
 from tests.faults.ordeal import DIRECTORY, OPERATIONS, Keeper
+from tests.faults.outage import bring_back
 from tests.world import decision
 from workflows.interface import DECIDE, TASK_QUEUE, WORKFLOW_TYPE, workflow_id
+
+log = logging.getLogger("countersign.chaos")
 
 # kind -> how such an action may end: what was never claimed never ran, what nobody can know is on hold.
 RAN = ("approved/succeeded", "approved/outcome_unknown", "approved/not_executed")
@@ -193,16 +196,18 @@ async def workers(stack: Stack, record: str, target: str, folder: Path, count: i
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def wreak(stack: Stack, keepers: list[Keeper], source: random.Random) -> None:
-    """Kill something, wait, and start again what does not start by itself; forever."""
+async def wreak(stack: Stack, keepers: list[Keeper], source: random.Random, calm: asyncio.Event) -> None:
+    """Kill something, wait, and start again what does not start by itself, until it shall be calm."""
     while True:
-        await asyncio.sleep(source.uniform(2, 8))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(calm.wait(), source.uniform(2, 8))
+            return
         victims = source.choice(
             [("worker",), ("postgres",), ("temporal",), ("worker", "postgres"), ("postgres", "temporal")]
         )
         how = source.choice(["stop", "kill", "kill"])
         keeper, pause = source.choice(keepers), source.uniform(0.2, 6)
-        sys.stdout.write(f"{how} {'+'.join(victims)} for {pause:.1f} s\n")
+        log.warning("%s %s for %.1f s", how, "+".join(victims), pause)
         if "worker" in victims:
             keeper.kill()
         servers = [getattr(stack, victim) for victim in victims if victim != "worker"]
@@ -210,5 +215,4 @@ async def wreak(stack: Stack, keepers: list[Keeper], source: random.Random) -> N
             await asyncio.gather(*(asyncio.to_thread(getattr(server, how)) for server in servers))
             await asyncio.sleep(pause)
         finally:
-            for server in servers:
-                await asyncio.to_thread(server.start)
+            await asyncio.gather(*(bring_back(server) for server in servers))

@@ -17,8 +17,9 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.connection import connect
 from activities.database import Database, lock_key
-from deploy.dev import Stack, ephemeral_stack, program
+from deploy.dev import ServerError, Stack, ephemeral_stack, program
 from deploy.migrations.runner import migrate
+from deploy.servers import Server
 from policy.search_attributes import TYPES
 from tests.bench_target import TABLE, BenchExecutor
 from tests.world import DOCUMENTS, Handle, World, publish_documents, until
@@ -26,6 +27,7 @@ from workflows.converter import DATA_CONVERTER
 
 Part = Literal["postgres", "temporal"]
 TASK_TIMEOUT = timedelta(seconds=2)
+_PORT_SECONDS = 60.0
 
 
 def fragile_stack() -> contextlib.AbstractContextManager[Stack]:
@@ -41,7 +43,19 @@ async def away(stack: Stack, *parts: Part) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await asyncio.gather(*(asyncio.to_thread(server.start) for server in servers))
+        await asyncio.gather(*(bring_back(server) for server in servers))
+
+
+async def bring_back(server: Server) -> None:
+    """Start a server at the same address again. Meanwhile somebody may have got one of its ports: that passes."""
+    async with asyncio.timeout(_PORT_SECONDS):
+        while True:
+            try:
+                return await asyncio.to_thread(server.start)
+            except ServerError as error:
+                if "address already in use" not in str(error).lower():
+                    raise
+                await asyncio.sleep(1)
 
 
 @dataclass

@@ -5,9 +5,8 @@ import contextlib
 import os
 import random
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -65,23 +64,17 @@ async def test_the_books_balance_after_random_faults(
                 await play(client, action)
 
         async with _target(stack) as target, workers(fragile, name, target, tmp_path) as keepers:
-            faults = asyncio.create_task(_for_a_while(wreak(fragile, keepers, source)))
-            try:
-                async with asyncio.timeout(BOUND):
-                    await asyncio.gather(*(one(action) for action in several))
-            finally:
-                faults.cancel()
-                await asyncio.gather(faults, return_exceptions=True)
+            calm = asyncio.Event()
+            asyncio.get_running_loop().call_later(FAULTS_SECONDS, calm.set)
+            async with asyncio.timeout(BOUND), asyncio.TaskGroup() as group:
+                group.create_task(wreak(fragile, keepers, source, calm))
+                await asyncio.gather(*(one(action) for action in several))
+                calm.set()
             books = Books(record=fragile.database_url("postgres", name), target=target, client=client, folder=tmp_path)
             problems = await books.problems({action.proposal_id: ENDS[action.kind] for action in several})
             with capsys.disabled():
                 sys.stdout.write(f"{dict(await books.outcomes())}\n")
     assert problems == [], f"CHAOS_SEED={seed}"
-
-
-async def _for_a_while(faults: Coroutine[Any, Any, None]) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(faults, FAULTS_SECONDS)
 
 
 async def test_the_check_sees_an_effect_that_happened_twice(fragile: Stack, stack: Stack, tmp_path: Path) -> None:
