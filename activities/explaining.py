@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from activities.answers import Call, check_answer
-from activities.history import CLOSING, FROM_OUTSIDE
+from activities.history import CLOSING, FROM_OUTSIDE, is_reset
 from activities.recomputing import MALFORMED, Recomputation, say
 from activities.replaying import LOCAL_ACTIVITY, Event, Replay, value_of
 from policy.audit import AuditFile, Finding, ReadEntry
@@ -109,14 +109,15 @@ def _is_about(entry: ReadEntry, call: Call) -> bool:
 def _origin(file: AuditFile, entry: ReadEntry, calls: Sequence[Call], events: Sequence[Event]) -> str | None:
     """Where an entry comes from that this run did not write; None where nothing explains it."""
     first = next((call.told for call in calls if call.name == "assess" and call.told), None) or {}
-    known = (first.get("entry") or {}).get("position", 0)
+    reset = max((event.at for event in events if is_reset(event)), default=None)
+    known = max((_position(call) for call in calls if reset or call.name == "assess"), default=0)
     if entry.kind is EntryKind.start_refused and entry.content["start"]["run_id"] != file.run_id:
         return "another start, which was refused"
     if entry.kind is EntryKind.claim_refused and entry.content["run_id"] not in _runs(events):
         return "somebody else tried to claim a permit, and was refused"
     if entry.kind is EntryKind.dispatch_refused and _asked_out_of_turn(entry):
         return "somebody else asked for a permit that was not due, and was refused"
-    if entry.at < events[0].at and (entry.position <= known or _was_refused(first)):
+    if entry.at < (reset or events[0].at) and (entry.position <= known or _was_refused(first)):
         return "written before this run"
     if entry.at >= events[-1].at and entry.late:
         return "reported late, after this run"
@@ -125,6 +126,11 @@ def _origin(file: AuditFile, entry: ReadEntry, calls: Sequence[Call], events: Se
     if entry.kind is EntryKind.recorded and entry.content["result"]["next_action"] == "ask_a_person":
         return "recorded by the sweep or by another run, because no report had come"
     return None
+
+
+def _position(call: Call) -> int:
+    """Up to which entry an answer shows the ledger."""
+    return int(((call.told or {}).get("entry") or {}).get("position", 0))
 
 
 def _asked_out_of_turn(entry: ReadEntry) -> bool:

@@ -34,7 +34,10 @@ _REFERENCES = {
     "workflow_task_completed_event_id": "WORKFLOW_TASK_COMPLETED",
     "scheduled_event_id": "_SCHEDULED",
     "started_event_id": "_STARTED",
+    "accepted_event_id": "UPDATE_ACCEPTED",
 }
+# What a completed task makes is written with it, in one transaction.
+_BATCH_SLACK = timedelta(seconds=5)
 _CLOCK_SLACK = timedelta(seconds=1)
 
 
@@ -58,8 +61,13 @@ def check_shape(file: AuditFile, events: Sequence[Event]) -> Iterator[Finding]:
         yield Finding(last.where, "it does not close the run: exported while it ran, or the tail was cut off")
     if last.at > file.exported_at + timedelta(minutes=1):
         yield Finding(last.where, f"at {last.at.isoformat()}, after the export")
-    yield from _check_start(file, events[0])
+    yield from _check_start(file, events[0], [event.said.new_run_id for event in events if is_reset(event)])
     yield from _check_timers(events)
+
+
+def is_reset(event: Event) -> bool:
+    """Whether a run was made by a reset at this event: what comes before it was another run's."""
+    return event.name == "WORKFLOW_TASK_FAILED" and bool(event.said.new_run_id)
 
 
 def _check_instants(events: Sequence[Event]) -> Iterator[Finding]:
@@ -94,6 +102,9 @@ def _check_references(events: Sequence[Event]) -> Iterator[Finding]:
             number = getattr(event.said, name, 0)
             if number and not (number < event.number and events[number - 1].name.endswith(ending)):
                 yield Finding(event.where, f"{name} is {number}, which is no earlier {ending}")
+        batch = getattr(event.said, "workflow_task_completed_event_id", 0)
+        if 0 < batch < event.number and event.at > events[batch - 1].at + _BATCH_SLACK:
+            yield Finding(event.where, f"at {event.at.isoformat()}, long after {events[batch - 1].where} that made it")
         if event.name == "MARKER_RECORDED" and event.said.marker_name == LOCAL_ACTIVITY:
             yield from _check_completion(event, events[0])
 
@@ -109,13 +120,14 @@ def _check_completion(event: Event, started: Event) -> Iterator[Finding]:
         yield Finding(event.where, f"its local activity completed at {at.isoformat()}, outside of the run")
 
 
-def _check_start(file: AuditFile, started: Event) -> Iterator[Finding]:
+def _check_start(file: AuditFile, started: Event, resets: Sequence[str]) -> Iterator[Finding]:
     said = started.said
     if said.workflow_type.name != WORKFLOW_TYPE:
         yield Finding(started.where, f"workflow type is {said.workflow_type.name}, not {WORKFLOW_TYPE}")
     if said.workflow_id and said.workflow_id != file.workflow_id:
         yield Finding(started.where, f"workflow id is {said.workflow_id}, the file is about {file.workflow_id}")
-    if said.original_execution_run_id != file.run_id:
+    known = (said.original_execution_run_id, *resets)
+    if file.run_id not in known:
         yield Finding(started.where, f"run id is {said.original_execution_run_id}, the file is about {file.run_id}")
 
 

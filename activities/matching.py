@@ -53,8 +53,8 @@ def _pairs(
             asked[command.kind].append(command)
     for kind, (chosen, differs) in _PAIRS.items():
         made = [event for event in events if chosen(event)]
-        wanted = _by_update(asked[kind], made, events) if kind == "update_response" else asked[kind]
-        yield from ((command, event, differs) for command, event in zip_longest(wanted, made))
+        pairs = _by_update(asked[kind], made, events) if kind == "update_response" else zip_longest(asked[kind], made)
+        yield from ((command, event, differs) for command, event in pairs)
 
 
 def _compare(command: Command | None, event: Event | None, differs: Callable[[Any, Any], str]) -> Iterator[Finding]:
@@ -74,15 +74,19 @@ def _is_answer(command: Command) -> bool:
     return str(command.said.WhichOneof("response")) == "completed"
 
 
-def _by_update(commands: Sequence[Command], made: Sequence[Event], events: Sequence[Event]) -> list[Command]:
-    """Answers in the order of their events: updates may be answered in another order than they are recorded."""
+def _by_update(
+    commands: Sequence[Command], made: Sequence[Event], events: Sequence[Event]
+) -> Iterator[tuple[Command | None, Event | None]]:
+    """Each answer with its event: updates may be answered in another order than they came."""
     instance = {
         event.said.accepted_request.meta.update_id: event.said.protocol_instance_id
         for event in events
         if event.name == "WORKFLOW_EXECUTION_UPDATE_ACCEPTED"
     }
-    order = {instance.get(event.said.meta.update_id): at for at, event in enumerate(made)}
-    return sorted(commands, key=lambda command: order.get(command.said.protocol_instance_id, len(made)))
+    left = {command.said.protocol_instance_id: command for command in commands}
+    for event in made:
+        yield left.pop(instance.get(event.said.meta.update_id, ""), None), event
+    yield from ((command, None) for command in left.values())
 
 
 def _activity(command: Any, event: Any) -> str:
@@ -123,10 +127,17 @@ def _local_activity(command: Any, event: Any) -> str:
 
 
 def _timer(command: Any, event: Any) -> str:
+    if found := _same_timer(command, event):
+        return found
     if command.start_to_fire_timeout == event.start_to_fire_timeout:
         return ""
     recorded, asked = _length(event.start_to_fire_timeout), _length(command.start_to_fire_timeout)
     return f"the timer is set for {recorded}, the replay sets it for {asked}"
+
+
+def _same_timer(command: Any, event: Any) -> str:
+    same = event.timer_id == str(command.seq)
+    return "" if same else f"timer id is {event.timer_id}, the replay says {command.seq}"
 
 
 def _update(command: Any, event: Any) -> str:
@@ -194,7 +205,7 @@ _PAIRS: dict[str, tuple[Callable[[Event], bool], Callable[[Any, Any], str]]] = {
         _local_activity,
     ),
     "start_timer": (_named("TIMER_STARTED"), _timer),
-    "cancel_timer": (_named("TIMER_CANCELED"), lambda _command, _event: ""),
+    "cancel_timer": (_named("TIMER_CANCELED"), _same_timer),
     "request_cancel_activity": (_named("ACTIVITY_TASK_CANCEL_REQUESTED"), lambda _command, _event: ""),
     "update_response": (_named("WORKFLOW_EXECUTION_UPDATE_COMPLETED"), _update),
     "upsert_workflow_search_attributes": (_named("UPSERT_WORKFLOW_SEARCH_ATTRIBUTES"), _attributes),

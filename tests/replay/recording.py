@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from activities.connection import connect
@@ -288,6 +290,22 @@ async def started_again(place: Recording, proposal_id: str) -> None:
     await (await place.start(proposal_id, proposal(proposal_id, scratch=True))).result()
 
 
+async def reset(place: Recording, proposal_id: str) -> None:
+    """Somebody resets the workflow of a finished action to its beginning: it finds the recorded result and ends."""
+    await allowed(place, proposal_id)
+    execution = WorkflowExecution(workflow_id=interface.workflow_id(proposal_id))
+    first_task = 4
+    request = ResetWorkflowExecutionRequest(
+        namespace=place.client.namespace,
+        workflow_execution=execution,
+        reason="to see it again",
+        workflow_task_finish_event_id=first_task,
+        request_id=proposal_id,
+    )
+    answer = await place.client.workflow_service.reset_workflow_execution(request)
+    await place.client.get_workflow_handle(execution.workflow_id, run_id=answer.run_id).result()
+
+
 async def digest_conflict(place: Recording, proposal_id: str) -> None:
     """Another proposal under the id of a finished one is refused."""
     await allowed(place, proposal_id)
@@ -312,5 +330,6 @@ SCENARIOS: tuple[Scenario, ...] = (
     malformed_start,
     start_refused,
     started_again,
+    reset,
     digest_conflict,
 )
