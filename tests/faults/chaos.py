@@ -56,6 +56,15 @@ chains:
   brief: {stages: [{name: only, requirements: [{groups: [dba]}], deadline: 5s, reminders: [2s]}]}
 """
 VOTES = {"asked": ("approve", "approve"), "disliked": ("approve", "deny")}
+VICTIMS = (
+    *((("worker",),) * 3),
+    ("postgres",),
+    ("temporal",),
+    ("worker", "postgres"),
+    ("worker", "temporal"),
+    ("postgres", "temporal"),
+)
+PAUSE = 0.4
 PEOPLE = ("person:olga", "person:dirk")
 
 
@@ -186,7 +195,8 @@ def worker_config(stack: Stack, record: str, *, target: str, folder: Path, point
 @contextlib.asynccontextmanager
 async def workers(stack: Stack, record: str, target: str, folder: Path, count: int = 2) -> AsyncIterator[list[Keeper]]:
     """Worker processes that are started again whenever they die."""
-    keepers = [Keeper(worker_config(stack, record, target=target, folder=folder)) for _ in range(count)]
+    config = worker_config(stack, record, target=target, folder=folder) | {"pause": str(PAUSE)}
+    keepers = [Keeper(config) for _ in range(count)]
     running = [asyncio.create_task(keeper.run()) for keeper in keepers]
     try:
         yield keepers
@@ -202,9 +212,7 @@ async def wreak(stack: Stack, keepers: list[Keeper], source: random.Random, calm
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(calm.wait(), source.uniform(2, 8))
             return
-        victims = source.choice(
-            [("worker",), ("postgres",), ("temporal",), ("worker", "postgres"), ("postgres", "temporal")]
-        )
+        victims = source.choice(VICTIMS)
         how = source.choice(["stop", "kill", "kill"])
         keeper, pause = source.choice(keepers), source.uniform(0.2, 6)
         log.warning("%s %s for %.1f s", how, "+".join(victims), pause)

@@ -68,7 +68,10 @@ class CrashingDatabase(Database):
 
 
 class CountingExecutor:
-    """Writes one row per effect; asked twice, it writes two. `times` is for an executor that breaks its promise."""
+    """Writes one row per effect; asked twice, it writes two. `times` is for an executor that breaks its promise.
+
+    It pauses for so many seconds before and after the effect, which gives a killer from outside a chance.
+    """
 
     name = "counting"
     supports = Supports(
@@ -78,17 +81,20 @@ class CountingExecutor:
         observes_by_effect=False,
     )
 
-    def __init__(self, url: str, crash: Crash, *, times: int = 1) -> None:
+    def __init__(self, url: str, crash: Crash, *, times: int = 1, pause: float = 0) -> None:
         self._url = url
         self._crash = crash
         self._times = times
+        self._pause = pause
 
     async def execute(self, order: Order) -> None:
         kind = "undo" if order.direction == "undo" else "effect"
         self._crash.reach(f"before:{kind}")
+        await asyncio.sleep(self._pause)
         row = (order.permit_id, str(order.direction), order.resolved[0])
         for _ in range(self._times):
             await self._run("INSERT INTO effect (permit_id, direction, resource) VALUES ($1, $2, $3)", *row)
+        await asyncio.sleep(self._pause)
         self._crash.reach(f"after:{kind}")
 
     async def observe(self, order: Order) -> Seen:
@@ -119,7 +125,8 @@ async def main(config: dict[str, str]) -> None:
     settings = Settings(
         database_url=config["database"], unsafe_claimed_identities=True, role=Role.all, targets={"target/1": "unused"}
     )
-    executors = {"counting": CountingExecutor(config["target"], crash)}
+    pause = float(config.get("pause", "0"))
+    executors = {"counting": CountingExecutor(config["target"], crash, pause=pause)}
     async with running_workers(client, database, settings, executors=executors):
         await asyncio.Event().wait()
 
