@@ -1,9 +1,9 @@
 """Housekeeping: what nobody waits for, by schedule. Both activities are bounded and safe to run again at any time.
 
-- The sweep ends actions whose executor claimed a permit and never reported, even when their workflow is gone: the
-  outcome is concluded from the record as always, under the proposal's lock, and whoever was first is left as it is.
-- It waits until no report can come any more: for a step its timeout and the windows of its criteria, for an undo all of
-  its attempts, since compensation may have to wait for a target that is away.
+- The sweep ends actions that began and that nobody is at work on any more, because an executor never reported or
+  because the workflow is gone, stuck or failed: the outcome is concluded from the record as always, under the
+  proposal's lock, and whoever was first is left as it is.
+- It waits until no report can come any more and a workflow that is well would have gone on (`activities/patience.py`).
 - The archive writes an audit file for every closed run, oldest first, long before retention deletes the history. A run
   that fails does not keep the others from it; at the end the activity fails and names it.
 """
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert as insert_once
 from temporalio import activity
 from temporalio.client import Client
@@ -28,13 +28,13 @@ from activities.clock import Clock
 from activities.database import Database
 from activities.export import export_action, proposal_of, write_whole
 from activities.ledger import Ledger
+from activities.patience import left_at
 from activities.recording import record_end
 from activities.tables import ArchiveRow, EffectReportRow, PermitRow, PermitUseRow, ResultRow
 from policy.canonical import digest
 from policy.errors import CountersignError
-from policy.permit import Direction, Permit
 from workflows.interface import WORKFLOW_TYPE
-from workflows.ports import UNDO_RETRY, HousePort, RecordRequest
+from workflows.ports import HousePort, RecordRequest
 
 log = logging.getLogger("countersign.house")
 
@@ -42,8 +42,8 @@ SWEPT_AT_ONCE = 100
 ARCHIVED_AT_ONCE = 500
 _LOOKED_AT = 1000
 _LISTED = 20_000
-# What each attempt of an undo has besides its timeout, and the longest pause before the next one.
-_UNDO_MARGIN = timedelta(seconds=90)
+# Nothing is over sooner: what happened later than that needs no look.
+_SHORTEST = timedelta(seconds=90)
 _CLOSED = (
     f"WorkflowType = '{WORKFLOW_TYPE}' AND "
     "ExecutionStatus IN ('Completed', 'Failed', 'Canceled', 'Terminated', 'TimedOut', 'ContinuedAsNew')"
@@ -56,13 +56,16 @@ _REPORT = EffectReportRow.__table__.c  # type: ignore[attr-defined]
 _RESULT = ResultRow.__table__.c  # type: ignore[attr-defined]
 _ARCHIVE = ArchiveRow.__table__.c  # type: ignore[attr-defined]
 
-_UNREPORTED = (
-    select(_PERMIT.proposal_id, _PERMIT.revision, _PERMIT.body, _USE.used_at)
-    .join(PermitUseRow, _USE.permit_id == _PERMIT.permit_id)
+_LAST_MOVED = func.max(func.greatest(_PERMIT.issued_at, _USE.used_at, _REPORT.reported_at))
+_BEGUN = (
+    select(_PERMIT.proposal_id, _PERMIT.revision)
+    .outerjoin(PermitUseRow, _USE.permit_id == _PERMIT.permit_id)
     .outerjoin(EffectReportRow, _REPORT.permit_id == _PERMIT.permit_id)
     .outerjoin(ResultRow, _RESULT.proposal_id == _PERMIT.proposal_id)
-    .where(_USE.use == "claimed", _REPORT.permit_id.is_(None), _RESULT.proposal_id.is_(None))
-    .order_by(_USE.used_at)
+    .where(_RESULT.proposal_id.is_(None))
+    .group_by(_PERMIT.proposal_id, _PERMIT.revision)
+    .having(func.bool_or(_USE.use == "claimed"), bindparam("before") > _LAST_MOVED)
+    .order_by(_LAST_MOVED)
     .limit(_LOOKED_AT)
 )
 
@@ -97,7 +100,7 @@ class HouseActivities(HousePort):
     async def sweep(self) -> int:
         now = await self._clock.now()
         swept, failed = 0, []
-        for proposal_id, revision in await self._overdue(now):
+        for proposal_id, revision in await self._begun(now):
             if swept == SWEPT_AT_ONCE:
                 break
             try:
@@ -120,26 +123,23 @@ class HouseActivities(HousePort):
         _report("archive", "ArchiveIncomplete", archived, failed)
         return archived
 
-    async def _overdue(self, now: datetime) -> list[tuple[str, int]]:
-        """Proposal and revision of the actions whose claimed permits nobody will report on, longest claimed first."""
+    async def _begun(self, now: datetime) -> list[tuple[str, int]]:
+        """Proposal and revision of the actions that began and have no result, those that lie longest first."""
         async with self._database.snapshot() as connection:
-            rows = (await connection.execute(_UNREPORTED)).all()
-        found = dict.fromkeys((row.proposal_id, row.revision) for row in rows)
-        for row in rows:
-            if now < row.used_at + _patience(Permit.model_validate_json(row.body)):
-                found.pop((row.proposal_id, row.revision), None)
-        return list(found)
+            rows = (await connection.execute(_BEGUN, {"before": now - _SHORTEST})).all()
+        return [(row.proposal_id, row.revision) for row in rows]
 
     async def _end(self, proposal_id: str, revision: int, now: datetime) -> bool:
-        """End one action by its record; False where a report may still come, or somebody was faster."""
+        """End one action by its record; False where somebody may still be at work on it, or was faster."""
         request = RecordRequest(proposal_id=proposal_id, revision=revision, now=now)
         async with self._database.transaction(proposal_id) as connection:
             file = await read_case(connection, proposal_id)
             if file is None or file.result is not None:
                 return False
-            result = await record_end(connection, Ledger(connection, proposal_id, now), file, request)
+            ledger = Ledger(connection, proposal_id, now)
+            result = await record_end(connection, ledger, file, request, ready_at=left_at)
         if result is not None:
-            log.warning("swept %s: %s, nobody reported on what was claimed", proposal_id, result.outcome)
+            log.warning("swept %s: %s, nobody was at work on it any more", proposal_id, result.outcome)
         return result is not None
 
     async def _unarchived(self) -> list[_Run]:
@@ -180,13 +180,6 @@ def file_name(workflow: str, run_id: str) -> str:
     name = proposal_of(workflow)
     safe = name if _FILE_NAME.fullmatch(name) else digest(workflow.encode("utf-8", "replace"))[7:39]
     return f"{safe}.{run_id}.json"
-
-
-def _patience(permit: Permit) -> timedelta:
-    """How long to wait for an undo; for a step, `record_end` knows."""
-    if permit.direction is Direction.do:
-        return timedelta(0)
-    return UNDO_RETRY.maximum_attempts * (timedelta(seconds=permit.timeout_seconds) + _UNDO_MARGIN)
 
 
 def _report(what: str, kind: str, done: int, failed: Sequence[str]) -> None:

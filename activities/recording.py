@@ -1,48 +1,77 @@
 """The end of an action, concluded from the record.
 
 - A permit that was not used is void from here on: whoever held it is too late.
-- A claim whose report may still come is waited for; nothing is concluded while the executor has time left.
+- A claim whose report may still come is waited for, and so is an undo that is due: nothing is concluded while somebody
+  has time left (`activities/patience.py`). Anybody may ask for the end, so who asks says nothing.
 - Where an activity told the workflow something else than the executor wrote in the record, that is a violation, on
   record, and what the executor wrote counts.
 """
 
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.cases import CaseFile
 from activities.closing import finish
 from activities.ledger import Ledger
+from activities.patience import over_at
 from activities.permits import step_records
-from activities.tables import LedgerEntryRow, PermitUseRow
+from activities.tables import LedgerEntryRow, PermitRow, PermitUseRow
 from policy.base import Reason
 from policy.canonical import parse_canonical
 from policy.gate import out_of_turn
 from policy.ledger import EntryKind
 from policy.outcome import Outcome, StepRecord, conclude
 from policy.permit import Direction, permit_id
-from policy.proposal import ActionProposal, StopVerb
+from policy.proposal import StopVerb
 from policy.result import ActionResult, ResultResolution
 from policy.screen import visible
 from workflows.ports import ExecuteResult, RecordRequest
 
 _LEDGER = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
-_GRACE = timedelta(seconds=90)
+_PERMIT = PermitRow.__table__.c  # type: ignore[attr-defined]
+_USE = PermitUseRow.__table__.c  # type: ignore[attr-defined]
 _TOLD_LIMIT = 500
+# When the last forward permit that nobody used expires.
+_UNUSED_UNTIL = (
+    select(func.max(_PERMIT.expires_at))
+    .outerjoin(PermitUseRow, _USE.permit_id == _PERMIT.permit_id)
+    .where(
+        _PERMIT.proposal_id == bindparam("proposal_id"),
+        _PERMIT.revision == bindparam("revision"),
+        _USE.permit_id.is_(None),
+    )
+)
 
 
 async def record_end(
-    connection: AsyncConnection, ledger: Ledger, file: CaseFile, request: RecordRequest
+    connection: AsyncConnection,
+    ledger: Ledger,
+    file: CaseFile,
+    request: RecordRequest,
+    *,
+    ready_at: Callable[[CaseFile, tuple[StepRecord, ...], datetime | None], datetime] = over_at,
 ) -> ActionResult | None:
-    """The stored result, or the one concluded now; None while something is not over."""
+    """The stored result, or the one concluded now; None while something is not over.
+
+    Args:
+        connection: in a transaction that holds the proposal's lock.
+        ledger: of this proposal.
+        file: the case.
+        request: who asks, and when.
+        ready_at: from when it can be concluded, of `activities/patience.py`.
+    """
     if file.result is not None:
         return file.result
     if file.revision is None or file.resolution is None:
         return None
     records = await step_records(connection, request.proposal_id, request.revision)
-    if any(_may_still_report(record, file.proposal, request.now) for record in records):
+    wanted = {"proposal_id": request.proposal_id, "revision": request.revision}
+    expires_at = (await connection.execute(_UNUSED_UNTIL, wanted)).scalar()
+    if request.now < ready_at(file, records, expires_at):
         return None
     records = await _void_unused(connection, file, records, request.now)
     await _note_violations(ledger, file, records, request.told)
@@ -96,15 +125,6 @@ def conclusion(
     if file.stop is not None:
         return "withdrawn", outcome, (Reason(code="withdrawn", message="stopped before anything ran"),)
     return resolution, outcome, (*refusals, *reasons)
-
-
-def _may_still_report(record: StepRecord, proposal: ActionProposal, now: datetime) -> bool:
-    if record.use != "claimed" or record.report is not None or record.used_at is None:
-        return False
-    step = proposal.steps[record.step - 1]
-    seconds = step.undo.timeout_seconds if record.direction == "undo" and step.undo else step.timeout_seconds
-    window = max(item.within_seconds + item.observe_seconds for item in proposal.success_criteria)
-    return now < record.used_at + timedelta(seconds=seconds + window) + _GRACE
 
 
 async def _void_unused(

@@ -22,10 +22,20 @@ from activities.database import Database
 from activities.dispatch import PermitActivities
 from activities.documents import Documents
 from activities.house import HouseActivities, file_name
+from activities.permits import report_body
 from activities.schedules import ARCHIVE_SCHEDULE, SWEEP_SCHEDULE, ensure_schedules
-from activities.tables import ArchiveRow, HoldReleaseRow, HoldRow, LedgerEntryRow, PermitUseRow, ResultRow
+from activities.tables import (
+    ArchiveRow,
+    EffectReportRow,
+    HoldReleaseRow,
+    HoldRow,
+    LedgerEntryRow,
+    PermitUseRow,
+    ResultRow,
+)
 from deploy.dev import Stack, ephemeral_stack
 from policy.canonical import canonical, digest
+from policy.outcome import EffectReport, Measurement
 from policy.permit import Direction, permit_id
 from policy.result import ActionResult
 from policy.search_attributes import TYPES
@@ -33,7 +43,7 @@ from tests.replay import recording as scenes
 from tests.replay.recording import Recording, recording
 from worker import workflow_runner
 from workflows.interface import workflow_id
-from workflows.ports import AssessRequest, DispatchRequest, ExecuteResult, RecordRequest, StartFacts
+from workflows.ports import AssessRequest, DispatchRequest, ExecuteResult, RecordRequest, RecordResult, StartFacts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -52,6 +62,8 @@ class LaterClock:
 
 
 OVERDUE = LaterClock(timedelta(seconds=_STEP_SECONDS + _CRITERION_SECONDS + 91))
+# All attempts of an undo that names no timeout.
+UNDO_OVERDUE = LaterClock(20 * timedelta(seconds=_STEP_SECONDS + 90) + timedelta(seconds=1))
 
 
 @pytest.fixture(name="own_stack", scope="module")
@@ -91,6 +103,30 @@ async def claimed(place: Recording, proposal_id: str, *, claims: tuple[Direction
     ]
     async with place.database.transaction() as connection:
         await connection.execute(insert(PermitUseRow), rows)
+
+
+async def reported(place: Recording, proposal_id: str, direction: Direction = Direction.do, *, met: bool) -> None:
+    """What the executor wrote of a claimed permit whose effect is done."""
+    now = datetime.now(UTC)
+    report = EffectReport(
+        permit_id=permit_id(proposal_id, 1, 1, direction),
+        status="succeeded",
+        effect="done",
+        measurements=(Measurement(probe="postgres.parameter.value", met=met),) if direction is Direction.do else (),
+        started_at=now,
+        finished_at=now,
+    )
+    body = report_body(report)
+    row = {"permit_id": UUID(report.permit_id), "status": report.status, "body": body, "digest": digest(body)}
+    async with place.database.transaction() as connection:
+        await connection.execute(insert(EffectReportRow).values(**row, reported_at=now, late=False))
+
+
+async def recorded(place: Recording, proposal_id: str, clock: LaterClock | SystemClock) -> RecordResult:
+    """What anybody is answered who asks for the end of an action."""
+    attributes = RegisteredAttributes(place.client)
+    control = ControlActivities(place.database, Documents(), clock, local_dispatch=True, attributes=attributes)
+    return await control.record(RecordRequest(proposal_id=proposal_id, revision=1, now=await clock.now()))
 
 
 async def release_holds(database: Database, now: datetime) -> None:
@@ -165,6 +201,89 @@ async def test_an_undo_has_the_time_of_all_its_attempts(place: Recording) -> Non
     late = await keeper(place, LaterClock(timedelta(hours=2))).sweep()
 
     assert (early, late) == (0, 1)
+
+
+async def test_a_failed_step_that_nobody_undoes_ends_with_a_hold(place: Recording) -> None:
+    """Its workflow ended between the report and the undo: once no undo can come any more, people are told."""
+    await claimed(place, "half-way")
+    await reported(place, "half-way", met=False)
+
+    early = await keeper(place, OVERDUE).sweep()
+    late = await keeper(place, UNDO_OVERDUE).sweep()
+
+    result = await result_of(place.database, "half-way")
+    assert (early, late) == (0, 1)
+    assert result is not None
+    assert result.outcome == "compensation_failed"
+    assert await holds_of(place.database, "half-way") == 1
+
+
+async def test_a_step_that_succeeded_ends_as_succeeded_without_its_workflow(place: Recording) -> None:
+    """What was reported and never concluded is concluded by its report, and not before its workflow had the time."""
+    await claimed(place, "left")
+    await reported(place, "left", met=True)
+
+    early = await keeper(place, LaterClock(timedelta(seconds=_STEP_SECONDS))).sweep()
+    late = await keeper(place, OVERDUE).sweep()
+
+    result = await result_of(place.database, "left")
+    assert (early, late) == (0, 1)
+    assert result is not None
+    assert result.outcome == "succeeded"
+    assert await holds_of(place.database, "left") == 0
+
+
+async def test_what_was_undone_and_never_concluded_ends_as_compensated(place: Recording) -> None:
+    """With every undo reported nothing is left to wait for but the workflow."""
+    await claimed(place, "undone", claims=(Direction.do, Direction.undo))
+    await reported(place, "undone", met=False)
+    await reported(place, "undone", Direction.undo, met=True)
+
+    assert await keeper(place, OVERDUE).sweep() == 1
+
+    result = await result_of(place.database, "undone")
+    assert result is not None
+    assert result.outcome == "compensated"
+
+
+async def test_nobody_ends_an_action_before_its_undo(place: Recording) -> None:
+    """`record` by itself voids no undo that is due: it is not over until no attempt of the undo can come any more."""
+    await claimed(place, "due")
+    await reported(place, "due", met=False)
+
+    at_once, later = await recorded(place, "due", SystemClock()), await recorded(place, "due", OVERDUE)
+    at_last = await recorded(place, "due", UNDO_OVERDUE)
+
+    assert at_once.stale
+    assert later.stale
+    assert at_last.result is not None
+    assert at_last.result.outcome == "compensation_failed"
+
+
+async def test_an_undo_that_runs_is_given_all_of_its_attempts(place: Recording) -> None:
+    """A claimed undo that has not reported is no reason to end the action after the time of one attempt."""
+    await claimed(place, "trying", claims=(Direction.do, Direction.undo))
+    await reported(place, "trying", met=False)
+
+    early, late = await recorded(place, "trying", OVERDUE), await recorded(place, "trying", UNDO_OVERDUE)
+
+    assert early.stale
+    assert late.result is not None
+
+
+async def test_whose_undo_is_reported_is_over_at_once(place: Recording) -> None:
+    """The last attempt of an undo reports, and then there is nothing to wait for; nor is there after success."""
+    await claimed(place, "over", claims=(Direction.do, Direction.undo))
+    await reported(place, "over", met=False)
+    await reported(place, "over", Direction.undo, met=True)
+    await claimed(place, "good")
+    await reported(place, "good", met=True)
+
+    over, good = await recorded(place, "over", SystemClock()), await recorded(place, "good", SystemClock())
+
+    assert over.result is not None
+    assert good.result is not None
+    assert (over.result.outcome, good.result.outcome) == ("compensated", "succeeded")
 
 
 async def test_a_result_that_is_recorded_stays(place: Recording) -> None:

@@ -1,0 +1,84 @@
+"""How long the record waits for an action before it is concluded, from recorded facts alone.
+
+- A claim without a report: a step has its timeout, the windows of its criteria and 90 seconds. An undo has all of its
+  attempts, since compensation may have to wait for a target that is away; only its last attempt reports a failure.
+- An undo that is due and that nobody reported on has the same time since something last happened, so that nobody can
+  end an action between a failure and its undo. A permit that can still be claimed happens until it expires.
+- An undo is due where its step was done and the action fails, was stopped to be undone, or has steps left to do. None
+  is where everything was done, where an effect is not known, or where the approved verb for the stop is to ask people:
+  nobody undoes those.
+- Whoever ends what its workflow left behind waits besides as long as a step may take since something last happened.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from activities.cases import CaseFile
+from policy.outcome import StepRecord
+from policy.proposal import ActionProposal, StopVerb
+from workflows.ports import UNDO_RETRY
+
+_MARGIN = timedelta(seconds=90)
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def over_at(file: CaseFile, records: tuple[StepRecord, ...], expires_at: datetime | None) -> datetime:
+    """The instant from which an action can be concluded.
+
+    Args:
+        file: the case.
+        records: what became of its permits.
+        expires_at: when the last forward permit that nobody used expires; None without any.
+    """
+    proposal = file.proposal
+    claims = [item.used_at + _time_for(item, proposal) for item in records if item.used_at and _unreported(item)]
+    undo = [_time_for(item, proposal) for item in _due(file, records)]
+    due = [_moved_at(records, expires_at) + max(undo)] if undo else []
+    return max((*claims, *due), default=_LONG_AGO)
+
+
+def left_at(file: CaseFile, records: tuple[StepRecord, ...], expires_at: datetime | None) -> datetime:
+    """The instant from which nobody is at work on an action any more, its workflow included; arguments as above."""
+    longest = max(_step_time(step.timeout_seconds, file.proposal) for step in file.proposal.steps)
+    return max(over_at(file, records, expires_at), _moved_at(records, expires_at) + longest)
+
+
+def _due(file: CaseFile, records: tuple[StepRecord, ...]) -> tuple[StepRecord, ...]:
+    """The undo permits that somebody should still report on."""
+    forward = [item for item in records if item.direction == "do" and item.use == "claimed"]
+    reports = {item.step: item.report for item in forward if item.report is not None}
+    unknown = len(reports) < len(forward) or any(report.effect == "unknown" for report in reports.values())
+    if unknown or (file.stop is not None and file.proposal.on_stop is StopVerb.ask):
+        return ()
+    done = {step for step, report in reports.items() if report.effect == "done"}
+    failed = any(report.failed for report in reports.values()) or len(done) < len(file.proposal.steps)
+    if not failed and file.stop is None:
+        return ()
+    return tuple(item for item in records if item.direction == "undo" and item.report is None and item.step in done)
+
+
+def _unreported(record: StepRecord) -> bool:
+    return record.use == "claimed" and record.report is None
+
+
+def _time_for(record: StepRecord, proposal: ActionProposal) -> timedelta:
+    step = proposal.steps[record.step - 1]
+    if record.direction == "do" or step.undo is None:
+        return _step_time(step.timeout_seconds, proposal)
+    return UNDO_RETRY.maximum_attempts * (timedelta(seconds=step.undo.timeout_seconds) + _MARGIN)
+
+
+def _step_time(timeout_seconds: int, proposal: ActionProposal) -> timedelta:
+    window = max(item.within_seconds + item.observe_seconds for item in proposal.success_criteria)
+    return timedelta(seconds=timeout_seconds + window) + _MARGIN
+
+
+def _moved_at(records: tuple[StepRecord, ...], expires_at: datetime | None) -> datetime:
+    """When something last happened. A report that was stored late tells when it was finished, which is what counts."""
+
+    def instants() -> Iterator[datetime | None]:
+        yield expires_at
+        for item in records:
+            yield from (item.issued_at, item.used_at, item.report.finished_at if item.report else None)
+
+    return max((at for at in instants() if at is not None), default=_LONG_AGO)
