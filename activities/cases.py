@@ -21,7 +21,7 @@ from activities.tables import (
 )
 from activities.telemetry import about
 from policy.base import Reason
-from policy.canonical import parse_json
+from policy.canonical import parse_canonical
 from policy.facts import HoldFact
 from policy.proposal import ActionProposal, ReceivedProposal, effect_digest
 from policy.result import ActionResult
@@ -149,12 +149,12 @@ async def read_case(connection: AsyncConnection, proposal_id: str) -> CaseFile |
 def _reasons(resolution_body: bytes | None) -> tuple[Reason, ...]:
     if resolution_body is None:
         return ()
-    return tuple(Reason.model_validate(reason) for reason in parse_json(resolution_body)["reasons"])
+    return tuple(Reason.model_validate(reason) for reason in parse_canonical(resolution_body)["reasons"])
 
 
 def stored_proposal(body: bytes, action_digest: str) -> ReceivedProposal:
     """A registered proposal as the type it was received as; its stored bytes are its canonical form."""
-    proposal = ActionProposal.model_validate(parse_json(body))
+    proposal = ActionProposal.model_validate(parse_canonical(body))
     return ReceivedProposal(
         proposal=proposal, body=body, action_digest=action_digest, effect_digest=effect_digest(proposal)
     )
@@ -163,7 +163,7 @@ def stored_proposal(body: bytes, action_digest: str) -> ReceivedProposal:
 async def read_ballots(connection: AsyncConnection, proposal_id: str, revision: int) -> tuple[Ballot, ...]:
     """The decisions that were counted on arrival, in order of arrival."""
     rows = await connection.execute(_BALLOTS, {"proposal_id": proposal_id, "revision": revision})
-    return tuple(Ballot.model_validate(parse_json(row.receipt)["ballot"]) for row in rows)
+    return tuple(Ballot.model_validate(parse_canonical(row.receipt)["ballot"]) for row in rows)
 
 
 async def read_holds(connection: AsyncConnection, target: str) -> tuple[HoldFact, ...]:

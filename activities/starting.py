@@ -25,6 +25,7 @@ from policy.outcome import Outcome
 from policy.proposal import ReceivedProposal
 from policy.result import ActionResult
 from policy.revision import Revision, assess_revision, revision_digest
+from policy.screen import visible
 from workflows.interface import workflow_id
 from workflows.ports import StartFacts
 
@@ -36,7 +37,7 @@ def start_refusals(start: StartFacts, proposal_id: str) -> tuple[Reason, ...]:
     """What was chosen at the start that a platform may not choose."""
     found = []
     if start.workflow_id != workflow_id(proposal_id):
-        message = f"workflow id is {start.workflow_id}, this proposal's is {workflow_id(proposal_id)}"
+        message = f"workflow id is {_shown(start.workflow_id)}, this proposal's is {workflow_id(proposal_id)}"
         found.append(Reason(code="workflow_id_mismatch", message=message))
     options = {
         "an execution timeout": start.execution_timeout,
@@ -53,12 +54,18 @@ def start_refusals(start: StartFacts, proposal_id: str) -> tuple[Reason, ...]:
     return tuple(found)
 
 
+def _shown(workflow_id: str) -> str:
+    """A workflow id that anybody may have chosen, cut and without anything that JSON or a terminal cannot take."""
+    return visible(workflow_id)[:200]
+
+
 async def refuse_start(
     ledger: Ledger, received: ReceivedProposal, reasons: tuple[Reason, ...], start: StartFacts, now: datetime
 ) -> ActionResult:
     """Record the attempt and answer it. The proposal's own result is another matter and stays as it is."""
+    shown = start.model_copy(update={"workflow_id": _shown(start.workflow_id)})
     content = {
-        "start": start.model_dump(mode="json"),
+        "start": shown.model_dump(mode="json"),
         "action_digest": received.action_digest,
         "reasons": [reason.model_dump(mode="json") for reason in reasons],
     }

@@ -16,6 +16,9 @@ from policy.base import Digest, EdgeModel, Instant, Name, ProposalId, RecordMode
 from policy.canonical import canonical, check_value
 from policy.errors import CanonicalError, DecisionError, explain
 
+# Far above what a case can have, far below what the record can hold.
+MAX_NUMBER = 1_000_000
+
 
 class Vote(StrEnum):
     approve = "approve"
@@ -45,8 +48,8 @@ class DecisionSubmission(EdgeModel):
 
     decision_id: ProposalId
     proposal_id: ProposalId
-    revision: Annotated[int, Field(ge=1)]
-    stage: Annotated[int, Field(ge=1)]
+    revision: Annotated[int, Field(ge=1, le=MAX_NUMBER)]
+    stage: Annotated[int, Field(ge=1, le=MAX_NUMBER)]
     action_digest: Digest
     assessment_digest: Digest
     policy_digest: Digest

@@ -61,6 +61,8 @@ class DispatchInputs(RecordModel):
 
 def may_dispatch(inputs: DispatchInputs) -> tuple[Reason, ...]:
     """Every reason against issuing the permit; empty when the gate holds."""
+    if not 1 <= inputs.step <= inputs.steps:
+        return (Reason(code="unknown_step", message=f"step {inputs.step} is none of {inputs.steps}"),)
     return (
         *_resolved(inputs),
         *_same_policy(inputs),
@@ -73,8 +75,6 @@ def may_dispatch(inputs: DispatchInputs) -> tuple[Reason, ...]:
 
 def _resolved(inputs: DispatchInputs) -> list[Reason]:
     found = []
-    if not 1 <= inputs.step <= inputs.steps:
-        found.append(Reason(code="unknown_step", message=f"step {inputs.step} is none of {inputs.steps}"))
     if inputs.closed:
         found.append(Reason(code="already_closed", message="the action already has its result"))
     if inputs.resolution != "approved":

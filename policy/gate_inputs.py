@@ -73,6 +73,11 @@ def gate_inputs(
         remedies=proposal.remedies,
         holds=facts.holds,
         case=revision.case(ballots),
-        groups_now={name: person.groups for name, person in people.items() if person is not None},
+        # Who votes under an id that is somebody's alias by now is not a second person.
+        groups_now={
+            name: person.groups
+            for name, person in people.items()
+            if person is not None and person.person_id == name
+        },
         records=records,
     )

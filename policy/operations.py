@@ -25,6 +25,10 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+# What is wrong is kept several times over, and a proposal can be wrong in thousands of ways.
+MAX_REASONS = 20
+
+
 class RiskTier(StrEnum):
     low = "low"
     medium = "medium"
@@ -135,7 +139,9 @@ def parameter_refusals(proposal: ActionProposal, registry: OperationsRegistry) -
             )
             reasons.append(Reason(code="undo_is_no_inverse", message=message))
         reasons += _refuse(f"undo of step {step.name}", registry.find(step.undo.operation), step.undo.parameters)
-    return tuple(reasons)
+    if (more := len(reasons) - MAX_REASONS) <= 0:
+        return tuple(reasons)
+    return (*reasons[:MAX_REASONS], Reason(code="bad_parameter", message=f"and {more} more like these"))
 
 
 def _refuse(where: str, known: RegisteredOperation | None, given: dict[str, Any]) -> list[Reason]:

@@ -16,7 +16,9 @@ class Parent:
     @workflow.run
     async def run(self, proposal: Any, queue: str) -> Any:
         child = f"action/{proposal['proposal_id']}"
-        return await workflow.execute_child_workflow("AuthorizeAction", proposal, id=child, task_queue=queue)
+        return await workflow.execute_child_workflow(
+            "AuthorizeAction", proposal, id=child, task_queue=queue, result_type=dict
+        )
 
 
 @workflow.defn(name="Foreign")
@@ -31,4 +33,5 @@ class Foreign:
             task_queue=queue,
             start_to_close_timeout=timedelta(seconds=10),
             retry_policy=RetryPolicy(maximum_attempts=1),
+            result_type=dict,
         )

@@ -18,15 +18,17 @@ from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from policy import search_attributes
+    from policy.canonical import MAX_TEXT_BYTES
     from policy.decision import DecisionReceipt, Refusal, receive_decision
     from policy.errors import DecisionError
     from policy.lifecycle import Event, State, follow
     from policy.proposal import StopVerb
     from policy.result import ActionResult
+    from policy.standing import Standing
     from workflows import execution, interface, view
     from workflows.alarm import Alarm
     from workflows.calling import ask
-    from workflows.converter import one_object
+    from workflows.converter import DECISION_BYTES, one_object
     from workflows.inbox import Inbox, Message
     from workflows.ports import (
         UNVERIFIED,
@@ -58,7 +60,8 @@ class AuthorizeAction:
         self._state = State.assessing
         self._stop = False
         self._stop_noted = False
-        self._consuming = False
+        self._consuming = self._slow = False
+        self._resolution: str | None = None
         self._plan: Plan | None = None
         self._view = view.View()
         self._told: list[ExecuteResult] = []
@@ -88,7 +91,7 @@ class AuthorizeAction:
 
     @decide.validator
     def _check(self, *args: Any) -> None:
-        value, problem = one_object(args)
+        value, problem = one_object(args, DECISION_BYTES)
         try:
             receive_decision(value if value is not None else problem)
         except DecisionError as error:
@@ -122,7 +125,7 @@ class AuthorizeAction:
     # -- the case --------------------------------------------------------------------------------------------------
 
     async def _authorize(self, args: Sequence[Any]) -> ActionResult:
-        proposal, problem = one_object(args)
+        proposal, problem = one_object(args, MAX_TEXT_BYTES)
         if proposal is None:
             raise _malformed(problem)
         assessed: AssessResult = await ask(
@@ -143,12 +146,12 @@ class AuthorizeAction:
         if plan.stopped:
             self._stop = self._stop_noted = True
         self._view.begin(plan)
+        consumer = asyncio.create_task(self._take_decisions())
         if plan.resolution is not None:
             self._follow(Event.allowed if plan.standing is None else Event.approved)
         else:
             self._follow(Event.approval_required)
             self._follow(await self._wait_for_people(plan))
-        consumer = asyncio.create_task(self._answer_late())
         if self._state is State.dispatching:
             self._follow(await self._run_steps(plan))
         result = await self._record(plan)
@@ -157,30 +160,42 @@ class AuthorizeAction:
         return closed
 
     async def _wait_for_people(self, plan: Plan) -> Event:
-        """Take decisions in order of arrival and let time pass, until the record says how it ended."""
-        standing = plan.standing
-        while True:
-            # What rang stays to be noted: messages are read first, but they do not put it off.
-            if not self._alarm.rang:
-                due = standing.due[0] if standing is not None and standing.due else None
-                self._alarm.set(due.at if due else workflow.now(), due.text if due else "now")
-            await workflow.wait_condition(lambda: self._stop or bool(self._inbox) or self._alarm.rang)
-            if self._inbox and not self._stop:
-                answer = await self._take(self._inbox.take())
-            else:
-                self._alarm.cancel()
-                answer = await self._advance(plan)
-            standing = answer.standing or standing
-            if standing is not None:
-                self._view.stand(standing)
-                self._details()
-            if answer.resolution is not None:
-                self._alarm.cancel()
-                return _RESOLVED[answer.resolution]
+        """Let time pass and stops come, until the record says how it ended; decisions are taken beside.
 
-    async def _take(self, message: Message) -> CaseResult:
+        Messages that have arrived are read before what is due at the same instant. A message that the record does not
+        answer holds back neither time nor a stop.
+        """
+        self._set_alarm(plan.standing)
+        while self._resolution is None:
+            await workflow.wait_condition(
+                lambda: self._resolution is not None or (self._stop and not self._stop_noted) or self._due()
+            )
+            if self._resolution is None:
+                self._alarm.cancel()
+                await self._advance(plan)
+        self._alarm.cancel()
+        return _RESOLVED[self._resolution]
+
+    def _due(self) -> bool:
+        return self._alarm.rang and (self._slow or not (self._inbox or self._consuming))
+
+    async def _take_decisions(self) -> None:
+        """The one consumer: every decision of the run in order of arrival. Those after the end change nothing."""
+        while True:
+            await workflow.wait_condition(lambda: bool(self._inbox))
+            self._consuming = True
+            try:
+                await self._take(self._inbox.take())
+            finally:
+                self._consuming = self._slow = False
+
+    def _note_slow(self) -> None:
+        self._slow = True
+
+    async def _take(self, message: Message) -> None:
         assert self._plan is not None
         plan = self._plan
+        value, problem = message.read()
         # With updates behind this one the queue is faster: while a local activity runs, nothing of this workflow task
         # is durable, and the server drops all of it when more updates come than it holds (10): all would start again.
         answer: CaseResult = await ask(
@@ -188,29 +203,21 @@ class AuthorizeAction:
             lambda now: DecisionRequest(
                 proposal_id=plan.proposal_id,
                 revision=plan.revision,
-                submission=message.value,
-                problem=message.problem or None,
+                submission=value,
+                problem=problem or None,
                 channel=message.channel,
                 arrival=message.number,
                 now=now,
             ),
             queue=interface.TASK_QUEUE,
             local=not self._inbox.holds_update,
+            queued=self._note_slow,
         )
         message.receipt = answer.receipt or _LOST
         self._view.answered(message.receipt)
-        self._show(answer.attributes)
-        return answer
+        self._moved(answer)
 
-    async def _answer_late(self) -> None:
-        """Decisions that come while the action runs are recorded and answered; they change nothing."""
-        while True:
-            await workflow.wait_condition(lambda: bool(self._inbox))
-            self._consuming = True
-            await self._take(self._inbox.take())
-            self._consuming = False
-
-    async def _advance(self, plan: Plan) -> CaseResult:
+    async def _advance(self, plan: Plan) -> None:
         """Tell the record that time has passed, and that a stop came if one did."""
         actor = UNVERIFIED if self._stop and not self._stop_noted else None
         answer: CaseResult = await ask(
@@ -221,8 +228,20 @@ class AuthorizeAction:
         if answer.unregistered:
             raise _unregistered(plan)
         self._stop_noted = self._stop_noted or actor is not None
+        self._moved(answer)
+
+    def _moved(self, answer: CaseResult) -> None:
+        """The case as the record has it now, and the next instant at which something is due."""
+        self._resolution = self._resolution or answer.resolution
+        if self._state is State.pending:
+            self._set_alarm(self._view.stand(answer.standing))
         self._show(answer.attributes)
-        return answer
+
+    def _set_alarm(self, standing: Standing | None) -> None:
+        """Ring at what is due next. What rang stays to be noted: no message puts it off."""
+        if not self._alarm.rang:
+            due = standing.due[0] if standing is not None and standing.due else None
+            self._alarm.set(due.at if due else workflow.now(), due.text if due else "now")
 
     # -- the effect ------------------------------------------------------------------------------------------------
 
@@ -318,7 +337,8 @@ class AuthorizeAction:
                 return result
 
     def _refuse(self, message: Message, result: ActionResult) -> None:
-        decision_id = str((message.value or {}).get("decision_id", ""))[:100]
+        value, _ = message.read()
+        decision_id = str((value or {}).get("decision_id", ""))[:100]
         message.receipt = DecisionReceipt(
             decision_id=decision_id,
             counted=False,

@@ -22,12 +22,25 @@ _LONGEST_PAUSE = timedelta(minutes=10)
 
 
 async def ask(
-    port: Callable[..., Any], make_request: Callable[[datetime], Any], *, queue: str, local: bool = True
+    port: Callable[..., Any],
+    make_request: Callable[[datetime], Any],
+    *,
+    queue: str,
+    local: bool = True,
+    queued: Callable[[], None] | None = None,
 ) -> Any:
-    """Ask an activity of the record, with a fresh instant as often as it takes."""
+    """Ask an activity of the record, with a fresh instant as often as it takes.
+
+    Args:
+        port: which activity.
+        make_request: the request with an instant (UTC).
+        queue: where the activity runs when not locally.
+        local: whether to try it as a local activity first.
+        queued: called when the answer has to be waited for on the queue, however long that takes.
+    """
     pause = timedelta(0)
     while True:
-        answer = await _ask_once(port, make_request, queue=queue, local=local)
+        answer = await _ask_once(port, make_request, queue=queue, local=local, queued=queued)
         if answer is not None and not answer.stale and answer.whole:
             return answer
         if pause:
@@ -36,7 +49,12 @@ async def ask(
 
 
 async def _ask_once(
-    port: Callable[..., Any], make_request: Callable[[datetime], Any], *, queue: str, local: bool
+    port: Callable[..., Any],
+    make_request: Callable[[datetime], Any],
+    *,
+    queue: str,
+    local: bool,
+    queued: Callable[[], None] | None,
 ) -> Any:
     if local:
         try:
@@ -46,6 +64,8 @@ async def _ask_once(
         except (ActivityError, ApplicationError):
             # A local activity that is out of attempts raises its own failure, not wrapped as a regular one's is.
             workflow.logger.warning("the record did not answer within its budget, waiting on the queue")
+    if queued is not None:
+        queued()
     try:
         return await workflow.execute_activity_method(
             port,

@@ -2,22 +2,28 @@
 
 An exception while decoding the arguments of a signal would drop the signal silently, and in a start it would hang the
 workflow in task retries. So where there is no type hint, decoding does not raise: it says what is wrong, and the
-handler answers or records it. Typed payloads (our own activities' requests and results) are decoded by pydantic; an
-answer that is none becomes one that is asked for again.
+handler answers or records it. A workflow reads its messages one by one as it takes them, not all when they arrive: some
+megabytes of JSON in one workflow task would take longer than a task may. Typed payloads (our own activities' requests
+and results) are decoded by pydantic; an answer that is none becomes one that is asked for again.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from inspect import isclass
 from typing import Any
 
+from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter
 
-from policy.canonical import parse_json
+from policy.canonical import MAX_TEXT_BYTES, parse_json
 from policy.errors import CanonicalError
 from workflows.ports import Answer
+
+# A decision with the longest justification needs a quarter of this.
+DECISION_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,17 @@ class Undecodable:
     """A payload that is no JSON value, and why."""
 
     why: str
+
+
+@dataclass(frozen=True)
+class Received:
+    """A payload that arrived at a workflow and is not read yet."""
+
+    payload: Payload
+
+    def read(self, limit: int) -> Any:
+        """The JSON value, or `Undecodable` where it is none or has more than `limit` bytes."""
+        return _untyped(self.payload, limit)
 
 
 class EdgeConverter(PydanticPayloadConverter):
@@ -35,7 +52,9 @@ class EdgeConverter(PydanticPayloadConverter):
             return [_answer(super().from_payloads, payloads, answer)]
         if type_hints:
             return super().from_payloads(payloads, type_hints)
-        return [_untyped(payload) for payload in payloads]
+        if _inside_a_workflow():
+            return [Received(payload) for payload in payloads]
+        return [_untyped(payload, MAX_TEXT_BYTES) for payload in payloads]
 
 
 def _answer(read: Callable[..., list[Any]], payloads: Sequence[Payload], answer: type[Answer]) -> Answer:
@@ -48,23 +67,37 @@ def _answer(read: Callable[..., list[Any]], payloads: Sequence[Payload], answer:
     return found if isinstance(found, answer) else answer.unreadable()
 
 
-def _untyped(payload: Payload) -> Any:
-    encoding = payload.metadata.get("encoding", b"").decode("ascii", "replace")
+def _inside_a_workflow() -> bool:
+    """Whether a workflow's arguments are read: its messages before its own loop runs, in a thread without one."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+    return workflow.in_workflow()
+
+
+def _untyped(payload: Payload, limit: int) -> Any:
+    encoding = repr(payload.metadata.get("encoding", b"")[:40].decode("ascii", "replace"))[1:-1]
     if encoding == "binary/null":
         return None
     if encoding != "json/plain":
-        return Undecodable(f"payload has encoding {encoding[:40] or '(none)'}, send json/plain")
+        return Undecodable(f"payload has encoding {encoding or '(none)'}, send json/plain")
     try:
-        return parse_json(payload.data)
+        return parse_json(payload.data, limit)
     except CanonicalError as error:
         return Undecodable(str(error))
 
 
-def one_object(args: Sequence[Any]) -> tuple[dict[str, Any] | None, str]:
-    """The one JSON object among a handler's arguments, or None and what is wrong with them."""
+def one_object(args: Sequence[Any], limit: int) -> tuple[dict[str, Any] | None, str]:
+    """The one JSON object among a handler's arguments, or None and what is wrong with them.
+
+    Args:
+        args: what the handler was given.
+        limit: the most bytes that its JSON may have.
+    """
     if len(args) != 1:
         return None, f"exactly one json object is taken, got {len(args)} arguments"
-    value = args[0]
+    value = args[0].read(limit) if isinstance(args[0], Received) else args[0]
     if isinstance(value, Undecodable):
         return None, value.why
     if not isinstance(value, dict):

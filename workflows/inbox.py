@@ -9,18 +9,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from policy.decision import DecisionReceipt
-from workflows.converter import one_object
+from workflows.converter import DECISION_BYTES, one_object
 
 
 @dataclass
 class Message:
-    """A decision, or something that came in its place: then `problem` says why it is none."""
+    """A message as it arrived, not read yet. `problem` says why it is none."""
 
     number: int
     channel: str
-    value: dict[str, Any] | None
-    problem: str
+    args: Sequence[Any]
+    problem: str = ""
     receipt: DecisionReceipt | None = None
+
+    def read(self) -> tuple[dict[str, Any] | None, str]:
+        """The JSON object in it, or None and why there is none."""
+        return (None, self.problem) if self.problem else one_object(self.args, DECISION_BYTES)
 
 
 class Inbox:
@@ -32,13 +36,12 @@ class Inbox:
 
     def arrive(self, args: Sequence[Any], channel: str) -> Message:
         """Number a message of any shape and keep it for the consumer."""
-        value, problem = one_object(args)
-        return self._keep(Message(number=self._next(), channel=channel, value=value, problem=problem))
+        return self._keep(Message(number=self._next(), channel=channel, args=args))
 
     def arrive_unknown(self, name: str, channel: str) -> Message:
         """Keep a note of a message whose name nobody knows."""
         problem = f"unknown {channel} {name[:60]!r}, send decide"
-        return self._keep(Message(number=self._next(), channel=channel, value=None, problem=problem))
+        return self._keep(Message(number=self._next(), channel=channel, args=(), problem=problem))
 
     def take(self) -> Message:
         """The oldest message that waits."""

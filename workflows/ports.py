@@ -11,9 +11,9 @@
 
 from abc import ABC, abstractmethod
 from datetime import timedelta
-from typing import Any, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from temporalio import activity
 from temporalio.common import RetryPolicy
 
@@ -142,7 +142,7 @@ class DecisionRequest(RecordModel):
     revision: int
     submission: Any
     problem: str | None = None
-    channel: str
+    channel: Literal["update", "signal"]
     arrival: int
     now: Instant
 
@@ -168,7 +168,8 @@ class CaseResult(RecordAnswer):
 
     @property
     def whole(self) -> bool:
-        return self.resolution in (None, "approved", "denied", "expired", "withdrawn")
+        said = self.unregistered or self.receipt or self.standing or self.resolution
+        return bool(said) and self.resolution in (None, "approved", "denied", "expired", "withdrawn")
 
 
 class DispatchRequest(RecordModel):
@@ -209,7 +210,7 @@ class ExecuteResult(Answer):
 class RecordRequest(RecordModel):
     proposal_id: str
     revision: int
-    told: tuple[ExecuteResult, ...] = ()
+    told: Annotated[tuple[ExecuteResult, ...], Field(max_length=100)] = ()
     now: Instant
 
 

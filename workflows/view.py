@@ -41,9 +41,10 @@ class View:
         """The action goes on."""
         self._plan, self._standing = plan, plan.standing
 
-    def stand(self, standing: Standing) -> None:
-        """The case moved."""
-        self._standing = standing
+    def stand(self, standing: Standing | None) -> Standing | None:
+        """The case moved; where nothing new is known it stands as before. Returns how it stands."""
+        self._standing = standing or self._standing
+        return self._standing
 
     def answered(self, receipt: DecisionReceipt) -> None:
         """A decision was answered; only so many receipts are kept, the newest."""

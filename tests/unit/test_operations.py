@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from policy.errors import DocumentError
-from policy.operations import Parameter, RiskTier, parameter_refusals, read_operations, unknown
+from policy.operations import MAX_REASONS, Parameter, RiskTier, parameter_refusals, read_operations, unknown
 from tests.unit.builders import OPERATIONS, a_proposal, a_registry, step_json
 
 PARAMETERS: dict[str, tuple[Parameter, Any, str | None]] = {
@@ -92,6 +92,16 @@ def test_refused(operations: str, message: str) -> None:
 def test_parameters_of_a_proposal(changes: dict[str, Any], expected: list[str]) -> None:
     """Steps and undos are held to what the registry declares."""
     assert [item.message for item in parameter_refusals(a_proposal(**changes), a_registry())] == expected
+
+
+def test_thousands_of_wrong_parameters_are_said_in_a_few_lines() -> None:
+    """What is wrong is kept several times over, so only the first reasons are spelled out."""
+    step = step_json(undo=None) | {"parameters": {f"p{number}": 1 for number in range(5000)}}
+
+    found = parameter_refusals(a_proposal(steps=[step]), a_registry())
+
+    assert len(found) == MAX_REASONS + 1
+    assert found[-1].message.startswith("and ")
 
 
 def test_what_nobody_registered_is_the_worst() -> None:

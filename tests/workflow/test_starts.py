@@ -151,6 +151,17 @@ async def test_a_run_that_was_terminated_while_its_step_ran_does_not_run_it_agai
     assert await world.effects(key) == ["do bench.set"]
 
 
+async def test_the_most_wrong_proposal_is_denied_and_gives_its_result_again(world: World) -> None:
+    """Thousands of wrong parameters fit into a result, and starting it again reads it."""
+    body = world.propose("bench.touch")
+    body["steps"][0]["parameters"] = {f"parameter-{number}": "x" * 20 for number in range(4000)}
+    first = await world.run(body)
+    again = await world.run(body)
+    assert first.resolution == "denied"
+    assert len(first.reasons) <= 21
+    assert again == first
+
+
 async def test_search_attributes_of_the_starter_are_overwritten(world: World) -> None:
     """What the starter set to look harmless is replaced by what was assessed, in the first task."""
     forged: list[SearchAttributePair[Any]] = [
