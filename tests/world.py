@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
@@ -216,12 +217,12 @@ class World:
         assert process.returncode is not None
         return process.returncode, output.decode()
 
-    async def start_workers(self, *roles: Role, database: Database | None = None) -> None:
+    async def start_workers(self, *roles: Role) -> None:
         """Let workers of these roles run until `stop_workers`; one that does everything, if none is given."""
         for role in roles or (Role.all,):
             running = running_workers(
                 self.client,
-                database or self.database,
+                self.database,
                 Settings(unsafe_claimed_identities=True, role=role),
                 clock=self.clock,
                 executors={"bench": self.bench},
@@ -238,6 +239,21 @@ class World:
         await self.stop_workers()
         yield
         await self.start_workers()
+
+    @contextlib.asynccontextmanager
+    async def record_away(self) -> AsyncIterator[None]:
+        """The record cannot be reached inside the block; every connection to it is cut."""
+        parts = urlsplit(self.url)
+        name = parts.path.removeprefix("/")
+        admin = await asyncpg.connect(urlunsplit(parts._replace(path="/postgres")))
+        cut = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1"
+        try:
+            await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            await admin.execute(cut, name)
+            yield
+        finally:
+            await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            await admin.close()
 
 
 @contextlib.contextmanager
