@@ -52,6 +52,11 @@ async def measure(executor: Executor, permit: Permit, ends_at: float) -> tuple[t
     return tuple(_outcome(task, *pair, why) for task, pair in zip(tasks, wanted, strict=True)), cancelled
 
 
+def longest(permit: Permit) -> int:
+    """How many seconds measuring the criteria of a permit may take."""
+    return max((item.within_seconds + item.observe_seconds for item in permit.criteria), default=0)
+
+
 def failing(measurements: Sequence[Measurement]) -> str:
     """What was not met, or else what could not be measured; empty where every criterion was met."""
     wrong = [item for item in measurements if item.met is False] or [item for item in measurements if not item.met]

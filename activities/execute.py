@@ -6,7 +6,8 @@
    activity may run, and never repeats the effect. Only a failure that calls for an undo is answered at once, so that
    the undo need not wait, and is stored as soon as the record is back.
 4. Nobody who may have acted is ever followed by somebody who acts again: an attempt that left no report is observed,
-   and only what can be seen to be done is believed.
+   and only what can be seen to be done is believed. Whoever asks, nobody looks before the attempt must be over, and an
+   undo is never observed: what is reported while somebody still acts would let an undo run beside it.
 5. An undo does not wait for the record: the process that did the step undoes it from memory, and reports late. An undo
    that did not get through is tried again, until its attempts are used up.
 """
@@ -14,7 +15,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -36,6 +37,9 @@ _HEARTBEAT_SECONDS = 3.0
 _CLAIM_SECONDS = 10.0
 _RETRY_SECONDS = 0.5
 _STOPPED = "stopped"
+# What an attempt may take besides its permitted seconds: to begin after its claim, and to write its report.
+_SLACK = timedelta(seconds=15)
+_LOOK_AGAIN_FIRST, _LOOK_AGAIN_LAST = timedelta(seconds=1), timedelta(seconds=10)
 
 
 class ExecutorActivities(ExecutorPort):
@@ -73,7 +77,8 @@ class ExecutorActivities(ExecutorPort):
             if isinstance(answer, Reported):
                 return _result(answer.report)
             self._memory.note_claim(answer.permit, answer.undo)
-            return await self._carry_out(answer.permit, attempt, stopped=stopped, late=False)
+            with self._memory.acting(attempt.token):
+                return await self._carry_out(answer.permit, attempt, stopped=stopped, late=False)
 
     @activity.defn(name="observe")
     async def observe(self, request: ExecuteRequest) -> ExecuteResult:
@@ -83,9 +88,13 @@ class ExecutorActivities(ExecutorPort):
             if claim is None:
                 never = "never claimed"
                 return ExecuteResult(permit_id=request.permit_id, status="unknown", effect="none", message=never)
+            if claim.permit.direction is Direction.undo:
+                message = f"permit {request.permit_id} is of an undo, which is tried again and never observed"
+                raise ApplicationError(message, type="NotObserved", non_retryable=True)
             if claim.report is not None:
                 return _result(claim.report)
             if self._memory.report(request.permit_id) is None:
+                await self._check_over(claim)
                 as_claimed = replace(attempt, tokens=attempt.tokens | {claim.token})
                 self._memory.note_report(claim.permit, await self._observed(claim, attempt), as_claimed)
             return await self._stored(claim.permit, attempt)
@@ -158,8 +167,29 @@ class ExecutorActivities(ExecutorPort):
         message = _STOPPED if interrupted else criteria.failing(measurements)
         return await self._report(permit, started, Acted("done", message), measurements, late=late)
 
+    async def _check_over(self, claim: Claim) -> None:
+        """Refuse to look while the attempt that claimed may still act.
+
+        Raises:
+            ApplicationError: not yet; to be tried again.
+        """
+        if self._memory.over(claim.token):
+            return
+        executor = self._executors.get(claim.permit.executor)
+        seconds = claim.permit.timeout_seconds + criteria.longest(claim.permit)
+        over_at = claim.used_at + timedelta(seconds=seconds) + _SLACK
+        over_at += executor.supports.stops_within if executor else timedelta(0)
+        left = over_at - await self._clock.now()
+        if left <= timedelta(0) and not self._memory.acts(claim.token):
+            return
+        raise ApplicationError(
+            f"the attempt that claimed the permit may act until {over_at}: look again after it",
+            type="NotYet",
+            next_retry_delay=min(max(left, _LOOK_AGAIN_FIRST), _LOOK_AGAIN_LAST),
+        )
+
     async def _observed(self, claim: Claim, attempt: Attempt) -> EffectReport:
-        """What can be known of an attempt that left no report; it may still act, so "not yet done" means nothing."""
+        """What can be known of an attempt that left no report; it may be heard of yet: "not done" means nothing."""
         executor = self._executors.get(claim.permit.executor)
         if executor is not None and await observe(executor, claim.permit) == "done":
             return await self._measured(executor, claim.permit, attempt, claim.used_at, late=True)

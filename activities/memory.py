@@ -6,6 +6,8 @@ it did not see itself (a stop, a closed gate) has to be on record. Nothing is fo
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from activities.attempt import Attempt
@@ -37,6 +39,28 @@ class EffectMemory:
         self._permits: OrderedDict[str, Permit] = OrderedDict()
         self._reports: dict[str, EffectReport] = {}
         self._unstored: dict[str, Unstored] = {}
+        self._acting: set[str] = set()
+        self._over: OrderedDict[str, None] = OrderedDict()
+
+    @contextmanager
+    def acting(self, token: str) -> Iterator[None]:
+        """The attempt with this token acts inside the block, and is over after it."""
+        self._acting.add(token)
+        try:
+            yield
+        finally:
+            self._acting.discard(token)
+            self._over[token] = None
+            while len(self._over) > self._kept:
+                self._over.popitem(last=False)
+
+    def acts(self, token: str) -> bool:
+        """Whether this attempt acts now, in this process."""
+        return token in self._acting
+
+    def over(self, token: str) -> bool:
+        """Whether this attempt acted in this process and does not act any more."""
+        return token in self._over and token not in self._acting
 
     def note_claim(self, permit: Permit, undo: Permit | None) -> None:
         """Remember a claim, and the permit that undoes it."""

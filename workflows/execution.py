@@ -80,7 +80,8 @@ async def _observe(step: StepPlan, permit_id: str) -> ExecuteResult:
             ExecuteRequest(permit_id=permit_id),
             task_queue=EXECUTOR_QUEUE,
             start_to_close_timeout=timedelta(seconds=step.observe_seconds) + _MARGIN,
-            schedule_to_close_timeout=timedelta(seconds=step.observe_seconds) + _OBSERVE_BUDGET,
+            # The executor looks no earlier than the attempt that left no report must be over.
+            schedule_to_close_timeout=timedelta(seconds=step.timeout_seconds + step.observe_seconds) + _OBSERVE_BUDGET,
             heartbeat_timeout=ports.HEARTBEAT,
             retry_policy=ports.QUEUE_RETRY,
             summary="nobody answered for the step: looking, without acting",

@@ -229,7 +229,15 @@ class Ordeal:
             "agent": {"id": "agent:bot", "confidence": 0.9},
             "on_behalf_of": "person:anna",
             "rationale": "to see whether it happens once",
-            "steps": [{"name": "add", "operation": "count.row.add", "undo": {"operation": "count.row.remove"}}],
+            # An attempt that was killed is observed when its timeout is over.
+            "steps": [
+                {
+                    "name": "add",
+                    "operation": "count.row.add",
+                    "timeout_seconds": 5,
+                    "undo": {"operation": "count.row.remove"},
+                }
+            ],
             "success_criteria": [{"probe": "count.row.present", "equals": not self.fails, "within_seconds": 1}],
         }
 

@@ -138,6 +138,10 @@ class World:
             expires_at=expires_at,
         )
 
+    def let_attempts_end(self) -> None:
+        """Let as much time pass as any attempt of these tests may take, so that it can be observed."""
+        self.clock.at += timedelta(hours=2)
+
     async def sql(self, statement: str, *values: Any) -> None:
         """Write to the record as a superuser."""
         connection = await asyncpg.connect(self.url)

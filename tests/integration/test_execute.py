@@ -215,6 +215,7 @@ async def test_the_first_report_counts_and_another_is_a_violation(world: World) 
     world.target.go_on.clear()
     zombie = asyncio.create_task(execute(world, permit.permit_id))
     await asyncio.wait_for(world.target.begun.wait(), BOUND)
+    world.let_attempts_end()
     assert (await observe(world, permit.permit_id, world.process())).status == "unknown"
 
     world.target.go_on.set()

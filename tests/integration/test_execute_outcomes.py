@@ -139,6 +139,7 @@ async def test_a_worker_that_shuts_down_leaves_the_measuring_to_observe(world: W
     assert await world.report(permit.permit_id) is None
     world.target.seen = "done"
     world.target.reads = [False]
+    world.let_attempts_end()
 
     result = await observe(world, permit.permit_id, world.process())
 
@@ -222,6 +223,7 @@ async def test_observing_believes_only_what_can_be_seen_to_be_done(
     """After a claim without a report only an effect that shows is believed, and the report is late."""
     permit = await world.permit(criteria=(met(),))
     await _claim_and_die(world, permit.permit_id)
+    world.let_attempts_end()
     world.target.seen, world.target.reads = seen, [reads]
 
     result = await observe(world, permit.permit_id)
