@@ -185,7 +185,8 @@ def may_undo(
 
     Compensation needs no new approval, so it needs a cause that the record shows: a step that failed or that an
     executor refused, a stop, a gate that closed between two steps, or a permit that nobody can claim any more. And it
-    goes backwards: a step waits (`later_step_open`) for every later one that runs, or was done and is not undone.
+    goes backwards: a step waits (`later_step_open`) for every later one that runs, or was done and is not undone. One
+    whose effect is not known may be either, and nothing is undone below it.
 
     Args:
         step: whose undo is asked for.
@@ -212,8 +213,8 @@ def may_undo(
 def _is_open(
     step: int, records: tuple[StepRecord, ...], done: EffectReport | None, undo: dict[int, EffectReport | None]
 ) -> bool:
-    """Whether a step runs, or was done and has an undo that has not reported."""
+    """Whether a step runs, or was done and has an undo that has not reported, or nobody knows."""
     claimed = any(item.step == step and item.direction == "do" and item.use == "claimed" for item in records)
     if done is None:
         return claimed
-    return done.effect == "done" and step in undo and undo[step] is None
+    return done.effect == "unknown" or (done.effect == "done" and step in undo and undo[step] is None)

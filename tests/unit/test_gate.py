@@ -202,6 +202,11 @@ UNDO: dict[str, tuple[tuple[StepRecord, ...], dict[str, bool], str | None]] = {
         {},
         None,
     ),
+    "nobody knows what the next step did": (
+        (_DONE, _step(2, report=_report("unknown", "unknown", None)), _undo(2, None)),
+        {"stopped": True},
+        "later_step_open",
+    ),
     "the undo of the next step failed": (
         (_DONE, _step(2, report=_report("failed")), _undo(2, _report("failed"))),
         {},
