@@ -146,8 +146,8 @@ def explain_record(case: Case) -> dict[str, Any]:
     current = standing.current
     return {
         "summary": f"waiting for stage {current.number} ({current.name}) by the record: {case.problem}",
-        "waiting_for": [f"stage {current.number} ({current.name}): {item}" for item in current.missing],
-        "could_unblock": {current.name: list(current.groups)},
+        "waiting_for": standing.waiting_for(),
+        "could_unblock": standing.could_unblock(),
         "then": [{"at": instant_text(due.at), "what": due.text} for due in standing.due],
         "because": _policy_reasons(case),
     }

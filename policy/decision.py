@@ -84,7 +84,6 @@ class Refusal(StrEnum):
     recused = "recused"
     justification_missing = "justification_missing"
     malformed = "malformed"
-    too_many_refusals = "too_many_refusals"
     busy = "busy"
 
 

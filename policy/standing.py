@@ -25,6 +25,7 @@ from policy.escalation import Due, deadline_of, requirements_at, schedule
 from policy.quorum import Tally, tally
 
 ResolutionKind = Literal["pending", "approved", "denied", "expired"]
+_UNRESOLVED = ("open", "waiting")
 StageState = Literal["waiting", "open", "approved", "denied", "expired"]
 _TAKES_BACK = (Vote.abstain, Vote.retract, Vote.recuse)
 
@@ -85,6 +86,35 @@ class Standing(RecordModel):
         if not 0 < self.stage <= len(self.stages):
             return StageStanding(number=0, name="none", state="denied")
         return self.stages[self.stage - 1]
+
+
+    @property
+    def unresolved(self) -> tuple[StageStanding, ...]:
+        """The stages that the action still needs, the open one first; none once the case is resolved."""
+        return tuple(stage for stage in self.stages if self.resolution == "pending" and stage.state in _UNRESOLVED)
+
+    def waiting_for(self) -> list[str]:
+        """What each stage still needs, in words."""
+        return [
+            f"stage {stage.number} ({stage.name}){'' if stage.state == 'open' else ', once it opens'}: {item}"
+            for stage in self.unresolved
+            for item in stage.missing
+        ]
+
+    def could_unblock(self) -> dict[str, list[str]]:
+        """The groups whose people may answer, by stage."""
+        return {stage.name: list(stage.groups) for stage in self.unresolved}
+
+
+def _waiting(number: int, stage: Stage) -> StageStanding:
+    """A stage that has not opened: everybody that it will ask is missing."""
+    return StageStanding(
+        number=number,
+        name=stage.name,
+        state="waiting",
+        missing=tally(stage.requirements, ()).missing,
+        groups=tuple(dict.fromkeys(group for item in stage.requirements for group in item.groups)),
+    )
 
 
 def stand(case: ApprovalCase, now: datetime, *, deadline_counts_as_passed: bool) -> Standing:
@@ -272,7 +302,7 @@ class _Reading:
         return Standing(
             resolution=self.resolution,
             stage=len(known),
-            stages=(*known, *(StageStanding(number=at, name=item.name, state="waiting") for at, item in later)),
+            stages=(*known, *(_waiting(at, item) for at, item in later)),
             due=self._due() if pending else (),
             recused=tuple(self.recused),
             resolved_at=None if pending else known[-1].resolved_at if known else self.case.opened_at,

@@ -89,11 +89,10 @@ class View:
         standing = self._standing
         if state is not State.pending or standing is None:
             return {"summary": self._summary(state), "waiting_for": [], "could_unblock": {}, "then": []}
-        current = standing.current
         return {
             "summary": self._summary(state),
-            "waiting_for": [f"stage {current.number} ({current.name}): {item}" for item in current.missing],
-            "could_unblock": {current.name: list(current.groups)},
+            "waiting_for": standing.waiting_for(),
+            "could_unblock": standing.could_unblock(),
             "then": [{"at": instant_text(due.at), "what": due.text} for due in standing.due],
         }
 
