@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from activities.executors.base import (
     EffectUnknownError,
@@ -17,6 +18,7 @@ from policy.permit import Permit
 
 _OBSERVE_SECONDS = 30.0
 _MESSAGE_LIMIT = 500
+_PAUSE = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,22 @@ class Acted:
     def failed(self) -> bool:
         """Whether there is anything but success to report."""
         return self.effect != "done" or bool(self.message)
+
+
+@dataclass(frozen=True)
+class ClaimedAt:
+    """The instant of a claim by the clock, and by the event loop (seconds), which no change of the clock moves."""
+
+    clock: datetime
+    loop: float
+
+    def paused(self, now: datetime) -> bool:
+        """Whether so much time has passed since that somebody may have given the attempt up: it must not act now.
+
+        A process that was stopped shows by the event loop, a machine that was suspended by the clock.
+        """
+        elapsed = asyncio.get_running_loop().time() - self.loop
+        return max(now - self.clock, timedelta(seconds=elapsed)) > _PAUSE
 
 
 async def act(executor: Executor, permit: Permit) -> Acted:

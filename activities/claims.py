@@ -9,7 +9,7 @@
    there is no report, and whoever asks gets the report that there is.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -56,10 +56,11 @@ _EXPIRED = (
 
 @dataclass(frozen=True)
 class Claimed:
-    """The attempt may act. `undo` is the permit that undoes the step."""
+    """The attempt may act, if it does at once: since the instant `at`. `undo` is the permit that undoes the step."""
 
     permit: Permit
     undo: Permit | None
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Claims:
             # What forbids a claim is read after this, in a statement of its own, so that it is not older than the lock.
             await connection.execute(_LOCK, {"key": lock_key(permit.proposal_id)})
             found = await read_use(connection, permit)
-            mine = Claimed(permit, other)
+            mine = Claimed(permit, other, now)
             if found.use == "unused":
                 refused = await self._refusal(connection, permit, found, now)
                 if refused is None:
@@ -158,8 +159,10 @@ def _again(mine: Claimed, found: PermitUse, attempt: Attempt, *, tried: bool) ->
     ours = found.attempt_token in attempt.tokens
     if found.report is not None and (ours or undo):
         return Reported(found.report)
-    if ours and (undo or tried):
+    if ours and undo:
         return mine
+    if ours and tried:
+        return replace(mine, at=found.used_at or mine.at)
     if ours:
         return Refused("claimed_already", "this attempt claimed the permit before and left no report", "unknown")
     return Refused("claimed_by_another", "another attempt claimed the permit", "unknown")
@@ -174,7 +177,9 @@ async def _no_undo(connection: AsyncConnection, permit: Permit, *, stopped: bool
         return None
     forward = next((item for item in records if item.step == permit.step and item.direction == "do"), None)
     running = forward is not None and forward.use == "claimed" and forward.report is None
-    return Refused(reasons[0].code, reasons[0].message, passing=running or reasons[0].code == "later_step_open")
+    unknown = any(item.step > permit.step and item.report and item.report.effect == "unknown" for item in records)
+    waits = reasons[0].code == "later_step_open" and not unknown
+    return Refused(reasons[0].code, reasons[0].message, passing=running or waits)
 
 
 def _later(permit: Permit, now: datetime) -> dict[str, object]:

@@ -7,7 +7,8 @@
    the undo need not wait, and is stored as soon as the record is back.
 4. Nobody who may have acted is ever followed by somebody who acts again: an attempt that left no report is observed,
    and only what can be seen to be done is believed. Whoever asks, nobody looks before the attempt must be over, and an
-   undo is never observed: what is reported while somebody still acts would let an undo run beside it.
+   undo is never observed: what is reported while somebody still acts would let an undo run beside it. And an attempt
+   that was paused after its claim (a stopped process, a suspended machine) does not begin.
 5. An undo does not wait for the record: the process that did the step undoes it from memory, and reports late. An undo
    that did not get through is tried again, until its attempts are used up.
 """
@@ -21,7 +22,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities import criteria
-from activities.acting import Acted, act, observe
+from activities.acting import Acted, ClaimedAt, act, observe
 from activities.attempt import Attempt, asked_to_stop, heartbeats, uninterrupted
 from activities.claims import Claimed, Claims, Refused, Reported
 from activities.clock import Clock
@@ -64,6 +65,7 @@ class ExecutorActivities(ExecutorPort):
     @activity.defn(name="execute")
     async def execute(self, request: ExecuteRequest) -> ExecuteResult:
         attempt = Attempt.current(self._worker)
+        asked_at = asyncio.get_running_loop().time()
         async with heartbeats(_HEARTBEAT_SECONDS):
             try:
                 answer, stopped = await self._claim(request.permit_id, attempt)
@@ -71,14 +73,15 @@ class ExecutorActivities(ExecutorPort):
                 undo = self._undo_from_memory(request.permit_id)
                 if undo is None:
                     raise
-                return await self._carry_out(undo, attempt, stopped=False, late=True)
+                return await self._carry_out(undo, attempt, None, stopped=False)
             if isinstance(answer, Refused):
                 return _refusal(request.permit_id, answer, attempt)
             if isinstance(answer, Reported):
                 return _result(answer.report)
             self._memory.note_claim(answer.permit, answer.undo)
             with self._memory.acting(attempt.token):
-                return await self._carry_out(answer.permit, attempt, stopped=stopped, late=False)
+                claimed_at = ClaimedAt(answer.at, asked_at)
+                return await self._carry_out(answer.permit, attempt, claimed_at, stopped=stopped)
 
     @activity.defn(name="observe")
     async def observe(self, request: ExecuteRequest) -> ExecuteResult:
@@ -124,24 +127,32 @@ class ExecutorActivities(ExecutorPort):
             tried = True
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _carry_out(self, permit: Permit, attempt: Attempt, *, stopped: bool, late: bool) -> ExecuteResult:
+    async def _carry_out(
+        self, permit: Permit, attempt: Attempt, claimed_at: ClaimedAt | None, *, stopped: bool
+    ) -> ExecuteResult:
+        """Act and report; `claimed_at` is None where an undo does not wait for the record."""
         if self._memory.report(permit.permit_id) is None:
-            report = await self._act(permit, attempt, stopped=stopped, late=late)
+            report = await self._act(permit, attempt, claimed_at, stopped=stopped)
             self._memory.note_report(permit, report, attempt)
         return await self._stored(permit, attempt)
 
-    async def _act(self, permit: Permit, attempt: Attempt, *, stopped: bool, late: bool) -> EffectReport:
+    async def _act(
+        self, permit: Permit, attempt: Attempt, claimed_at: ClaimedAt | None, *, stopped: bool
+    ) -> EffectReport:
         """The effect and its measurements, as a report.
 
         Raises:
             ApplicationError: an undo that did not get through; to be tried again.
             asyncio.CancelledError: the effect was done and not measured, and nobody asked to stop: to be observed.
         """
-        started = await self._clock.now()
+        started, late = await self._clock.now(), claimed_at is None
         if permit.direction is Direction.do and stopped:
             return await self._report(permit, started, Acted("none", "stopped before it acted"), late=late)
         executor = self._executors[permit.executor]
-        acted, interrupted = await uninterrupted(act(executor, permit))
+        if claimed_at is not None and claimed_at.paused(started):
+            acted, interrupted = Acted("none", "paused between claim and effect", again=True), False
+        else:
+            acted, interrupted = await uninterrupted(act(executor, permit))
         if permit.direction is Direction.undo:
             if acted.again and not attempt.last:
                 raise ApplicationError(f"the undo did not get through: {acted.message}", type="UndoUnfinished")

@@ -1,12 +1,15 @@
-"""The executor role observing: nobody who may still act is looked at, and an undo never is."""
+"""The executor role and time: nobody who may still act is looked at, and nobody acts long after the claim."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from temporalio.activity import ActivityCancellationDetails
 from temporalio.exceptions import ApplicationError
 
+from activities.acting import ClaimedAt
+from activities.execute import ExecutorActivities
+from activities.executors.base import EffectUnknownError
 from tests.integration.effects import BOUND, World, attempt, execute, met, observe, undo_of, until_measured
 
 SLACK = timedelta(seconds=15)
@@ -96,3 +99,75 @@ async def test_an_undo_is_not_observed(world: World) -> None:
     assert await world.report(undo_of(permit)) is None
     world.target.go_on.set()
     assert (await running).status == "succeeded"
+
+
+class Jumping:
+    """A clock that jumps ahead after its first reading, as after a pause."""
+
+    def __init__(self, at: datetime, by: timedelta) -> None:
+        self._next, self._then = at, at + by
+
+    async def now(self) -> datetime:
+        now, self._next = self._next, self._then
+        return now
+
+
+def _paused(world: World, seconds: float) -> ExecutorActivities:
+    """A process that stands still for so long after its claim."""
+    clock = Jumping(world.clock.at, timedelta(seconds=seconds))
+    return ExecutorActivities(world.database, clock, {"memory": world.target}, "worker-1")
+
+
+async def test_a_step_does_not_begin_after_a_pause(world: World) -> None:
+    """A process that stood still between its claim and the effect does nothing, and says that it did nothing."""
+    permit = await world.permit(criteria=(met(),))
+
+    result = await execute(world, permit.permit_id, by=_paused(world, 10.1))
+
+    assert (result.status, result.effect, result.message) == ("failed", "none", "paused between claim and effect")
+    assert world.target.orders == []
+    assert await world.report(permit.permit_id) is not None
+
+
+async def test_a_short_pause_is_none(world: World) -> None:
+    """What a slow machine takes between its claim and the effect is no pause."""
+    permit = await world.permit()
+
+    assert (await execute(world, permit.permit_id, by=_paused(world, 9))).status == "succeeded"
+
+
+async def test_an_undo_after_a_pause_is_tried_again(world: World) -> None:
+    """An undo that stood still does not begin either, and its next attempt does, however old the claim is by then."""
+    permit = await world.permit(criteria=(met(False),))
+    await execute(world, permit.permit_id)
+
+    with pytest.raises(ApplicationError, match="paused between claim and effect") as caught:
+        await execute(world, undo_of(permit), attempt(activity="undo"), _paused(world, 60))
+
+    assert caught.value.non_retryable is False
+    assert len(world.target.orders) == 1
+    world.let_attempts_end()
+    assert (await execute(world, undo_of(permit), attempt(2, activity="undo"))).status == "succeeded"
+
+
+async def test_a_pause_shows_where_the_clock_was_set_back() -> None:
+    """The event loop's time tells a pause that the clock does not."""
+    now, loop = datetime.now(UTC), asyncio.get_running_loop()
+
+    assert ClaimedAt(now, loop.time() - 10.1).paused(now)
+    assert not ClaimedAt(now, loop.time()).paused(now)
+
+
+async def test_nothing_is_undone_below_what_nobody_knows(world: World) -> None:
+    """Where a later step's effect is not known, the undo of an earlier one is refused, and for good."""
+    first, later = await world.permit(1), await world.permit(2)
+    await execute(world, first.permit_id)
+    world.target.fails_with = EffectUnknownError("no answer")
+    await execute(world, later.permit_id, attempt(activity="do-2"))
+    world.target.fails_with = None
+    await world.write("stop", proposal_id=world.proposal, kind="revoked", actor="ana", stopped_at=world.clock.at)
+
+    result = await execute(world, undo_of(first), attempt(activity="undo"))
+
+    assert result.message.startswith("later_step_open: ")
+    assert len(world.target.orders) == 2
