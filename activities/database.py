@@ -161,6 +161,8 @@ def connector(url: str, *, application: str, statement_seconds: float = _STATEME
         "idle_in_transaction_session_timeout": f"{_IDLE_IN_TRANSACTION_SECONDS * 1000:.0f}",
         "TimeZone": "UTC",
         "jit": "off",
+        # A claim that is lost after its effect is an effect without a claim: no role or database may set this lower.
+        "synchronous_commit": "on",
     }
 
     async def connect() -> Any:

@@ -108,6 +108,20 @@ async def test_a_swallowed_failure_does_not_pass_for_a_commit(database: Database
     assert await notes(database) == [1]
 
 
+async def test_a_commit_is_durable_whatever_a_database_is_set_to(database: Database, url: str) -> None:
+    """What was committed outlives a crash of the server, even where somebody turned that off for the database."""
+    async with database.transaction() as connection:
+        await connection.execute(text("ALTER DATABASE postgres SET synchronous_commit = off"))
+    later = Database(url)
+
+    async with later.transaction() as connection:
+        found = (await connection.execute(text("SELECT pg_catalog.current_setting('synchronous_commit')"))).scalar()
+        await connection.execute(text("ALTER DATABASE postgres RESET synchronous_commit"))
+    await later.close()
+
+    assert found == "on"
+
+
 async def test_a_savepoint_lets_a_block_go_on(database: Database) -> None:
     """A failure inside a savepoint takes back the savepoint only."""
     await write(database, 1)
