@@ -148,7 +148,7 @@ def test_every_reason_code_that_the_rules_write_is_described() -> None:
     """The codes in the sources of a result's reasons are in the table."""
     described = set(_names(_section("Reason codes"), "`code`"))
     written = set()
-    for path in [Path("policy") / name for name in ("evaluation.py", "outcome.py", "operations.py", "standing.py")]:
+    for path in [Path("policy") / name for name in ("evaluation.py", "outcome.py", "operations.py", "standing.py", "gate.py")]:
         written |= _codes(Path(__file__).parents[2] / path)
 
     assert written <= described
@@ -161,7 +161,7 @@ def _codes(path: Path) -> set[str]:
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             continue
         given = [item.value for item in node.keywords if item.arg == "code"]
-        if node.func.id in ("_reason", "say") and node.args:
+        if node.func.id in ("_reason", "say", "deny") and node.args:
             given.append(node.args[0])
         found |= {item.value for item in given if isinstance(item, ast.Constant) and isinstance(item.value, str)}
     return found
