@@ -5,8 +5,9 @@
 2. What a claim may do is in the permit as stored, and only if its proposal has the digest that the permit names.
 3. The same attempt asking again is answered, not given a second go. Another attempt is refused, and the refusal is
    recorded: once for each attempt, and at most `REFUSALS_KEPT` for a proposal.
-4. An undo is the exception, because it may be carried out twice: a later attempt of the same activity goes on while
-   there is no report, and whoever asks gets the report that there is.
+4. Whoever asks for what was reported gets the report, and no right to act: so an action that is started again goes on
+   where its record is. That another attempt asked for a step is recorded all the same.
+5. An undo may be carried out twice: a later attempt of the same activity goes on while there is no report.
 """
 
 from dataclasses import dataclass, replace
@@ -65,9 +66,10 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Reported:
-    """There is a report; nothing is left to do."""
+    """There is a report; nothing is left to do. `refused` is what is recorded where another attempt asked."""
 
     report: EffectReport
+    refused: "Refused | None" = None
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,11 @@ class Claims:
                 answer: Claimed | Reported | Refused = refused or mine
             else:
                 answer = _again(mine, found, attempt, tried=tried)
-            if isinstance(answer, Refused) and (attempt.last or not answer.passing):
-                await _note(connection, permit, attempt, answer, now)
+            refused = (
+                answer.refused if isinstance(answer, Reported) else answer if isinstance(answer, Refused) else None
+            )
+            if refused is not None and (attempt.last or not refused.passing):
+                await _note(connection, permit, attempt, refused, now)
         return answer
 
     async def _refusal(
@@ -157,15 +162,16 @@ def _again(mine: Claimed, found: PermitUse, attempt: Attempt, *, tried: bool) ->
     if found.use == "void":
         return Refused("void", "the permit is void: it was not claimed before its action ended")
     ours = found.attempt_token in attempt.tokens
-    if found.report is not None and (ours or undo):
-        return Reported(found.report)
+    another = Refused("claimed_by_another", "another attempt claimed the permit and left no report", "unknown")
+    if found.report is not None:
+        return Reported(found.report, None if ours or undo else replace(another, message="another attempt claimed it"))
     if ours and undo:
         return mine
     if ours and tried:
         return replace(mine, at=found.used_at or mine.at)
     if ours:
         return Refused("claimed_already", "this attempt claimed the permit before and left no report", "unknown")
-    return Refused("claimed_by_another", "another attempt claimed the permit", "unknown")
+    return another
 
 
 async def _no_undo(connection: AsyncConnection, permit: Permit, *, stopped: bool, now: datetime) -> Refused | None:

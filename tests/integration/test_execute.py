@@ -111,13 +111,31 @@ async def test_another_attempt_is_refused_and_recorded_once(world: World, other:
 async def test_of_many_at_once_one_acts(world: World) -> None:
     """However many ask at the same time, from several processes, one effect happens."""
     permit = await world.permit()
-
-    results = await asyncio.gather(
-        *(execute(world, permit.permit_id, attempt(run=f"run-{at}"), world.process()) for at in range(5))
-    )
+    world.target.go_on.clear()
+    asking = [
+        asyncio.create_task(execute(world, permit.permit_id, attempt(run=f"run-{at}"), world.process()))
+        for at in range(5)
+    ]
+    async with asyncio.timeout(BOUND):
+        while sum(each.done() for each in asking) < 4:
+            await asyncio.sleep(0.02)
+    world.target.go_on.set()
+    results = await asyncio.gather(*asking)
 
     assert sorted(result.status for result in results) == ["succeeded", *["unknown"] * 4]
     assert len(world.target.orders) == 1
+
+
+async def test_whoever_asks_for_what_was_reported_gets_the_report(world: World) -> None:
+    """An action that is started again goes on where the record is; nothing is done twice, and the try is evidence."""
+    permit = await world.permit(criteria=(met(),))
+    first = await execute(world, permit.permit_id)
+
+    again = [await execute(world, permit.permit_id, attempt(run="run-2"), world.process()) for _ in range(2)]
+
+    assert again == [first, first]
+    assert len(world.target.orders) == 1
+    assert [entry["content"]["code"] for entry in await world.entries("claim_refused")] == ["claimed_by_another"]
 
 
 async def test_a_flood_of_refusals_is_bounded(world: World) -> None:
