@@ -2,7 +2,8 @@
 
 1. One row decides: a permit is claimed by one attempt, once, or void. The row is written under the proposal's lock,
    after the stop, the result, the expiry and, for an undo, the cause were read under the same lock.
-2. What a claim may do is in the permit as stored, and only if its proposal has the digest that the permit names.
+2. What a claim may do is in the permit as stored, and only if its proposal has the digest that the permit names. A hold
+   that came after the permit was issued forbids a step, unless the action was approved to remedy it.
 3. The same attempt asking again is answered, not given a second go. Another attempt is refused, and the refusal is
    recorded: once for each attempt, and at most `REFUSALS_KEPT` for a proposal.
 4. Whoever asks for what was reported gets the report, and no right to act: so an action that is started again goes on
@@ -10,6 +11,7 @@
 5. An undo may be carried out twice: a later attempt of the same activity goes on while there is no report.
 """
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -19,11 +21,13 @@ from sqlalchemy import Select, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.attempt import Attempt
+from activities.cases import read_holds
 from activities.clock import Clock
 from activities.database import Database, lock_key
 from activities.ledger import Ledger
 from activities.permits import PermitError, PermitUse, claim_row, read_use, step_permits, step_records, store_claim
-from activities.tables import LedgerEntryRow, PermitRow, PermitUseRow
+from activities.tables import LedgerEntryRow, PermitRow, PermitUseRow, ProposalRow
+from policy.catalog import normalize
 from policy.decision import Assurance
 from policy.gate import may_undo
 from policy.ledger import EntryKind
@@ -39,6 +43,9 @@ _ENTRY = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
 
 _PERMIT = PermitRow.__table__.c  # type: ignore[attr-defined]
 _USE = PermitUseRow.__table__.c  # type: ignore[attr-defined]
+_BODY = select(ProposalRow.__table__.c.body).where(  # type: ignore[attr-defined]
+    ProposalRow.__table__.c.proposal_id == bindparam("proposal_id")  # type: ignore[attr-defined]
+)
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 # The forward permit of a later step that nobody claimed in time.
 _EXPIRED = (
@@ -153,7 +160,9 @@ class Claims:
             return Refused("permit_expired", f"the permit expired at {permit.expires_at}, it is {now}")
         if found.stop is not None:
             return Refused(found.stop, f"the action was {found.stop}")
-        return Refused("already_closed", "the action already has its result") if found.closed else None
+        if found.closed:
+            return Refused("already_closed", "the action already has its result")
+        return await _on_hold(connection, permit)
 
 
 def _again(mine: Claimed, found: PermitUse, attempt: Attempt, *, tried: bool) -> Claimed | Reported | Refused:
@@ -172,6 +181,17 @@ def _again(mine: Claimed, found: PermitUse, attempt: Attempt, *, tried: bool) ->
     if ours:
         return Refused("claimed_already", "this attempt claimed the permit before and left no report", "unknown")
     return another
+
+
+async def _on_hold(connection: AsyncConnection, permit: Permit) -> Refused | None:
+    """A hold on the target that the action does not remedy; holds name the target as the catalog writes it."""
+    proposal = json.loads((await connection.execute(_BODY, {"proposal_id": permit.proposal_id})).scalar_one())
+    named = (normalize(proposal["target"]),) if "target" in proposal else ()
+    for target in (*named, *permit.resolved):
+        for hold in await read_holds(connection, target):
+            if hold.proposal_id is None or hold.proposal_id != proposal.get("remedies"):
+                return Refused("on_hold", f"target {hold.target} is under hold: {hold.reason}")
+    return None
 
 
 async def _no_undo(connection: AsyncConnection, permit: Permit, *, stopped: bool, now: datetime) -> Refused | None:

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -117,7 +117,9 @@ async def test_of_many_at_once_one_acts(world: World) -> None:
         for at in range(5)
     ]
     async with asyncio.timeout(BOUND):
-        while sum(each.done() for each in asking) < 4:
+        while True:
+            if sum(each.done() for each in asking) == 4:
+                break
             await asyncio.sleep(0.02)
     world.target.go_on.set()
     results = await asyncio.gather(*asking)
@@ -211,6 +213,35 @@ async def test_what_was_stopped_or_closed_does_not_begin(
 
     assert result.message.startswith(f"{code}: ")
     assert world.target.orders == []
+
+
+@pytest.mark.parametrize("target", ["resource:default/shop", "memory/a"])
+@pytest.mark.parametrize("left_by", ["another", None, "p-0"])
+async def test_a_hold_that_came_after_the_permit_is_respected(world: World, target: str, left_by: str | None) -> None:
+    """A hold on the target or on what it resolves to refuses the claim, unless the action remedies what left it."""
+    permit = await world.permit(proposal=b'{"remedies":"p-0","target":"Resource:shop"}')
+    hold = uuid4()
+    await world.write(
+        "hold",
+        hold_id=hold,
+        target=target,
+        proposal_id=left_by,
+        reason="unknown outcome",
+        owner="sre",
+        placed_at=world.clock.at,
+    )
+
+    try:
+        result = await execute(world, permit.permit_id)
+    finally:
+        await world.write(
+            "hold_release", hold_id=hold, proposal_id=None, released_by="test", released_at=world.clock.at
+        )
+
+    assert result.status == ("succeeded" if left_by == "p-0" else "failed")
+    assert len(world.target.orders) == (left_by == "p-0")
+    if left_by != "p-0":
+        assert result.message.startswith("on_hold: ")
 
 
 async def test_a_void_permit_is_refused(world: World) -> None:
