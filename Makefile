@@ -29,7 +29,7 @@ dev: $(READY) ## start Temporal, PostgreSQL and a worker, and leave them running
 	@$(BIN)/python starter.py dev
 
 test: lint ## all checks and all tests, as CI runs them
-	@$(BIN)/python -m pytest -m "not chaos"
+	@$(BIN)/python -m pytest -m "not chaos" -n 3 --dist loadfile
 
 lint: $(READY) ## format, lint, types and layers
 	@$(BIN)/ruff format --check .
