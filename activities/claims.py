@@ -204,7 +204,8 @@ async def _no_undo(connection: AsyncConnection, permit: Permit, *, stopped: bool
     forward = next((item for item in records if item.step == permit.step and item.direction == "do"), None)
     running = forward is not None and forward.use == "claimed" and forward.report is None
     unknown = any(item.step > permit.step and item.report and item.report.effect == "unknown" for item in records)
-    waits = reasons[0].code == "later_step_open" and not unknown
+    unclaimed = any(item.step > permit.step and item.direction == "do" and item.use == "unused" for item in records)
+    waits = {"later_step_open": not unknown, "no_cause_to_undo": unclaimed}.get(reasons[0].code, False)
     return Refused(reasons[0].code, reasons[0].message, passing=running or waits)
 
 

@@ -86,6 +86,21 @@ async def test_a_step_that_succeeded_is_undone_for_a_cause_on_record(world: Worl
     assert (await execute(world, undo_of(permit), attempt(activity="undo"), world.process())).status == "succeeded"
 
 
+async def test_an_undo_waits_while_a_later_step_may_begin(world: World) -> None:
+    """A later permit that can still be claimed, or that is about to expire, is no cause yet: it is refused for now."""
+    first = await world.permit()
+    await execute(world, first.permit_id)
+    await world.permit(2)
+
+    with pytest.raises(ApplicationError, match="no_cause_to_undo") as refused:
+        await execute(world, undo_of(first), attempt(activity="undo"))
+
+    assert not refused.value.non_retryable
+    assert await world.entries("claim_refused") == []
+    world.clock.at += timedelta(days=1)
+    assert (await execute(world, undo_of(first), attempt(2, activity="undo"))).status == "succeeded"
+
+
 async def test_a_step_is_not_undone_before_the_later_ones(world: World) -> None:
     """While a later step runs, or is not undone yet, the undo of an earlier one waits: it is refused for now."""
     first = await world.permit()
