@@ -7,7 +7,7 @@
 - A limit denies, and no approval lifts it.
 - A chain has at least one stage, a stage at least one requirement, a requirement at least one group and a count of one.
 - Targets are catalog references (`[kind:][namespace/]name`, kind component and namespace default unless given).
-- Durations are `90s`, `15m`, `4h`, `7d`.
+- Durations are `90s`, `15m`, `4h`, `7d`. A permit is good for an hour at most: what was checked must still be so.
 """
 
 import re
@@ -15,7 +15,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 
 from policy.base import EdgeModel, Name, Operation, Text
 from policy.governed import Metadata, read_document
@@ -23,6 +23,7 @@ from policy.operations import RiskTier
 
 MAX_SEATS = 50
 MAX_STAGES = 10
+MAX_PERMIT_TTL = timedelta(hours=1)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -149,6 +150,13 @@ class PolicyDocument(EdgeModel):
     limits: tuple[Limit, ...] = ()
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
     chains: dict[Name, ApprovalChain] = {}
+
+    @field_validator("permit_ttl")
+    @classmethod
+    def _brief(cls, value: timedelta) -> timedelta:
+        if value > MAX_PERMIT_TTL:
+            raise ValueError(f"is {_written(value)}, a permit may wait 1h at most: the gate is asked again after it")
+        return value
 
     @model_validator(mode="after")
     def _whole(self) -> "PolicyDocument":

@@ -58,6 +58,10 @@ REFUSED = {
         ),
         "stage ops: reminders and escalations must come before the deadline",
     ),
+    "a permit that is valid for too long": (
+        _with(b"limits:", b"permit_ttl: 3601s\nlimits:"),
+        "permit_ttl: .*1h at most",
+    ),
     "a permit that never is valid": (_with(b"limits:", b"permit_ttl: 0s\nlimits:"), "permit_ttl: .*greater than"),
     "a number as a version": (
         _with(b'version: "1"', b"version: 1"),
