@@ -22,6 +22,7 @@ from policy.ledger import EntryKind
 from policy.outcome import Outcome, StepRecord
 from policy.permit import entry_id
 from policy.result import ActionResult, DecidedBy, ResultResolution, Timings, next_action
+from policy.standing import Ballot, stand
 
 _RESOLVE = insert_once(ResolutionRow).on_conflict_do_nothing()
 _STOP = insert_once(StopRow).on_conflict_do_nothing()
@@ -130,9 +131,26 @@ def _decided_by(file: CaseFile) -> tuple[DecidedBy, ...]:
             at=ballot.received_at,
             assurance=ballot.assurance,
         )
-        for ballot in file.ballots
-        if ballot.vote in (Vote.approve, Vote.deny)
+        for ballot in _counting(file)
     )
+
+
+def _counting(file: CaseFile) -> tuple[Ballot, ...]:
+    """The votes that stood when the case was resolved, in order of arrival: one of a person in a stage, at most."""
+    case = file.case
+    assert case is not None
+    standing = stand(case, file.resolved_at or case.opened_at, deadline_counts_as_passed=True)
+    found: dict[tuple[int, str], Ballot] = {}
+    for ballot in case.ballots:
+        if not 0 < ballot.stage <= len(standing.stages):
+            continue
+        stage = standing.stages[ballot.stage - 1]
+        closed = stage.resolved_at is not None and ballot.received_at > stage.resolved_at
+        stood = {Vote.approve: stage.approvals, Vote.deny: stage.denials}.get(ballot.vote, ())
+        if ballot.person_id in stood and not closed:
+            found.pop((ballot.stage, ballot.person_id), None)
+            found[ballot.stage, ballot.person_id] = ballot
+    return tuple(found.values())
 
 
 async def _hold(
