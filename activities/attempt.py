@@ -2,21 +2,26 @@
 
 The token is uuid5 of run id, activity id and attempt number. A standalone activity has a run of its own. A reset makes
 another run, and so another token: it can never pass for the attempt that claimed before.
+
+For a step a number that each process draws at random is in the token, too, so that no other process can ever pass for
+the one that claimed. An undo goes without: whoever runs its next attempt goes on with it.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 from temporalio import activity
 
+from policy.permit import Direction, Permit
 from workflows import ports
 
 _NAMESPACE = UUID("0f0a7a2e-52f5-5c52-8a1e-6f1d4f2f7d90")
+_PROCESS = uuid4().hex
 _DEFAULT_BUDGET = timedelta(seconds=60)
 _ANSWER_SECONDS, _ANSWER_SHARE = 3.0, 0.1
 _REPORT_SECONDS, _REPORT_SHARE = 15.0, 0.25
@@ -29,8 +34,9 @@ class Attempt:
     """One attempt.
 
     Attributes:
-        token: this attempt.
+        token: this attempt; `under` a permit it may be another.
         tokens: this attempt and the earlier ones of the same activity.
+        started_at: when Temporal gave it out, by the server's clock.
         last: no further attempt follows where the activity is an undo.
         run_id: the run it belongs to; a column, never part of a key.
         worker: who acts.
@@ -40,6 +46,7 @@ class Attempt:
 
     token: str
     tokens: frozenset[str]
+    started_at: datetime
     last: bool
     run_id: str | None
     worker: str
@@ -56,12 +63,20 @@ class Attempt:
         return cls(
             token=tokens[-1],
             tokens=frozenset(tokens),
+            started_at=info.started_time,
             last=info.attempt >= ports.UNDO_RETRY.maximum_attempts,
             run_id=run_id,
             worker=worker,
             ends_at=asyncio.get_running_loop().time() + budget,
             budget=budget,
         )
+
+    def under(self, permit: Permit) -> "Attempt":
+        """The same attempt as it is named under a permit."""
+        if permit.direction is Direction.undo:
+            return self
+        tokens = {token: str(uuid5(_NAMESPACE, f"{token}/{_PROCESS}")) for token in self.tokens}
+        return replace(self, token=tokens[self.token], tokens=frozenset(tokens.values()))
 
     @property
     def answer_by(self) -> float:

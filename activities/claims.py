@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.attempt import Attempt
 from activities.cases import read_holds
-from activities.clock import Clock
+from activities.clock import TOLERANCE, Clock, SystemClock
 from activities.database import Database, lock_key
 from activities.ledger import Ledger
 from activities.permits import PermitError, PermitUse, claim_row, read_use, step_permits, step_records, store_claim
@@ -122,12 +122,13 @@ class Claims:
                 return Refused("malformed_permit", str(error))
             if permit is None:
                 return Refused("unknown_permit", f"the record has no permit {permit_id}")
+            attempt = attempt.under(permit)
             # What forbids a claim is read after this, in a statement of its own, so that it is not older than the lock.
             await connection.execute(_LOCK, {"key": lock_key(permit.proposal_id)})
             found = await read_use(connection, permit)
             mine = Claimed(permit, other, now)
             if found.use == "unused":
-                refused = await self._refusal(connection, permit, found, now)
+                refused = await self._refusal(connection, permit, found, now, attempt.started_at)
                 if refused is None:
                     row = claim_row(permit, **attempt.columns, at=now)
                     await store_claim(connection, row)
@@ -142,7 +143,7 @@ class Claims:
         return answer
 
     async def _refusal(
-        self, connection: AsyncConnection, permit: Permit, found: PermitUse, now: datetime
+        self, connection: AsyncConnection, permit: Permit, found: PermitUse, now: datetime, started_at: datetime
     ) -> Refused | None:
         """Why a permit that nobody used may not be claimed now, or None."""
         if permit.action_digest != found.action_digest:
@@ -155,6 +156,11 @@ class Claims:
         if permit.direction is Direction.undo:
             return await _no_undo(
                 connection, permit, stopped=found.stop is not None and found.undone_when_stopped, now=now
+            )
+        # Another clock than the machine's need not run with the server's.
+        if isinstance(self._clock, SystemClock) and abs(now - started_at) > TOLERANCE:
+            return Refused(
+                "clock_differs", f"it is {now} here and was {started_at} at Temporal's: set this clock right"
             )
         if permit.expires_at is None or now > permit.expires_at:
             return Refused("permit_expired", f"the permit expired at {permit.expires_at}, it is {now}")

@@ -79,6 +79,7 @@ class ExecutorActivities(ExecutorPort):
             if isinstance(answer, Reported):
                 return _result(answer.report)
             self._memory.note_claim(answer.permit, answer.undo)
+            attempt = attempt.under(answer.permit)
             with self._memory.acting(attempt.token):
                 claimed_at = ClaimedAt(answer.at, asked_at)
                 return await self._carry_out(answer.permit, attempt, claimed_at, stopped=stopped)

@@ -1,6 +1,7 @@
 """The executor role and time: nobody who may still act is looked at, and nobody acts long after the claim."""
 
 import asyncio
+import dataclasses
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from temporalio.activity import ActivityCancellationDetails
 from temporalio.exceptions import ApplicationError
 
 from activities.acting import ClaimedAt
+from activities.clock import SystemClock
 from activities.execute import ExecutorActivities
 from activities.executors.base import EffectUnknownError
 from tests.integration.effects import BOUND, World, attempt, execute, met, observe, undo_of, until_measured
@@ -171,3 +173,48 @@ async def test_nothing_is_undone_below_what_nobody_knows(world: World) -> None:
 
     assert result.message.startswith("later_step_open: ")
     assert len(world.target.orders) == 2
+
+
+@pytest.mark.parametrize("minutes", [-2, 2])
+async def test_a_clock_that_is_wrong_begins_nothing(world: World, minutes: int) -> None:
+    """Where the machine's clock and the server's are over a minute apart, a permit's expiry is not to be judged."""
+    permit = await world.permit()
+    at = attempt()
+    at.info = dataclasses.replace(at.info, started_time=datetime.now(UTC) + timedelta(minutes=minutes))
+    process = ExecutorActivities(world.database, SystemClock(), {"memory": world.target}, "worker-1")
+
+    result = await execute(world, permit.permit_id, at, process)
+
+    assert (result.status, result.effect) == ("failed", "none")
+    assert result.message.startswith("clock_differs: ")
+    assert world.target.orders == []
+
+
+async def test_a_clock_that_is_wrong_keeps_nothing_from_being_undone(world: World) -> None:
+    """An undo does not expire, so no clock forbids it."""
+    permit = await world.permit(criteria=(met(False),))
+    await execute(world, permit.permit_id)
+    process = ExecutorActivities(world.database, SystemClock(), {"memory": world.target}, "worker-1")
+
+    result = await execute(world, undo_of(permit), attempt(activity="undo"), process)
+
+    assert result.status == "succeeded"
+
+
+async def test_no_other_process_passes_for_the_one_that_claimed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same attempt in another process has another token, and cannot report under the claim of the first."""
+    permit = await world.permit()
+    world.target.go_on.clear()
+    running = asyncio.create_task(execute(world, permit.permit_id))
+    await asyncio.wait_for(world.target.begun.wait(), BOUND)
+
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("activities.attempt._PROCESS", "another")
+        assert (await execute(world, permit.permit_id, by=world.process())).status == "unknown"
+
+    world.target.go_on.set()
+    await running
+    [entry] = await world.entries("claim_refused")
+    [use] = await world.rows("permit_use")
+    assert entry["content"]["code"] == "claimed_by_another"
+    assert entry["content"]["attempt_token"] != use["attempt_token"]
