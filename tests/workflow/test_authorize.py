@@ -49,7 +49,7 @@ async def test_two_stages_approve_one_after_the_other_within_forty_events(world:
     status = await world.pending(handle)
     assert [stage["state"] for stage in status["stages"]] == ["open", "waiting"]
     explained = await handle.query(EXPLAIN)
-    assert explained["could_unblock"] == {"ops": ["ops"]}
+    assert explained["could_unblock"] == {"ops": ["ops"], "dba": ["dba"]}
     assert [item["what"] for item in explained["then"]] == ["deadline of stage ops: deny"]
     first = await world.decide(handle, "eve")
     assert (first.counted, first.resolution, first.assurance) == (True, "pending", "claimed")
