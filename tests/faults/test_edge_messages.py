@@ -220,6 +220,15 @@ async def test_the_stock_cli_cannot_wedge_an_action(world: World, waiting: Handl
     await until(lambda: world.status(waiting), lambda found: found["refused_messages"] > before)
 
 
+@pytest.mark.parametrize("arguments", [[], ["--input", "null"], ["--input", "{}"], ["--input", "{}", "--input", "{}"]])
+async def test_a_malformed_start_by_the_stock_cli_fails_at_once(world: World, arguments: list[str]) -> None:
+    """Who starts an action by hand and leaves something out is told what, at once."""
+    where = ("--type", WORKFLOW_TYPE, "--task-queue", TASK_QUEUE, "--workflow-id", workflow_id(world.id()))
+    code, output = await world.cli("workflow", "execute", *where, *arguments)
+    assert code
+    assert "malformed proposal: " in output
+
+
 async def test_the_stock_cli_signals_many_and_decides_nothing(world: World, waiting: Handle) -> None:
     """One batch command that signals every running workflow approves none: a decision names what it is about."""
     other = await world.start(world.propose("bench.put", undo="bench.take"))
