@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RawValue, SearchAttributeKey
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
@@ -27,6 +27,7 @@ with workflow.unsafe.imports_passed_through():
     from policy.standing import Standing
     from workflows import execution, interface, view
     from workflows.alarm import Alarm
+    from workflows.attributes import update_of
     from workflows.calling import ask
     from workflows.converter import DECISION_BYTES, one_object
     from workflows.inbox import Inbox, Message
@@ -355,7 +356,7 @@ class AuthorizeAction:
     def _show(self, attributes: dict[str, Any]) -> None:
         """Set what changed of the search attributes that an activity computed, cut to size and known to the server."""
         known = {name: value for name, value in attributes.items() if name in search_attributes.TYPES}
-        updates = [_update(*item) for item in known.items() if item not in self._attributes.items()]
+        updates = [update_of(*item) for item in known.items() if item not in self._attributes.items()]
         self._attributes |= known
         if updates:
             workflow.upsert_search_attributes(updates)
@@ -388,18 +389,3 @@ def _unregistered(plan: Plan) -> ApplicationError:
     """The plan was not made by our own `assess`: waiting or trying again would go on for ever."""
     text = f"the record does not know proposal {plan.proposal_id}: somebody else answered for the assessment"
     return ApplicationError(text, type="Unregistered", non_retryable=True)
-
-
-def _update(name: str, value: Any) -> Any:
-    """What is of another type than its search attribute was not computed by us, and is unset."""
-    match search_attributes.TYPES[name]:
-        case "KeywordList":
-            lists = SearchAttributeKey.for_keyword_list(name)
-            return lists.value_set(value) if value and isinstance(value, list) else lists.value_unset()
-        case "Datetime":
-            instants = SearchAttributeKey.for_datetime(name)
-            instant = search_attributes.instant(value)
-            return instants.value_set(instant) if instant else instants.value_unset()
-        case _:
-            words = SearchAttributeKey.for_keyword(name)
-            return words.value_set(value) if value and isinstance(value, str) else words.value_unset()
