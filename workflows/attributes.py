@@ -8,7 +8,7 @@ from policy import search_attributes
 
 
 def update_of(name: str, value: Any) -> Any:
-    """The change of one search attribute; None unsets it, and so does what is of another type: we did not compute it."""
+    """The change of one search attribute. None unsets it, and so does what is of another type: not computed by us."""
     match search_attributes.TYPES[name]:
         case "KeywordList":
             lists = SearchAttributeKey.for_keyword_list(name)
