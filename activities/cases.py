@@ -3,10 +3,12 @@
 Everything that decides is read through here, inside the caller's transaction and under the proposal's lock.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import Text, and_, bindparam, func, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import (
@@ -78,7 +80,15 @@ _BALLOTS = (
 _HOLDS = (
     select(_HOLD.hold_id, _HOLD.target, _HOLD.proposal_id, _HOLD.reason)
     .outerjoin(HoldReleaseRow, _RELEASE.hold_id == _HOLD.hold_id)
-    .where(_HOLD.target == bindparam("target"), _RELEASE.hold_id.is_(None))
+    .where(
+        or_(
+            _HOLD.target == bindparam("target"),
+            func.jsonb_exists_any(
+                func.convert_from(_HOLD.body, "UTF8").cast(JSONB)["resolved"], bindparam("resolved", type_=ARRAY(Text))
+            ),
+        ),
+        _RELEASE.hold_id.is_(None),
+    )
     .order_by(_HOLD.placed_at)
 )
 _EARLIER_DENIALS = (
@@ -166,11 +176,17 @@ async def read_ballots(connection: AsyncConnection, proposal_id: str, revision: 
     return tuple(Ballot.model_validate(parse_canonical(row.receipt)["ballot"]) for row in rows)
 
 
-async def read_holds(connection: AsyncConnection, target: str) -> tuple[HoldFact, ...]:
-    """The holds on a target that nobody has released."""
+async def read_holds(connection: AsyncConnection, target: str, resolved: Sequence[str] = ()) -> tuple[HoldFact, ...]:
+    """The holds on a target that nobody has released.
+
+    Args:
+        connection: in the transaction that decides by them.
+        target: the target as proposals name it.
+        resolved: the ids that it resolves to: another name in the catalog lifts no hold.
+    """
     return tuple(
         HoldFact(hold_id=str(row.hold_id), target=row.target, proposal_id=row.proposal_id, reason=row.reason)
-        for row in await connection.execute(_HOLDS, {"target": target})
+        for row in await connection.execute(_HOLDS, {"target": target, "resolved": list(resolved)})
     )
 
 

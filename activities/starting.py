@@ -87,12 +87,14 @@ async def refuse_start(
 async def gather(connection: AsyncConnection, received: ReceivedProposal, in_force: InForce) -> Facts:
     """The facts of a proposal as of now."""
     proposal = received.proposal
+    entity = in_force.catalog.entity(proposal.target)
+    resolved = (entity.resource_id,) if entity and entity.resource_id else ()
     return collect(
         proposal,
         catalog=in_force.catalog,
         directory=in_force.directory,
         registry=in_force.operations,
-        holds=await read_holds(connection, proposal.target_ref),
+        holds=await read_holds(connection, proposal.target_ref, resolved),
         earlier_denials=await read_earlier_denials(connection, received.effect_digest, proposal.proposal_id),
         bad_parameters=parameter_refusals(proposal, in_force.operations),
     )

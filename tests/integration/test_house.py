@@ -5,65 +5,46 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from temporalio.client import ScheduleActionExecutionStartWorkflow, ScheduleHandle, ScheduleOverlapPolicy
 from temporalio.exceptions import ApplicationError
 
 from activities import house
-from activities.attributes import RegisteredAttributes
 from activities.auditing import audit
 from activities.clock import SystemClock
-from activities.control import ControlActivities
 from activities.database import Database
-from activities.dispatch import PermitActivities
-from activities.documents import Documents
 from activities.house import HouseActivities, file_name
-from activities.permits import report_body
 from activities.schedules import ARCHIVE_SCHEDULE, SWEEP_SCHEDULE, ensure_schedules
 from activities.tables import (
     ArchiveRow,
-    EffectReportRow,
-    HoldReleaseRow,
-    HoldRow,
-    LedgerEntryRow,
-    PermitUseRow,
-    ResultRow,
 )
 from deploy.dev import Stack, ephemeral_stack
-from policy.canonical import canonical, digest
-from policy.outcome import EffectReport, Measurement
-from policy.permit import Direction, permit_id
-from policy.result import ActionResult
+from policy.canonical import digest
+from policy.permit import Direction
 from policy.search_attributes import TYPES
+from tests.integration.left_behind import (
+    OVERDUE,
+    STEP_SECONDS,
+    UNDO_OVERDUE,
+    LaterClock,
+    claimed,
+    control,
+    holds_of,
+    kinds_of,
+    release_holds,
+    reported,
+    result_of,
+)
 from tests.replay import recording as scenes
 from tests.replay.recording import Recording, recording
 from worker import workflow_runner
 from workflows.interface import workflow_id
-from workflows.ports import AssessRequest, DispatchRequest, ExecuteResult, RecordRequest, RecordResult, StartFacts
+from workflows.ports import ExecuteResult, RecordRequest
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-_STEP_SECONDS = 60  # the timeout of a step that names none
-_CRITERION_SECONDS = 5  # the window of a criterion that names none
-
-
-class LaterClock:
-    """This machine's clock, and so much later."""
-
-    def __init__(self, later: timedelta) -> None:
-        self._later = later
-
-    async def now(self) -> datetime:
-        return datetime.now(UTC) + self._later
-
-
-OVERDUE = LaterClock(timedelta(seconds=_STEP_SECONDS + _CRITERION_SECONDS + 91))
-# All attempts of an undo that names no timeout.
-UNDO_OVERDUE = LaterClock(20 * timedelta(seconds=_STEP_SECONDS + 90) + timedelta(seconds=1))
 
 
 @pytest.fixture(name="own_stack", scope="module")
@@ -77,91 +58,6 @@ def _own_stack() -> Iterator[Stack]:
 async def _place(own_stack: Stack) -> AsyncIterator[Recording]:
     async with recording(own_stack) as place:
         yield place
-
-
-async def claimed(place: Recording, proposal_id: str, *, claims: tuple[Direction, ...] = (Direction.do,)) -> None:
-    """An allowed action whose permits were issued and claimed, and whose workflow does not exist."""
-    control = ControlActivities(
-        place.database, Documents(), SystemClock(), local_dispatch=True, attributes=RegisteredAttributes(place.client)
-    )
-    start = StartFacts(workflow_id=workflow_id(proposal_id), run_id="gone")
-    proposal = scenes.proposal(proposal_id, scratch=True)
-    now = datetime.now(UTC)
-    await release_holds(place.database, now)
-    await control.assess(AssessRequest(proposal=proposal, start=start, now=now))
-    permits = PermitActivities(place.database, Documents(), SystemClock())
-    await permits.dispatch(DispatchRequest(proposal_id=proposal_id, revision=1, step=1, now=now))
-    rows = [
-        {
-            "permit_id": UUID(permit_id(proposal_id, 1, 1, direction)),
-            "use": "claimed",
-            "attempt_token": "a token",
-            "used_by": "an executor that died",
-            "used_at": now,
-        }
-        for direction in claims
-    ]
-    async with place.database.transaction() as connection:
-        await connection.execute(insert(PermitUseRow), rows)
-
-
-async def reported(place: Recording, proposal_id: str, direction: Direction = Direction.do, *, met: bool) -> None:
-    """What the executor wrote of a claimed permit whose effect is done."""
-    now = datetime.now(UTC)
-    report = EffectReport(
-        permit_id=permit_id(proposal_id, 1, 1, direction),
-        status="succeeded",
-        effect="done",
-        measurements=(Measurement(probe="postgres.parameter.value", met=met),) if direction is Direction.do else (),
-        started_at=now,
-        finished_at=now,
-    )
-    body = report_body(report)
-    row = {"permit_id": UUID(report.permit_id), "status": report.status, "body": body, "digest": digest(body)}
-    async with place.database.transaction() as connection:
-        await connection.execute(insert(EffectReportRow).values(**row, reported_at=now, late=False))
-
-
-async def recorded(place: Recording, proposal_id: str, clock: LaterClock | SystemClock) -> RecordResult:
-    """What anybody is answered who asks for the end of an action."""
-    attributes = RegisteredAttributes(place.client)
-    control = ControlActivities(place.database, Documents(), clock, local_dispatch=True, attributes=attributes)
-    return await control.record(RecordRequest(proposal_id=proposal_id, revision=1, now=await clock.now()))
-
-
-async def release_holds(database: Database, now: datetime) -> None:
-    """What an earlier test left on the target must not stop the next one."""
-    holds, releases = HoldRow.__table__.c, HoldReleaseRow.__table__.c  # type: ignore[attr-defined]
-    open_holds = (
-        select(holds.hold_id)
-        .outerjoin(HoldReleaseRow, releases.hold_id == holds.hold_id)
-        .where(releases.hold_id.is_(None))
-    )
-    async with database.transaction() as connection:
-        for hold_id in (await connection.scalars(open_holds)).all():
-            body = canonical({"hold_id": str(hold_id)})
-            row = {"hold_id": hold_id, "released_by": "tests", "released_at": now, "body": body, "digest": digest(body)}
-            await connection.execute(insert(HoldReleaseRow).values(**row))
-
-
-async def result_of(database: Database, proposal_id: str) -> ActionResult | None:
-    table = ResultRow.__table__.c  # type: ignore[attr-defined]
-    async with database.snapshot() as connection:
-        body = await connection.scalar(select(table.body).where(table.proposal_id == proposal_id))
-    return ActionResult.model_validate_json(body) if body is not None else None
-
-
-async def holds_of(database: Database, proposal_id: str) -> int:
-    table = HoldRow.__table__.c  # type: ignore[attr-defined]
-    async with database.snapshot() as connection:
-        return len((await connection.scalars(select(table.hold_id).where(table.proposal_id == proposal_id))).all())
-
-
-async def kinds_of(database: Database, proposal_id: str) -> list[str]:
-    table = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
-    listed = select(table.kind).where(table.proposal_id == proposal_id).order_by(table.position)
-    async with database.snapshot() as connection:
-        return list((await connection.scalars(listed)).all())
 
 
 def keeper(place: Recording, clock: LaterClock | SystemClock, folder: Path | None = None) -> HouseActivities:
@@ -186,7 +82,7 @@ async def test_a_claim_whose_report_may_still_come_is_left_alone(place: Recordin
     """Within its timeout, the criteria's windows and 90 seconds more, nothing is concluded."""
     await claimed(place, "running")
 
-    swept = await keeper(place, LaterClock(timedelta(seconds=_STEP_SECONDS + 60))).sweep()
+    swept = await keeper(place, LaterClock(timedelta(seconds=STEP_SECONDS + 60))).sweep()
 
     assert swept == 0
     assert await result_of(place.database, "running") is None
@@ -223,7 +119,7 @@ async def test_a_step_that_succeeded_ends_as_succeeded_without_its_workflow(plac
     await claimed(place, "left")
     await reported(place, "left", met=True)
 
-    early = await keeper(place, LaterClock(timedelta(seconds=_STEP_SECONDS))).sweep()
+    early = await keeper(place, LaterClock(timedelta(seconds=STEP_SECONDS))).sweep()
     late = await keeper(place, OVERDUE).sweep()
 
     result = await result_of(place.database, "left")
@@ -246,55 +142,12 @@ async def test_what_was_undone_and_never_concluded_ends_as_compensated(place: Re
     assert result.outcome == "compensated"
 
 
-async def test_nobody_ends_an_action_before_its_undo(place: Recording) -> None:
-    """`record` by itself voids no undo that is due: it is not over until no attempt of the undo can come any more."""
-    await claimed(place, "due")
-    await reported(place, "due", met=False)
-
-    at_once, later = await recorded(place, "due", SystemClock()), await recorded(place, "due", OVERDUE)
-    at_last = await recorded(place, "due", UNDO_OVERDUE)
-
-    assert at_once.stale
-    assert later.stale
-    assert at_last.result is not None
-    assert at_last.result.outcome == "compensation_failed"
-
-
-async def test_an_undo_that_runs_is_given_all_of_its_attempts(place: Recording) -> None:
-    """A claimed undo that has not reported is no reason to end the action after the time of one attempt."""
-    await claimed(place, "trying", claims=(Direction.do, Direction.undo))
-    await reported(place, "trying", met=False)
-
-    early, late = await recorded(place, "trying", OVERDUE), await recorded(place, "trying", UNDO_OVERDUE)
-
-    assert early.stale
-    assert late.result is not None
-
-
-async def test_whose_undo_is_reported_is_over_at_once(place: Recording) -> None:
-    """The last attempt of an undo reports, and then there is nothing to wait for; nor is there after success."""
-    await claimed(place, "over", claims=(Direction.do, Direction.undo))
-    await reported(place, "over", met=False)
-    await reported(place, "over", Direction.undo, met=True)
-    await claimed(place, "good")
-    await reported(place, "good", met=True)
-
-    over, good = await recorded(place, "over", SystemClock()), await recorded(place, "good", SystemClock())
-
-    assert over.result is not None
-    assert good.result is not None
-    assert (over.result.outcome, good.result.outcome) == ("compensated", "succeeded")
-
-
 async def test_a_result_that_is_recorded_stays(place: Recording) -> None:
     """Whoever was first is left as it is: the sweep changes no result."""
     await claimed(place, "first")
-    control = ControlActivities(
-        place.database, Documents(), OVERDUE, local_dispatch=True, attributes=RegisteredAttributes(place.client)
-    )
     told = (ExecuteResult(permit_id="none", status="unknown", effect="unknown"),)
     request = RecordRequest(proposal_id="first", revision=1, told=told, now=await OVERDUE.now())
-    await control.record(request)
+    await control(place, OVERDUE).record(request)
     before = await result_of(place.database, "first")
 
     assert await keeper(place, LaterClock(timedelta(hours=2))).sweep() == 0
