@@ -24,6 +24,7 @@ from activities.tables import (
 from activities.telemetry import about
 from policy.base import Reason
 from policy.canonical import parse_canonical
+from policy.document import Verdict
 from policy.facts import HoldFact
 from policy.proposal import ActionProposal, ReceivedProposal, effect_digest
 from policy.result import ActionResult
@@ -94,9 +95,14 @@ _HOLDS = (
 _EARLIER_DENIALS = (
     select(_PROPOSAL.proposal_id)
     .join(ResolutionRow, _RESOLUTION.proposal_id == _PROPOSAL.proposal_id)
+    .join(
+        AssessmentRow,
+        and_(_ASSESSMENT.proposal_id == _PROPOSAL.proposal_id, _ASSESSMENT.revision == _RESOLUTION.revision),
+    )
     .where(
         _PROPOSAL.effect_digest == bindparam("effect"),
         _RESOLUTION.kind == "denied",
+        _ASSESSMENT.verdict == str(Verdict.require_approval),
         _PROPOSAL.proposal_id != bindparam("proposal_id"),
     )
     .order_by(_RESOLUTION.resolved_at.desc())
@@ -191,6 +197,9 @@ async def read_holds(connection: AsyncConnection, target: str, resolved: Sequenc
 
 
 async def read_earlier_denials(connection: AsyncConnection, effect: str, proposal_id: str) -> tuple[str, ...]:
-    """The other proposals of the same effect that were denied, newest first, ten at most."""
+    """The other proposals of the same effect that people denied, newest first, ten at most.
+
+    A denial by a rule does not count: whoever can propose could otherwise raise the tier of an effect for everybody.
+    """
     wanted = {"effect": effect, "proposal_id": proposal_id}
     return tuple((await connection.execute(_EARLIER_DENIALS, wanted)).scalars())

@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 import pytest
 import pytest_asyncio
 
+from activities.cases import read_earlier_denials
 from activities.clock import SystemClock
 from activities.house import HouseActivities
 from cli.policy import publish_one
 from deploy.dev import Stack, ephemeral_stack
 from policy.permit import Direction
+from policy.proposal import receive
 from policy.search_attributes import TYPES
 from tests.integration.left_behind import OVERDUE, UNDO_OVERDUE, assessed, claimed, recorded, release_holds, reported
 from tests.replay import recording as scenes
@@ -91,3 +93,21 @@ async def test_another_name_in_the_catalog_lifts_no_hold(place: Recording) -> No
     await release_holds(place.database, datetime.now(UTC))
     assert answer.result is not None
     assert [reason.code for reason in answer.result.reasons] == ["on_hold"]
+
+
+async def test_only_people_make_an_effect_riskier_by_denying_it(place: Recording) -> None:
+    """What a rule denied says nothing to later proposals of the same effect; what a person denied does."""
+    await claimed(place, "holding")
+    await HouseActivities(place.database, place.client, OVERDUE, None).sweep()
+    by_rule = scenes.proposal("by-rule", scratch=True)
+    answer = await assessed(place, by_rule)
+    await release_holds(place.database, datetime.now(UTC))
+    await scenes.denied_by_person(place, "by-person")
+    effects = [receive(item).effect_digest for item in (by_rule, scenes.proposal("by-person"))]
+
+    async with place.database.snapshot() as connection:
+        found = [await read_earlier_denials(connection, effect, "later") for effect in effects]
+
+    assert answer.result is not None
+    assert answer.result.resolution == "denied"
+    assert found == [(), ("by-person",)]
