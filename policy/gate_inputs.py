@@ -50,7 +50,6 @@ def gate_inputs(
     """
     assessment = assess(proposal, facts)
     today = evaluate(document, proposal, facts, assessment)
-    people = {name: directory.person(name) for name in sorted({ballot.person_id for ballot in ballots})}
     return DispatchInputs(
         proposal_id=revision.proposal_id,
         revision=revision.revision,
@@ -73,11 +72,12 @@ def gate_inputs(
         remedies=proposal.remedies,
         holds=facts.holds,
         case=revision.case(ballots),
-        # Who votes under an id that is somebody's alias by now is not a second person.
-        groups_now={
-            name: person.groups
-            for name, person in people.items()
-            if person is not None and person.person_id == name
-        },
+        groups_now=_groups(ballots, directory),
         records=records,
     )
+
+
+def _groups(ballots: tuple[Ballot, ...], directory: Directory) -> dict[str, tuple[str, ...]]:
+    """The groups today of who voted. Who voted under an id that is somebody's alias by now is no second person."""
+    people = {name: directory.person(name) for name in sorted({ballot.person_id for ballot in ballots})}
+    return {name: person.groups for name, person in people.items() if person is not None and person.person_id == name}
