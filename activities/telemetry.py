@@ -49,7 +49,8 @@ CODES: Mapping[str, frozenset[str]] = {
         {
             *("action_digest_mismatch", "already_closed", "assurance_not_accepted", "claimed_already"),
             *("claimed_by_another", "malformed_permit", "no_cause_to_undo", "nothing_to_undo", "permit_expired"),
-            *("revoked", "unknown_executor", "unknown_permit", "void", "withdrawn"),
+            *("clock_differs", "later_step_open", "on_hold", "revoked"),
+            *("unknown_executor", "unknown_permit", "void", "withdrawn"),
         }
     ),
 }

@@ -87,7 +87,6 @@ class Standing(RecordModel):
             return StageStanding(number=0, name="none", state="denied")
         return self.stages[self.stage - 1]
 
-
     @property
     def unresolved(self) -> tuple[StageStanding, ...]:
         """The stages that the action still needs, the open one first; none once the case is resolved."""

@@ -51,7 +51,8 @@ def test_a_pending_action_explains_itself(house: House) -> None:
     assert "stage 1 (dba): 1 of dba" in explained.out
     assert "deadline of stage dba" in explained.out
     answer = house.run("explain", "waiting", "--json").json
-    assert answer["could_unblock"] == {"dba": ["dba"]}
+    assert answer["could_unblock"] == {"dba": ["dba"], "owners": ["owners"]}
+    assert answer["waiting_for"] == ["stage 1 (dba): 1 of dba", "stage 2 (owners), once it opens: 1 of owners"]
     status = house.run("status", "waiting").json
     assert (status["source"], status["mismatches"], status["stage"]) == ("workflow", [], 1)
 

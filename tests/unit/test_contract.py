@@ -148,7 +148,9 @@ def test_every_reason_code_that_the_rules_write_is_described() -> None:
     """The codes in the sources of a result's reasons are in the table."""
     described = set(_names(_section("Reason codes"), "`code`"))
     written = set()
-    for path in [Path("policy") / name for name in ("evaluation.py", "outcome.py", "operations.py", "standing.py", "gate.py")]:
+    for path in [
+        Path("policy") / name for name in ("evaluation.py", "outcome.py", "operations.py", "standing.py", "gate.py")
+    ]:
         written |= _codes(Path(__file__).parents[2] / path)
 
     assert written <= described
