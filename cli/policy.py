@@ -33,8 +33,11 @@ def register(commands: Commands) -> None:
 
 async def _check(args: argparse.Namespace) -> int:
     body = read_file(args.file)
-    kind = kind_of(body)
-    document = READERS[kind](body)
+    try:
+        kind = kind_of(body)
+        document = READERS[kind](body)
+    except DocumentError as error:
+        raise DocumentError(f"{args.file}: {error}") from None
     print(f"{args.file}: a {kind} that can be used, {digest(body)}")
     print(_summary(document))
     return exits.OK

@@ -20,7 +20,7 @@ from cli.arguments import Commands
 from cli.case import UnknownActionError, ask, look
 from cli.place import Place, find_place
 from policy.canonical import parse_json
-from policy.errors import ProposalError
+from policy.errors import CanonicalError, ProposalError
 from policy.proposal import ReceivedProposal, receive
 from policy.result import ActionResult
 from workflows import interface
@@ -37,8 +37,7 @@ def register(commands: Commands) -> None:
 
 
 async def _propose(args: argparse.Namespace) -> int:
-    value = parse_json(read_input(args.file))
-    received = receive(value)
+    value, received = _read(args.file)
     place = find_place()
     client = await place.client()
     proposal_id = received.proposal.proposal_id
@@ -50,6 +49,19 @@ async def _propose(args: argparse.Namespace) -> int:
         await _print_started(args, place, client, proposal_id, status["state"] if status else f"started; {problem}")
         return exits.OK
     return await _await(args, place, client, handle)
+
+
+def _read(file: str) -> tuple[Any, ReceivedProposal]:
+    """The proposal of a file, as received and as read.
+
+    Raises:
+        ProposalError: names the file and what is wrong in it.
+    """
+    try:
+        value = parse_json(read_input(file))
+        return value, receive(value)
+    except (CanonicalError, ProposalError) as error:
+        raise ProposalError(f"{file}: {error}") from None
 
 
 async def start(client: Client, value: Any, proposal_id: str) -> "WorkflowHandle[Any, Any] | None":

@@ -107,6 +107,8 @@ def read_catalog(body: bytes) -> Catalog:
             raise DocumentError(f"entity {number}: resource-id {entity.resource_id} is that of {other} already")
         entities[entity.ref] = entity
         inverse.extend((user, entity.ref) for user in used_by)
+    if not entities:
+        raise DocumentError("catalog has no entity of kind Component or Resource: without one every target is unknown")
     return Catalog(entities=entities, dependents=_turn(entities, inverse), skipped=tuple(skipped))
 
 

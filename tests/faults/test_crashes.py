@@ -33,6 +33,13 @@ ASKED = {
 UNDONE = {
     "before:undo": ("compensated", 1),
     "after:undo": ("compensated", 1),
+    # The third transaction of `execute` claims the undo permit, the fourth stores its report.
+    "before:execute:3": ("compensated", 1),
+    "after:execute:3": ("compensated", 1),
+    "before:execute:4": ("compensated", 1),
+    "after:execute:4": ("compensated", 1),
+    "before:record:1": ("compensated", 1),
+    "after:record:1": ("compensated", 1),
 }
 QUICK = ("after:dispatch:1", "after:effect", "before:effect", "after:take_decision:1")
 

@@ -21,9 +21,11 @@ async def approved(world: World, body: Any) -> Handle:
     return handle
 
 
-async def test_what_policy_allows_runs_once_within_sixteen_events(world: World) -> None:
+@pytest.mark.parametrize("observe", [0, 1], ids=["read back", "observed over time"])
+async def test_what_policy_allows_runs_once_within_sixteen_events(world: World, observe: int) -> None:
     """An allowed action runs with nobody asked, is measured, and costs at most sixteen events."""
     body = world.propose("bench.touch")
+    body["success_criteria"][0]["observe_seconds"] = observe
     handle = await world.start(body)
     result = await world.result(handle)
     assert (result.resolution, result.outcome, result.next_action) == ("approved", "succeeded", "none")
