@@ -62,6 +62,8 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
     ),
     "12 compensation ends in a definite state": (
         "test_what_cannot_be_undone_ends_failed_and_under_a_hold",
+        "test_a_step_is_not_undone_before_the_later_ones",
+        "test_a_stop_whose_verb_is_to_ask_undoes_nothing",
         "test_a_hold_admits_only_the_approved_repair_of_what_is_held",
         "test_an_effect_that_nobody_knows_is_never_repeated",
     ),

@@ -38,7 +38,6 @@ UNDO_RETRY = RetryPolicy(
 HOUSE_RETRY = RetryPolicy(maximum_attempts=3)
 HEARTBEAT = timedelta(seconds=10)
 
-BAD_REQUEST = "BadRequest"
 Attributes: TypeAlias = dict[str, str | list[str] | None]
 # Whoever stops an action by a bare cancel: nobody proved who.
 UNVERIFIED = "unverified"
