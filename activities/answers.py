@@ -17,6 +17,7 @@ from activities.planning import make_plan
 from activities.recomputing import Recomputation
 from activities.starting import start_refusals
 from activities.taking import read_submission
+from policy.audit import ReadEntry
 from policy.audit_evaluations import compare
 from policy.base import Reason, RecordModel
 from policy.decision import Refusal, receive_decision
@@ -249,17 +250,26 @@ def _execute(call: Call, books: Recomputation) -> list[str]:
     if answer.permit_id != call.asked["permit_id"]:
         return [f"it is about permit {answer.permit_id}, asked was {call.asked['permit_id']}"]
     report = books.reports.get(answer.permit_id)
-    violated = any(
-        entry.kind is EntryKind.violation and entry.content.get("told", {}).get("permit_id") == answer.permit_id
-        for entry in books.entries
-    )
+    accounted = any(_accounts(entry, answer) for entry in books.entries)
     if report is None:
         wrong = answer.effect == "done" or answer.status == "succeeded"
         message = f"it was told {answer.status}, {answer.effect}, and the ledger has no report"
     else:
-        wrong = (answer.status, answer.effect, answer.message) != (report.status, report.effect, report.message)
+        # Who looked before somebody claimed told the truth.
+        early = not answer.claimed and answer.effect == "none" and call.began < report.started_at
+        told = (answer.status, answer.effect, answer.message)
+        wrong = not early and told != (report.status, report.effect, report.message)
         message = f"it was told {answer.status}, {answer.effect}, the ledger has {report.status}, {report.effect}"
-    return [message] if wrong and not violated else []
+    return [message] if wrong and not accounted else []
+
+
+def _accounts(entry: ReadEntry, answer: ExecuteResult) -> bool:
+    """Whether an entry says why an executor answered something else than the report: a lie, or a refused claim."""
+    if entry.kind is EntryKind.violation:
+        return bool(entry.content.get("told", {}).get("permit_id") == answer.permit_id)
+    if entry.kind is not EntryKind.claim_refused or entry.content["permit_id"] != answer.permit_id:
+        return False
+    return f"{entry.content['code']}: {entry.content['message']}" == answer.message and answer.effect != "done"
 
 
 def _raw(call: Call, name: str) -> Any:

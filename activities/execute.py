@@ -90,8 +90,13 @@ class ExecutorActivities(ExecutorPort):
         async with heartbeats(_HEARTBEAT_SECONDS):
             claim = await self._reports.look(request.permit_id)
             if claim is None:
-                never = "never claimed"
-                return ExecuteResult(permit_id=request.permit_id, status="unknown", effect="none", message=never)
+                return ExecuteResult(
+                    permit_id=request.permit_id,
+                    status="unknown",
+                    effect="none",
+                    message="never claimed",
+                    claimed=False,
+                )
             if claim.permit.direction is Direction.undo:
                 message = f"permit {request.permit_id} is of an undo, which is tried again and never observed"
                 raise ApplicationError(message, type="NotObserved", non_retryable=True)

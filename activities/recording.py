@@ -153,7 +153,7 @@ async def _note_violations(
         if (report.status, report.effect) == (item.status, item.effect) if report else item.effect != "done":
             continue
         # Whoever told it may have told anything: what no entry could hold must not keep the action from its end.
-        told_text = {name: visible(text)[:_TOLD_LIMIT] for name, text in item.model_dump(mode="json").items()}
+        told_text = {name: visible(text)[:_TOLD_LIMIT] for name, text in item.model_dump(exclude={"claimed"}).items()}
         content = {
             "what": "the workflow was told something else than the executor wrote",
             "told": told_text,

@@ -3,7 +3,8 @@
 - A step is one activity with one attempt. It waits for a stop, too; a stop is on record before the activity is asked
   to end, and `WAIT_CANCELLATION_COMPLETED` keeps an undo from starting while the step still runs.
 - A step that did not start before its permit expired never starts. A step that nobody answered for is observed, never
-  repeated.
+  repeated: only where nobody had claimed its permit, and no stop came, it is tried once more under the same permit. The
+  first try may still be about to claim: then the second one is refused, and what came of the first is observed.
 - What an activity says decides only what the workflow waits for next. The record decides the outcome.
 """
 
@@ -32,11 +33,30 @@ async def run_step(
     note_stop: Callable[[], Awaitable[None]],
 ) -> ExecuteResult:
     """Run one step under its permit; returns what the executor reported, or that nothing is known."""
+    begun, permitted = workflow.now(), timedelta(seconds=plan.permit_seconds)
+    told = await _try(step, permit_id, permitted, stopped, note_stop)
+    left = permitted - (workflow.now() - begun)
+    if told.claimed or left <= timedelta(0):
+        return told
+    if stopped():
+        await note_stop()
+        return told
+    told = await _try(step, permit_id, left, stopped, note_stop)
+    return await _observe(step, permit_id) if told.effect == "unknown" else told
+
+
+async def _try(
+    step: StepPlan,
+    permit_id: str,
+    start_within: timedelta,
+    stopped: Callable[[], bool],
+    note_stop: Callable[[], Awaitable[None]],
+) -> ExecuteResult:
     handle = workflow.start_activity_method(
         ExecutorPort.execute,
         ExecuteRequest(permit_id=permit_id),
         task_queue=EXECUTOR_QUEUE,
-        schedule_to_start_timeout=timedelta(seconds=plan.permit_seconds),
+        schedule_to_start_timeout=start_within,
         start_to_close_timeout=timedelta(seconds=step.timeout_seconds + step.observe_seconds) + _MARGIN,
         heartbeat_timeout=ports.HEARTBEAT,
         retry_policy=ports.EFFECT_RETRY,
@@ -48,7 +68,8 @@ async def run_step(
         await note_stop()
         handle.cancel()
     try:
-        return await handle
+        # Whether a permit was claimed is asked of `observe` only: who answers for a step says that it is over.
+        return (await handle).model_copy(update={"claimed": True})
     except ActivityError as error:
         if _never_started(error):
             return ExecuteResult(permit_id=permit_id, status="unknown", effect="none", message="never started")

@@ -194,12 +194,16 @@ class ExecuteRequest(RecordModel):
 
 
 class ExecuteResult(Answer):
-    """What the executor reported. The workflow waits by it; the record holds the report that counts."""
+    """What the executor reported. The workflow waits by it; the record holds the report that counts.
+
+    `claimed` is False only where `observe` found that nobody had claimed the permit.
+    """
 
     permit_id: str
     status: str
     effect: str
     message: str = ""
+    claimed: bool = True
 
     @classmethod
     def unreadable(cls) -> Self:
