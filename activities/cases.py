@@ -25,7 +25,7 @@ from activities.telemetry import about
 from policy.base import Reason
 from policy.canonical import parse_canonical
 from policy.document import Verdict
-from policy.facts import HoldFact
+from policy.observed import DenialFact, HoldFact
 from policy.proposal import ActionProposal, ReceivedProposal, effect_digest
 from policy.result import ActionResult
 from policy.revision import Revision
@@ -196,10 +196,11 @@ async def read_holds(connection: AsyncConnection, target: str, resolved: Sequenc
     )
 
 
-async def read_earlier_denials(connection: AsyncConnection, effect: str, proposal_id: str) -> tuple[str, ...]:
+async def read_earlier_denials(connection: AsyncConnection, effect: str, proposal_id: str) -> tuple[DenialFact, ...]:
     """The other proposals of the same effect that people denied, newest first, ten at most.
 
     A denial by a rule does not count: whoever can propose could otherwise raise the tier of an effect for everybody.
     """
     wanted = {"effect": effect, "proposal_id": proposal_id}
-    return tuple((await connection.execute(_EARLIER_DENIALS, wanted)).scalars())
+    rows = await connection.execute(_EARLIER_DENIALS, wanted)
+    return tuple(DenialFact(proposal_id=row.proposal_id) for row in rows)

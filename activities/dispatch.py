@@ -52,7 +52,7 @@ class PermitActivities(PermitPort):
             if mine := [permit for permit in issued if permit.step == request.step]:
                 return _result(mine, await ledger.head())
             in_force = await self._documents.in_force(connection)
-            facts = await gather(connection, file.received, in_force)
+            facts = await gather(connection, file.received, in_force, request.now)
             inputs = gate_inputs(
                 file.proposal,
                 file.revision,
@@ -98,7 +98,7 @@ def _kept(inputs: DispatchInputs, facts: Facts, in_force: InForce) -> dict[str, 
     return {
         "inputs": inputs.model_dump(mode="json"),
         "documents": in_force.digests.model_dump(mode="json"),
-        "earlier_denials": list(facts.earlier_denials),
+        "observed": facts.observed.model_dump(mode="json"),
     }
 
 

@@ -20,7 +20,7 @@ from policy.base import Reason
 from policy.document import Verdict
 from policy.facts import Facts, collect
 from policy.ledger import EntryKind
-from policy.operations import parameter_refusals
+from policy.observed import Observed
 from policy.outcome import Outcome
 from policy.proposal import ReceivedProposal
 from policy.result import ActionResult
@@ -84,19 +84,20 @@ async def refuse_start(
     return make_result(file, resolution="refused", outcome=Outcome.not_executed, reasons=reasons, at=now)
 
 
-async def gather(connection: AsyncConnection, received: ReceivedProposal, in_force: InForce) -> Facts:
+async def gather(connection: AsyncConnection, received: ReceivedProposal, in_force: InForce, now: datetime) -> Facts:
     """The facts of a proposal as of now."""
     proposal = received.proposal
-    entity = in_force.catalog.entity(proposal.target)
-    resolved = (entity.resource_id,) if entity and entity.resource_id else ()
+    resolved = in_force.catalog.resolve(proposal.target)
     return collect(
         proposal,
         catalog=in_force.catalog,
         directory=in_force.directory,
         registry=in_force.operations,
-        holds=await read_holds(connection, proposal.target_ref, resolved),
-        earlier_denials=await read_earlier_denials(connection, received.effect_digest, proposal.proposal_id),
-        bad_parameters=parameter_refusals(proposal, in_force.operations),
+        observed=Observed(
+            at=now,
+            holds=await read_holds(connection, proposal.target_ref, resolved),
+            denials=await read_earlier_denials(connection, received.effect_digest, proposal.proposal_id),
+        ),
     )
 
 
@@ -115,7 +116,7 @@ async def register(
     deadline = now + in_force.policy.absolute_deadline
     revision = assess_revision(
         received,
-        await gather(connection, received, in_force),
+        await gather(connection, received, in_force, now),
         in_force.policy,
         in_force.digests,
         revision=FIRST_REVISION,

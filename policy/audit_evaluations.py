@@ -3,8 +3,8 @@
 Each function takes what an entry recorded and what the entries before it left, and returns what differs, one sentence
 each; nothing means that today's code concludes the same.
 
-- assessed: the facts are looked up again in the exported documents, as far as those determine them (holds and earlier
-  denials are taken as recorded: they are other actions'); assessment, verdict and digest follow from the facts.
+- assessed: the facts are looked up again in the exported documents, as far as those determine them (what was
+  observed of other actions and of the world is taken as recorded); assessment, verdict and digest follow from them.
 - reminded, escalated: it was due by then, in a stage that was open then.
 - resolved: the case stands so at that instant.
 - dispatched, dispatch_refused: the gate's inputs are those that the entries before, the documents and the holds give;
@@ -22,11 +22,11 @@ from policy.base import Reason, RecordModel
 from policy.canonical import canonical, digest
 from policy.errors import AuditError, explain
 from policy.escalation import Due
-from policy.facts import Facts, HoldFact, collect
+from policy.facts import Facts, collect
 from policy.gate import DispatchInputs, may_dispatch
 from policy.gate_inputs import gate_inputs
 from policy.issuing import issue
-from policy.operations import parameter_refusals
+from policy.observed import Observed
 from policy.outcome import EffectReport, StepRecord
 from policy.permit import Permit
 from policy.proposal import ReceivedProposal
@@ -82,7 +82,7 @@ def check_assessed(
     if content["assessment_digest"] != (real := digest(canonical(recorded))):
         found.append(f"assessment digest is {content['assessment_digest']}, that of the revision is {real}")
     revision = Revision.model_validate(recorded)
-    facts = _facts(received, revision.documents, documents, revision.facts.holds, revision.facts.earlier_denials)
+    facts = _facts(received, revision.documents, documents, revision.facts.observed)
     found += compare("facts", recorded["facts"], facts)
     policy = documents.policy(revision.documents.policy)
     computed = assess_revision(
@@ -142,8 +142,8 @@ def check_dispatch(
     """Ask the gate again, with inputs that the record before it gives."""
     recorded = DispatchInputs.model_validate(content["inputs"])
     digests = DocumentDigests.model_validate(content["documents"])
-    facts = _facts(before.received, digests, documents, recorded.holds, tuple(content["earlier_denials"]))
-    # Only holds, and what became of permits, are taken as recorded.
+    facts = _facts(before.received, digests, documents, Observed.model_validate(content["observed"]))
+    # Only what was observed of others, and what became of permits, is taken as recorded.
     inputs = gate_inputs(
         before.received.proposal,
         before.revision,
@@ -206,18 +206,14 @@ def _facts(
     received: ReceivedProposal,
     digests: DocumentDigests,
     documents: GovernedDocuments,
-    holds: tuple[HoldFact, ...],
-    earlier_denials: tuple[str, ...],
+    observed: Observed,
 ) -> Facts:
-    registry = documents.operations(digests.operations)
     return collect(
         received.proposal,
         catalog=documents.catalog(digests.catalog),
         directory=documents.directory(digests.directory),
-        registry=registry,
-        holds=holds,
-        earlier_denials=earlier_denials,
-        bad_parameters=parameter_refusals(received.proposal, registry),
+        registry=documents.operations(digests.operations),
+        observed=observed,
     )
 
 

@@ -11,7 +11,7 @@
 
 import re
 from collections import deque
-from typing import Any
+from typing import Any, Literal
 
 from policy.base import RecordModel
 from policy.errors import DocumentError
@@ -19,6 +19,8 @@ from policy.yaml_text import read_yaml
 
 KINDS = ("component", "resource")
 CRITICALITIES = ("low", "medium", "high", "critical")
+# Nobody said how critical it is: as bad as it can be.
+CRITICALITY_WEIGHT = {"low": 0.25, "medium": 0.5, "high": 0.75, "critical": 1.0, None: 1.0}
 _REF = re.compile(r"[a-z0-9._-]+:[a-z0-9._-]+/[a-z0-9._-]+")
 
 
@@ -31,14 +33,44 @@ class Entity(RecordModel):
     criticality: str | None
     owner: str | None
     depends_on: tuple[str, ...]
+    system: str | None = None
+    units: float | None = None
 
 
 class Dependent(RecordModel):
-    """Something that breaks when the target does; `distance` counts edges, 1 is direct."""
+    """Something that depends on the target; `distance` counts edges, 1 is direct. `strength` is that of the strongest
+    way to it: `hard` breaks, `soft` is degraded.
+    """
 
     ref: str
     criticality: str | None
     distance: int
+    strength: Literal["hard", "soft"] = "hard"
+
+
+class Reach(RecordModel):
+    """What depends on a target, in sum, and the first ten, worst first.
+
+    Attributes:
+        total: how many entities depend on it, directly or not.
+        hard: how many of them break with it.
+        weight: the sum over all of them of strength, criticality and SLO (`docs/impact.md`).
+        dangling: references among them to entities that the catalog does not have.
+        nearest: the ten that weigh most.
+    """
+
+    total: int = 0
+    hard: int = 0
+    weight: float = 0.0
+    dangling: int = 0
+    nearest: tuple[Dependent, ...] = ()
+
+
+class SloObjective(RecordModel):
+    """An objective of an SLO that the catalog names: `objective` is 0..1, for example 0.999."""
+
+    name: str
+    objective: float
 
 
 class Catalog(RecordModel):
@@ -50,6 +82,25 @@ class Catalog(RecordModel):
 
     def entity(self, ref: str) -> Entity | None:
         return self.entities.get(normalize(ref))
+
+    def resolve(self, ref: str) -> tuple[str, ...]:
+        """The ids of everything that a target stands for, sorted; empty where nothing is known."""
+        entity = self.entity(ref)
+        return (entity.resource_id,) if entity and entity.resource_id else ()
+
+    def failure_domains_of(self, _ref: str) -> tuple[str, ...]:
+        """The failure domains that a target's parts are in, sorted."""
+        return ()
+
+    def objectives_of(self, _ref: str) -> tuple[SloObjective, ...]:
+        """The objectives of a target's SLOs."""
+        return ()
+
+    def reach(self, ref: str) -> Reach:
+        """What depends on a target."""
+        found = self.dependents_of(ref)
+        weight = sum(CRITICALITY_WEIGHT[item.criticality] for item in found)
+        return Reach(total=len(found), hard=len(found), weight=weight, nearest=found[:10])
 
     def dependents_of(self, ref: str) -> tuple[Dependent, ...]:
         """Everything that depends on an entity, direct or not, nearest first; an entity is no dependent of itself."""

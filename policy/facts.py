@@ -1,39 +1,47 @@
 """The facts that an assessment rests on, collected once and kept in the ledger next to what was concluded from them.
 
-Every fact names its writer, so that nothing a proposer wrote can pass for something measured.
+- `observed` is what only the record and the world can say: other actions, measured SLOs, the age of the documents. It
+  is read once, kept as it was read, and taken as recorded by an auditor. Everything else follows from the proposal and
+  the governed documents, and is computed again.
+- Every fact names its writer, so that nothing a proposer wrote can pass for something measured.
+- What is missing is missing: no rule may read absence as good news.
 """
 
-from policy.base import Reason, RecordModel
-from policy.catalog import Catalog, Dependent
+from policy.base import Instant, Reason, RecordModel
+from policy.catalog import Catalog, Reach, SloObjective
+from policy.criteria import minimum_refusals
 from policy.directory import Directory
-from policy.operations import OperationsRegistry, RegisteredOperation, parameter_refusals, unknown
+from policy.observed import DenialFact, HoldFact, Observed
+from policy.operations import OperationsRegistry, RegisteredOperation, unknown
+from policy.parameters import parameter_refusals
 from policy.proposal import ActionProposal
 
 
-class HoldFact(RecordModel):
-    """A target under hold. `proposal_id` is the action that left it so."""
-
-    hold_id: str
-    target: str
-    proposal_id: str | None
-    reason: str
-
-
 class Facts(RecordModel):
-    """What was known of one proposal at one instant. `operations` holds every operation of its steps and undos."""
+    """What was known of one proposal at one instant. `operations` holds every operation of its steps and undos.
+
+    `units_touched` of `units_total` is how much of the target's capacity the steps take at once, by what the operations
+    registry counts and the catalog says there is; None where one of the two does not say.
+    """
 
     target_known: bool
+    target_ref: str = ""
     target_resource_id: str | None = None
     target_environment: str | None = None
     target_criticality: str | None = None
     target_owner: str | None = None
-    dependents: tuple[Dependent, ...] = ()
+    target_system: str | None = None
+    target_objectives: tuple[SloObjective, ...] = ()
+    failure_domains: tuple[str, ...] = ()
+    resolved_ids: tuple[str, ...] = ()
+    units_touched: float | None = None
+    units_total: float | None = None
+    reach: Reach = Reach()
     operations: dict[str, RegisteredOperation] = {}
     unregistered: tuple[str, ...] = ()
     agent_owner: str | None = None
     on_behalf_of: str | None = None
-    holds: tuple[HoldFact, ...] = ()
-    earlier_denials: tuple[str, ...] = ()
+    observed: Observed = Observed()
     bad_parameters: tuple[Reason, ...] = ()
 
     def operation(self, name: str) -> RegisteredOperation:
@@ -41,9 +49,29 @@ class Facts(RecordModel):
         return self.operations.get(name) or unknown(name)
 
     @property
+    def at(self) -> Instant | None:
+        """When it was looked; None in records that did not say."""
+        return self.observed.at
+
+    @property
+    def holds(self) -> tuple[HoldFact, ...]:
+        return self.observed.holds
+
+    @property
+    def denials(self) -> tuple[DenialFact, ...]:
+        return self.observed.denials
+
+    @property
     def resolved(self) -> tuple[str, ...]:
         """The ids that an executor would act on. Empty means nothing, never everything."""
-        return (self.target_resource_id,) if self.target_resource_id else ()
+        return self.resolved_ids
+
+    @property
+    def share(self) -> float | None:
+        """The share of the target's capacity that is taken at once, 0..1; None where nobody knows."""
+        if self.units_touched is None or not self.units_total:
+            return None
+        return min(1.0, self.units_touched / self.units_total)
 
     @property
     def requesters(self) -> tuple[str, ...]:
@@ -57,35 +85,38 @@ def collect(
     catalog: Catalog,
     directory: Directory,
     registry: OperationsRegistry,
-    holds: tuple[HoldFact, ...],
-    earlier_denials: tuple[str, ...],
-    bad_parameters: tuple[Reason, ...] = (),
+    observed: Observed,
 ) -> Facts:
-    """Look up everything that the rules need to know about a proposal.
+    """Look up everything that the rules need to know about a proposal; pure.
 
     Args:
         proposal: what is asked for.
         catalog: the targets.
         directory: the people and agents.
-        registry: the operations; wrong parameters are found with it.
-        holds: those on the target, found by its `target_ref` or its resource id.
-        earlier_denials: ids of proposals with the same effect digest that were denied.
-        bad_parameters: what an executor found wrong besides.
+        registry: the operations; wrong parameters and criteria that are too weak are found with it.
+        observed: what the record and the world said at one instant.
     """
     entity = catalog.entity(proposal.target)
     person = directory.person(proposal.on_behalf_of)
+    refusals = (*parameter_refusals(proposal, registry), *minimum_refusals(proposal, registry))
     return Facts(
         target_known=entity is not None,
+        target_ref=proposal.target_ref,
         target_resource_id=entity.resource_id if entity else None,
         target_environment=entity.environment if entity else None,
         target_criticality=entity.criticality if entity else None,
         target_owner=entity.owner if entity else None,
-        dependents=catalog.dependents_of(proposal.target) if entity else (),
+        target_system=entity.system if entity else None,
+        target_objectives=catalog.objectives_of(proposal.target),
+        failure_domains=catalog.failure_domains_of(proposal.target),
+        resolved_ids=catalog.resolve(proposal.target),
+        units_touched=registry.units_touched(proposal),
+        units_total=entity.units if entity else None,
+        reach=catalog.reach(proposal.target) if entity else Reach(),
         operations={name: registry.find(name) or unknown(name) for name in proposal.operations},
         unregistered=tuple(name for name in proposal.operations if registry.find(name) is None),
         agent_owner=directory.owner_of(proposal.agent.id),
         on_behalf_of=person.person_id if person else None,
-        holds=holds,
-        earlier_denials=earlier_denials,
-        bad_parameters=tuple(dict.fromkeys((*parameter_refusals(proposal, registry), *bad_parameters))),
+        observed=observed,
+        bad_parameters=tuple(dict.fromkeys(refusals)),
     )

@@ -18,7 +18,7 @@ from datetime import datetime
 from policy.base import Instant, Reason, RecordModel
 from policy.decision import Vote
 from policy.document import ApprovalChain, Verdict
-from policy.facts import HoldFact
+from policy.observed import HoldFact
 from policy.operations import RiskTier
 from policy.outcome import EffectReport, StepRecord
 from policy.standing import ApprovalCase, Ballot, stand

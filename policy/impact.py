@@ -15,13 +15,13 @@ This is the small assessment of the first release; the indicators widen, the sha
 
 from typing import Literal
 
-from policy.base import RecordModel
+from policy.base import Instant, RecordModel
+from policy.catalog import CRITICALITY_WEIGHT
 from policy.facts import Facts
 from policy.operations import RegisteredOperation, RiskTier
 from policy.proposal import ActionProposal, Step
 
 TIER_STARTS = ((75, RiskTier.critical), (50, RiskTier.high), (25, RiskTier.medium), (0, RiskTier.low))
-_CRITICALITY = {"low": 0.25, "medium": 0.5, "high": 0.75, "critical": 1.0, None: 1.0}
 _HALF_OF_DEPENDENTS = 5
 
 
@@ -35,6 +35,7 @@ class Indicator(RecordModel):
     contribution: float
     evidence: str
     writer: str
+    as_of: Instant | None = None
 
 
 class ImpactAssessment(RecordModel):
@@ -106,9 +107,9 @@ def _blast_radius(facts: Facts) -> Indicator:
     if not facts.target_known:
         evidence = "the target is unknown: worst case"
         return _indicator("blast_radius", "impact", 1.0, 0.6, evidence=evidence, writer="catalog")
-    weight = sum(_CRITICALITY[item.criticality] for item in facts.dependents)
-    names = ", ".join(item.ref for item in facts.dependents[:5]) or "none"
-    evidence = f"{len(facts.dependents)} dependents: {names}"
+    weight = facts.reach.weight
+    names = ", ".join(item.ref for item in facts.reach.nearest[:5]) or "none"
+    evidence = f"{facts.reach.total} dependents: {names}"
     value = weight / (weight + _HALF_OF_DEPENDENTS)
     return _indicator("blast_radius", "impact", value, 0.6, evidence=evidence, writer="catalog")
 
@@ -116,7 +117,9 @@ def _blast_radius(facts: Facts) -> Indicator:
 def _criticality(facts: Facts) -> Indicator:
     level = facts.target_criticality
     evidence = f"the target's criticality is {level or 'not given: worst case'}"
-    return _indicator("target_criticality", "impact", _CRITICALITY[level], 0.2, evidence=evidence, writer="catalog")
+    return _indicator(
+        "target_criticality", "impact", CRITICALITY_WEIGHT[level], 0.2, evidence=evidence, writer="catalog"
+    )
 
 
 def _reversibility(proposal: ActionProposal, facts: Facts) -> Indicator:
@@ -149,8 +152,9 @@ def _confidence(proposal: ActionProposal) -> Indicator:
 
 
 def _denied_before(facts: Facts) -> Indicator:
-    evidence = f"the same effect was denied in {', '.join(facts.earlier_denials[:3]) or 'no earlier proposal'}"
-    value = 1.0 if facts.earlier_denials else 0.0
+    earlier = ", ".join(item.proposal_id for item in facts.denials[:3]) or "no earlier proposal"
+    evidence = f"the same effect was denied in {earlier}"
+    value = 1.0 if facts.denials else 0.0
     return _indicator("denied_before", "likelihood", value, 0.6, evidence=evidence, writer="ledger")
 
 
@@ -158,6 +162,6 @@ def _floor(proposal: ActionProposal, facts: Facts) -> RiskTier:
     if not facts.target_known:
         return RiskTier.critical
     floors = [facts.operation(name).floor for name in proposal.operations]
-    if facts.holds or facts.earlier_denials:
+    if facts.holds or facts.denials:
         floors.append(RiskTier.high)
     return max(floors, key=lambda item: item.rank)

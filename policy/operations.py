@@ -10,9 +10,9 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
-from policy.base import EdgeModel, Name, Operation, Reason
+from policy.base import EdgeModel, Name, Operation
 from policy.canonical import canonical
 from policy.governed import Metadata, read_document
 from policy.proposal import ActionProposal
@@ -47,6 +47,7 @@ class Parameter(EdgeModel):
     type: Literal["string", "integer", "number", "boolean"]
     required: bool = True
     pattern: str | None = None
+    secret: bool = False
 
     def refusal(self, value: Any) -> str | None:
         """Why a value is not one of this parameter, or None."""
@@ -68,19 +69,68 @@ class Parameter(EdgeModel):
         return pattern
 
 
+class Caps(EdgeModel):
+    """Limits that no approval lifts. `resolved`: ids at once; `share`: of the target's capacity at once, 0..1;
+    `failure_domains`: at once; `per_hour`: effects of this operation; `max_age_seconds`: of a plan when it is assessed
+    and when it is dispatched.
+    """
+
+    resolved: Annotated[int, Field(ge=1)] | None = None
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
+    failure_domains: Annotated[int, Field(ge=1)] | None = None
+    per_hour: Annotated[int, Field(ge=1)] | None = None
+    max_age_seconds: Annotated[int, Field(ge=1)] | None = None
+
+
+class Counted(EdgeModel):
+    """How much of the target's capacity a step takes: the number in a parameter, each item of a list counting one, or
+    `all` of it, in units of the catalog's `countersign/units`.
+    """
+
+    parameter: Name | None = None
+    all: bool = False
+
+    @model_validator(mode="after")
+    def _one(self) -> "Counted":
+        if (self.parameter is not None) == self.all:
+            raise ValueError("counts needs either a parameter or all: true")
+        return self
+
+
+class MinimumCriterion(EdgeModel):
+    """A criterion that every action with this operation is measured by. A value in `parameters` or `equals` that is
+    written `$name` is the value of the step's parameter of that name.
+    """
+
+    probe: Operation
+    parameters: dict[str, JsonValue] = {}
+    equals: JsonValue
+    within_seconds: Annotated[int, Field(ge=0, le=3600)] = 5
+    observe_seconds: Annotated[int, Field(ge=0, le=86400)] = 0
+
+
 class RegisteredOperation(EdgeModel):
-    """One operation. `severity` is 0..100: how much of the target it changes at worst."""
+    """One operation. `severity` is 0..100: how much of the target it changes at worst. `undo_seconds` is how long its
+    undo takes at worst. `origin` says where an imported entry came from.
+    """
 
     name: Operation
     executor: Name
     severity: Annotated[int, Field(ge=0, le=100)]
     floor: RiskTier = RiskTier.low
     destructive: bool = False
+    read_only: bool = False
     effects: tuple[Literal["performance", "security", "data_access", "availability"], ...] = ()
     inverse: tuple[Operation, ...] = ()
     needs_no_undo: bool = False
+    undo_seconds: Annotated[int, Field(ge=0)] | None = None
+    caps: Caps = Caps()
+    counts: Counted | None = None
+    criteria: tuple[MinimumCriterion, ...] = ()
+    required: tuple[Literal["evidence", "undo", "dry_run", "expected_targets", "produced_at"], ...] = ()
     parameters: dict[Name, Parameter] = {}
     description: str = ""
+    origin: str = ""
 
 
 class OperationsRegistry(EdgeModel):
@@ -102,6 +152,22 @@ class OperationsRegistry(EdgeModel):
     def find(self, name: str) -> RegisteredOperation | None:
         return next((operation for operation in self.operations if operation.name == name), None)
 
+    def units_touched(self, proposal: ActionProposal) -> float | None:
+        """How many units of the target's capacity the steps take together; None where an operation does not say."""
+        total = 0.0
+        for step in proposal.steps:
+            known = self.find(step.operation)
+            if known is None or known.counts is None or known.counts.parameter is None:
+                return None
+            value = step.parameters.get(known.counts.parameter)
+            if isinstance(value, list):
+                total += len(value)
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                total += value
+            else:
+                return None
+        return total
+
 
 def read_operations(body: bytes) -> OperationsRegistry:
     """Read an operations registry.
@@ -122,39 +188,3 @@ def unknown(name: str) -> RegisteredOperation:
         destructive=True,
         effects=("performance", "security", "data_access", "availability"),
     )
-
-
-def parameter_refusals(proposal: ActionProposal, registry: OperationsRegistry) -> tuple[Reason, ...]:
-    """What is wrong with the parameters of the steps and of their undos, and with undos that are no inverse."""
-    reasons: list[Reason] = []
-    for step in proposal.steps:
-        known = registry.find(step.operation)
-        reasons += _refuse(f"step {step.name}", known, step.parameters)
-        if step.undo is None:
-            continue
-        if known is not None and step.undo.operation not in known.inverse:
-            allowed = ", ".join(known.inverse) or "none"
-            message = (
-                f"step {step.name}: {step.undo.operation} is no inverse of {step.operation} (registered: {allowed})"
-            )
-            reasons.append(Reason(code="undo_is_no_inverse", message=message))
-        reasons += _refuse(f"undo of step {step.name}", registry.find(step.undo.operation), step.undo.parameters)
-    if (more := len(reasons) - MAX_REASONS) <= 0:
-        return tuple(reasons)
-    return (*reasons[:MAX_REASONS], Reason(code="bad_parameter", message=f"and {more} more like these"))
-
-
-def _refuse(where: str, known: RegisteredOperation | None, given: dict[str, Any]) -> list[Reason]:
-    if known is None:
-        return []
-    found = []
-    for name, parameter in known.parameters.items():
-        if name not in given:
-            if parameter.required:
-                found.append(f"{where}: parameter {name} is missing")
-        elif refusal := parameter.refusal(given[name]):
-            found.append(f"{where}: parameter {name} = {given[name]!r} {refusal}")
-    found += [
-        f"{where}: parameter {name!r} is not declared by {known.name}" for name in given if name not in known.parameters
-    ]
-    return [Reason(code="bad_parameter", message=message[:300]) for message in found]

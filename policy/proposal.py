@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
-from policy.base import EdgeModel, Name, Operation, ProposalId, RecordModel, Text
+from policy.base import EdgeModel, Instant, Name, Operation, ProposalId, RecordModel, Text
 from policy.canonical import MAX_TEXT_BYTES, canonical, check_value, digest, digest_of
 from policy.catalog import normalize
 from policy.errors import CanonicalError, ProposalError, explain
@@ -27,6 +27,14 @@ class StopVerb(StrEnum):
 
     compensate = "compensate"
     ask = "ask"
+
+
+class ChangeType(StrEnum):
+    """ITIL's type of a change, as the proposer sees it. It is no tier; `emergency` lifts nothing by itself."""
+
+    standard = "standard"
+    normal = "normal"
+    emergency = "emergency"
 
 
 class Agent(EdgeModel):
@@ -85,7 +93,11 @@ class Alternative(EdgeModel):
 
 
 class ActionProposal(EdgeModel):
-    """A request to change one target. `docs/spec/contract.md` describes each field."""
+    """A request to change one target. `docs/spec/contract.md` describes each field.
+
+    `expected_targets` are the ids that the proposer believes the target resolves to; if they differ from what it does
+    resolve to, the action is denied. `produced_at` is when the plan was made.
+    """
 
     api_version: Literal["countersign/v1"]
     proposal_id: ProposalId
@@ -101,6 +113,10 @@ class ActionProposal(EdgeModel):
     alternatives: tuple[Alternative, ...] = ()
     on_stop: StopVerb = StopVerb.compensate
     remedies: ProposalId | None = None
+    expected_targets: Annotated[tuple[Name, ...], Field(min_length=1, max_length=1000)] | None = None
+    produced_at: Instant | None = None
+    change_type: ChangeType = ChangeType.normal
+    dry_run: bool = False
 
     @property
     def target_ref(self) -> str:

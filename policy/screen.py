@@ -92,7 +92,7 @@ def make_screen(proposal: ActionProposal, revision: Revision, assessment_digest:
         impact=assessment.impact,
         likelihood=assessment.likelihood,
         indicators=tuple((item.name, item.contribution, item.evidence, item.writer) for item in strongest),
-        dependents=_first([item.ref for item in facts.dependents], 10),
+        dependents=_first([item.ref for item in facts.reach.nearest], facts.reach.total),
         steps=tuple(_step(step) for step in proposal.steps),
         criteria=tuple(
             f"{item.probe} {_json(item.parameters)} = {_json(item.equals)}" for item in proposal.success_criteria
@@ -156,9 +156,9 @@ def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _first(items: list[str], limit: int) -> tuple[str, ...]:
-    """So many of them, and how many more there are."""
-    return tuple(items) if len(items) <= limit else (*items[:limit], f"and {len(items) - limit} more")
+def _first(items: list[str], total: int) -> tuple[str, ...]:
+    """These, and how many more there are in all."""
+    return tuple(items) if total <= len(items) else (*items, f"and {total - len(items)} more")
 
 
 def _json(value: Any) -> str:

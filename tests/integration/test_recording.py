@@ -110,4 +110,4 @@ async def test_only_people_make_an_effect_riskier_by_denying_it(place: Recording
 
     assert answer.result is not None
     assert answer.result.resolution == "denied"
-    assert found == [(), ("by-person",)]
+    assert [tuple(item.proposal_id for item in one) for one in found] == [(), ("by-person",)]

@@ -9,6 +9,7 @@ from policy.decision import Assurance, Vote
 from policy.directory import Directory, read_directory
 from policy.document import ApprovalChain, EscalationStep, PolicyDocument, Requirement, Stage, read_policy
 from policy.facts import Facts, collect
+from policy.observed import Observed
 from policy.operations import OperationsRegistry, read_operations
 from policy.proposal import ActionProposal, receive
 from policy.standing import ApprovalCase, Ballot
@@ -134,10 +135,9 @@ def a_policy(body: bytes = POLICY) -> PolicyDocument:
 
 
 def facts_of(proposal: ActionProposal, **changes: Any) -> Facts:
-    """What the small world knows of a proposal."""
-    known = collect(
-        proposal, catalog=a_catalog(), directory=a_directory(), registry=a_registry(), holds=(), earlier_denials=()
-    )
+    """What the small world knows of a proposal; `changes` may name fields of what was observed, too."""
+    observed = Observed(at=T0, **{name: changes.pop(name) for name in list(changes) if name in Observed.model_fields})
+    known = collect(proposal, catalog=a_catalog(), directory=a_directory(), registry=a_registry(), observed=observed)
     return known.model_copy(update=changes)
 
 

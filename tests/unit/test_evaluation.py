@@ -6,8 +6,8 @@ import pytest
 
 from policy.document import PolicyDocument, Verdict
 from policy.evaluation import Evaluation, evaluate
-from policy.facts import HoldFact
 from policy.impact import assess
+from policy.observed import DenialFact, HoldFact
 from tests.unit.builders import POLICY, a_policy, a_proposal, facts_of, step_json
 
 _HOLD = HoldFact(hold_id="h", target="component:default/orders", proposal_id="p-0", reason="unknown outcome")
@@ -116,7 +116,7 @@ RULES: dict[str, tuple[bytes, dict[str, Any], dict[str, Any], Verdict, str | Non
     "a rule by tier": (
         b"  - {id: risky, match: {tiers: [high, critical]}, verdict: deny}\n",
         _SESSION,
-        {"earlier_denials": ("p-0",)},
+        {"denials": (DenialFact(proposal_id="p-0"),)},
         Verdict.deny,
         "risky",
     ),

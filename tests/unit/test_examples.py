@@ -15,6 +15,7 @@ from policy.document import PolicyDocument, Verdict, read_policy
 from policy.evaluation import Evaluation, evaluate
 from policy.facts import collect
 from policy.impact import ImpactAssessment, assess
+from policy.observed import Observed
 from policy.operations import OperationsRegistry, RiskTier, read_operations
 from policy.proposal import ActionProposal, receive
 
@@ -65,9 +66,7 @@ def _proposal(name: str) -> ActionProposal:
 
 def _decide(name: str, policy: str) -> tuple[ImpactAssessment, Evaluation]:
     proposal = _proposal(name)
-    facts = collect(
-        proposal, catalog=_catalog(), directory=_directory(), registry=_registry(), holds=(), earlier_denials=()
-    )
+    facts = collect(proposal, catalog=_catalog(), directory=_directory(), registry=_registry(), observed=Observed())
     assessment = assess(proposal, facts)
     return assessment, evaluate(_policy(policy), proposal, facts, assessment)
 

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from pydantic import ValidationError
 
-from policy.base import Reason, instant_text
+from policy.base import instant_text
 from policy.errors import MESSAGE_LIMIT, explain
 from policy.facts import collect
+from policy.observed import Observed
 from policy.operations import RiskTier
 from policy.permit import Direction, entry_id, permit_id
 from policy.proposal import ActionProposal
@@ -18,7 +19,7 @@ def test_what_is_known_of_a_proposal() -> None:
     """Facts come from catalog, directory and registry; nothing of them is the proposer's word."""
     facts = facts_of(a_proposal(target="Component:Orders", on_behalf_of="ann@example.org"))
     assert (facts.target_known, facts.target_environment, facts.resolved) == (True, "production", ("pg-orders",))
-    assert [item.ref for item in facts.dependents] == ["component:default/shop"]
+    assert [item.ref for item in facts.reach.nearest] == ["component:default/shop"]
     assert (facts.agent_owner, facts.on_behalf_of, facts.requesters) == ("ann", "ann", ("ann",))
     assert sorted(facts.operations) == ["pg.reset", "pg.set"]
     assert (facts.unregistered, facts.bad_parameters) == ((), ())
@@ -27,7 +28,7 @@ def test_what_is_known_of_a_proposal() -> None:
 def test_what_is_not_known() -> None:
     """What nobody knows is none, and nothing is resolved; it is never everything."""
     facts = facts_of(a_proposal(target="nothing", agent={"id": "stray"}, on_behalf_of="bob"))
-    assert (facts.target_known, facts.resolved, facts.dependents) == (False, (), ())
+    assert (facts.target_known, facts.resolved, facts.reach.total) == (False, (), 0)
     assert (facts.agent_owner, facts.requesters) == (None, ("bob",))
 
 
@@ -37,21 +38,15 @@ def test_an_operation_that_was_not_looked_up_is_the_worst() -> None:
 
 
 def test_wrong_parameters_are_found_whoever_asks() -> None:
-    """Collecting finds wrong parameters itself, once, besides what an executor found."""
-    found = Reason(code="bad_parameter", message="the value is too large for this server")
+    """Collecting finds wrong parameters itself."""
     facts = collect(
         a_proposal(steps=[step_json(parameters={"name": 5})]),
         catalog=a_catalog(),
         directory=a_directory(),
         registry=a_registry(),
-        holds=(),
-        earlier_denials=(),
-        bad_parameters=(found, found),
+        observed=Observed(),
     )
-    assert [item.message for item in facts.bad_parameters] == [
-        "step set: parameter name = 5 is not of type string",
-        "the value is too large for this server",
-    ]
+    assert [item.message for item in facts.bad_parameters] == ["step set: parameter name = 5 is not of type string"]
 
 
 def test_ids_follow_from_what_they_are_for() -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from policy.base import Reason
 from policy.document import Verdict
-from policy.facts import HoldFact
 from policy.gate import DispatchInputs, may_dispatch, may_undo
+from policy.observed import HoldFact
 from policy.operations import RiskTier
 from policy.outcome import EffectReport, Measurement, StepRecord
 from tests.unit.builders import T0, a_ballot, a_case, at, stage

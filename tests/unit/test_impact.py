@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.catalog import CRITICALITIES, Dependent
-from policy.facts import Facts, HoldFact
+from policy.catalog import CRITICALITIES, CRITICALITY_WEIGHT, Dependent, Reach
+from policy.facts import Facts
 from policy.impact import TIER_STARTS, ImpactAssessment, assess
+from policy.observed import DenialFact, HoldFact, Observed
 from policy.operations import RegisteredOperation, RiskTier
 from tests.unit.builders import a_proposal, facts_of, step_json
 
@@ -29,16 +30,21 @@ _DEPENDENTS = st.lists(
 ).map(tuple)
 
 
+def _reach(dependents: tuple[Dependent, ...]) -> Reach:
+    weight = sum(CRITICALITY_WEIGHT[item.criticality] for item in dependents)
+    return Reach(total=len(dependents), hard=len(dependents), weight=weight, nearest=dependents)
+
+
 @st.composite
 def _facts(draw: st.DrawFn) -> Facts:
     quiet = RegisteredOperation(name="pg.reset", executor="x", severity=0)
     return facts_of(a_proposal()).model_copy(
         update={
             "operations": {"pg.set": draw(_OPERATION), "pg.reset": quiet},
-            "dependents": draw(_DEPENDENTS),
+            "reach": _reach(draw(_DEPENDENTS)),
             "target_criticality": draw(_CRITICALITY),
             "target_known": draw(st.booleans()),
-            "earlier_denials": draw(st.sampled_from([(), ("p-0",)])),
+            "observed": draw(st.sampled_from([Observed(), Observed(denials=(DenialFact(proposal_id="p-0"),))])),
         }
     )
 
@@ -56,7 +62,7 @@ def _never_lower(before: ImpactAssessment, after: ImpactAssessment) -> None:
 @given(_facts(), _DEPENDENTS)
 def test_more_dependents_never_lower(facts: Facts, more: tuple[Dependent, ...]) -> None:
     """Whatever else is known, one more dependent never makes an action look safer."""
-    worse = facts.model_copy(update={"dependents": (*facts.dependents, *more)})
+    worse = facts.model_copy(update={"reach": _reach((*facts.reach.nearest, *more))})
     _never_lower(assess(a_proposal(), facts), assess(a_proposal(), worse))
 
 
@@ -138,10 +144,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], RiskTier]] = {
     "the registered operation": ({}, {}, RiskTier.medium),
     "a hold on the target": (
         {},
-        {"holds": (HoldFact(hold_id="h", target="t", proposal_id="p", reason="r"),)},
+        {"observed": Observed(holds=(HoldFact(hold_id="h", target="t", proposal_id="p", reason="r"),))},
         RiskTier.high,
     ),
-    "denied before": ({}, {"earlier_denials": ("p-0",)}, RiskTier.high),
+    "denied before": ({}, {"observed": Observed(denials=(DenialFact(proposal_id="p-0"),))}, RiskTier.high),
     "an operation that nobody registered": (
         {"operation": "pg.look", "steps": [step_json("pg.look")]},
         {},

@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from policy.canonical import digest_of
-from policy.catalog import Dependent
+from policy.catalog import Dependent, Reach
 from policy.proposal import receive
 from policy.revision import DocumentDigests, Revision, assess_revision
 from policy.screen import Screen, code_text, make_screen, markdown_text, visible
@@ -135,9 +135,10 @@ def test_long_text_is_cut_visibly() -> None:
 
 def _revision(**changes: Any) -> tuple[Screen, Revision]:
     received = receive(proposal_json(**changes))
+    nearest = tuple(Dependent(ref=f"component:default/s{at}", criticality="low", distance=1) for at in range(10))
     facts = facts_of(
         received.proposal,
-        dependents=tuple(Dependent(ref=f"component:default/s{at}", criticality="low", distance=1) for at in range(12)),
+        reach=Reach(total=12, hard=12, weight=3.0, nearest=nearest),
     )
     revision = assess_revision(
         received, facts, a_policy(), _DOCUMENTS, revision=1, assessed_at=T0, absolute_deadline=at(60)

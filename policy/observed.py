@@ -1,0 +1,116 @@
+"""What only the record and the world can say about a proposal: read once, dated, and kept as it was read.
+
+- Instants are UTC. What has no date counts as old.
+- Counts are of other proposals than this one. Whoever wrote a fact is said with it; nothing here was written by a
+  proposer except the confidence that it stated, and that is compared with what was measured afterwards.
+"""
+
+from typing import Literal
+
+from policy.base import Instant, RecordModel
+from policy.operations import RiskTier
+
+
+class HoldFact(RecordModel):
+    """A target under hold. `proposal_id` is the action that left it so."""
+
+    hold_id: str
+    target: str
+    proposal_id: str | None
+    reason: str
+
+
+class DenialFact(RecordModel):
+    """An earlier proposal of the same effect that people denied, newest first."""
+
+    proposal_id: str
+    denied_by: tuple[str, ...] = ()
+    at: Instant | None = None
+    tier: RiskTier | None = None
+    reason: str = ""
+
+
+class Tally(RecordModel):
+    """How similar actions ended. Only outcomes that were measured by criteria which the proposer did not write.
+
+    `scope` is `target` (the same operation on the same target) or `kind` (the same operation, another target of the
+    same kind, environment and at least the same criticality). One row an agent: no agent alone makes a good history.
+    """
+
+    scope: Literal["target", "kind"]
+    operation: str
+    agent: str
+    succeeded: int = 0
+    compensated: int = 0
+    failed: int = 0
+    unknown: int = 0
+
+
+class Calibration(RecordModel):
+    """What an agent said of its confidence, and what became of it: `n` outcomes, mean stated confidence, successes."""
+
+    n: int
+    mean_stated: float
+    succeeded: int
+
+
+class UndoProof(RecordModel):
+    """The last time that an undo was seen to work on this target: measured by us, by the executor's dry run, or by a
+    restore that somebody reported through the record.
+    """
+
+    operation: str
+    kind: Literal["undone", "dry_run", "restore"]
+    at: Instant
+    seconds: float | None = None
+
+
+class SloState(RecordModel):
+    """A measured SLO: `budget_left` is the share of the error budget that is left, below 0 when it is overspent."""
+
+    name: str
+    target: str
+    budget_left: float | None
+    at: Instant
+    source: str
+
+
+class LastActions(RecordModel):
+    """The last similar action and how it ended, for people to read."""
+
+    proposal_id: str
+    operation: str
+    outcome: str
+    at: Instant
+
+
+class Observed(RecordModel):
+    """Everything observed for one assessment.
+
+    Attributes:
+        at: when it was read (UTC).
+        holds: those on the target or on an id that it resolves to, and not released.
+        denials: earlier ones of the same effect.
+        tallies: outcomes of similar actions.
+        calibration: of the proposing agent; None where it has no measured outcome.
+        in_flight: other proposals that were approved and have no result yet, on the same failure domains.
+        last_hour: how many effects ran in the last hour, by operation, over all targets.
+        undo_proofs: by the operation that undoes.
+        slo_states: of the target and of what depends on it directly.
+        similar: the last similar actions, newest first, five at most.
+        catalog_at: when the catalog in force was published.
+        directory_at: the same for the directory.
+    """
+
+    at: Instant | None = None
+    holds: tuple[HoldFact, ...] = ()
+    denials: tuple[DenialFact, ...] = ()
+    tallies: tuple[Tally, ...] = ()
+    calibration: Calibration | None = None
+    in_flight: tuple[str, ...] = ()
+    last_hour: dict[str, int] = {}
+    undo_proofs: tuple[UndoProof, ...] = ()
+    slo_states: tuple[SloState, ...] = ()
+    similar: tuple[LastActions, ...] = ()
+    catalog_at: Instant | None = None
+    directory_at: Instant | None = None

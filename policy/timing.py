@@ -1,0 +1,18 @@
+"""What the calendars of a policy say of one instant, for the assessment and for the rules."""
+
+from policy.base import Instant, RecordModel
+
+
+class Timing(RecordModel):
+    """One instant in the calendars of the policy in force.
+
+    `windows` and `freezes` are the names of those that are open at that instant and speak of this action; `peak` is
+    the calendar of peak hours that it falls into. `window_ends` is when the window that lets it run closes, or the next
+    freeze begins, whichever comes first: no permit outlives it.
+    """
+
+    at: Instant | None = None
+    windows: tuple[str, ...] = ()
+    freezes: tuple[str, ...] = ()
+    peak: str | None = None
+    window_ends: Instant | None = None
