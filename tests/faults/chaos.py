@@ -19,7 +19,8 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from deploy.dev import Stack
-from tests.faults.ordeal import DIRECTORY, OPERATIONS, Keeper
+from tests.faults.governed import DIRECTORY, OPERATIONS, catalog, document, resource
+from tests.faults.keeping import Keeper
 from tests.faults.outage import bring_back
 from tests.world import decision
 from workflows.interface import DECIDE, TASK_QUEUE, WORKFLOW_TYPE, workflow_id
@@ -37,10 +38,10 @@ ENDS = {
     "ignored": ("expired/not_executed",),
     "withdrawn": ("withdrawn/not_executed",),
 }
-POLICY = b"""
-apiVersion: countersign/v1
-kind: PolicyDocument
-metadata: {name: chaos, version: "1"}
+POLICY = document(
+    "PolicyDocument",
+    "chaos",
+    """
 permit_ttl: 90s
 limits:
   - {id: barred, match: {environments: [barred]}, reason: nothing happens here}
@@ -54,7 +55,8 @@ chains:
       - {name: first, requirements: [{groups: [oncall]}], deadline: 1h, reminders: [2s]}
       - {name: second, requirements: [{groups: [dba]}], deadline: 1h}
   brief: {stages: [{name: only, requirements: [{groups: [dba]}], deadline: 5s, reminders: [2s]}]}
-"""
+""",
+)
 VOTES = {"asked": ("approve", "approve"), "disliked": ("approve", "deny")}
 VICTIMS = (
     *((("worker",),) * 3),
@@ -103,17 +105,7 @@ class Action:
 
     def entity(self) -> str:
         """Its target in the catalog."""
-        return f"""
-apiVersion: backstage.io/v1alpha1
-kind: Resource
-metadata:
-  name: {self.proposal_id}
-  annotations:
-    countersign/resource-id: target/{self.proposal_id}
-    countersign/environment: {self.kind}
-    countersign/criticality: low
-spec: {{type: table, owner: chaos}}
-"""
+        return resource(self.proposal_id, f"target/{self.proposal_id}", environment=self.kind)
 
 
 def actions(count: int, source: random.Random) -> list[Action]:
@@ -124,7 +116,7 @@ def actions(count: int, source: random.Random) -> list[Action]:
 
 def documents(several: list[Action]) -> tuple[bytes, ...]:
     """The governed documents for these actions."""
-    return POLICY, OPERATIONS, DIRECTORY, "---".join(action.entity() for action in several).encode()
+    return POLICY, OPERATIONS, DIRECTORY, catalog(*(action.entity() for action in several))
 
 
 async def play(client: Client, action: Action) -> None:

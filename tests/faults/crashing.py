@@ -1,8 +1,9 @@
-"""A worker process that kills itself at one point, once: SIGKILL, so that nothing is cleaned up.
+"""A worker process that kills itself at one point: SIGKILL, so that nothing is cleaned up.
 
 A point is `WHEN:ACTIVITY:COUNT`: `before` or `after` the COUNT-th commit of an activity, or `before:effect`,
-`after:effect`, `before:undo`, `after:undo` around what reaches the target. The file `mark` remembers that it happened,
-so that the worker that is started next goes on in peace.
+`after:effect`, `before:undo`, `after:undo` around what reaches the target; the COUNT is this process's. Several points
+are joined by `+`: each process dies at the first one at which none died before it. The file `mark` has a line for each
+death, so that the worker that is started after the last one goes on in peace.
 
 The executor of this process writes rows into a table of its target and never checks for earlier ones, so that an effect
 that happens twice is counted twice.
@@ -15,7 +16,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +33,35 @@ from worker import running_workers
 
 
 class Crash:
-    """One point at which to die."""
+    """The points at which to die, one after the other."""
 
-    def __init__(self, point: str, mark: Path) -> None:
-        self._point = point
+    def __init__(self, points: str, mark: Path) -> None:
+        self._points = points.split("+")
         self._mark = mark
         self._seen: dict[str, int] = {}
 
     def reach(self, what: str) -> None:
-        """Note that a point was reached, and die if it is the one."""
+        """Note that a point was reached, and die if it is the next one."""
         self._seen[what] = self._seen.get(what, 0) + 1
-        if self._point not in (what, f"{what}:{self._seen[what]}") or self._mark.exists():
+        died = len(self._mark.read_text().split()) if self._mark.exists() else 0
+        left = self._points[died : died + 1]
+        if what not in left and f"{what}:{self._seen[what]}" not in left:
             return
-        with self._mark.open("w") as file:
-            file.write(what)
+        with self._mark.open("a") as file:
+            file.write(f"{left[0]}\n")
             file.flush()
             os.fsync(file.fileno())
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Ahead:
+    """A clock that runs ahead."""
+
+    def __init__(self, by: timedelta) -> None:
+        self._by = by
+
+    async def now(self) -> datetime:
+        return datetime.now(UTC) + self._by
 
 
 class CrashingDatabase(Database):
@@ -118,7 +131,7 @@ class CountingExecutor:
 
 
 async def main(config: dict[str, str]) -> None:
-    """Run all roles until killed."""
+    """Run all roles until killed; `ahead` is by how many seconds their clock is."""
     crash = Crash(config["point"], Path(config["mark"]))
     client = await connect(address=config["address"], namespace=config["namespace"], identity="crashing")
     database = CrashingDatabase(config["database"], crash)
@@ -127,7 +140,8 @@ async def main(config: dict[str, str]) -> None:
     )
     pause = float(config.get("pause", "0"))
     executors = {"counting": CountingExecutor(config["target"], crash, pause=pause)}
-    async with running_workers(client, database, settings, executors=executors):
+    ahead = Ahead(timedelta(seconds=float(config["ahead"]))) if "ahead" in config else None
+    async with running_workers(client, database, settings, clock=ahead, executors=executors):
         await asyncio.Event().wait()
 
 

@@ -4,12 +4,9 @@ Each ordeal has a namespace, a record and a target of its own on the shared stac
 """
 
 import asyncio
-import json
-import os
-import sys
 import tempfile
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,97 +17,15 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
 from activities.connection import connect
-from activities.database import Database
-from activities.documents import publish
 from deploy.dev import Stack
 from deploy.migrations.runner import migrate
-from workflows.interface import DECIDE, TASK_QUEUE, WORKFLOW_TYPE, workflow_id
+from tests.faults.governed import DOCUMENTS
+from tests.faults.keeping import Keeper
+from tests.faults.people import Conduct, converse
+from tests.world import publish_documents
+from workflows.interface import TASK_QUEUE, WORKFLOW_TYPE, workflow_id
 
-ROOT = Path(__file__).parents[2]
-BOUND = 90.0
-
-POLICY = b"""
-apiVersion: countersign/v1
-kind: PolicyDocument
-metadata: {name: ordeal, version: "1"}
-rules:
-  - {id: routine, match: {operations: [count.row.add], targets: ["resource:calm"]}, verdict: allow}
-  - {id: asked, match: {operations: [count.row.add], targets: ["resource:busy"]}, verdict: require_approval, chain: two}
-  - {id: undo, match: {operations: [count.row.remove]}, verdict: allow}
-chains:
-  two:
-    stages:
-      - {name: first, requirements: [{groups: [oncall]}], deadline: 1h, reminders: [1s]}
-      - {name: second, requirements: [{groups: [dba]}], deadline: 1h}
-"""
-OPERATIONS = b"""
-apiVersion: countersign/v1
-kind: OperationsRegistry
-metadata: {name: ordeal, version: "1"}
-operations:
-  - {name: count.row.add, executor: counting, severity: 10, inverse: [count.row.remove]}
-  - {name: count.row.remove, executor: counting, severity: 10, needs_no_undo: true}
-"""
-DIRECTORY = b"""
-apiVersion: countersign/v1
-kind: Directory
-metadata: {name: ordeal, version: "1"}
-people:
-  - {id: person:olga, groups: [oncall]}
-  - {id: person:dirk, groups: [dba]}
-  - {id: person:anna}
-agents: [{id: agent:bot, owner: person:anna}]
-"""
-CATALOG = b"""
-apiVersion: backstage.io/v1alpha1
-kind: Resource
-metadata:
-  name: calm
-  annotations: {countersign/resource-id: target/calm, countersign/environment: test, countersign/criticality: low}
-spec: {type: table, owner: ordeal}
----
-apiVersion: backstage.io/v1alpha1
-kind: Resource
-metadata:
-  name: busy
-  annotations: {countersign/resource-id: target/busy, countersign/environment: test, countersign/criticality: critical}
-spec: {type: table, owner: ordeal}
-"""
-DOCUMENTS = {"policy": POLICY, "operations": OPERATIONS, "directory": DIRECTORY, "catalog": CATALOG}
-
-
-class Keeper:
-    """Keeps a worker process running: what dies is started again. `config` is what `crashing.main` reads."""
-
-    def __init__(self, config: dict[str, str]) -> None:
-        self._config = config
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def run(self) -> None:
-        """Start workers one after the other, until cancelled."""
-        while True:
-            process = await self.start()
-            try:
-                await process.wait()
-            finally:
-                self.kill()
-                await process.wait()
-
-    async def start(self) -> asyncio.subprocess.Process:
-        """Start one worker."""
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.faults.crashing", json.dumps(self._config)),
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdin=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        return self._process
-
-    def kill(self) -> None:
-        """SIGKILL the worker that runs now."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
+BOUND = 150.0
 
 
 @dataclass(frozen=True)
@@ -128,35 +43,48 @@ class Books:
 
 @dataclass
 class Ordeal:
-    """One action under one crash point. `point` is empty for none."""
+    """One action under one crash point, or several joined by `+`. `point` is empty for none."""
 
     stack: Stack
     point: str
     target: str = "resource:calm"
     fails: bool = False
+    conduct: Conduct = Conduct.approve
+    observed: int = 0
+    again: bool = False
     name: str = field(default_factory=lambda: f"ordeal_{uuid4().hex[:12]}")
 
     async def run(self) -> Books:
         """Play it through and close the books; after `prepare`."""
         client = await self._client()
         with tempfile.TemporaryDirectory() as folder:
-            keeper = asyncio.create_task(self._keep_worker(Path(folder)))
+            mark = Path(folder) / "mark"
+            keeper = asyncio.create_task(self._keep_worker(mark))
             try:
                 async with asyncio.timeout(BOUND):
-                    handle = await client.start_workflow(
-                        WORKFLOW_TYPE,
-                        self._proposal(),
-                        id=workflow_id(self.name),
-                        task_queue=TASK_QUEUE,
-                        task_timeout=timedelta(seconds=2),
-                    )
-                    voter = asyncio.create_task(self._vote(handle))
-                    result = await handle.result()
-                    voter.cancel()
+                    result = await self._play(client)
+                    if self.again:
+                        first, result = result, await self._play(client)
+                        assert result == first, (result, first)
             finally:
                 keeper.cancel()
                 await asyncio.gather(keeper, return_exceptions=True)
-            return await self._books(result, crashed=(Path(folder) / "mark").exists())
+            died = mark.read_text().split() if mark.exists() else []
+            return await self._books(result, crashed=died == self.point.split("+"))
+
+    async def _play(self, client: Client) -> dict[str, Any]:
+        handle: WorkflowHandle[Any, dict[str, Any]] = await client.start_workflow(
+            WORKFLOW_TYPE,
+            self._proposal(),
+            id=workflow_id(self.name),
+            task_queue=TASK_QUEUE,
+            task_timeout=timedelta(seconds=2),
+        )
+        people = asyncio.create_task(converse(handle, self.conduct, self._happened))
+        try:
+            return await handle.result()
+        finally:
+            people.cancel()
 
     async def prepare(self) -> None:
         """Make a record, a target and a namespace; one at a time, because alembic's context is global to a process."""
@@ -165,11 +93,7 @@ class Ordeal:
         await admin.close()
         url = self.stack.database_url("postgres", self.name)
         await migrate(url)
-        owner = Database(url)
-        async with owner.transaction() as connection:
-            for kind, body in DOCUMENTS.items():
-                await publish(connection, kind, body, by="ordeal", at=datetime.now(UTC))  # type: ignore[arg-type]
-        await owner.close()
+        await publish_documents(url, *DOCUMENTS)
         target = await asyncpg.connect(url)
         await target.execute("CREATE TABLE public.effect (permit_id text, direction text, resource text)")
         await target.close()
@@ -190,12 +114,12 @@ class Ordeal:
             return client
         raise AssertionError(f"namespace {self.name} did not appear")
 
-    async def _keep_worker(self, folder: Path) -> None:
+    async def _keep_worker(self, mark: Path) -> None:
         """Keep a worker running: what dies is started again."""
         await Keeper(
             {
                 "point": self.point,
-                "mark": str(folder / "mark"),
+                "mark": str(mark),
                 "address": self.stack.temporal_address,
                 "namespace": self.name,
                 "database": self.stack.database_url("countersign_app", self.name),
@@ -203,21 +127,13 @@ class Ordeal:
             }
         ).run()
 
-    async def _vote(self, handle: WorkflowHandle[Any, Any]) -> None:
-        """Approve both stages by signal, over and over with the same decision ids, until nobody asks any more."""
-        while True:
-            try:
-                status = await handle.query("status", rpc_timeout=timedelta(seconds=3))
-            except RPCError:
-                await asyncio.sleep(0.3)
-                continue
-            # Where the passing of time is what is tried, nobody answers before the reminder.
-            early = "advance" in self.point and any(due["kind"] == "reminder" for due in status["due"])
-            if status["state"] == "pending" and not early:
-                stage = status["stage"]
-                person = ("person:olga", "person:dirk")[stage - 1]
-                await handle.signal(DECIDE, self._decision(status, stage, person))
-            await asyncio.sleep(0.5)
+    async def _happened(self) -> bool:
+        """Whether the target counts an effect."""
+        target = await asyncpg.connect(self.stack.database_url("postgres", self.name))
+        try:
+            return bool(await target.fetchval("SELECT EXISTS (SELECT FROM public.effect WHERE direction = 'do')"))
+        finally:
+            await target.close()
 
     def _proposal(self) -> dict[str, Any]:
         return {
@@ -238,21 +154,14 @@ class Ordeal:
                     "undo": {"operation": "count.row.remove"},
                 }
             ],
-            "success_criteria": [{"probe": "count.row.present", "equals": not self.fails, "within_seconds": 1}],
-        }
-
-    def _decision(self, status: dict[str, Any], stage: int, person: str) -> dict[str, Any]:
-        digests = ("action_digest", "assessment_digest", "policy_digest", "presented_digest")
-        return {
-            "decision_id": f"{stage}-{person[7:]}",
-            "proposal_id": self.name,
-            "revision": 1,
-            "stage": stage,
-            **{digest: status[digest] for digest in digests},
-            "vote": "approve",
-            "issued_at": status["screen"]["assessed_at"],
-            "expires_at": status["screen"]["absolute_deadline"],
-            "proof": {"kind": "claimed", "identity": person},
+            "success_criteria": [
+                {
+                    "probe": "count.row.present",
+                    "equals": not self.fails,
+                    "within_seconds": 1,
+                    "observe_seconds": self.observed,
+                }
+            ],
         }
 
     async def _books(self, result: dict[str, Any], *, crashed: bool) -> Books:

@@ -5,81 +5,81 @@ import asyncio
 import pytest
 
 from deploy.dev import Stack
+from policy.lifecycle import State
+from tests.faults.kill_points import COMMITS, PATHS
 from tests.faults.ordeal import Books, Ordeal
+from workflows.ports import CasePort, ExecutorPort, PermitPort
 
-# point -> outcome and effects at the target. Where the claim is durable and the effect was not seen, nobody can know.
-ALLOWED = {
-    "before:assess:1": ("succeeded", 1),
-    "after:assess:1": ("succeeded", 1),
-    "before:dispatch:1": ("succeeded", 1),
-    "after:dispatch:1": ("succeeded", 1),
-    "before:execute:1": ("not_executed", 0),
-    "after:execute:1": ("outcome_unknown", 0),
-    "before:effect": ("outcome_unknown", 0),
-    "after:effect": ("succeeded", 1),
-    "before:execute:2": ("succeeded", 1),
-    "after:execute:2": ("succeeded", 1),
-    "before:record:1": ("succeeded", 1),
-    "after:record:1": ("succeeded", 1),
+QUICK = {
+    "allowed": ("after:dispatch:1", "before:execute:1", "after:effect", "before:effect"),
+    "asked": ("after:take_decision:1",),
 }
-ASKED = {
-    "before:take_decision:1": ("succeeded", 1),
-    "after:take_decision:1": ("succeeded", 1),
-    "before:take_decision:2": ("succeeded", 1),
-    "after:take_decision:2": ("succeeded", 1),
-    "before:advance:1": ("succeeded", 1),
-    "after:advance:1": ("succeeded", 1),
-}
-UNDONE = {
-    "before:undo": ("compensated", 1),
-    "after:undo": ("compensated", 1),
-    # The third transaction of `execute` claims the undo permit, the fourth stores its report.
-    "before:execute:3": ("compensated", 1),
-    "after:execute:3": ("compensated", 1),
-    "before:execute:4": ("compensated", 1),
-    "after:execute:4": ("compensated", 1),
-    "before:record:1": ("compensated", 1),
-    "after:record:1": ("compensated", 1),
-}
-QUICK = ("after:dispatch:1", "after:effect", "before:effect", "after:take_decision:1")
+AT_ONCE = 4
 
 
-async def _play(expected: dict[str, tuple[str, int]], ordeals: list[Ordeal], at_once: int = 4) -> None:
-    gate = asyncio.Semaphore(at_once)
+async def _play(stack: Stack, wanted: dict[str, tuple[str, ...]]) -> None:
+    """Play these points of these paths, a few at a time."""
+    gate = asyncio.Semaphore(AT_ONCE)
 
-    async def one(ordeal: Ordeal) -> tuple[str, Books]:
+    async def one(ordeal: Ordeal) -> Books:
         async with gate:
-            return ordeal.point, await ordeal.run()
+            return await ordeal.run()
 
-    for ordeal in ordeals:
+    ordeals = [(name, _ordeal(stack, name, point)) for name, points in wanted.items() for point in points]
+    for _, ordeal in ordeals:
         await ordeal.prepare()
-    for point, books in await asyncio.gather(*(one(ordeal) for ordeal in ordeals)):
-        outcome, effects = expected[point]
-        assert books.crashed, f"{point} was never reached"
-        assert (books.result["outcome"], books.effects) == (outcome, effects), (point, books)
-        assert books.holds == (outcome == "outcome_unknown"), (point, books)
-        assert books.undos >= 1 if outcome == "compensated" else books.undos == 0, (point, books)
+    found = await asyncio.gather(*(one(ordeal) for _, ordeal in ordeals))
+    problems = [_problem(name, ordeal.point, books) for (name, ordeal), books in zip(ordeals, found, strict=True)]
+    assert [problem for problem in problems if problem] == []
+
+
+def _ordeal(stack: Stack, name: str, point: str) -> Ordeal:
+    path = PATHS[name]
+    return Ordeal(
+        stack,
+        point,
+        target=path.target,
+        fails=path.fails,
+        conduct=path.conduct,
+        observed=path.observed,
+        again=path.again,
+    )
+
+
+def _problem(name: str, point: str, books: Books) -> str:
+    """What is not as it must be: reached, ended, counted, undone, held. Empty where nothing is."""
+    if not books.crashed:
+        return f"{name}, {point}: never reached, {books}"
+    outcome, effects = PATHS[name].ends[point]
+    ended = (books.result["resolution"], books.result["outcome"], books.effects, books.holds)
+    expected = (PATHS[name].resolution, outcome, effects, int(outcome == "outcome_unknown"))
+    undone = books.undos >= 1 if outcome == "compensated" else books.undos == 0
+    return "" if ended == expected and undone else f"{name}, {point}: {books}, expected {expected}"
 
 
 async def test_a_killed_worker_never_doubles_an_effect(stack: Stack) -> None:
-    """At four telling points, the action ends as it must and its effect is counted once at the target."""
-    targets = {point: "resource:busy" if point in ASKED else "resource:calm" for point in QUICK}
-    await _play({**ALLOWED, **ASKED}, [Ordeal(stack, point, target=target) for point, target in targets.items()])
+    """At a few telling points, the action ends as it must and its effect is counted once at the target."""
+    await _play(stack, QUICK)
 
 
 @pytest.mark.chaos
-async def test_every_point_of_an_allowed_action(stack: Stack) -> None:
-    """Before and after each commit and the effect of an allowed action."""
-    await _play(ALLOWED, [Ordeal(stack, point) for point in ALLOWED])
+@pytest.mark.parametrize("name", PATHS)
+async def test_every_point_of_a_path(stack: Stack, name: str) -> None:
+    """Before and after each commit and effect: it ends as it must, counted once, undone and held where it must be."""
+    await _play(stack, {name: tuple(PATHS[name].ends)})
 
 
-@pytest.mark.chaos
-async def test_every_point_of_an_action_that_people_approve(stack: Stack) -> None:
-    """Before and after each commit while people are asked."""
-    await _play(ASKED, [Ordeal(stack, point, target="resource:busy") for point in ASKED])
+def test_every_state_has_a_kill_point() -> None:
+    """A worker is killed in each state of the lifecycle, at a commit that belongs to the state."""
+    kills = [(state, point) for path in PATHS.values() for state, points in path.kills.items() for point in points]
+    assert {state for state, _ in kills} == set(State)
+    wrong = [(state, point) for state, point in kills if point.split("+")[-1].split(":")[1] not in COMMITS[state]]
+    assert wrong == []
 
 
-@pytest.mark.chaos
-async def test_every_point_of_an_undo(stack: Stack) -> None:
-    """An undo whose worker is killed is tried again until it is reported."""
-    await _play(UNDONE, [Ordeal(stack, point, fails=True) for point in UNDONE])
+def test_every_commit_of_a_case_has_its_kill_points() -> None:
+    """Before and after what each activity of a case commits; the sweep has its own in `test_sweep.py`."""
+    activities = {name for port in (CasePort, PermitPort, ExecutorPort) for name in port.__abstractmethods__}
+    points = [point.split("+")[-1] for path in PATHS.values() for point in path.ends]
+    killed = {tuple(point.split(":")[:2]) for point in points}
+    assert {(when, name) for name in activities for when in ("before", "after")} <= killed

@@ -19,6 +19,7 @@ import pytest_asyncio
 from activities.connection import connect
 from activities.settings import Role
 from deploy.dev import Stack
+from tests.faults.governed import catalog, document, resource
 from tests.faults.outage import fresh_record
 from tests.world import decision, until
 from workflows.interface import DECIDE, PERMIT_QUEUE, TASK_QUEUE, WORKFLOW_TYPE, workflow_id
@@ -29,20 +30,21 @@ ROOT = Path(__file__).parents[2]
 ROLES = (Role.control, Role.permit, Role.executor)
 BOUND = 60.0
 DOCUMENTS = (
-    b"""
-apiVersion: countersign/v1
-kind: PolicyDocument
-metadata: {name: roles, version: "1"}
+    document(
+        "PolicyDocument",
+        "roles",
+        """
 rules:
   - {id: routine, match: {targets: ["resource:calm"]}, verdict: allow}
   - {id: asked, match: {targets: ["resource:busy"]}, verdict: require_approval, chain: one}
 chains:
   one: {stages: [{name: only, requirements: [{groups: [dba]}], deadline: 1h}]}
 """,
-    b"""
-apiVersion: countersign/v1
-kind: OperationsRegistry
-metadata: {name: roles, version: "1"}
+    ),
+    document(
+        "OperationsRegistry",
+        "roles",
+        """
 operations:
   - name: postgres.session.terminate
     executor: postgres
@@ -50,28 +52,16 @@ operations:
     needs_no_undo: true
     parameters: {pid: {type: integer}, backend_start: {type: string}}
 """,
-    b"""
-apiVersion: countersign/v1
-kind: Directory
-metadata: {name: roles, version: "1"}
+    ),
+    document(
+        "Directory",
+        "roles",
+        """
 people: [{id: dirk, groups: [dba]}, {id: anna}]
 agents: [{id: bot, owner: anna}]
 """,
-    b"""
-apiVersion: backstage.io/v1alpha1
-kind: Resource
-metadata:
-  name: calm
-  annotations: {countersign/resource-id: postgres/calm, countersign/environment: test, countersign/criticality: low}
-spec: {type: database, owner: roles}
----
-apiVersion: backstage.io/v1alpha1
-kind: Resource
-metadata:
-  name: busy
-  annotations: {countersign/resource-id: postgres/busy, countersign/environment: test, countersign/criticality: low}
-spec: {type: database, owner: roles}
-""",
+    ),
+    catalog(resource("calm", "postgres/calm"), resource("busy", "postgres/busy")),
 )
 
 
