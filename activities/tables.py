@@ -62,6 +62,20 @@ class PublicationRow(_Record, table=True):
     digest: Annotated[str, Field(sa_type=Text, foreign_key=f"{SCHEMA}.document.digest")]
     published_at: _Instant
     published_by: _String
+    permit_id: Annotated[UUID | None, Field(foreign_key=f"{SCHEMA}.permit.permit_id", unique=True)] = None
+
+
+class DraftRow(_Record, table=True):
+    """A governed document that somebody proposes to put in force. `drafted_by` is who stored it, by their own word."""
+
+    __tablename__ = "draft"
+    digest: _Key
+    kind: _String
+    name: _String
+    version: _String
+    body: bytes
+    drafted_by: _String
+    drafted_at: _Instant
 
 
 class ProposalRow(_Record, table=True):

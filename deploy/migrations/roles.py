@@ -17,6 +17,7 @@ ROLES = (
     "countersign_permit",
     "countersign_executor",
     "countersign_reader",
+    "countersign_author",
 )
 CREATE_ROLE = "CREATE ROLE {role} LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 CREATE_SCHEMA = f"CREATE SCHEMA countersign AUTHORIZATION {OWNER}"

@@ -14,6 +14,7 @@ from deploy.dev import Stack
 from deploy.migrations.runner import migrate
 
 ROLES = ["countersign_app", "countersign_control", "countersign_permit", "countersign_executor", "countersign_reader"]
+ROLES += ["countersign_author"]
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BODY = b'{"a":1}'
 DIGEST = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
@@ -25,6 +26,7 @@ CONTENT: dict[str, Any] = {"digest": DIGEST, "body": BODY}
 RECORD: dict[str, dict[str, Any]] = {
     "document": {**CONTENT, "kind": "policy", "name": "default", "version": "1"},
     "publication": {"kind": "policy", "digest": DIGEST, "published_at": NOW, "published_by": "ana"},
+    "draft": {**CONTENT, "kind": "policy", "name": "default", "version": "1", "drafted_by": "ana", "drafted_at": NOW},
     "proposal": {
         "proposal_id": "p-1",
         "action_digest": DIGEST,
@@ -112,8 +114,9 @@ MAY_INSERT: dict[str, set[str]] = {
     },
     "countersign_permit": {"permit", "ledger_entry"},
     "countersign_executor": {"permit_use", "effect_report", "ledger_entry"},
-    "countersign_app": set(RECORD) - {"document", "publication"},
+    "countersign_app": set(RECORD) - {"document", "publication", "draft"},
     "countersign_reader": set(),
+    "countersign_author": {"draft"},
 }
 
 ON_EACH_TABLE = {
