@@ -27,7 +27,15 @@ class DecisionError(CountersignError):
 
 
 class DocumentError(CountersignError):
-    """A governed document (policy, operations, catalog, directory) cannot be used."""
+    """A governed document (policy, operations, catalog, directory) cannot be used.
+
+    `line` and `column` count from 1, where the place is known; the message names them, too.
+    """
+
+    def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
+        super().__init__(message if line is None else f"line {line}, column {column}: {message}")
+        self.line = line
+        self.column = column
 
 
 class TransitionError(CountersignError):

@@ -8,7 +8,7 @@
 """
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -26,12 +26,12 @@ class _StrictLoader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            raise DocumentError(f"{_place(event)}: anchors and aliases are not read, write the value out")
+            raise _wrong("anchors and aliases are not read, write the value out", event.start_mark)
         if event.tag is not None:
-            raise DocumentError(f"{_place(event)}: tag {event.tag} is not read, write the plain value")
+            raise _wrong(f"tag {event.tag} is not read, write the plain value", event.start_mark)
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise DocumentError(f"{_place(event)}: nested deeper than {MAX_DEPTH}")
+            raise _wrong(f"nested deeper than {MAX_DEPTH}", event.start_mark)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -41,9 +41,9 @@ class _StrictLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise DocumentError(f"{_place(key_node)}: key {key!r} is not a string, put it in quotes")
+                raise _wrong(f"key {key!r} is not a string, put it in quotes", key_node.start_mark)
             if key in seen:
-                raise DocumentError(f"{_place(key_node)}: key {key!r} occurs twice")
+                raise _wrong(f"key {key!r} occurs twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
@@ -61,8 +61,24 @@ for _kind, _regexp, _first in _RESOLVED:
     )
 
 
+class Written(NamedTuple):
+    """One YAML document of a text: its value, and the node that says where each part of it stands."""
+
+    value: Any
+    node: yaml.Node
+
+
 def read_yaml(body: bytes) -> list[Any]:
     """The values of the YAML documents in a text.
+
+    Raises:
+        DocumentError: with line and column, where there is one.
+    """
+    return [written.value for written in read_written(body)]
+
+
+def read_written(body: bytes) -> list[Written]:
+    """The YAML documents in a text, each with its places.
 
     Raises:
         DocumentError: with line and column, where there is one.
@@ -70,21 +86,55 @@ def read_yaml(body: bytes) -> list[Any]:
     if len(body) > MAX_DOCUMENT_BYTES:
         raise DocumentError(f"document has {len(body)} bytes, at most {MAX_DOCUMENT_BYTES} are read")
     try:
-        values = list(yaml.load_all(body.decode("utf-8"), Loader=_StrictLoader))
-        for value in values:
-            check_value(value)
+        loader = _StrictLoader(body.decode("utf-8"))
+        found = []
+        while loader.check_node():
+            node: Any = loader.get_node()
+            found.append(Written(_value(loader, node), node))
     except UnicodeDecodeError as error:
-        raise DocumentError(f"document is not utf-8 at byte {error.start}") from None
+        place = _after(body[: error.start].decode())
+        raise DocumentError(f"document is not utf-8 at byte {error.start}", *place) from None
     except yaml.MarkedYAMLError as error:
-        raise DocumentError(f"{_position(error.problem_mark)}: {error.problem}") from None
-    except (yaml.YAMLError, CanonicalError, ValueError) as error:
-        raise DocumentError(f"document is malformed: {str(error).splitlines()[0]}") from None
-    return values
+        raise _wrong(str(error.problem), error.problem_mark) from None
+    except yaml.reader.ReaderError as error:
+        place = _after(body.decode()[: error.position])
+        raise DocumentError(f"document is malformed: {str(error).splitlines()[0]}", *place) from None
+    return found
 
 
-def _place(thing: Any) -> str:
-    return _position(thing.start_mark)
+def _after(text: str) -> tuple[int, int]:
+    """Line and column of what follows a text."""
+    return text.count("\n") + 1, len(text) - text.rfind("\n")
 
 
-def _position(mark: Any) -> str:
-    return f"line {mark.line + 1}, column {mark.column + 1}"
+def _value(loader: Any, node: yaml.Node) -> Any:
+    try:
+        value = loader.construct_document(node)
+        check_value(value)
+    except (CanonicalError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise _wrong(f"document is malformed: {reason}", _offender(loader, node).start_mark) from None
+    return value
+
+
+def _offender(loader: Any, node: yaml.Node) -> yaml.Node:
+    """The first scalar that no JSON value can be made of; the node itself where there is none."""
+    # What failed left its half behind, and would be taken for an object that contains itself.
+    loader.recursive_objects.clear()
+    waiting = [node]
+    while waiting:
+        at = waiting.pop()
+        if isinstance(at, yaml.ScalarNode):
+            try:
+                check_value(loader.construct_object(at))
+            except (CanonicalError, ValueError):
+                return at
+        elif isinstance(at, yaml.MappingNode):
+            waiting.extend(part for pair in reversed(at.value) for part in reversed(pair))
+        else:
+            waiting.extend(reversed(at.value))
+    return node
+
+
+def _wrong(message: str, mark: Any) -> DocumentError:
+    return DocumentError(message, mark.line + 1, mark.column + 1)
