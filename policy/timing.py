@@ -16,3 +16,4 @@ class Timing(RecordModel):
     freezes: tuple[str, ...] = ()
     peak: str | None = None
     window_ends: Instant | None = None
+    stale: tuple[str, ...] = ()
