@@ -2,8 +2,8 @@
 
 1. Who writes documents may insert drafts, as `countersign_author`, and nothing else.
 2. `publish_permitted` is the only way for a worker to add a publication. It needs a claimed permit of the operation
-   `countersign.document.publish`, publishes what that permit names, over the document that it names as the one in force,
-   and does it once: asked again it answers what it did. It runs as the owner, so that no role needs more than EXECUTE.
+   `countersign.document.publish`, publishes what that permit names, over the document that it names as the one in
+   force, and does it once: asked again it answers what it did. It runs as the owner: no role needs more than EXECUTE.
 3. The instant is the caller's; the database's clock is not read.
 """
 
@@ -96,6 +96,7 @@ def upgrade() -> None:
     op.execute("GRANT USAGE ON SCHEMA countersign TO countersign_author")
     op.execute("GRANT SELECT ON ALL TABLES IN SCHEMA countersign TO countersign_author")
     op.execute("GRANT INSERT ON countersign.draft TO countersign_author")
+    op.execute("CREATE POLICY author_may_read ON countersign.permit_use FOR SELECT TO countersign_author USING (true)")
     op.execute(PUBLISH)
     op.execute("REVOKE ALL ON FUNCTION countersign.publish_permitted(uuid, timestamptz) FROM PUBLIC")
     op.execute(f"GRANT EXECUTE ON FUNCTION countersign.publish_permitted(uuid, timestamptz) TO {ACTORS}")
