@@ -28,6 +28,7 @@ HISTORIES = Path(__file__).parent / "histories"
 KILLED = {
     "killed-after-assess": ("after:assess:1", "resource:calm", False),
     "killed-after-dispatch": ("after:dispatch:1", "resource:calm", False),
+    "killed-before-claim": ("before:execute:1", "resource:calm", False),
     "killed-before-effect": ("before:effect", "resource:calm", False),
     "killed-after-effect": ("after:effect", "resource:calm", False),
     "killed-after-take-decision": ("after:take_decision:1", "resource:busy", False),
