@@ -8,6 +8,7 @@
 """
 
 from policy.base import Instant, Reason, RecordModel
+from policy.builtin import AGENT
 from policy.catalog import Catalog, Reach, SloObjective
 from policy.criteria import minimum_refusals
 from policy.directory import Directory
@@ -41,6 +42,7 @@ class Facts(RecordModel):
     unregistered: tuple[str, ...] = ()
     agent_owner: str | None = None
     on_behalf_of: str | None = None
+    authors: tuple[str, ...] = ()
     observed: Observed = Observed()
     bad_parameters: tuple[Reason, ...] = ()
 
@@ -75,8 +77,10 @@ class Facts(RecordModel):
 
     @property
     def requesters(self) -> tuple[str, ...]:
-        """The people who ask, so that none of them approves: the agent's owner and whom it acts for."""
-        return tuple(sorted({person for person in (self.agent_owner, self.on_behalf_of) if person}))
+        """The people who ask, so that none of them approves: the agent's owner, whom it acts for, and who wrote what it
+        wants to publish.
+        """
+        return tuple(sorted({person for person in (self.agent_owner, self.on_behalf_of, *self.authors) if person}))
 
 
 def collect(
@@ -115,8 +119,25 @@ def collect(
         reach=catalog.reach(proposal.target) if entity else Reach(),
         operations={name: registry.find(name) or unknown(name) for name in proposal.operations},
         unregistered=tuple(name for name in proposal.operations if registry.find(name) is None),
-        agent_owner=directory.owner_of(proposal.agent.id),
+        agent_owner=_owner(proposal, directory),
         on_behalf_of=person.person_id if person else None,
+        authors=_authors(observed, directory),
         observed=observed,
         bad_parameters=tuple(dict.fromkeys(refusals)),
     )
+
+
+def _owner(proposal: ActionProposal, directory: Directory) -> str | None:
+    """Who answers for the agent; who proposes from the command line answers for that."""
+    if proposal.agent.id != AGENT:
+        return directory.owner_of(proposal.agent.id)
+    person = directory.person(proposal.on_behalf_of)
+    return person.person_id if person else None
+
+
+def _authors(observed: Observed, directory: Directory) -> tuple[str, ...]:
+    """The people who wrote the draft that is to be published; an identity of nobody stays as it is written."""
+    if observed.draft is None:
+        return ()
+    people = {name: directory.person(name) for name in observed.draft.authors}
+    return tuple(sorted({found.person_id if found else name for name, found in people.items()}))

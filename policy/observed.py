@@ -84,6 +84,21 @@ class LastActions(RecordModel):
     at: Instant
 
 
+class DraftFact(RecordModel):
+    """The draft that an action wants to put in force, and what it would change.
+
+    `authors` are identities: who stored it and whom it names. `previous` is the digest in force of its kind. `changes`
+    says in sentences what it changes in meaning, `problems` why it cannot be published.
+    """
+
+    kind: str
+    digest: str
+    authors: tuple[str, ...] = ()
+    previous: str | None = None
+    changes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
 class Observed(RecordModel):
     """Everything observed for one assessment.
 
@@ -98,6 +113,7 @@ class Observed(RecordModel):
         undo_proofs: by the operation that undoes.
         slo_states: of the target and of what depends on it directly.
         similar: the last similar actions, newest first, five at most.
+        draft: what is to be put in force; None where no document is published.
         catalog_at: when the catalog in force was published.
         directory_at: the same for the directory.
     """
@@ -112,5 +128,6 @@ class Observed(RecordModel):
     undo_proofs: tuple[UndoProof, ...] = ()
     slo_states: tuple[SloState, ...] = ()
     similar: tuple[LastActions, ...] = ()
+    draft: DraftFact | None = None
     catalog_at: Instant | None = None
     directory_at: Instant | None = None

@@ -1,0 +1,70 @@
+"""Who governs the governors: a governed document changes by an action of its own, under a pinned minimum.
+
+1. Publishing is the operation `countersign.document.publish` on the target `resource:countersign/documents`, and an
+   action that publishes does nothing else.
+2. Whatever the policy in force asks for, it needs approval by at least `MINIMUM` distinct people, none of whom wrote
+   the draft. A policy that asks for fewer is not followed: the action is denied.
+3. What is published is a draft of that kind and digest, over the document that is in force: `previous` names it.
+4. A policy that would leave nobody able to publish the next one, or would let fewer people than the minimum do it, is
+   not published: the door is neither locked nor left open.
+
+Two people and not the author: NIST SP 800-53 r5 CM-3, CM-5(1) and AC-5.
+"""
+
+from collections.abc import Sequence
+
+from policy.base import Reason
+from policy.builtin import PUBLISH
+from policy.document import ApprovalChain, Verdict
+from policy.evaluation import Evaluation
+from policy.facts import Facts
+from policy.proposal import ActionProposal
+
+MINIMUM = {"policy": 2, "operations": 2, "directory": 2, "catalog": 1}
+
+
+def pinned(proposal: ActionProposal, facts: Facts, evaluation: Evaluation) -> Evaluation:
+    """The evaluation of a policy, and where documents are published, whether it is strict enough to be followed."""
+    if PUBLISH not in proposal.operations:
+        return evaluation
+    refusals = (*_refusals(proposal, facts), *_weakness(proposal, evaluation))
+    if not refusals:
+        return evaluation
+    denied = {"verdict": Verdict.deny, "chain": None, "chain_name": None, "decided_by": "governance"}
+    return evaluation.model_copy(update={**denied, "reasons": (*refusals, *_denials(evaluation))})
+
+
+def seats(chain: ApprovalChain | None) -> int:
+    """How many distinct people a chain needs: nobody sits on two seats (`policy/quorum.py`, `policy/duties.py`)."""
+    if chain is None:
+        return 0
+    return sum(requirement.count for stage in chain.stages for requirement in stage.requirements)
+
+
+def _refusals(proposal: ActionProposal, facts: Facts) -> Sequence[Reason]:
+    if len(proposal.steps) != 1 or set(proposal.operations) != {PUBLISH}:
+        return (Reason(code="not_alone", message="publishing is one step of its own: propose everything else apart"),)
+    wanted, draft = proposal.steps[0].parameters, facts.observed.draft
+    if draft is None or (draft.digest, draft.kind) != (wanted.get("digest"), wanted.get("kind")):
+        message = f"there is no draft {wanted.get('digest')} of kind {wanted.get('kind')}: store it first"
+        return (Reason(code="unknown_draft", message=message),)
+    found = [Reason(code="unfit_draft", message=f"the draft cannot be published: {text}") for text in draft.problems]
+    if draft.previous != wanted.get("previous"):
+        message = f"in force is {draft.previous}, the proposal is a change of {wanted.get('previous')}: propose it anew"
+        found.append(Reason(code="superseded", message=message))
+    return found
+
+
+def _weakness(proposal: ActionProposal, evaluation: Evaluation) -> Sequence[Reason]:
+    if evaluation.verdict is Verdict.deny:
+        return ()
+    needed = MINIMUM.get(str(proposal.steps[0].parameters.get("kind")), max(MINIMUM.values()))
+    asked = seats(evaluation.chain)
+    if asked >= needed:
+        return ()
+    message = f"the policy asks {asked} people, at least {needed} must approve what is published: mend the root policy"
+    return (Reason(code="root_chain_too_weak", message=message),)
+
+
+def _denials(evaluation: Evaluation) -> tuple[Reason, ...]:
+    return evaluation.reasons if evaluation.verdict is Verdict.deny else ()
