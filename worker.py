@@ -4,7 +4,7 @@
   and its own database role, so that no process both decides and acts. `all` is one process with all three.
 - Nothing is decided here.
 - Pollers are the SDK's default, a fixed number. With its autoscaling, side by side on a machine at its limit, more of
-  the tasks that the server started never arrived (11 against 2 of 1,350), and each costs an action ten seconds and a try.
+  the tasks that the server started never arrived (11 against 2 of 1,350), and each costs an action ten seconds.
 """
 
 import argparse
