@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Annotated, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Identity, Index, MetaData, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Double, Identity, Index, MetaData, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlmodel import Field, SQLModel
 
@@ -36,6 +36,7 @@ _UuidKey = Annotated[UUID, Field(primary_key=True)]
 _Instant = Annotated[datetime, Field(sa_type=_Timestamptz)]
 _OptionalInstant = Annotated[datetime | None, Field(sa_type=_Timestamptz)]
 _Long = Annotated[int, Field(sa_type=BigInteger)]
+_OptionalNumber = Annotated[float | None, Field(sa_type=Double)]
 
 
 class _Record(SQLModel):
@@ -82,6 +83,7 @@ class ProposalRow(_Record, table=True):
     """A proposal as first registered; `body` is its canonical JSON and `action_digest` the digest of it."""
 
     __tablename__ = "proposal"
+    __table_args__ = (Index("proposal_by_effect", "effect_digest"),)
     proposal_id: _Key
     action_digest: _String
     effect_digest: _String
@@ -175,28 +177,39 @@ class PermitRow(_Record, table=True):
 class PermitUseRow(_Record, table=True):
     """What became of a permit, decided by this one row: claimed or void.
 
-    A claimed permit names the attempt token that claimed it; a void one need not, nor a run.
+    A claimed permit names the attempt token that claimed it; a void one need not, nor a run. `effect` is the operation
+    of a forward permit that was claimed, so that effects can be counted; null otherwise.
     """
 
     __tablename__ = "permit_use"
+    __table_args__ = (Index("permit_use_by_effect", "effect", "used_at"),)
     permit_id: UUID = Field(primary_key=True, foreign_key=f"{SCHEMA}.permit.permit_id")
     use: _String
     attempt_token: _OptionalString = None
     used_by: _String
     run_id: _OptionalString = None
     used_at: _Instant
+    effect: _OptionalString = None
 
 
 class EffectReportRow(_Record, table=True):
-    """What the executor reports of a used permit: succeeded, failed or unknown; `late` where it was back-filled."""
+    """What the executor reports of a used permit: succeeded, failed or unknown; `late` where it was back-filled.
+
+    The last three are given where an undo succeeded: its operation, the digest of the ids that it was done to, and how
+    long it took.
+    """
 
     __tablename__ = "effect_report"
+    __table_args__ = (Index("effect_report_by_undo", "resolved_digest", "undone_by", "reported_at"),)
     permit_id: UUID = Field(primary_key=True, foreign_key=f"{SCHEMA}.permit_use.permit_id")
     status: _String
     body: bytes
     digest: _String
     reported_at: _Instant
     late: bool
+    undone_by: _OptionalString = None
+    resolved_digest: _OptionalString = None
+    seconds: _OptionalNumber = None
 
 
 class HoldRow(_Record, table=True):
@@ -227,13 +240,58 @@ class HoldReleaseRow(_Record, table=True):
 
 
 class ResultRow(_Record, table=True):
-    """The result that a finished proposal gives back, however often it is started again."""
+    """The result that a finished proposal gives back, however often it is started again.
+
+    The columns after `recorded_at` are given where something was done, not in a dry run: they are the history that
+    later assessments read. `criticality` is the target's, 0 (not given) to 4; `measured` says that the operations
+    registry's own criteria measured the outcome.
+    """
 
     __tablename__ = "result"
+    __table_args__ = (
+        Index("result_by_target", "operation", "target", "measured", "outcome", "recorded_at"),
+        Index(
+            "result_by_kind",
+            *("operation", "environment", "target_kind", "criticality", "measured", "outcome", "recorded_at"),
+        ),
+        Index("result_by_agent", "agent", "measured", "recorded_at"),
+    )
     proposal_id: _ProposalKey
     body: bytes
     digest: _String
     recorded_at: _Instant
+    operation: _OptionalString = None
+    target: _OptionalString = None
+    target_kind: _OptionalString = None
+    environment: _OptionalString = None
+    criticality: int | None = None
+    agent: _OptionalString = None
+    confidence: _OptionalNumber = None
+    outcome: _OptionalString = None
+    measured: bool | None = None
+
+
+class ApprovedScopeRow(_Record, table=True):
+    """What an approved action acts on: a row for its target, each id that it resolves to, and each failure domain."""
+
+    __tablename__ = "approved_scope"
+    __table_args__ = (Index("approved_scope_by_time", "scope", "resolved_at"),)
+    scope: _Key
+    proposal_id: _ProposalKey
+    resolved_at: _Instant
+
+
+class SloStateRow(_Record, table=True):
+    """A measured SLO; the newest row of a target and a name is what is known. `budget_left` is 1 where nothing of the
+    error budget is spent, and below 0 where it is overspent.
+    """
+
+    __tablename__ = "slo_state"
+    target: _Key
+    name: _Key
+    measured_at: datetime = Field(primary_key=True, sa_type=_Timestamptz)
+    budget_left: float = Field(sa_type=Double)
+    source: _String
 
 
 class LedgerEntryRow(_Record, table=True):

@@ -103,6 +103,14 @@ RECORD: dict[str, dict[str, Any]] = {
         "late": False,
     },
     "archive": {"proposal_id": "p-1", "run_id": "r-1", "path": "p-1.json", "digest": DIGEST, "archived_at": NOW},
+    "approved_scope": {"scope": "db/orders", "proposal_id": "p-1", "resolved_at": NOW},
+    "slo_state": {
+        "target": "db/orders",
+        "name": "availability",
+        "measured_at": NOW,
+        "budget_left": 0.5,
+        "source": "prometheus",
+    },
 }
 WITH_BODY = [table for table, row in RECORD.items() if "body" in row]
 VOID = {"use": "void", "attempt_token": None, "run_id": None}
@@ -110,7 +118,7 @@ VOID = {"use": "void", "attempt_token": None, "run_id": None}
 MAY_INSERT: dict[str, set[str]] = {
     "countersign_control": {
         *{"proposal", "assessment", "decision", "resolution", "stop", "permit_use", "hold", "hold_release"},
-        *{"result", "ledger_entry", "archive"},
+        *{"result", "ledger_entry", "archive", "approved_scope", "slo_state"},
     },
     "countersign_permit": {"permit", "ledger_entry"},
     "countersign_executor": {"permit_use", "effect_report", "ledger_entry"},
@@ -354,6 +362,9 @@ async def test_a_row_carries_the_digest_of_its_body(empty: Any, table: str) -> N
         ("permit_use", {"attempt_token": None}),
         ("effect_report", {"status": "fine"}),
         ("archive", {"digest": "sha256:"}),
+        ("permit_use", {**VOID, "effect": "postgres.parameter.set"}),
+        ("slo_state", {"budget_left": float("nan")}),
+        ("slo_state", {"budget_left": 1.5}),
     ],
 )
 async def test_rows_that_mean_nothing_are_refused(empty: Any, table: str, change: dict[str, Any]) -> None:
