@@ -31,6 +31,7 @@ from activities.dispatch import PermitActivities
 from activities.documents import Documents
 from activities.execute import ExecutorActivities
 from activities.executors.base import Executor, TargetCredentials
+from activities.executors.documents import DocumentsExecutor
 from activities.executors.postgres import PostgresExecutor
 from activities.house import HouseActivities
 from activities.settings import DATABASE_URL, Role, Settings, SettingsError, read_settings
@@ -110,7 +111,10 @@ async def build_workers(
     if role in (Role.permit, Role.all):
         workers.append(_activity_worker(client, PERMIT_QUEUE, [permits.dispatch]))
     if role in (Role.executor, Role.all):
-        ours = {"postgres": PostgresExecutor(TargetCredentials(urls=settings.targets))}
+        ours: dict[str, Executor] = {
+            "postgres": PostgresExecutor(TargetCredentials(urls=settings.targets)),
+            "countersign": DocumentsExecutor(database, time),
+        }
         executor = ExecutorActivities(database, time, {**ours, **(executors or {})}, worker=client.identity)
         workers.append(_activity_worker(client, EXECUTOR_QUEUE, [executor.execute, executor.observe]))
     return workers
