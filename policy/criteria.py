@@ -1,15 +1,232 @@
 """Which criteria an action is measured by.
 
-- The operations registry gives each operation its minimum criteria. A proposal may add others, and none that cannot
-  fail; what it adds can only make success harder.
-- The minimum comes first; history counts only what was measured by it (`policy/history.py`).
+- The operations registry gives each operation its minimum criteria. They come first, filled from the parameters of the
+  step; where two steps say different things of the same probe and parameters, the later step is right.
+- A proposal may add others, and make a minimum stricter: the same value, not later, and observed for no less. What it
+  says less strictly is refused, not ignored, so that nobody is surprised.
+- A criterion that cannot fail is refused: its probe is constant, it says what the executor made sure of before it
+  acted, or it looks at an object that no step touches. So is one that says the same as another, or its contrary.
+- Where the probes of an executor are declared, a criterion's probe is one of them, with parameters and a value of its
+  types. All criteria are measured by the executor of the last step.
+- History counts only what was measured by the minimum (`policy/history.py`).
 """
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import JsonValue
+
 from policy.base import Reason
-from policy.operations import OperationsRegistry
-from policy.proposal import ActionProposal
+from policy.canonical import canonical
+from policy.consistency import template
+from policy.operations import OperationsRegistry, Probe, Reading, RegisteredOperation
+from policy.parameter_types import is_of
+from policy.parameters import cut
+from policy.proposal import ActionProposal, Criterion, Step
+
+_Key = tuple[str, bytes]
 
 
-def minimum_refusals(_proposal: ActionProposal, _registry: OperationsRegistry) -> tuple[Reason, ...]:
+def minimum(proposal: ActionProposal, operations: Mapping[str, RegisteredOperation]) -> tuple[Criterion, ...]:
+    """The criteria that the operations of the steps bring, filled from the steps' parameters, in their order."""
+    found: dict[_Key, Criterion] = {}
+    for step in proposal.steps:
+        known = operations.get(step.operation)
+        for wanted in known.criteria if known is not None else ():
+            criterion = Criterion(
+                **_filled(wanted, step), within_seconds=wanted.within_seconds, observe_seconds=wanted.observe_seconds
+            )
+            found.pop(_key(criterion), None)
+            found[_key(criterion)] = criterion
+    return tuple(found.values())
+
+
+def effective(proposal: ActionProposal, operations: Mapping[str, RegisteredOperation]) -> tuple[Criterion, ...]:
+    """What an action is measured by: the minimum, as strict as the proposal asks, then what the proposal adds.
+
+    Args:
+        proposal: what is asked for.
+        operations: what is known of its operations, by name (`Facts.operations`).
+    """
+    found = {_key(item): item for item in minimum(proposal, operations)}
+    for own in proposal.success_criteria:
+        least = found.get(_key(own))
+        if least is None or canonical(least.equals) != canonical(own.equals):
+            # Refused in an assessment; in a record from before the minimum there was none. Measured beside it.
+            key = _key(own) if least is None else (own.probe, canonical([own.parameters, own.equals]))
+            found[key] = own
+            continue
+        found[_key(own)] = least.model_copy(update=_stricter(own, least))
+    return tuple(found.values())
+
+
+def _stricter(own: Criterion, least: Criterion) -> dict[str, int]:
+    """What a proposal asks of a minimum criterion beyond it. What it leaves out is the minimum's, not the default."""
+    said = own.model_fields_set
+    return {
+        "within_seconds": min(least.within_seconds, own.within_seconds if "within_seconds" in said else 3600),
+        "observe_seconds": max(least.observe_seconds, own.observe_seconds if "observe_seconds" in said else 0),
+    }
+
+
+def minimum_refusals(proposal: ActionProposal, registry: OperationsRegistry) -> tuple[Reason, ...]:
     """What is wrong with the criteria of a proposal."""
-    return ()
+    known = {name: item for name in proposal.operations if (item := registry.find(name)) is not None}
+    least = {_key(item): item for item in minimum(proposal, known)}
+    seen: dict[_Key, Criterion] = {}
+    reasons = [*_vacuous_minimum(proposal, known, least), *_elsewhere(proposal, known)]
+    for own in proposal.success_criteria:
+        reasons += _weaker(own, least.get(_key(own)))
+        reasons += _repeated(own, seen.get(_key(own)))
+        seen.setdefault(_key(own), own)
+        if (probe := _probe(own, proposal, known, registry)) is None:
+            reasons += _undeclared(own, proposal, known, registry)
+        else:
+            reasons += _mistyped(own, probe)
+            reasons += _cannot_fail(own, probe, proposal, known)
+        reasons += _held_before(own, proposal, known)
+    return cut(reasons, "bad_criterion")
+
+
+def _weaker(own: Criterion, least: Criterion | None) -> Iterator[Reason]:
+    if least is None:
+        return
+    wrong = []
+    if canonical(own.equals) != canonical(least.equals):
+        wrong.append(f"it has to read {_json(least.equals)}, not {_json(own.equals)}")
+    said = own.model_fields_set
+    if "within_seconds" in said and own.within_seconds > least.within_seconds:
+        wrong.append(f"within {least.within_seconds} s, not {own.within_seconds}")
+    if "observe_seconds" in said and own.observe_seconds < least.observe_seconds:
+        wrong.append(f"for {least.observe_seconds} s, not {own.observe_seconds}")
+    if wrong:
+        yield _reason("criterion_too_weak", own, f"is weaker than the operation's own: {'; '.join(wrong)}")
+
+
+def _repeated(own: Criterion, other: Criterion | None) -> Iterator[Reason]:
+    if other is None:
+        return
+    same = canonical(own.equals) == canonical(other.equals)
+    yield _reason("bad_criterion", own, "says the same as another one" if same else "contradicts another one")
+
+
+def _undeclared(
+    own: Criterion, proposal: ActionProposal, known: Mapping[str, RegisteredOperation], registry: OperationsRegistry
+) -> Iterator[Reason]:
+    measuring = known.get(proposal.steps[-1].operation)
+    if measuring is not None and any(probe.executor == measuring.executor for probe in registry.probes):
+        yield _reason("unknown_probe", own, f"is no probe of {measuring.executor} that the registry declares")
+
+
+def _mistyped(own: Criterion, probe: Probe) -> Iterator[Reason]:
+    if not is_of(own.equals, probe.type):
+        yield _reason("bad_criterion", own, f"reads {probe.type}, never {_json(own.equals)}")
+    for name, declared in probe.parameters.items():
+        if name not in own.parameters:
+            if declared.required:
+                yield _reason("bad_criterion", own, f"needs parameter {name}")
+        elif refusal := declared.refusal(own.parameters[name]):
+            shown = "" if declared.secret else f" = {_json(own.parameters[name])}"
+            yield _reason("bad_criterion", own, f"parameter {name}{shown} {refusal}")
+    for name in own.parameters:
+        if name not in probe.parameters:
+            yield _reason("bad_criterion", own, f"has no parameter {name!r}")
+
+
+def _cannot_fail(
+    own: Criterion, probe: Probe, proposal: ActionProposal, known: Mapping[str, RegisteredOperation]
+) -> Iterator[Reason]:
+    if probe.constant:
+        yield _reason("criterion_cannot_fail", own, "reads the same whatever the steps do")
+    wanted = {name: own.parameters[name] for name in probe.identifies if name in own.parameters}
+    if wanted and not any(_touches(step, known.get(step.operation), wanted) for step in proposal.steps):
+        shown = ", ".join(f"{name} = {_json(value)}" for name, value in wanted.items())
+        yield _reason("criterion_cannot_fail", own, f"looks at {shown}, which no step touches")
+
+
+def _touches(step: Step, known: RegisteredOperation | None, wanted: Mapping[str, object]) -> bool:
+    """Whether a step acts on the object that a probe looks at; one that does not say acts on all of the target."""
+    named = [name for name in wanted if known is None or name in known.parameters]
+    return all(canonical(step.parameters.get(name)) == canonical(wanted[name]) for name in named)
+
+
+def _held_before(
+    own: Criterion, proposal: ActionProposal, known: Mapping[str, RegisteredOperation]
+) -> Iterator[Reason]:
+    if canonical(own.equals) == _before(proposal, known).get(_key(own)):
+        yield _reason("criterion_cannot_fail", own, f"reads {_json(own.equals)} before anything is done")
+
+
+def _vacuous_minimum(
+    proposal: ActionProposal, known: Mapping[str, RegisteredOperation], least: Mapping[_Key, Criterion]
+) -> Iterator[Reason]:
+    before = _before(proposal, known)
+    own = {_key(item) for item in proposal.success_criteria}
+    for key, item in least.items():
+        if key not in own and canonical(item.equals) == before.get(key):
+            yield _reason("criterion_cannot_fail", item, f"reads {_json(item.equals)} before anything is done")
+
+
+def _elsewhere(proposal: ActionProposal, known: Mapping[str, RegisteredOperation]) -> Iterator[Reason]:
+    """Minimum criteria that the executor of the last step cannot measure."""
+    last = known.get(proposal.steps[-1].operation)
+    for step in proposal.steps[:-1]:
+        item = known.get(step.operation)
+        if last is None or item is None or item.executor == last.executor or not item.criteria:
+            continue
+        message = (
+            f"is measured by {item.executor}, and the last step is {last.executor}'s: propose step {step.name} apart"
+        )
+        yield _reason("bad_criterion", item.criteria[0], message)
+
+
+def _before(proposal: ActionProposal, known: Mapping[str, RegisteredOperation]) -> dict[_Key, bytes]:
+    """What the executor makes sure of before each step that is the first to touch it."""
+    found: dict[_Key, bytes] = {}
+    for step in proposal.steps:
+        item = known.get(step.operation)
+        for reading in item.before if item is not None else ():
+            if template(reading.equals) is None or template(reading.equals) in step.parameters:
+                filled = Criterion(**_filled(reading, step))
+                found.setdefault(_key(filled), canonical(filled.equals))
+    return found
+
+
+def _probe(
+    own: Criterion, proposal: ActionProposal, known: Mapping[str, RegisteredOperation], registry: OperationsRegistry
+) -> Probe | None:
+    """The probe that would measure a criterion, if its executor declares it."""
+    probe, measuring = registry.probe(own.probe), known.get(proposal.steps[-1].operation)
+    return probe if probe is not None and (measuring is None or measuring.executor == probe.executor) else None
+
+
+def _filled(reading: Reading, step: Step) -> dict[str, Any]:
+    """A reading with the step's parameters in place of their names; a parameter that may be missing, and is, is not."""
+    given = {name: value for name, value in reading.parameters.items() if _is_given(value, step)}
+    return {
+        "probe": reading.probe,
+        "parameters": {name: _value(value, step) for name, value in given.items()},
+        "equals": _value(reading.equals, step),
+    }
+
+
+def _is_given(value: JsonValue, step: Step) -> bool:
+    name = template(value)
+    return name is None or name in step.parameters
+
+
+def _value(value: JsonValue, step: Step) -> JsonValue:
+    name = template(value)
+    return value if name is None else step.parameters.get(name)
+
+
+def _key(criterion: Criterion) -> _Key:
+    return criterion.probe, canonical(criterion.parameters)
+
+
+def _json(value: JsonValue) -> str:
+    return canonical(value).decode()[:100]
+
+
+def _reason(code: str, criterion: Criterion | Reading, message: str) -> Reason:
+    return Reason(code=code, message=f"criterion {criterion.probe} {message}"[:300])

@@ -2,28 +2,31 @@
 
 - An operation that is not registered is treated as destructive, irreversible and of the highest floor.
 - `floor` is the lowest tier that an action with this operation can have, whatever else is said.
-- `inverse` names the operations that can undo it. An undo that is none of them does not count as one.
+- `inverse` names the operations that can undo it. An undo that is none of them does not count as one, and neither is
+  one that names another object (`identifies`).
 - Parameters are typed; a parameter that is not declared is refused, before anything is assessed.
+- The text may hold several registries. Together they are one: a name twice is refused, and an inverse may be in another
+  part. What contradicts itself is refused too (`policy/consistency.py`).
 """
 
-import re
+import json
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from functools import cached_property
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
-from policy.base import EdgeModel, Name, Operation
-from policy.canonical import canonical
-from policy.governed import Metadata, read_document
-from policy.proposal import ActionProposal
+from policy.base import EdgeModel, Name, Operation, RecordModel
+from policy.consistency import contradictions
+from policy.errors import DocumentError, explain
+from policy.governed import Metadata
+from policy.parameter_types import Parameter
+from policy.proposal import ActionProposal, Step
+from policy.yaml_text import read_yaml
 
-_TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "integer": (int,),
-    "number": (int, float),
-    "boolean": (bool,),
-}
-
+Effect = Literal["performance", "security", "data_access", "availability"]
+EFFECTS: tuple[Effect, ...] = get_args(Effect)
+Level = Annotated[int, Field(ge=0, le=100)]
 
 # What is wrong is kept several times over, and a proposal can be wrong in thousands of ways.
 MAX_REASONS = 20
@@ -39,34 +42,6 @@ class RiskTier(StrEnum):
     def rank(self) -> int:
         """0 for low to 3 for critical."""
         return list(RiskTier).index(self)
-
-
-class Parameter(EdgeModel):
-    """The type of a parameter, and what a text must look like."""
-
-    type: Literal["string", "integer", "number", "boolean"]
-    required: bool = True
-    pattern: str | None = None
-    secret: bool = False
-
-    def refusal(self, value: Any) -> str | None:
-        """Why a value is not one of this parameter, or None."""
-        # true is an int in Python, and no number in JSON.
-        if isinstance(value, bool) != (self.type == "boolean") or not isinstance(value, _TYPES[self.type]):
-            return f"is not of type {self.type}"
-        text = value if isinstance(value, str) else canonical(value).decode()
-        if self.pattern is not None and not re.fullmatch(self.pattern, text):
-            return f"does not match {self.pattern}"
-        return None
-
-    @field_validator("pattern")
-    @classmethod
-    def _compiles(cls, pattern: str | None) -> str | None:
-        try:
-            re.compile(pattern or "")
-        except re.error as error:
-            raise ValueError(f"pattern is no regular expression: {error}") from None
-        return pattern
 
 
 class Caps(EdgeModel):
@@ -97,85 +72,173 @@ class Counted(EdgeModel):
         return self
 
 
-class MinimumCriterion(EdgeModel):
-    """A criterion that every action with this operation is measured by. A value in `parameters` or `equals` that is
-    written `$name` is the value of the step's parameter of that name.
+class Reading(EdgeModel):
+    """What a probe reads. A value in `parameters` or `equals` that is written `$name` is the value of the step's
+    parameter of that name.
     """
 
     probe: Operation
     parameters: dict[str, JsonValue] = {}
     equals: JsonValue
+
+
+class MinimumCriterion(Reading):
+    """A criterion that every action with this operation is measured by."""
+
     within_seconds: Annotated[int, Field(ge=0, le=3600)] = 5
     observe_seconds: Annotated[int, Field(ge=0, le=86400)] = 0
 
 
-class RegisteredOperation(EdgeModel):
-    """One operation. `severity` is 0..100: how much of the target it changes at worst. `undo_seconds` is how long its
-    undo takes at worst. `origin` says where an imported entry came from.
+class Probe(EdgeModel):
+    """A value that an executor can read. `constant`: no step can change what it reads. `identifies` are the parameters
+    that name the object which a step must touch for the probe to say anything about the step.
     """
 
     name: Operation
     executor: Name
-    severity: Annotated[int, Field(ge=0, le=100)]
+    type: Literal["string", "integer", "number", "boolean"]
+    parameters: dict[Name, Parameter] = {}
+    identifies: tuple[Name, ...] = ()
+    constant: bool = False
+    description: str = ""
+
+
+class RegisteredOperation(EdgeModel):
+    """One operation.
+
+    Attributes:
+        severity: 0..100, how much of the target it changes at worst.
+        effects: what it can harm, at a level of 0..100 each; a list means 100.
+        undo_seconds: how long its undo takes at worst.
+        identifies: the parameters that name the object; an undo has to name the same.
+        before: what the executor makes sure of before it acts, so that reading it afterwards shows nothing.
+        origin: where an imported entry came from.
+    """
+
+    name: Operation
+    executor: Name
+    severity: Level
     floor: RiskTier = RiskTier.low
     destructive: bool = False
     read_only: bool = False
-    effects: tuple[Literal["performance", "security", "data_access", "availability"], ...] = ()
+    effects: tuple[Effect, ...] | dict[Effect, Level] = ()
     inverse: tuple[Operation, ...] = ()
     needs_no_undo: bool = False
     undo_seconds: Annotated[int, Field(ge=0)] | None = None
     caps: Caps = Caps()
     counts: Counted | None = None
     criteria: tuple[MinimumCriterion, ...] = ()
+    before: tuple[Reading, ...] = ()
     required: tuple[Literal["evidence", "undo", "dry_run", "expected_targets", "produced_at"], ...] = ()
     parameters: dict[Name, Parameter] = {}
+    identifies: tuple[Name, ...] = ()
     description: str = ""
     origin: str = ""
 
+    @property
+    def effect_levels(self) -> dict[Effect, int]:
+        """What it can harm, each at a level of 0..100."""
+        given = self.effects if isinstance(self.effects, dict) else dict.fromkeys(self.effects, 100)
+        return {effect: given[effect] for effect in EFFECTS if effect in given}
 
-class OperationsRegistry(EdgeModel):
+    @property
+    def reversible(self) -> bool:
+        """Whether anything can undo it, or nothing has to be undone."""
+        return bool(self.inverse) or self.needs_no_undo or self.read_only
+
+
+class _Part(EdgeModel):
+    """One document of a registry text."""
+
     api_version: Literal["countersign/v1"] = Field(alias="apiVersion")
     kind: Literal["OperationsRegistry"]
     metadata: Metadata
-    operations: tuple[RegisteredOperation, ...]
+    operations: tuple[RegisteredOperation, ...] = ()
+    probes: tuple[Probe, ...] = ()
 
-    @model_validator(mode="after")
-    def _whole(self) -> "OperationsRegistry":
-        names = [operation.name for operation in self.operations]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"operation {twice[0]} is registered twice")
-        for operation in self.operations:
-            if missing := sorted(set(operation.inverse) - set(names)):
-                raise ValueError(f"operation {operation.name}: its inverse {missing[0]} is not registered")
-        return self
+
+class OperationsRegistry(RecordModel):
+    """All parts of a registry text as one. `metadata` is that of the first part."""
+
+    metadata: Metadata
+    operations: tuple[RegisteredOperation, ...]
+    probes: tuple[Probe, ...] = ()
+
+    @cached_property
+    def _by_name(self) -> dict[str, RegisteredOperation]:
+        return {operation.name: operation for operation in self.operations}
+
+    @cached_property
+    def _probes(self) -> dict[str, Probe]:
+        return {probe.name: probe for probe in self.probes}
 
     def find(self, name: str) -> RegisteredOperation | None:
-        return next((operation for operation in self.operations if operation.name == name), None)
+        return self._by_name.get(name)
 
-    def units_touched(self, proposal: ActionProposal) -> float | None:
-        """How many units of the target's capacity the steps take together; None where an operation does not say."""
-        total = 0.0
-        for step in proposal.steps:
-            known = self.find(step.operation)
-            if known is None or known.counts is None or known.counts.parameter is None:
-                return None
-            value = step.parameters.get(known.counts.parameter)
-            if isinstance(value, list):
-                total += len(value)
-            elif isinstance(value, int | float) and not isinstance(value, bool):
-                total += value
-            else:
-                return None
-        return total
+    def probe(self, name: str) -> Probe | None:
+        """A probe that is declared."""
+        return self._probes.get(name)
+
+    def units_touched(self, proposal: ActionProposal, total: float | None = None) -> float | None:
+        """How many units of the target's capacity the steps take together; None where an operation does not say.
+
+        Args:
+            proposal: what is asked for.
+            total: how many units the target has; what takes `all` of it is not known without.
+        """
+        taken = [self._units(step, total) for step in proposal.steps]
+        known = [units for units in taken if units is not None]
+        return sum(known) if len(known) == len(taken) else None
+
+    def _units(self, step: Step, total: float | None) -> float | None:
+        known = self.find(step.operation)
+        if known is not None and known.read_only:
+            return 0.0
+        if known is None or known.counts is None:
+            return None
+        if known.counts.parameter is None:
+            return total
+        value = step.parameters.get(known.counts.parameter)
+        if isinstance(value, list):
+            return float(len(value))
+        # Less than nothing cannot be taken: it would make room for what another step takes.
+        return max(0.0, float(value)) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def read_operations(body: bytes) -> OperationsRegistry:
-    """Read an operations registry.
+    """Read an operations registry, of one part or several.
 
     Raises:
         DocumentError: names the place, the value and the fix.
     """
-    return read_document(body, OperationsRegistry)
+    parts = [_read(value) for value in read_yaml(body) if value is not None]
+    if not parts:
+        raise DocumentError("OperationsRegistry is empty: without an operation every action is the worst case")
+    named: dict[str, str] = {}
+    for part in parts:
+        for name in [*(item.name for item in part.operations), *(item.name for item in part.probes)]:
+            if name in named:
+                raise DocumentError(
+                    f"{name} is registered twice, in {named[name]} and in {part.metadata.name}: remove one of them"
+                )
+            named[name] = part.metadata.name
+    registry = OperationsRegistry(
+        metadata=parts[0].metadata,
+        operations=tuple(item for part in parts for item in part.operations),
+        probes=tuple(item for part in parts for item in part.probes),
+    )
+    if found := contradictions(registry):
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise DocumentError(f"malformed OperationsRegistry: {found[0]}{more}")
+    return registry
+
+
+def _read(value: object) -> _Part:
+    try:
+        # As JSON, because only there pydantic is strict about numbers and still reads lists as tuples.
+        return _Part.model_validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        raise DocumentError(f"malformed OperationsRegistry: {explain(error)}") from None
 
 
 def unknown(name: str) -> RegisteredOperation:

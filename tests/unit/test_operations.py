@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from policy.errors import DocumentError
-from policy.operations import MAX_REASONS, Parameter, RiskTier, read_operations, unknown
+from policy.operations import MAX_REASONS, RiskTier, read_operations, unknown
+from policy.parameter_types import Parameter
 from policy.parameters import parameter_refusals
 from tests.unit.builders import OPERATIONS, a_proposal, a_registry, step_json
 
