@@ -24,9 +24,10 @@ from activities.tables import (
 from activities.telemetry import about
 from policy.base import Reason
 from policy.canonical import parse_canonical
+from policy.criteria import effective
 from policy.document import Verdict
 from policy.observed import DenialFact, HoldFact
-from policy.proposal import ActionProposal, ReceivedProposal, effect_digest
+from policy.proposal import ActionProposal, Criterion, ReceivedProposal, effect_digest
 from policy.result import ActionResult
 from policy.revision import Revision
 from policy.standing import ApprovalCase, Ballot
@@ -132,6 +133,11 @@ class CaseFile:
     @property
     def proposal(self) -> ActionProposal:
         return self.received.proposal
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """What the action is measured by: the minimum of its operations, and what the proposal adds."""
+        return effective(self.proposal, self.revision.facts.operations if self.revision else {})
 
     @property
     def case(self) -> ApprovalCase | None:

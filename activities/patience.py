@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from activities.cases import CaseFile
 from policy.outcome import StepRecord
-from policy.proposal import ActionProposal, StopVerb
+from policy.proposal import StopVerb
 from workflows.ports import UNDO_RETRY
 
 _MARGIN = timedelta(seconds=90)
@@ -30,16 +30,15 @@ def over_at(file: CaseFile, records: tuple[StepRecord, ...], expires_at: datetim
         records: what became of its permits.
         expires_at: when the last forward permit that nobody used expires; None without any.
     """
-    proposal = file.proposal
-    claims = [item.used_at + _time_for(item, proposal) for item in records if item.used_at and _unreported(item)]
-    undo = [_time_for(item, proposal) for item in _due(file, records)]
+    claims = [item.used_at + _time_for(item, file) for item in records if item.used_at and _unreported(item)]
+    undo = [_time_for(item, file) for item in _due(file, records)]
     due = [_moved_at(records, expires_at) + max(undo)] if undo else []
     return max((*claims, *due), default=_LONG_AGO)
 
 
 def left_at(file: CaseFile, records: tuple[StepRecord, ...], expires_at: datetime | None) -> datetime:
     """The instant from which nobody is at work on an action any more, its workflow included; arguments as above."""
-    longest = max(_step_time(step.timeout_seconds, file.proposal) for step in file.proposal.steps)
+    longest = max(_step_time(step.timeout_seconds, file) for step in file.proposal.steps)
     return max(over_at(file, records, expires_at), _moved_at(records, expires_at) + longest)
 
 
@@ -61,15 +60,15 @@ def _unreported(record: StepRecord) -> bool:
     return record.use == "claimed" and record.report is None
 
 
-def _time_for(record: StepRecord, proposal: ActionProposal) -> timedelta:
-    step = proposal.steps[record.step - 1]
+def _time_for(record: StepRecord, file: CaseFile) -> timedelta:
+    step = file.proposal.steps[record.step - 1]
     if record.direction == "do" or step.undo is None:
-        return _step_time(step.timeout_seconds, proposal)
+        return _step_time(step.timeout_seconds, file)
     return UNDO_RETRY.maximum_attempts * (timedelta(seconds=step.undo.timeout_seconds) + _MARGIN)
 
 
-def _step_time(timeout_seconds: int, proposal: ActionProposal) -> timedelta:
-    window = max(item.within_seconds + item.observe_seconds for item in proposal.success_criteria)
+def _step_time(timeout_seconds: int, file: CaseFile) -> timedelta:
+    window = max(item.within_seconds + item.observe_seconds for item in file.criteria)
     return timedelta(seconds=timeout_seconds + window) + _MARGIN
 
 

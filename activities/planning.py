@@ -34,7 +34,7 @@ def make_plan(file: CaseFile, standing: Standing | None, *, local_dispatch: bool
 
 def _steps(file: CaseFile) -> tuple[StepPlan, ...]:
     steps = file.proposal.steps
-    observe = max(item.within_seconds + item.observe_seconds for item in file.proposal.success_criteria)
+    observe = max(item.within_seconds + item.observe_seconds for item in file.criteria)
     return tuple(
         StepPlan(
             number=number,

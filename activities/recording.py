@@ -115,7 +115,7 @@ def conclusion(
         records,
         len(file.proposal.steps),
         stopped_to_ask=file.stop is not None and file.proposal.on_stop is StopVerb.ask,
-        criteria=len(file.proposal.success_criteria),
+        criteria=len(file.criteria),
     )
     resolution: ResultResolution = file.resolution  # type: ignore[assignment]
     if resolution != "approved":

@@ -1,7 +1,8 @@
 """Which permits a step gets: one to do it and, where the step has an undo, one to undo it.
 
 - Both are made from the approved proposal and its revision alone; nothing that a caller says is in them.
-- The ids to act on and the executor are those that were assessed. The criteria belong to the last step.
+- The ids to act on and the executor are those that were assessed. The criteria belong to the last step, the minimum of
+  every operation with them.
 - The permit to do expires by the policy in force when it is issued; the permit to undo never does.
 """
 
@@ -9,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from policy.canonical import digest_of
+from policy.criteria import effective
 from policy.decision import Assurance
 from policy.document import PolicyDocument
 from policy.permit import Direction, Permit, permit_id
@@ -62,7 +64,7 @@ def issue(
         planned.operation,
         parameters=planned.parameters,
         timeout_seconds=planned.timeout_seconds,
-        criteria=proposal.success_criteria if step == len(proposal.steps) else (),
+        criteria=effective(proposal, revision.facts.operations) if step == len(proposal.steps) else (),
         expires_at=now + document.permit_ttl,
     )
     if planned.undo is None:
