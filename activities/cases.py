@@ -25,8 +25,7 @@ from activities.telemetry import about
 from policy.base import Reason
 from policy.canonical import parse_canonical
 from policy.criteria import effective
-from policy.document import Verdict
-from policy.observed import DenialFact, HoldFact
+from policy.observed import HoldFact
 from policy.proposal import ActionProposal, Criterion, ReceivedProposal, effect_digest
 from policy.result import ActionResult
 from policy.revision import Revision
@@ -93,23 +92,6 @@ _HOLDS = (
     )
     .order_by(_HOLD.placed_at)
 )
-_EARLIER_DENIALS = (
-    select(_PROPOSAL.proposal_id)
-    .join(ResolutionRow, _RESOLUTION.proposal_id == _PROPOSAL.proposal_id)
-    .join(
-        AssessmentRow,
-        and_(_ASSESSMENT.proposal_id == _PROPOSAL.proposal_id, _ASSESSMENT.revision == _RESOLUTION.revision),
-    )
-    .where(
-        _PROPOSAL.effect_digest == bindparam("effect"),
-        _RESOLUTION.kind == "denied",
-        _ASSESSMENT.verdict == str(Verdict.require_approval),
-        _PROPOSAL.proposal_id != bindparam("proposal_id"),
-    )
-    .order_by(_RESOLUTION.resolved_at.desc())
-    .limit(10)
-)
-
 
 @dataclass(frozen=True)
 class CaseFile:
@@ -200,13 +182,3 @@ async def read_holds(connection: AsyncConnection, target: str, resolved: Sequenc
         HoldFact(hold_id=str(row.hold_id), target=row.target, proposal_id=row.proposal_id, reason=row.reason)
         for row in await connection.execute(_HOLDS, {"target": target, "resolved": list(resolved)})
     )
-
-
-async def read_earlier_denials(connection: AsyncConnection, effect: str, proposal_id: str) -> tuple[DenialFact, ...]:
-    """The other proposals of the same effect that people denied, newest first, ten at most.
-
-    A denial by a rule does not count: whoever can propose could otherwise raise the tier of an effect for everybody.
-    """
-    wanted = {"effect": effect, "proposal_id": proposal_id}
-    rows = await connection.execute(_EARLIER_DENIALS, wanted)
-    return tuple(DenialFact(proposal_id=row.proposal_id) for row in rows)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.cases import CaseFile
 from activities.ledger import Ledger
+from activities.observing import history_of
 from activities.permits import resolved_digest
 from activities.tables import HoldReleaseRow, HoldRow, ResolutionRow, ResultRow, StopRow
 from policy.base import Reason, instant_text
@@ -71,7 +72,8 @@ async def finish(
     )
     body = canonical(result.model_dump(mode="json"))
     row = {"proposal_id": result.proposal_id, "body": body, "digest": digest(body)}
-    await connection.execute(_FINISH, {**row, "recorded_at": at})
+    history = history_of(file.proposal, file.revision, outcome)
+    await connection.execute(_FINISH, {**row, "recorded_at": at, **history})
     if outcome.needs_hold:
         await _hold(connection, file, outcome, reasons, at)
     if outcome is Outcome.succeeded and file.proposal.remedies is not None:

@@ -42,7 +42,16 @@ _KIND_OF = {"PolicyDocument": "policy", "OperationsRegistry": "operations", "Dir
 _CATALOG_NAME = "catalog"
 
 _DOCUMENT = DocumentRow.__table__.c  # type: ignore[attr-defined]
-_IN_FORCE = text("SELECT DISTINCT ON (kind) kind, digest FROM countersign.publication ORDER BY kind, seq DESC")
+_IN_FORCE = text(
+    "SELECT DISTINCT ON (kind) kind, digest, published_at FROM countersign.publication ORDER BY kind, seq DESC"
+)
+
+
+_IN_FORCE_AT = text(
+    "SELECT DISTINCT ON (publication.kind) publication.kind, digest, name, version, published_at, published_by"
+    " FROM countersign.publication JOIN countersign.document USING (digest)"
+    " WHERE published_at <= :at ORDER BY publication.kind, seq DESC"
+)
 
 
 class NotPublishedError(CountersignError):
@@ -50,8 +59,20 @@ class NotPublishedError(CountersignError):
 
 
 @dataclass(frozen=True)
+class Publication:
+    """That a document was put in force: which, when (UTC) and by whom. Name and version are what it says of itself."""
+
+    kind: Kind
+    digest: str
+    name: str
+    version: str
+    published_at: datetime
+    published_by: str
+
+
+@dataclass(frozen=True)
 class InForce:
-    """The documents in force at one moment, parsed, with the digests of their bytes."""
+    """The documents in force at one moment, parsed, with the digests of their bytes, and since when they are."""
 
     policy: PolicyDocument
     policy_digest: str
@@ -61,6 +82,8 @@ class InForce:
     catalog_digest: str
     directory: Directory
     directory_digest: str
+    catalog_at: datetime | None = None
+    directory_at: datetime | None = None
 
     @property
     def digests(self) -> DocumentDigests:
@@ -93,7 +116,9 @@ class Documents:
             DocumentError: a stored document is not what its digest says.
 
         """
-        digests = await self.digests_in_force(connection)
+        newest = (await connection.execute(_IN_FORCE)).all()
+        digests: dict[Kind, str] = {row.kind: row.digest for row in newest}
+        since: dict[Kind, datetime] = {row.kind: row.published_at for row in newest}
         for kind in KINDS:
             if kind not in digests:
                 raise NotPublishedError(f"no {kind} is in force: publish one with `countersign policy publish FILE`")
@@ -109,6 +134,8 @@ class Documents:
             catalog_digest=digests["catalog"],
             directory=cast("Directory", directory),
             directory_digest=digests["directory"],
+            catalog_at=since["catalog"],
+            directory_at=since["directory"],
         )
 
     async def policy_by_digest(self, connection: AsyncConnection, digest: str) -> PolicyDocument:
@@ -159,6 +186,16 @@ async def stored(connection: AsyncConnection, kind: Kind, wanted: str) -> bytes:
     if digest(body) != wanted:
         raise DocumentError(f"the stored {kind} {wanted} has digest {digest(body)}: restore the database from a backup")
     return bytes(body)
+
+
+async def in_force_at(connection: AsyncConnection, at: datetime) -> dict[Kind, Publication]:
+    """What was in force of each kind at an instant (UTC), by the publications before it, the newest of each kind.
+
+    A kind that was not yet published then is not in it.
+    """
+    found = (await connection.execute(_IN_FORCE_AT, {"at": at})).mappings().all()
+    by_kind = {row["kind"]: Publication(**row) for row in found}
+    return {kind: by_kind[kind] for kind in KINDS if kind in by_kind}
 
 
 async def publishers_in_force(connection: AsyncConnection) -> dict[Kind, str]:

@@ -21,7 +21,7 @@ from activities.tables import EffectReportRow, PermitRow, PermitUseRow, Proposal
 from policy.canonical import canonical, digest, digest_of
 from policy.errors import CountersignError, explain
 from policy.outcome import EffectReport, StepRecord
-from policy.permit import Permit, permit_id
+from policy.permit import Direction, Permit, permit_id
 from policy.proposal import StopVerb
 
 _PERMIT = PermitRow.__table__.c  # type: ignore[attr-defined]
@@ -195,6 +195,7 @@ def claim_row(permit: Permit, *, token: str, used_by: str, run_id: str | None, a
         "used_by": used_by,
         "run_id": run_id,
         "used_at": at,
+        "effect": permit.operation if permit.direction is Direction.do else None,
     }
 
 

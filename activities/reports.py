@@ -22,7 +22,7 @@ from activities.tables import EffectReportRow
 from policy.canonical import digest
 from policy.ledger import EntryKind
 from policy.outcome import EffectReport
-from policy.permit import Permit
+from policy.permit import Direction, Permit
 
 _REPORT = insert(EffectReportRow)
 
@@ -93,6 +93,7 @@ class Reports:
                 "digest": digest(body),
                 "reported_at": now,
                 "late": report.late,
+                **_proof(permit, report),
             }
             await connection.execute(_REPORT, reported)
             await ledger.append(EntryKind.reported, _content(permit, report), permit.permit_id, late=report.late)
@@ -104,6 +105,14 @@ def _counts(found: PermitUse, report: EffectReport, attempt: Attempt) -> bool:
     if found.use != "claimed" or found.attempt_token not in attempt.tokens:
         return False
     return found.report is None or found.report == report.model_copy(update={"late": found.report.late})
+
+
+def _proof(permit: Permit, report: EffectReport) -> dict[str, Any]:
+    """That an undo was seen to work on these ids, and how long it took."""
+    if permit.direction is not Direction.undo or not report.succeeded:
+        return {}
+    seconds = (report.finished_at - report.started_at).total_seconds()
+    return {"undone_by": permit.operation, "resolved_digest": permit.resolved_digest, "seconds": max(seconds, 0.0)}
 
 
 def _content(permit: Permit, report: EffectReport) -> dict[str, Any]:

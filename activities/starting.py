@@ -11,16 +11,16 @@ from datetime import datetime
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.cases import FIRST_REVISION, CaseFile, read_earlier_denials, read_holds
+from activities.cases import FIRST_REVISION, CaseFile
 from activities.closing import finish, make_result, resolve
 from activities.documents import InForce
 from activities.ledger import Ledger
+from activities.observing import observe
 from activities.tables import AssessmentRow, ProposalRow
 from policy.base import Reason
 from policy.document import Verdict
 from policy.facts import Facts, collect
 from policy.ledger import EntryKind
-from policy.observed import Observed
 from policy.outcome import Outcome
 from policy.proposal import ReceivedProposal
 from policy.result import ActionResult
@@ -86,18 +86,12 @@ async def refuse_start(
 
 async def gather(connection: AsyncConnection, received: ReceivedProposal, in_force: InForce, now: datetime) -> Facts:
     """The facts of a proposal as of now."""
-    proposal = received.proposal
-    resolved = in_force.catalog.resolve(proposal.target)
     return collect(
-        proposal,
+        received.proposal,
         catalog=in_force.catalog,
         directory=in_force.directory,
         registry=in_force.operations,
-        observed=Observed(
-            at=now,
-            holds=await read_holds(connection, proposal.target_ref, resolved),
-            denials=await read_earlier_denials(connection, received.effect_digest, proposal.proposal_id),
-        ),
+        observed=await observe(connection, received, in_force, now),
     )
 
 

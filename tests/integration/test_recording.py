@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 import pytest
 import pytest_asyncio
 
-from activities.cases import read_earlier_denials
 from activities.clock import SystemClock
+from activities.documents import Documents
 from activities.house import HouseActivities
+from activities.observing import observe
 from cli.policy import publish_one
 from deploy.dev import Stack, ephemeral_stack
 from policy.permit import Direction
@@ -103,10 +104,11 @@ async def test_only_people_make_an_effect_riskier_by_denying_it(place: Recording
     answer = await assessed(place, by_rule)
     await release_holds(place.database, datetime.now(UTC))
     await scenes.denied_by_person(place, "by-person")
-    effects = [receive(item).effect_digest for item in (by_rule, scenes.proposal("by-person"))]
+    later = [receive(scenes.proposal("later", scratch=scratch)) for scratch in (True, False)]
 
     async with place.database.snapshot() as connection:
-        found = [await read_earlier_denials(connection, effect, "later") for effect in effects]
+        in_force = await Documents().in_force(connection)
+        found = [(await observe(connection, item, in_force, datetime.now(UTC))).denials for item in later]
 
     assert answer.result is not None
     assert answer.result.resolution == "denied"

@@ -1,0 +1,153 @@
+"""What the record and the world say about a proposal, read in one statement inside the caller's transaction.
+
+- Outcomes count as history only where something was done, not in a dry run, and where the criteria of the operations
+  registry measured it. Of an action of several operations nobody can say which of them an outcome is about: people
+  read it, nothing counts it.
+- Of each kind of outcome the newest 200 within 180 days are read. So the statement costs the same however long
+  the record is, and nobody pushes a failure out of sight with a row of successes.
+- A denial counts where people denied. By whom: those whose last vote in a stage says so.
+- An action is in flight from its approval to its result, for a day at most, where it acts on the same target, the same
+  ids or the same failure domains.
+- Every instant is passed in.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.documents import InForce
+from activities.observing_sql import OBSERVE
+from activities.permits import resolved_digest
+from policy.canonical import parse_canonical
+from policy.catalog import CRITICALITIES, Catalog
+from policy.observed import DenialFact, HoldFact, Observed
+from policy.outcome import Outcome
+from policy.proposal import ActionProposal, ReceivedProposal
+from policy.revision import Revision
+
+HISTORY = timedelta(days=180)
+_IN_FLIGHT = timedelta(days=1)
+_REASON_LIMIT = 500
+_STANDS = ("approve", "deny", "abstain", "recuse", "retract")
+_DONE = tuple(str(outcome) for outcome in Outcome if outcome is not Outcome.not_executed)
+
+
+async def observe(
+    connection: AsyncConnection, received: ReceivedProposal, in_force: InForce, now: datetime
+) -> Observed:
+    """Everything that is observed of a proposal as of `now` (UTC)."""
+    row = (await connection.execute(OBSERVE, _wanted(received, in_force, now))).mappings().one()
+    found: dict[str, Any] = {name: _read(value) for name, value in row.items()}
+    return Observed(
+        at=now,
+        holds=tuple(HoldFact.model_validate(item) for item in found["holds"]),
+        denials=tuple(_denial(item) for item in found["denials"]),
+        tallies=found["tallies"],
+        calibration=next(iter(found["calibration"]), None),
+        in_flight=tuple(item["proposal_id"] for item in found["in_flight"]),
+        last_hour={item["operation"]: item["n"] for item in found["last_hour"] if item["n"] > 0},
+        undo_proofs=found["undo_proofs"],
+        slo_states=found["slo_states"],
+        similar=found["similar"],
+        catalog_at=in_force.catalog_at,
+        directory_at=in_force.directory_at,
+    )
+
+
+def scopes_of(target: str, resolved: Iterable[str], failure_domains: Iterable[str]) -> list[str]:
+    """What an action acts on, each said so that a domain is never taken for an id."""
+    return [f"target {target}", *(f"id {one}" for one in resolved), *(f"domain {one}" for one in failure_domains)]
+
+
+def history_of(proposal: ActionProposal, revision: Revision | None, outcome: Outcome) -> dict[str, Any]:
+    """The columns of a result by which it is history; none where nothing was done, or in a dry run."""
+    if revision is None or proposal.dry_run or outcome is Outcome.not_executed:
+        return {}
+    operations = {step.operation for step in proposal.steps}
+    measured = operations == {proposal.operation} and bool(revision.facts.operation(proposal.operation).criteria)
+    return {
+        "operation": proposal.operation,
+        "target": proposal.target_ref,
+        "target_kind": _kind_of(proposal.target_ref),
+        "environment": proposal.environment,
+        "criticality": _rank(revision.facts.target_criticality),
+        "agent": proposal.agent.id,
+        "confidence": proposal.agent.confidence,
+        "outcome": str(outcome),
+        "measured": measured,
+    }
+
+
+def _wanted(received: ReceivedProposal, in_force: InForce, now: datetime) -> dict[str, Any]:
+    proposal, catalog = received.proposal, in_force.catalog
+    resolved = catalog.resolve(proposal.target)
+    entity = catalog.entity(proposal.target)
+    # Nobody said how critical the target is: then none is known to be at least as critical.
+    least = _rank(entity.criticality if entity else None) or len(CRITICALITIES) + 1
+    objectives = _objectives(catalog, proposal.target)
+    return {
+        "proposal_id": proposal.proposal_id,
+        "effect": received.effect_digest,
+        "operations": sorted({step.operation for step in proposal.steps}),
+        "undos": sorted({step.undo.operation for step in proposal.steps if step.undo is not None}),
+        "target": proposal.target_ref,
+        "target_kind": _kind_of(proposal.target_ref),
+        "environment": proposal.environment,
+        "criticalities": list(range(least, len(CRITICALITIES) + 1)),
+        "agent": proposal.agent.id,
+        "done": list(_DONE),
+        "resolved": list(resolved),
+        "resolved_digest": resolved_digest(resolved),
+        "scopes": scopes_of(proposal.target_ref, resolved, catalog.failure_domains_of(proposal.target)),
+        "slo_targets": [target for target, _ in objectives],
+        "slo_names": [name for _, name in objectives],
+        "at": now,
+        "hour_since": now - timedelta(hours=1),
+        "flying_since": now - _IN_FLIGHT,
+        "history_since": now - HISTORY,
+    }
+
+
+def _objectives(catalog: Catalog, target: str) -> list[tuple[str, str]]:
+    """Target and name of every objective of the target and of the nearest that depend on it directly."""
+    entity = catalog.entity(target)
+    if entity is None:
+        return []
+    near = [item.ref for item in catalog.reach(target).nearest if item.distance == 1]
+    return [(ref, item.name) for ref in (entity.ref, *near) for item in catalog.objectives_of(ref)]
+
+
+def _rank(criticality: str | None) -> int:
+    return CRITICALITIES.index(criticality) + 1 if criticality in CRITICALITIES else 0
+
+
+def _kind_of(target_ref: str) -> str:
+    return target_ref.partition(":")[0]
+
+
+def _denial(item: Mapping[str, Any]) -> DenialFact:
+    """Who denied, and the first reason that was given for it."""
+    last: dict[tuple[int, str], Mapping[str, Any]] = {}
+    for vote in item["votes"] or ():
+        if vote["vote"] in _STANDS:
+            last[vote["stage"], vote["person"]] = vote
+    denied = [vote for vote in last.values() if vote["vote"] == "deny"]
+    said = [str(parse_canonical(vote["body"].encode()).get("justification", "")) for vote in denied]
+    return DenialFact(
+        proposal_id=item["proposal_id"],
+        denied_by=tuple(dict.fromkeys(vote["person"] for vote in denied)),
+        at=item["at"],
+        tier=item["tier"],
+        reason=next((reason[:_REASON_LIMIT] for reason in said if reason), ""),
+    )
+
+
+def _read(value: Any) -> Sequence[Any]:
+    """The rows of one part; PostgreSQL's JSON comes as text."""
+    if value is None:
+        return ()
+    rows: Sequence[Any] = json.loads(value) if isinstance(value, str) else value
+    return rows

@@ -1,0 +1,122 @@
+"""The one statement by which the record is asked what it observed of a proposal (`activities/observing.py`).
+
+Each part is a row of JSON in the answer. Every look-up stops at a number of rows of an index that ends in the instant:
+200 outcomes of each kind (5 where people only read them), 500 stated confidences, 10 denials, 300 approvals a scope,
+10,000 effects of an operation. What is asked for comes as parameters, limits are written here.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+from sqlalchemy.types import Integer, Text
+
+_HISTORY = """
+  SELECT 'target' AS scope, found.* FROM unnest(:operations) AS asked (operation)
+    CROSS JOIN (VALUES (true), (false)) AS kept (measured)
+    CROSS JOIN unnest(:done) AS ended (outcome)
+    CROSS JOIN LATERAL (
+      SELECT r.proposal_id, r.operation, r.agent, r.outcome, r.measured, r.recorded_at FROM countersign.result AS r
+      WHERE r.operation = asked.operation AND r.target = :target AND r.measured = kept.measured
+        AND r.outcome = ended.outcome AND r.recorded_at > :history_since
+      ORDER BY r.recorded_at DESC LIMIT CASE WHEN kept.measured THEN 200 ELSE 5 END) AS found
+  UNION ALL
+  SELECT 'kind', found.proposal_id, found.operation, found.agent, found.outcome, found.measured, found.recorded_at
+    FROM unnest(:operations) AS asked (operation)
+    CROSS JOIN (VALUES (true), (false)) AS kept (measured)
+    CROSS JOIN unnest(:done) AS ended (outcome)
+    CROSS JOIN unnest(:criticalities) AS level (criticality)
+    CROSS JOIN LATERAL (
+      SELECT r.* FROM countersign.result AS r
+      WHERE r.operation = asked.operation AND r.environment = :environment AND r.target_kind = :target_kind
+        AND r.criticality = level.criticality AND r.measured = kept.measured
+        AND r.outcome = ended.outcome AND r.recorded_at > :history_since
+      ORDER BY r.recorded_at DESC LIMIT CASE WHEN kept.measured THEN 200 ELSE 5 END) AS found
+    WHERE found.target <> :target"""
+_TALLIES = """
+  SELECT scope, operation, agent,
+    count(*) FILTER (WHERE outcome = 'succeeded') AS succeeded,
+    count(*) FILTER (WHERE outcome = 'compensated') AS compensated,
+    count(*) FILTER (WHERE outcome = 'compensation_failed') AS failed,
+    count(*) FILTER (WHERE outcome IN ('outcome_unknown', 'inconclusive')) AS unknown
+  FROM history WHERE measured GROUP BY scope, operation, agent ORDER BY scope DESC, operation, agent"""
+_SIMILAR = """
+  SELECT proposal_id, operation, outcome, recorded_at AS at FROM history
+  ORDER BY recorded_at DESC, proposal_id LIMIT 5"""
+_CALIBRATION = """
+  SELECT count(*) AS n, avg(confidence) AS mean_stated, count(*) FILTER (WHERE outcome = 'succeeded') AS succeeded
+  FROM (SELECT r.confidence, r.outcome FROM countersign.result AS r
+    WHERE r.agent = :agent AND r.measured AND r.recorded_at > :history_since
+    ORDER BY r.recorded_at DESC LIMIT 500) AS stated
+  WHERE confidence IS NOT NULL HAVING count(*) > 0"""
+_HOLDS = """
+  SELECT h.hold_id, h.target, h.proposal_id, h.reason FROM countersign.hold AS h
+  WHERE (h.target = :target
+      OR jsonb_exists_any(CAST(convert_from(h.body, 'UTF8') AS jsonb)->'resolved', :resolved))
+    AND NOT EXISTS (SELECT FROM countersign.hold_release AS e WHERE e.hold_id = h.hold_id)
+  ORDER BY h.placed_at"""
+_DENIALS = """
+  SELECT p.proposal_id, r.resolved_at AS at, a.risk_tier AS tier, (
+      SELECT json_agg(json_build_object('person', d.person_id, 'stage', d.stage, 'vote', d.vote, 'body',
+        CASE WHEN d.vote = 'deny' THEN convert_from(d.body, 'UTF8') END) ORDER BY d.received_at, d.arrival)
+      FROM countersign.decision AS d
+      WHERE d.proposal_id = p.proposal_id AND d.revision = r.revision AND d.counted) AS votes
+  FROM countersign.proposal AS p
+  JOIN countersign.resolution AS r ON r.proposal_id = p.proposal_id AND r.kind = 'denied'
+  JOIN countersign.assessment AS a ON a.proposal_id = p.proposal_id AND a.revision = r.revision
+    AND a.verdict = 'require_approval'
+  WHERE p.effect_digest = :effect AND p.proposal_id <> :proposal_id
+  ORDER BY r.resolved_at DESC LIMIT 10"""
+_FLYING = """
+  SELECT DISTINCT near.proposal_id FROM unnest(:scopes) AS wanted (scope)
+    CROSS JOIN LATERAL (
+      SELECT s.proposal_id FROM countersign.approved_scope AS s
+      WHERE s.scope = wanted.scope AND s.resolved_at > :flying_since ORDER BY s.resolved_at DESC LIMIT 300) AS near
+  WHERE near.proposal_id <> :proposal_id
+    AND NOT EXISTS (SELECT FROM countersign.result AS r WHERE r.proposal_id = near.proposal_id)
+  ORDER BY near.proposal_id LIMIT 100"""
+_LAST_HOUR = """
+  SELECT asked.operation, counted.n - mine.n AS n FROM unnest(:operations) AS asked (operation)
+    CROSS JOIN LATERAL (SELECT count(*) AS n FROM (SELECT FROM countersign.permit_use AS u
+      WHERE u.effect = asked.operation AND u.used_at > :hour_since AND u.used_at <= :at
+      LIMIT 10000) AS recent) AS counted
+    CROSS JOIN LATERAL (SELECT count(*) AS n FROM countersign.permit AS p
+      JOIN countersign.permit_use AS u ON u.permit_id = p.permit_id
+      WHERE p.proposal_id = :proposal_id AND u.effect = asked.operation AND u.used_at > :hour_since
+        AND u.used_at <= :at) AS mine"""
+_PROOFS = """
+  SELECT asked.operation, 'undone' AS kind, last.at, last.seconds FROM unnest(:undos) AS asked (operation)
+    CROSS JOIN LATERAL (
+      SELECT e.reported_at AS at, e.seconds FROM countersign.effect_report AS e
+      WHERE e.resolved_digest = :resolved_digest AND e.undone_by = asked.operation
+      ORDER BY e.reported_at DESC LIMIT 1) AS last"""
+_SLOS = """
+  SELECT wanted.name, wanted.target, last.budget_left, last.measured_at AS at, last.source
+  FROM unnest(:slo_targets, :slo_names) AS wanted (target, name)
+    CROSS JOIN LATERAL (
+      SELECT s.* FROM countersign.slo_state AS s WHERE s.target = wanted.target AND s.name = wanted.name
+      ORDER BY s.measured_at DESC LIMIT 1) AS last"""
+_PARTS = {
+    "tallies": _TALLIES,
+    "similar": _SIMILAR,
+    "calibration": _CALIBRATION,
+    "holds": _HOLDS,
+    "denials": _DENIALS,
+    "in_flight": _FLYING,
+    "last_hour": _LAST_HOUR,
+    "undo_proofs": _PROOFS,
+    "slo_states": _SLOS,
+}
+_TEXTS = ARRAY(Text)
+_TYPES: Mapping[str, Any] = {
+    **dict.fromkeys(("operations", "done", "resolved", "scopes", "undos", "slo_targets", "slo_names"), _TEXTS),
+    **dict.fromkeys(("target", "target_kind", "environment", "agent", "effect", "proposal_id"), Text()),
+    **dict.fromkeys(("history_since", "flying_since", "hour_since", "at"), TIMESTAMP(timezone=True)),
+    "criticalities": ARRAY(Integer),
+    "resolved_digest": Text(),
+}
+_COLUMNS = ", ".join(f"(SELECT json_agg(part) FROM ({sql}) AS part) AS {name}" for name, sql in _PARTS.items())  # noqa: S608
+OBSERVE = text(f"WITH history AS MATERIALIZED ({_HISTORY}) SELECT {_COLUMNS}").bindparams(
+    *(bindparam(name, type_=kind) for name, kind in _TYPES.items())
+)
