@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from activities.database import Database
-from activities.documents import Documents, Kind, NotPublishedError, kind_of, publish, stored
+from activities.documents import Documents, Kind, NotPublishedError, in_force_at, kind_of, publish, stored
 from deploy.dev import Stack
 from deploy.migrations.runner import migrate
 from policy.canonical import digest
@@ -113,6 +113,27 @@ async def test_the_newest_publication_is_in_force_and_the_older_ones_stay_readab
     assert await in_force() == ("2", "1")
     await _publish(owner, "policy", POLICY)
     assert await in_force() == ("1", "1")
+
+
+async def test_what_was_in_force_at_an_instant_stays_known(owner: Database) -> None:
+    """Each kind has the newest publication up to that instant, with its publisher; before the first there is none."""
+    newer = POLICY.replace(b'"1"', b'"2"')
+    await _publish_all(owner)
+    for body, by, hours in ((newer, "ben", 1), (POLICY, "eva", 2)):
+        async with owner.transaction() as connection:
+            await publish(connection, "policy", body, by=by, at=NOW + timedelta(hours=hours))
+
+    async def policy_at(hours: float) -> tuple[str, str, str]:
+        async with owner.snapshot() as connection:
+            found = (await in_force_at(connection, NOW + timedelta(hours=hours)))["policy"]
+        return found.version, found.published_by, found.digest
+
+    assert await policy_at(0) == ("1", "ana", digest(POLICY))
+    assert await policy_at(1.5) == ("2", "ben", digest(newer))
+    assert await policy_at(2) == ("1", "eva", digest(POLICY))
+    async with owner.snapshot() as connection:
+        assert list(await in_force_at(connection, NOW)) == list(ALL)
+        assert await in_force_at(connection, NOW - timedelta(seconds=1)) == {}
 
 
 async def test_publishing_what_is_in_force_changes_nothing(owner: Database) -> None:
