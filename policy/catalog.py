@@ -1,224 +1,206 @@
 """The catalog: what targets exist, what they are in the executor's world, and what depends on them.
 
-- The format is that of Backstage entity files (`backstage.io/v1alpha1`), kinds Component and Resource; other kinds are
-  skipped and counted. `dependsOn` and `dependencyOf` give the edges; cycles are normal.
-- `owner` is for display and paging. It is never authority (Backstage's own rule).
-- Our facts are annotations: `countersign/environment`, `countersign/criticality` (low, medium, high, critical) and
-  `countersign/resource-id`, the id by which an executor knows the target.
+- The format is that of Backstage entity files (`policy/entities.py`), with service edges and OpenSLO v1 objectives from
+  elsewhere in the same text (`policy/catalog_text.py` reads it). Cycles are normal.
+- A target stands for what it holds: a system, a domain or a component resolves to the ids of all its parts. A part
+  without an id, or in another environment, and an empty selection resolve to nothing at all, never to the rest of it.
+- What holds parts is at least as critical as the worst of them, whatever it says of itself.
 - A resource id belongs to one entity: a second name for the same thing could carry other facts and escape its holds.
-- A target that is not here is unknown, and unknown is the worst case.
+- A target that is not here is unknown, and unknown is the worst case. So is a dependent that is not here.
+- `owner` is for display and paging. It is never authority (Backstage's own rule).
 """
 
-import re
-from collections import deque
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-from policy.base import RecordModel
+from policy.catalog_text import CatalogContent, Source, read_content
+from policy.entities import Entity, Party, normalize, worse
 from policy.errors import DocumentError
-from policy.yaml_text import read_yaml
+from policy.graph import CRITICALITIES, CRITICALITY_WEIGHT, Dependent, Graph, Node, Reach
+from policy.objectives import SloObjective
 
-KINDS = ("component", "resource")
-CRITICALITIES = ("low", "medium", "high", "critical")
-# Nobody said how critical it is: as bad as it can be.
-CRITICALITY_WEIGHT = {"low": 0.25, "medium": 0.5, "high": 0.75, "critical": 1.0, None: 1.0}
-_REF = re.compile(r"[a-z0-9._-]+:[a-z0-9._-]+/[a-z0-9._-]+")
-
-
-class Entity(RecordModel):
-    """A service or a resource. `ref` is `kind:namespace/name`, in lower case."""
-
-    ref: str
-    resource_id: str | None
-    environment: str | None
-    criticality: str | None
-    owner: str | None
-    depends_on: tuple[str, ...]
-    system: str | None = None
-    units: float | None = None
+__all__ = [
+    "CRITICALITIES",
+    "CRITICALITY_WEIGHT",
+    "Catalog",
+    "Dependent",
+    "Entity",
+    "Reach",
+    "Resolution",
+    "SloObjective",
+    "Source",
+    "normalize",
+    "read_catalog",
+]
+_REMEMBERED = 1024
 
 
-class Dependent(RecordModel):
-    """Something that depends on the target; `distance` counts edges, 1 is direct. `strength` is that of the strongest
-    way to it: `hard` breaks, `soft` is degraded.
-    """
+class Resolution(NamedTuple):
+    """The ids that a target stands for, sorted; where there are none, why."""
 
-    ref: str
-    criticality: str | None
-    distance: int
-    strength: Literal["hard", "soft"] = "hard"
+    ids: tuple[str, ...]
+    reason: str
 
 
-class Reach(RecordModel):
-    """What depends on a target, in sum, and the first ten, worst first.
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """All entities by reference, with the edges turned round once, so that asking costs no rebuild.
 
     Attributes:
-        total: how many entities depend on it, directly or not.
-        hard: how many of them break with it.
-        weight: the sum over all of them of strength, criticality and SLO (`docs/impact.md`).
-        dangling: references among them to entities that the catalog does not have.
-        nearest: the ten that weigh most.
+        entities: as they were written; ask `entity`, which also says what follows from the parts.
+        parts: what belongs directly to a system, a domain or a component.
+        objectives: of SLOs, by entity.
+        parties: groups and users, for display only.
+        sources: what the numbers in `Entity.sources` mean.
+        dangling: references to entities that the catalog does not have, sorted.
+        skipped: what was in the text and is not used, and why; what was read with a guess.
     """
 
-    total: int = 0
-    hard: int = 0
-    weight: float = 0.0
-    dangling: int = 0
-    nearest: tuple[Dependent, ...] = ()
-
-
-class SloObjective(RecordModel):
-    """An objective of an SLO that the catalog names: `objective` is 0..1, for example 0.999."""
-
-    name: str
-    objective: float
-
-
-class Catalog(RecordModel):
-    """All entities by reference, with the edges turned round once, so that asking costs no rebuild."""
-
-    entities: dict[str, Entity]
-    dependents: dict[str, tuple[str, ...]]
+    entities: Mapping[str, Entity]
+    graph: Graph
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    objectives: Mapping[str, tuple[SloObjective, ...]] = field(default_factory=dict)
+    parties: Mapping[str, Party] = field(default_factory=dict)
+    sources: tuple[Source, ...] = ()
+    dangling: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    _wholes: dict[str, Entity] = field(default_factory=dict, repr=False)
 
     def entity(self, ref: str) -> Entity | None:
-        return self.entities.get(normalize(ref))
+        """What is known of a target; of one that holds parts, with what follows from them."""
+        found = self.entities.get(normalize(ref))
+        if found is None or not self._holds(found):
+            return found
+        if found.ref not in self._wholes:
+            if len(self._wholes) >= _REMEMBERED:
+                self._wholes.clear()
+            self._wholes[found.ref] = _whole(found, [item for item in self._things(found.ref) if item is not found])
+        return self._wholes[found.ref]
+
+    def resolution(self, ref: str) -> Resolution:
+        """The ids of everything that a target stands for; none with the reason where one of them is not known."""
+        target = self.entity(ref)
+        if target is None:
+            return Resolution((), f"{normalize(ref)} is not in the catalog")
+        found = [item for item in self._things(target.ref) if item.ref != target.ref]
+        if not found and target.resource_id is None:
+            return Resolution((), f"{target.ref} has no countersign/resource-id" + _and_no_parts(target))
+        for part in found:
+            if part.resource_id is None and not self._holds(part):
+                return Resolution((), f"part {part.ref} has no countersign/resource-id")
+            if part.environment != target.environment:
+                where = part.environment or "not given"
+                return Resolution((), f"part {part.ref}: its environment is {where}, not {target.environment}")
+        ids = {item.resource_id for item in (target, *found) if item.resource_id is not None}
+        return Resolution(tuple(sorted(ids)), "")
 
     def resolve(self, ref: str) -> tuple[str, ...]:
-        """The ids of everything that a target stands for, sorted; empty where nothing is known."""
-        entity = self.entity(ref)
-        return (entity.resource_id,) if entity and entity.resource_id else ()
+        """The ids of everything that a target stands for, sorted; empty where nothing or not all is known."""
+        return self.resolution(ref).ids
 
-    def failure_domains_of(self, _ref: str) -> tuple[str, ...]:
+    def failure_domains_of(self, ref: str) -> tuple[str, ...]:
         """The failure domains that a target's parts are in, sorted."""
-        return ()
+        return tuple(sorted({name for item in self._held(normalize(ref)) for name in item.failure_domains}))
 
-    def objectives_of(self, _ref: str) -> tuple[SloObjective, ...]:
-        """The objectives of a target's SLOs."""
-        return ()
+    def objectives_of(self, ref: str) -> tuple[SloObjective, ...]:
+        """The objectives of the SLOs of a target and of its parts."""
+        return tuple(item for part in self._held(normalize(ref)) for item in self.objectives.get(part.ref, ()))
 
     def reach(self, ref: str) -> Reach:
-        """What depends on a target."""
-        found = self.dependents_of(ref)
-        weight = sum(CRITICALITY_WEIGHT[item.criticality] for item in found)
-        return Reach(total=len(found), hard=len(found), weight=weight, nearest=found[:10])
-
-    def dependents_of(self, ref: str) -> tuple[Dependent, ...]:
-        """Everything that depends on an entity, direct or not, nearest first; an entity is no dependent of itself."""
+        """What depends on a target or on a part of it (`policy/graph.py`)."""
         start = normalize(ref)
-        seen = {start}
-        queue = deque([(start, 0)])
-        found: list[Dependent] = []
-        while queue:
-            at, distance = queue.popleft()
-            for name in self.dependents.get(at, ()):
-                if name not in seen:
-                    seen.add(name)
-                    queue.append((name, distance + 1))
-                    entity = self.entities.get(name)
-                    found.append(
-                        Dependent(ref=name, criticality=entity.criticality if entity else None, distance=distance + 1)
-                    )
-        return tuple(found)
+        if not self.parts.get(start):
+            return self.graph.reach((start,))
+        return self.graph.reach((start, *(item.ref for item in self._held(start) if item.ref != start)))
 
+    def as_of(self, ref: str) -> str | None:
+        """The oldest instant at which a target's facts were true (RFC 3339); None where no source says so."""
+        found = self.entities.get(normalize(ref))
+        told = [self.sources[number].as_of for number in found.sources] if found else []
+        return min((at for at in told if at is not None), default=None) if None not in told else None
 
-def normalize(ref: str, kind: str = "component") -> str:
-    """`[kind:][namespace/]name` as `kind:namespace/name` in lower case."""
-    text = ref.lower()
-    if ":" in text:
-        kind, text = text.split(":", 1)
-    namespace, name = text.split("/", 1) if "/" in text else ("default", text)
-    return f"{kind}:{namespace}/{name}"
+    def _holds(self, entity: Entity) -> bool:
+        return entity.kind in ("system", "domain") or entity.ref in self.parts
+
+    def _held(self, ref: str) -> Iterator[Entity]:
+        """An entity and everything that belongs to it, directly or not, each once."""
+        seen, waiting = {ref}, [ref]
+        while waiting:
+            at = waiting.pop()
+            if at in self.entities:
+                yield self.entities[at]
+            new = [part for part in self.parts.get(at, ()) if part not in seen]
+            seen.update(new)
+            waiting.extend(reversed(new))
+
+    def _things(self, ref: str) -> list[Entity]:
+        """What somebody can act on of what belongs to a target: APIs are promises, systems and domains are names."""
+        return [item for item in self._held(ref) if item.ref == ref or item.kind in ("component", "resource")]
 
 
 def read_catalog(body: bytes) -> Catalog:
-    """Read Backstage entities.
+    """Read a catalog: Backstage entities, service edges, OpenSLO objectives, as YAML or a stream of JSON.
 
     Raises:
         DocumentError: names the document, the field and the fix.
     """
-    entities: dict[str, Entity] = {}
-    resources: dict[str, str] = {}
-    inverse: list[tuple[str, str]] = []
-    skipped: list[str] = []
-    for number, value in enumerate(read_yaml(body), start=1):
-        if value is None:
-            continue
-        if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
-            raise DocumentError(f"entity {number}: kind is missing, give it one of Component, Resource")
-        if value["kind"].lower() not in KINDS:
-            skipped.append(f"entity {number}: kind {value['kind']} is not used")
-            continue
-        entity, used_by = _entity(number, value)
-        if entity.ref in entities:
-            raise DocumentError(f"entity {number}: {entity.ref} occurs twice")
-        if (
-            entity.resource_id is not None
-            and (other := resources.setdefault(entity.resource_id, entity.ref)) != entity.ref
-        ):
-            raise DocumentError(f"entity {number}: resource-id {entity.resource_id} is that of {other} already")
-        entities[entity.ref] = entity
-        inverse.extend((user, entity.ref) for user in used_by)
+    return build_catalog(read_content(body))
+
+
+def build_catalog(content: CatalogContent) -> Catalog:
+    """Turn what was read into a catalog.
+
+    Raises:
+        DocumentError: there is nothing in it, or a source that is not listed.
+    """
+    entities = content.entities
     if not entities:
         raise DocumentError("catalog has no entity of kind Component or Resource: without one every target is unknown")
-    return Catalog(entities=entities, dependents=_turn(entities, inverse), skipped=tuple(skipped))
-
-
-def _entity(number: int, value: dict[str, Any]) -> tuple[Entity, tuple[str, ...]]:
-    metadata, spec = _mapping(number, value, "metadata"), _mapping(number, value, "spec")
-    annotations = _mapping(number, metadata, "annotations")
-    name, namespace = _text(number, metadata, "name"), _text(number, metadata, "namespace")
-    if name is None:
-        raise DocumentError(f"entity {number}: metadata.name is missing")
-    criticality = _text(number, annotations, "countersign/criticality")
-    if criticality is not None and criticality not in CRITICALITIES:
-        raise DocumentError(f"entity {number}: criticality {criticality!r} is none of {', '.join(CRITICALITIES)}")
-    entity = Entity(
-        ref=_ref(number, f"{value['kind']}:{namespace or 'default'}/{name}"),
-        resource_id=_text(number, annotations, "countersign/resource-id"),
-        environment=_text(number, annotations, "countersign/environment"),
-        criticality=criticality,
-        owner=_text(number, spec, "owner"),
-        depends_on=_refs(number, spec, "dependsOn"),
-    )
-    return entity, _refs(number, spec, "dependencyOf")
-
-
-def _mapping(number: int, value: dict[str, Any], field: str) -> dict[str, Any]:
-    found = value.get(field)
-    if not isinstance(found, dict | None):
-        raise DocumentError(f"entity {number}: {field} is not a mapping")
-    return found or {}
-
-
-def _text(number: int, value: dict[str, Any], field: str) -> str | None:
-    found = value.get(field)
-    if found is None:
-        return None
-    if not isinstance(found, str) or not found:
-        raise DocumentError(f"entity {number}: {field} = {found!r} is not a text, put it in quotes")
-    return found
-
-
-def _ref(number: int, text: str) -> str:
-    ref = normalize(text)
-    if not _REF.fullmatch(ref):
-        raise DocumentError(f"entity {number}: {text!r} is no reference, write it as kind:namespace/name")
-    return ref
-
-
-def _refs(number: int, spec: dict[str, Any], field: str) -> tuple[str, ...]:
-    names = spec.get(field) or []
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise DocumentError(f"entity {number}: spec.{field} is not a list of references")
-    return tuple(_ref(number, name) for name in names)
-
-
-def _turn(entities: dict[str, Entity], inverse: list[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    """Who depends on whom, turned round: each entity to those that need it."""
-    users: dict[str, set[str]] = {}
     for entity in entities.values():
-        for needed in entity.depends_on:
-            users.setdefault(needed, set()).add(entity.ref)
-    for user, needed in inverse:
-        users.setdefault(needed, set()).add(user)
-    return {needed: tuple(sorted(names)) for needed, names in sorted(users.items())}
+        if any(number >= len(content.sources) for number in entity.sources):
+            raise DocumentError(f"{entity.ref}: countersign/sources names a source that CatalogSources does not list")
+    edges, guessed = content.settled()
+    parts: dict[str, list[str]] = {}
+    for entity in entities.values():
+        for whole in entity.part_of:
+            parts.setdefault(whole, []).append(entity.ref)
+    objectives = content.objectives()
+    nodes = {
+        ref: Node(entity.criticality, max((item.objective for item in objectives.get(ref, ())), default=None))
+        for ref, entity in entities.items()
+    }
+    named = {ref for edge in edges for ref in edge[:2]} | set(objectives)
+    return Catalog(
+        entities=entities,
+        graph=Graph(nodes, edges),
+        parts={whole: tuple(sorted(refs)) for whole, refs in parts.items()},
+        objectives=objectives,
+        parties=content.parties,
+        sources=tuple(content.sources),
+        dangling=tuple(sorted(named - entities.keys())),
+        skipped=(*content.skipped(), *guessed),
+    )
+
+
+def _whole(entity: Entity, parts: list[Entity]) -> Entity:
+    """What holds parts: an environment and units as the parts have them, where it says none of its own."""
+    if not parts:
+        return entity
+    environments = {part.environment for part in parts}
+    units = [part.units for part in parts]
+    known = entity.criticality is not None or entity.kind in ("system", "domain")
+    unknown = not known or any(part.criticality is None for part in parts)
+    worst = None
+    for item in (entity, *parts):
+        worst = worse(worst, item.criticality)
+    return replace(
+        entity,
+        environment=entity.environment or (environments.pop() if len(environments) == 1 else None),
+        criticality=None if unknown else worst,
+        units=entity.units or (None if None in units else sum(item for item in units if item is not None)),
+    )
+
+
+def _and_no_parts(target: Entity) -> str:
+    return " and no parts" if target.kind in ("system", "domain") else ""

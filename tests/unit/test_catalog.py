@@ -91,8 +91,9 @@ def test_spellings_of_a_reference(text: str, ref: str) -> None:
 @pytest.mark.parametrize(("entities", "expected"), GRAPHS.values(), ids=GRAPHS)
 def test_dependents(entities: tuple[str, ...], expected: list[tuple[str, int]]) -> None:
     """Everything that depends on a target is found once, nearest first, and never the target itself."""
-    found = _catalog(*entities).dependents_of("A")
-    assert [(item.ref, item.distance) for item in found] == [
+    found = _catalog(*entities).reach("A")
+    assert (found.total, found.hard) == (len(expected), len(expected))
+    assert [(item.ref, item.distance) for item in found.nearest] == [
         (f"component:default/{name}", far) for name, far in expected
     ]
 
@@ -106,8 +107,8 @@ def test_refused(text: str, message: str) -> None:
 
 def test_other_kinds_are_skipped_and_counted() -> None:
     """Backstage files hold more than targets; what is not used is said."""
-    catalog = _catalog("kind: Group\nmetadata: {name: dba}", "", _component("a"))
-    assert catalog.skipped == ("entity 1: kind Group is not used",)
+    catalog = _catalog("kind: Group\nmetadata: {name: dba}", "kind: Location", "kind: Location", "", _component("a"))
+    assert catalog.skipped == ("2 skipped: kind Location of backstage.io/v1alpha1 is not used",)
     assert list(catalog.entities) == ["component:default/a"]
     assert catalog.entity("group:dba") is None
 
