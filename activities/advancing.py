@@ -9,8 +9,9 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.cases import CaseFile
-from activities.closing import resolve, stop
+from activities.closing import stop
 from activities.ledger import Ledger
+from activities.registering import approved_scopes, store_resolution
 from activities.telemetry import note_resolution
 from policy.base import Reason, instant_text
 from policy.ledger import EntryKind
@@ -38,7 +39,8 @@ async def settle(
         return file.resolution
     assert file.revision is not None
     proposal_id, revision = file.proposal.proposal_id, file.revision.revision
-    await resolve(connection, proposal_id, revision, standing.resolution, standing.reasons, now)
+    scopes = approved_scopes(file.received, file.revision) if standing.resolution == "approved" else []
+    await store_resolution(connection, proposal_id, revision, standing.resolution, standing.reasons, now, scopes=scopes)
     content = {"kind": standing.resolution, "at": instant_text(now), "standing": standing.model_dump(mode="json")}
     await ledger.append(EntryKind.resolved, content, revision)
     note_resolution(standing.resolution, file, now)
@@ -54,5 +56,5 @@ async def note_stop(connection: AsyncConnection, ledger: Ledger, file: CaseFile,
     if file.resolution is not None:
         return file.resolution
     reasons = (Reason(code="withdrawn", message=f"withdrawn by {actor}"),)
-    await resolve(connection, proposal_id, revision, "withdrawn", reasons, now)
+    await store_resolution(connection, proposal_id, revision, "withdrawn", reasons, now)
     return "withdrawn"

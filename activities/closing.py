@@ -15,7 +15,7 @@ from activities.cases import CaseFile
 from activities.ledger import Ledger
 from activities.observing import history_of
 from activities.permits import resolved_digest
-from activities.tables import HoldReleaseRow, HoldRow, ResolutionRow, ResultRow, StopRow
+from activities.tables import HoldReleaseRow, HoldRow, ResultRow, StopRow
 from policy.base import Reason, instant_text
 from policy.canonical import canonical, digest
 from policy.decision import Vote
@@ -25,26 +25,8 @@ from policy.permit import entry_id
 from policy.result import ActionResult, DecidedBy, ResultResolution, Timings, next_action
 from policy.standing import Ballot, stand
 
-_RESOLVE = insert_once(ResolutionRow).on_conflict_do_nothing()
 _STOP = insert_once(StopRow).on_conflict_do_nothing()
 _FINISH = insert(ResultRow)
-
-
-async def resolve(
-    connection: AsyncConnection, proposal_id: str, revision: int, kind: str, reasons: tuple[Reason, ...], at: datetime
-) -> None:
-    """Write the resolution of a revision, unless it has one."""
-    body = canonical(
-        {
-            "proposal_id": proposal_id,
-            "revision": revision,
-            "kind": kind,
-            "reasons": [reason.model_dump(mode="json") for reason in reasons],
-            "at": instant_text(at),
-        }
-    )
-    row = {"proposal_id": proposal_id, "revision": revision, "kind": kind, "body": body, "digest": digest(body)}
-    await connection.execute(_RESOLVE, {**row, "resolved_at": at})
 
 
 async def stop(connection: AsyncConnection, proposal_id: str, kind: str, actor: str, at: datetime) -> None:

@@ -12,7 +12,7 @@
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.documents import InForce
 from activities.observing_sql import OBSERVE
 from activities.permits import resolved_digest
+from activities.registering import scopes_of
 from policy.canonical import parse_canonical
 from policy.catalog import CRITICALITIES, Catalog
 from policy.observed import DenialFact, HoldFact, Observed
@@ -55,11 +56,6 @@ async def observe(
         catalog_at=in_force.catalog_at,
         directory_at=in_force.directory_at,
     )
-
-
-def scopes_of(target: str, resolved: Iterable[str], failure_domains: Iterable[str]) -> list[str]:
-    """What an action acts on, each said so that a domain is never taken for an id."""
-    return [f"target {target}", *(f"id {one}" for one in resolved), *(f"domain {one}" for one in failure_domains)]
 
 
 def history_of(proposal: ActionProposal, revision: Revision | None, outcome: Outcome) -> dict[str, Any]:

@@ -8,15 +8,14 @@
 
 from datetime import datetime
 
-from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.cases import FIRST_REVISION, CaseFile
-from activities.closing import finish, make_result, resolve
+from activities.closing import finish, make_result
 from activities.documents import InForce
 from activities.ledger import Ledger
 from activities.observing import observe
-from activities.tables import AssessmentRow, ProposalRow
+from activities.registering import store_registered
 from policy.base import Reason
 from policy.document import Verdict
 from policy.facts import Facts, collect
@@ -24,13 +23,10 @@ from policy.ledger import EntryKind
 from policy.outcome import Outcome
 from policy.proposal import ReceivedProposal
 from policy.result import ActionResult
-from policy.revision import Revision, assess_revision, revision_digest
+from policy.revision import assess_revision, revision_digest
 from policy.screen import visible
 from workflows.interface import workflow_id
 from workflows.ports import StartFacts
-
-_REGISTER = insert(ProposalRow)
-_ASSESS = insert(AssessmentRow)
 
 
 def start_refusals(start: StartFacts, proposal_id: str) -> tuple[Reason, ...]:
@@ -118,16 +114,13 @@ async def register(
         absolute_deadline=deadline,
     )
     body = revision.body()
-    await _store(connection, received, revision, body, start)
+    resolution = {Verdict.allow: "approved", Verdict.deny: "denied"}.get(revision.evaluation.verdict)
+    await store_registered(connection, received, revision, body, workflow_id=start.workflow_id, resolution=resolution)
     await ledger.append(
         EntryKind.assessed,
         {"assessment_digest": revision_digest(body), "revision": revision.model_dump(mode="json")},
         revision.revision,
     )
-    verdict = revision.evaluation.verdict
-    resolution = {Verdict.allow: "approved", Verdict.deny: "denied"}.get(verdict)
-    if resolution is not None:
-        await resolve(connection, revision.proposal_id, revision.revision, resolution, revision.evaluation.reasons, now)
     return CaseFile(
         received=received,
         registered_at=now,
@@ -157,29 +150,3 @@ async def end_without_effect(
         reasons=file.reasons,
         at=now,
     )
-
-
-async def _store(
-    connection: AsyncConnection, received: ReceivedProposal, revision: Revision, body: bytes, start: StartFacts
-) -> None:
-    registered = {
-        "proposal_id": revision.proposal_id,
-        "action_digest": received.action_digest,
-        "effect_digest": received.effect_digest,
-        "body": received.body,
-        "workflow_id": start.workflow_id,
-        "registered_at": revision.assessed_at,
-        "absolute_deadline": revision.absolute_deadline,
-    }
-    assessed = {
-        "proposal_id": revision.proposal_id,
-        "revision": revision.revision,
-        "digest": revision_digest(body),
-        "body": body,
-        "verdict": str(revision.evaluation.verdict),
-        "risk_tier": str(revision.assessment.risk_tier),
-        "policy_digest": revision.documents.policy,
-        "assessed_at": revision.assessed_at,
-    }
-    await connection.execute(_REGISTER, registered)
-    await connection.execute(_ASSESS, assessed)

@@ -1,0 +1,133 @@
+"""The rows of a proposal that is registered, in one statement: the proposal, its assessment and, where the verdict
+needs nobody, its resolution. They are there together or not at all.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Integer, LargeBinary, Text
+
+from policy.base import Reason, instant_text
+from policy.canonical import canonical, digest
+from policy.proposal import ReceivedProposal
+from policy.revision import Revision, revision_digest
+
+_SCOPES = """
+INSERT INTO countersign.approved_scope (scope, proposal_id, resolved_at)
+  SELECT DISTINCT wanted.scope, resolved.proposal_id, resolved.resolved_at
+  FROM resolved CROSS JOIN unnest(:scopes) AS wanted (scope) ON CONFLICT DO NOTHING"""
+_RESOLVED = """resolved AS (
+  INSERT INTO countersign.resolution (proposal_id, revision, kind, body, digest, resolved_at)
+  SELECT :proposal_id, :revision, :kind, :resolution_body, :resolution_digest, :resolved_at WHERE :kind IS NOT NULL
+  ON CONFLICT DO NOTHING RETURNING proposal_id, resolved_at)"""
+_REGISTERED = """registered AS (
+  INSERT INTO countersign.proposal
+    (proposal_id, action_digest, effect_digest, body, workflow_id, registered_at, absolute_deadline)
+  VALUES (:proposal_id, :action_digest, :effect_digest, :proposal_body, :workflow_id, :at, :absolute_deadline))"""
+_ASSESSED = """assessed AS (
+  INSERT INTO countersign.assessment
+    (proposal_id, revision, digest, body, verdict, risk_tier, policy_digest, assessed_at)
+  VALUES (:proposal_id, :revision, :digest, :body, :verdict, :risk_tier, :policy_digest, :at))"""
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("proposal_id", "kind", "resolution_digest"), Text()),
+    **dict.fromkeys(("resolution_body",), LargeBinary()),
+    "revision": Integer(),
+    "resolved_at": TIMESTAMP(timezone=True),
+    "scopes": ARRAY(Text),
+}
+_REGISTER_TYPES: dict[str, Any] = _TYPES | {
+    **dict.fromkeys(("action_digest", "effect_digest", "workflow_id", "digest", "verdict"), Text()),
+    **dict.fromkeys(("risk_tier", "policy_digest"), Text()),
+    **dict.fromkeys(("proposal_body", "body"), LargeBinary()),
+    **dict.fromkeys(("at", "absolute_deadline"), TIMESTAMP(timezone=True)),
+}
+_RESOLVE = text(f"WITH {_RESOLVED} {_SCOPES}").bindparams(
+    *(bindparam(name, type_=kind) for name, kind in _TYPES.items())
+)
+_REGISTER = text(f"WITH {_REGISTERED}, {_ASSESSED}, {_RESOLVED} {_SCOPES}").bindparams(
+    *(bindparam(name, type_=kind) for name, kind in _REGISTER_TYPES.items())
+)
+
+
+async def store_registered(
+    connection: AsyncConnection,
+    received: ReceivedProposal,
+    revision: Revision,
+    body: bytes,
+    *,
+    workflow_id: str,
+    resolution: str | None,
+) -> None:
+    """Store a proposal that nobody registered before, with its first revision and its resolution, if it has one.
+
+    Args:
+        connection: in a transaction that holds the proposal's lock.
+        received: the proposal.
+        revision: its assessment, and `body` the canonical bytes of it.
+        body: see there.
+        workflow_id: which workflow it was started as.
+        resolution: approved or denied where the verdict needs nobody; None where people are asked.
+    """
+    at, reasons = revision.assessed_at, revision.evaluation.reasons
+    row = {
+        "action_digest": received.action_digest,
+        "effect_digest": received.effect_digest,
+        "proposal_body": received.body,
+        "workflow_id": workflow_id,
+        "absolute_deadline": revision.absolute_deadline,
+        "digest": revision_digest(body),
+        "body": body,
+        "verdict": str(revision.evaluation.verdict),
+        "risk_tier": str(revision.assessment.risk_tier),
+        "policy_digest": revision.documents.policy,
+        "at": at,
+    }
+    final = _resolution(revision.proposal_id, revision.revision, resolution, reasons, at)
+    scopes = approved_scopes(received, revision) if resolution == "approved" else []
+    await connection.execute(_REGISTER, {**row, **final, "scopes": scopes})
+
+
+async def store_resolution(
+    connection: AsyncConnection,
+    proposal_id: str,
+    revision: int,
+    kind: str,
+    reasons: tuple[Reason, ...],
+    at: datetime,
+    *,
+    scopes: Iterable[str] = (),
+) -> None:
+    """Write the resolution of a revision, unless it has one; with `scopes`, what an approved action acts on."""
+    row = _resolution(proposal_id, revision, kind, reasons, at)
+    await connection.execute(_RESOLVE, {**row, "scopes": list(scopes)})
+
+
+def scopes_of(target: str, resolved: Iterable[str], failure_domains: Iterable[str]) -> list[str]:
+    """What an action acts on, each said so that a domain is never taken for an id."""
+    return [f"target {target}", *(f"id {one}" for one in resolved), *(f"domain {one}" for one in failure_domains)]
+
+
+def approved_scopes(received: ReceivedProposal, revision: Revision) -> list[str]:
+    """What is in flight from its approval on. A dry run touches nothing, so it is in nobody's way."""
+    if received.proposal.dry_run:
+        return []
+    return scopes_of(received.proposal.target_ref, revision.facts.resolved, revision.facts.failure_domains)
+
+
+def _resolution(
+    proposal_id: str, revision: int, kind: str | None, reasons: tuple[Reason, ...], at: datetime
+) -> dict[str, Any]:
+    content = {
+        "proposal_id": proposal_id,
+        "revision": revision,
+        "kind": kind,
+        "reasons": [reason.model_dump(mode="json") for reason in reasons],
+        "at": instant_text(at),
+    }
+    body = canonical(content)
+    row = {"proposal_id": proposal_id, "revision": revision, "kind": kind, "resolved_at": at}
+    return {**row, "resolution_body": body, "resolution_digest": digest(body)}
