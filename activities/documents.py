@@ -24,9 +24,9 @@ from policy.catalog import Catalog, read_catalog
 from policy.directory import Directory, read_directory
 from policy.document import PolicyDocument, read_policy
 from policy.errors import CountersignError, DocumentError
+from policy.json_stream import read_stream
 from policy.operations import OperationsRegistry, read_operations
 from policy.revision import DocumentDigests
-from policy.yaml_text import read_yaml
 
 Kind = Literal["policy", "operations", "catalog", "directory"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -38,7 +38,13 @@ READERS: Mapping[Kind, Callable[[bytes], Document]] = {
     "catalog": read_catalog,
     "directory": read_directory,
 }
-_KIND_OF = {"PolicyDocument": "policy", "OperationsRegistry": "operations", "Directory": "directory"}
+_KIND_OF = {
+    "PolicyDocument": "policy",
+    "OperationsRegistry": "operations",
+    "Directory": "directory",
+    "CatalogSources": "catalog",
+    "ServiceEdges": "catalog",
+}
 _CATALOG_NAME = "catalog"
 
 _DOCUMENT = DocumentRow.__table__.c  # type: ignore[attr-defined]
@@ -250,10 +256,11 @@ def kind_of(body: bytes) -> Kind:
         DocumentError: it is no YAML, or of no kind that is governed.
 
     """
-    values = [value for value in read_yaml(body) if value is not None]
-    if values and isinstance(values[0], dict):
-        declared = values[0].get("kind")
-        if str(values[0].get("apiVersion", "")).startswith("backstage.io/"):
+    items = (item for value in read_stream(body) for item in (value if isinstance(value, list) else [value]))
+    first = next((item for item in items if item is not None), None)
+    if isinstance(first, dict):
+        declared = first.get("kind")
+        if str(first.get("apiVersion", "")).startswith(("backstage.io/", "openslo/")):
             return "catalog"
         if isinstance(declared, str) and declared in _KIND_OF:
             return cast("Kind", _KIND_OF[declared])
