@@ -80,6 +80,7 @@ class PermitActivities(PermitPort):
                 step=request.step,
                 now=request.now,
                 document=in_force.policy,
+                until=inputs.permit_until_now,
             )
             for permit in permits:
                 await store_permit(connection, permit)

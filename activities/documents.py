@@ -22,7 +22,7 @@ from activities.tables import DocumentRow, PublicationRow
 from policy.canonical import digest
 from policy.catalog import Catalog, read_catalog
 from policy.directory import Directory, read_directory
-from policy.document import PolicyDocument, read_policy
+from policy.document import PolicySet, read_policy
 from policy.errors import CountersignError, DocumentError
 from policy.json_stream import read_stream
 from policy.operations import OperationsRegistry, read_operations
@@ -30,7 +30,7 @@ from policy.revision import DocumentDigests
 
 Kind = Literal["policy", "operations", "catalog", "directory"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-Document: TypeAlias = PolicyDocument | OperationsRegistry | Catalog | Directory
+Document: TypeAlias = PolicySet | OperationsRegistry | Catalog | Directory
 
 READERS: Mapping[Kind, Callable[[bytes], Document]] = {
     "policy": read_policy,
@@ -80,7 +80,7 @@ class Publication:
 class InForce:
     """The documents in force at one moment, parsed, with the digests of their bytes, and since when they are."""
 
-    policy: PolicyDocument
+    policy: PolicySet
     policy_digest: str
     operations: OperationsRegistry
     operations_digest: str
@@ -132,7 +132,7 @@ class Documents:
             await self._document(connection, kind, digests[kind]) for kind in KINDS
         ]
         return InForce(
-            policy=cast("PolicyDocument", policy),
+            policy=cast("PolicySet", policy),
             policy_digest=digests["policy"],
             operations=cast("OperationsRegistry", operations),
             operations_digest=digests["operations"],
@@ -144,7 +144,7 @@ class Documents:
             directory_at=since["directory"],
         )
 
-    async def policy_by_digest(self, connection: AsyncConnection, digest: str) -> PolicyDocument:
+    async def policy_by_digest(self, connection: AsyncConnection, digest: str) -> PolicySet:
         """The policy with a digest, in force or not.
 
         Raises:
@@ -152,7 +152,7 @@ class Documents:
 
         """
         document = await self._document(connection, "policy", digest)
-        return cast("PolicyDocument", document)
+        return cast("PolicySet", document)
 
     async def warm(self, database: Database) -> None:
         """Read and parse what is in force outside of any transaction, so that none has to wait for it."""

@@ -65,7 +65,7 @@ _DENIALS = """
   FROM countersign.proposal AS p
   JOIN countersign.resolution AS r ON r.proposal_id = p.proposal_id AND r.kind = 'denied'
   JOIN countersign.assessment AS a ON a.proposal_id = p.proposal_id AND a.revision = r.revision
-    AND a.verdict = 'require_approval'
+    AND a.verdict IN ('require_approval', 'hold')
   WHERE p.effect_digest = :effect AND p.proposal_id <> :proposal_id
   ORDER BY r.resolved_at DESC LIMIT 10"""
 _FLYING = """

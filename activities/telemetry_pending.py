@@ -43,7 +43,7 @@ _RESULT = ResultRow.__table__.c  # type: ignore[attr-defined]
 _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
 
 _PENDING = select(_ASSESSMENT.proposal_id, _ASSESSMENT.revision, _ASSESSMENT.risk_tier).where(
-    _ASSESSMENT.verdict == str(Verdict.require_approval),
+    _ASSESSMENT.verdict.in_([str(verdict) for verdict in Verdict if verdict.asks]),
     ~select(1)
     .where(_RESOLUTION.proposal_id == _ASSESSMENT.proposal_id, _RESOLUTION.revision == _ASSESSMENT.revision)
     .exists(),

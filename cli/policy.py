@@ -13,7 +13,7 @@ from cli.place import NO_RECORD, find_place
 from policy.canonical import digest
 from policy.catalog import Catalog
 from policy.directory import Directory
-from policy.document import PolicyDocument
+from policy.document import PolicySet
 from policy.errors import DocumentError
 
 
@@ -91,8 +91,11 @@ def read_file(path: Path) -> bytes:
 
 def _summary(document: object) -> str:
     match document:
-        case PolicyDocument():
-            return f"{len(document.limits)} limits, {len(document.rules)} rules, {len(document.chains)} chains"
+        case PolicySet():
+            return "\n".join(
+                f"{len(one.limits)} limits, {len(one.rules)} rules, {len(one.chains)} chains"
+                for one in document.documents
+            )
         case Directory():
             return f"{len(document.people)} people, {len(document.agents)} agents"
         case Catalog():

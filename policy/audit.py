@@ -19,7 +19,7 @@ from policy.base import Digest, EdgeModel, Instant
 from policy.canonical import digest, parse_json
 from policy.catalog import Catalog, read_catalog
 from policy.directory import Directory, read_directory
-from policy.document import PolicyDocument, read_policy
+from policy.document import PolicySet, read_policy
 from policy.errors import AuditError, CanonicalError, DocumentError, explain
 from policy.ledger import EntryKind, read_entry, verify_chain
 from policy.operations import OperationsRegistry, read_operations
@@ -104,7 +104,7 @@ class GovernedDocuments:
         self._texts = {(item.kind, item.digest): item.body for item in documents}
         self._parsed: dict[tuple[str, str], object] = {}
 
-    def policy(self, wanted: str) -> PolicyDocument:
+    def policy(self, wanted: str) -> PolicySet:
         """The policy with that digest; all four raise AuditError where the file has none that can be read."""
         return self._read("policy", wanted, read_policy)
 

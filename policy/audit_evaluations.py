@@ -174,6 +174,7 @@ def check_dispatch(
             step=recorded.step,
             now=at,
             document=documents.policy(digests.policy),
+            until=inputs.permit_until_now,
         )
         found += _compare_all("permits", content["permits"], permits)
     return found

@@ -1,179 +1,267 @@
 """The policy document: versioned YAML, identified by the digest of its bytes (`docs/spec/policy-document.md`).
 
-- Each operation of an action, its undos included, is asked about as if it were proposed alone. Every rule that matches
-  answers; the strictest verdict decides (deny, then require_approval, then allow). Among equals the first in the
-  document decides.
-- No rule matches: deny. A rule never allows by being absent.
-- A limit denies, and no approval lifts it.
-- A chain has at least one stage, a stage at least one requirement, a requirement at least one group and a count of one.
+- A text holds one document or several: those of the root, the organisation and its teams. All of them are in force
+  together (`policy/composition.py`).
+- Rules, limits, calendars, exceptions and break-glass have ids, and an id names one thing in the whole text.
+- What a rule names is there: chains, windows, what an exception lifts. Conditions are checked here, not at run time.
+- A rule that observes or warns says from when it enforces. Limits always do.
+- A document of a team says what it covers, and speaks of nothing else.
 - Targets are catalog references (`[kind:][namespace/]name`, kind component and namespace default unless given).
-- Durations are `90s`, `15m`, `4h`, `7d`. A permit is good for an hour at most: what was checked must still be so.
+- A permit is good for an hour at most: what was checked must still be so.
 """
 
-import re
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from policy.base import EdgeModel, Name, Operation, Text
-from policy.governed import Metadata, read_document
-from policy.operations import RiskTier
+from policy.base import EdgeModel, Name, Text
+from policy.calendars import Calendar
+from policy.chains import (
+    MAX_STAGES,
+    ApprovalChain,
+    EscalationStep,
+    PositiveDuration,
+    Requirement,
+    Stage,
+    Verdict,
+    written,
+)
+from policy.errors import DocumentError, explain
+from policy.exceptions import BreakGlass, PolicyException
+from policy.facts import Facts
+from policy.governed import Metadata, read_documents
+from policy.limits import Limit
+from policy.match import Effect, Match, Scoped, Where
+from policy.operations import RegisteredOperation, RiskTier
 
-MAX_SEATS = 50
-MAX_STAGES = 10
+# What waits for people imports these from `policy.chains`; the rest of the house reads them here, with the document.
+__all__ = [
+    "MAX_STAGES",
+    "ApprovalChain",
+    "EscalationStep",
+    "Match",
+    "PolicyDocument",
+    "PolicySet",
+    "Requirement",
+    "Rule",
+    "Stage",
+    "Verdict",
+    "read_policy",
+]
+
 MAX_PERMIT_TTL = timedelta(hours=1)
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def _duration(value: Any) -> timedelta:
-    if isinstance(value, timedelta):
-        return value
-    found = re.fullmatch(r"([0-9]{1,6})([smhd])", value) if isinstance(value, str) else None
-    if not found:
-        raise ValueError("duration must be written like 90s, 15m, 4h or 7d")
-    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+class Scope(StrEnum):
+    """Whose document it is, and its place in the order of several."""
+
+    root = "root"
+    organisation = "organisation"
+    team = "team"
 
 
-def _written(value: timedelta) -> str:
-    """In the largest unit that says it exactly, so that what could be read can be read again."""
-    seconds = int(value.total_seconds())
-    unit = next(unit for unit in ("d", "h", "m", "s") if seconds % _UNITS[unit] == 0)
-    return f"{seconds // _UNITS[unit]}{unit}"
+class PolicyMetadata(Metadata):
+    """What a policy says of itself. `authors` are person ids; they do not approve what their document asks about.
 
+    `covers` is what a team's document speaks of. `controls` are ids of NIST 800-53 (`cm-3`), or text for other
+    frameworks.
+    """
 
-Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(_written, return_type=str)]
-PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
-
-
-class Verdict(StrEnum):
-    allow = "allow"
-    require_approval = "require_approval"
-    deny = "deny"
-
-    @property
-    def strictness(self) -> int:
-        return list(Verdict).index(self)
-
-
-class ExpiryVerb(StrEnum):
-    """What a stage's deadline means when it passes."""
-
-    deny = "deny"
-    cancel = "cancel"
-
-
-class Match(EdgeModel):
-    """Which actions a rule speaks of: every list that is given must contain the action's value."""
-
-    operations: Annotated[tuple[Operation, ...], Field(min_length=1)] | None = None
-    environments: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
-    targets: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
-    tiers: Annotated[tuple[RiskTier, ...], Field(min_length=1)] | None = None
-    destructive: bool | None = None
+    authors: tuple[Name, ...] = ()
+    controls: tuple[Text, ...] = ()
+    scope: Scope = Scope.organisation
+    covers: Where | None = None
+    review_by: date | None = None
 
     @model_validator(mode="after")
-    def _something(self) -> "Match":
-        if all(getattr(self, name) is None for name in type(self).model_fields):
-            names = ", ".join(type(self).model_fields)
-            raise ValueError(f"match is empty and would match everything: name at least one of {names}")
+    def _covered(self) -> "PolicyMetadata":
+        if (self.scope is Scope.team) != (self.covers is not None):
+            raise ValueError("covers belongs to scope team, and only to it")
         return self
 
 
-class Limit(EdgeModel):
-    """A line that no approval crosses."""
+class Enforcement(StrEnum):
+    """Whether a rule's answer counts, or is only recorded (`observe`) or recorded and shown (`warn`)."""
+
+    observe = "observe"
+    warn = "warn"
+    enforce = "enforce"
+
+
+class ChainChoice(EdgeModel):
+    """One of the chains of a rule, and what it is for; a choice of nothing but a chain fits everything."""
+
+    tiers: Annotated[tuple[RiskTier, ...], Field(min_length=1)] | None = None
+    owners: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    effects: Annotated[tuple[Effect, ...], Field(min_length=1)] | None = None
+    environments: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    chain: Name
+
+    def fits(self, operation: RegisteredOperation, facts: Facts, tier: RiskTier) -> bool:
+        """Whether every list that it gives contains the action's value."""
+        return (
+            (self.tiers is None or tier in self.tiers)
+            and (self.owners is None or facts.target_owner in self.owners)
+            and (self.effects is None or not set(self.effects).isdisjoint(operation.effects))
+            and (self.environments is None or facts.target_environment in self.environments)
+        )
+
+
+class Rule(Scoped):
+    """What a policy says of the operations that it matches.
+
+    Outside of all of its `windows` its verdict is `outside`. `enforce_from` is the first day (UTC) on which an
+    observing or warning rule enforces.
+    """
 
     id: Name
-    match: Match
-    reason: Text
-
-
-class Rule(EdgeModel):
-    id: Name
-    match: Match
     verdict: Verdict
-    chain: Name | None = None
+    chain: Name | Annotated[tuple[ChainChoice, ...], Field(min_length=1, max_length=50)] | None = None
+    windows: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    outside: Literal[Verdict.hold, Verdict.deny] | None = None
+    enforcement: Enforcement = Enforcement.enforce
+    enforce_from: date | None = None
+    controls: tuple[Text, ...] = ()
+    review_by: date | None = None
+    incidents: tuple[Text, ...] = ()
     reason: Text = ""
 
     @model_validator(mode="after")
-    def _chain_where_asked(self) -> "Rule":
-        if (self.verdict is Verdict.require_approval) != (self.chain is not None):
-            raise ValueError(f"rule {self.id}: a chain belongs to require_approval, and only to it")
+    def _whole(self) -> "Rule":
+        if self.match is None and self.when is None:
+            raise ValueError(f"rule {self.id}: give it match, when or both: without them it would match everything")
+        if (self.windows is None) != (self.outside is None):
+            raise ValueError(f"rule {self.id}: windows and outside belong together")
+        if (self.verdict.asks or self.outside is Verdict.hold) != (self.chain is not None):
+            raise ValueError(f"rule {self.id}: a chain belongs to require_approval and hold, and only to them")
+        if (self.enforcement is Enforcement.enforce) != (self.enforce_from is None):
+            raise ValueError(f"rule {self.id}: enforce_from belongs to observe and warn, and they cannot do without it")
         return self
 
+    @property
+    def choices(self) -> tuple[ChainChoice, ...]:
+        """The chains that it names, in order."""
+        if isinstance(self.chain, str):
+            return (ChainChoice(chain=self.chain),)
+        return self.chain or ()
 
-class Requirement(EdgeModel):
-    """So many people out of these groups."""
-
-    groups: Annotated[tuple[Name, ...], Field(min_length=1)]
-    count: Annotated[int, Field(ge=1, le=50)] = 1
-
-
-class EscalationStep(EdgeModel):
-    """After so long without a resolution, these groups may answer, too. Recorded with its reason."""
-
-    after: Duration
-    add_groups: Annotated[tuple[Name, ...], Field(min_length=1)]
-    reason: Text
+    def enforced(self, at: datetime | None) -> bool:
+        """Whether its answer counts at an instant; where nobody knows the time it does."""
+        if self.enforce_from is None or at is None:
+            return True
+        return at >= datetime.combine(self.enforce_from, time(), UTC)
 
 
-class Stage(EdgeModel):
-    name: Name
-    requirements: Annotated[tuple[Requirement, ...], Field(min_length=1, max_length=20)]
-    deny_threshold: Annotated[int, Field(ge=1, le=50)] = 1
-    deadline: PositiveDuration
-    reminders: tuple[Duration, ...] = ()
-    escalations: tuple[EscalationStep, ...] = ()
-    on_expiry: ExpiryVerb = ExpiryVerb.deny
+class FactAges(EdgeModel):
+    """How old a fact may be before it counts as stale and raises the risk."""
 
-    @model_validator(mode="after")
-    def _in_time(self) -> "Stage":
-        late = [at for at in (*self.reminders, *(step.after for step in self.escalations)) if at >= self.deadline]
-        if late:
-            raise ValueError(f"stage {self.name}: reminders and escalations must come before the deadline")
-        if sum(requirement.count for requirement in self.requirements) > MAX_SEATS:
-            raise ValueError(f"stage {self.name}: all requirements together may ask for {MAX_SEATS} people at most")
-        return self
-
-
-class ApprovalChain(EdgeModel):
-    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=MAX_STAGES)]
+    catalog: PositiveDuration | None = None
+    directory: PositiveDuration | None = None
+    slo: PositiveDuration | None = None
 
 
 class PolicyDocument(EdgeModel):
+    """One document of a policy."""
+
     api_version: Literal["countersign/v1"] = Field(alias="apiVersion")
     kind: Literal["PolicyDocument"]
-    metadata: Metadata
+    metadata: PolicyMetadata
     absolute_deadline: PositiveDuration = timedelta(days=7)
     permit_ttl: PositiveDuration = timedelta(minutes=5)
+    fact_ages: FactAges = FactAges()
     limits: tuple[Limit, ...] = ()
+    calendars: Annotated[tuple[Calendar, ...], Field(max_length=200)] = ()
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
+    exceptions: tuple[PolicyException, ...] = ()
+    break_glass: tuple[BreakGlass, ...] = ()
     chains: dict[Name, ApprovalChain] = {}
 
     @field_validator("permit_ttl")
     @classmethod
     def _brief(cls, value: timedelta) -> timedelta:
         if value > MAX_PERMIT_TTL:
-            raise ValueError(f"is {_written(value)}, a permit may wait 1h at most: the gate is asked again after it")
+            raise ValueError(f"is {written(value)}, a permit may wait 1h at most: the gate is asked again after it")
         return value
 
     @model_validator(mode="after")
     def _whole(self) -> "PolicyDocument":
-        missing = sorted({rule.chain for rule in self.rules if rule.chain is not None} - set(self.chains))
-        if missing:
-            raise ValueError(f"chain {missing[0]} is named by a rule and not defined")
-        ids = [limit.id for limit in self.limits] + [rule.id for rule in self.rules]
-        twice = sorted({name for name in ids if ids.count(name) > 1})
-        if twice:
-            raise ValueError(f"id {twice[0]} is used twice among limits and rules")
+        if twice := sorted(name for name, count in Counter(self.ids()).items() if count > 1):
+            raise ValueError(f"id {twice[0]} is used twice among limits and rules, calendars, exceptions, break_glass")
+        for where, kind, name, known in self._references():
+            if name not in known:
+                raise ValueError(f"{kind} {name} is named by {where} and not defined")
         return self
 
+    def ids(self) -> Iterator[str]:
+        """Every id that an answer may name."""
+        for items in (self.limits, self.rules, self.calendars, self.exceptions, self.break_glass):
+            yield from (item.id for item in items)
 
-def read_policy(body: bytes) -> PolicyDocument:
-    """Read a policy document.
+    def _references(self) -> Iterator[tuple[str, str, str, set[str]]]:
+        """Who names what, and among which it must be."""
+        chains, rules = set(self.chains), {rule.id for rule in self.rules}
+        windows = {item.id for item in self.calendars if item.kind == "window"}
+        freezes = {item.id for item in self.calendars if item.kind == "freeze"}
+        for rule in self.rules:
+            yield from (("a rule", "chain", choice.chain, chains) for choice in rule.choices)
+            yield from ((f"rule {rule.id}", "window", name, windows) for name in rule.windows or ())
+        for lifting in self.exceptions:
+            yield from ((f"exception {lifting.id}", "rule or freeze", name, rules | freezes) for name in lifting.lifts)
+        for glass in self.break_glass:
+            yield (f"break_glass {glass.id}", "chain", glass.chain, chains)
+            yield from ((f"break_glass {glass.id}", "freeze", name, freezes) for name in glass.lifts_freezes)
+
+    def speaks_of(self, operation: RegisteredOperation, facts: Facts) -> bool:
+        """Whether the document has anything to say of an operation at all."""
+        return self.metadata.covers is None or self.metadata.covers.covers(operation, facts)
+
+
+class PolicySet(EdgeModel):
+    """The documents of one text, in force together: the root first, then the organisation, then its teams."""
+
+    documents: Annotated[tuple[PolicyDocument, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "PolicySet":
+        for what, names in (
+            ("document", [item.metadata.name for item in self.documents]),
+            ("id", [name for item in self.documents for name in item.ids()]),
+        ):
+            if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+                raise ValueError(f"{what} {twice[0]} occurs in two documents, give one of them another name")
+        if sum(item.metadata.scope is Scope.root for item in self.documents) > 1:
+            raise ValueError("two documents have scope root, give one of them another")
+        return self
+
+    @property
+    def metadata(self) -> PolicyMetadata:
+        """What the first document says of itself: the name and version of the whole."""
+        return self.documents[0].metadata
+
+    @property
+    def absolute_deadline(self) -> timedelta:
+        """The shortest of all documents."""
+        return min(item.absolute_deadline for item in self.documents)
+
+    @property
+    def permit_ttl(self) -> timedelta:
+        """The shortest of all documents."""
+        return min(item.permit_ttl for item in self.documents)
+
+
+def read_policy(body: bytes) -> PolicySet:
+    """Read the documents of a policy.
 
     Raises:
         DocumentError: names the place, the value and the fix.
     """
-    return read_document(body, PolicyDocument)
+    found = read_documents(body, PolicyDocument)
+    order = list(Scope)
+    try:
+        return PolicySet(documents=tuple(sorted(found, key=lambda item: order.index(item.metadata.scope))))
+    except ValidationError as error:
+        raise DocumentError(f"malformed PolicySet: {explain(error)}") from None

@@ -3,6 +3,7 @@
 - `ProposalError`: the platform sent something that is not a proposal.
 - `DecisionError`: somebody sent something that is not a decision.
 - `DocumentError`: an operator wrote a policy, catalog, directory or registry that cannot be used.
+- `ConditionError`: a condition of a policy could not be evaluated for an action.
 - `TransitionError`: Countersign itself is wrong; the state machine was asked for a step it does not have.
 - `AuditError`: an exported history or ledger does not hold together.
 
@@ -36,6 +37,10 @@ class DocumentError(CountersignError):
         super().__init__(message if line is None else f"line {line}, column {column}: {message}")
         self.line = line
         self.column = column
+
+
+class ConditionError(CountersignError):
+    """A condition of a policy has no answer for this action; whatever asked it denies."""
 
 
 class TransitionError(CountersignError):

@@ -1,137 +1,279 @@
-"""The evaluation: document, proposal, facts and assessment in; verdict, chain and reasons out.
+"""The evaluation: policy, proposal, facts, assessment and timing in; verdict, chain and reasons out.
 
-- What is certainly wrong denies before any rule is read: an unknown target, a declared environment that is not the
-  catalog's, an operation that nobody registered, an agent that nobody answers for, wrong parameters, a hold that the
-  action does not remedy.
-- A limit that matches any operation of the action denies. No rule can lift it.
-- Then each operation, the undos too, is asked about as if it were proposed alone: of the rules that match it the
-  strictest decides, and no rule denies. A mild step in the same proposal makes no other step milder.
-- The strictest of those answers is the verdict. Where operations need different chains, all of them are asked, one
-  after the other in the order of the document.
-- A chain is part of the answer: what is asked of whom is fixed here, and kept.
+- What is certainly wrong denies before any rule is read: an unknown target, a declared environment or declared targets
+  that are not the catalog's, an operation that nobody registered, an agent that nobody answers for, wrong parameters, a
+  hold that the action does not remedy, something that an operation requires and the proposal does not have.
+- A limit of any document, or a cap of the operations registry, that any operation of the action exceeds denies. No rule
+  lifts it, no approval, no exception and no break-glass. A condition of a limit that fails denies, too.
+- Then each operation, the undos too, is asked about as if it were proposed alone, of every document that speaks of it
+  (`policy/composition.py`). An operation of which no rule speaks denies. A mild step in the same proposal makes no
+  other step milder.
+- The strictest of those answers is the verdict. Where operations or documents need different chains, all of them are
+  asked, one after the other in the order of the documents and their rules.
+- A chain is part of the answer: what is asked of whom is fixed here, and kept. So is who may not answer: the authors of
+  the documents that ask, and whoever granted an exception that applies.
+- `permit_until` is the end of the window by which it is allowed, or the beginning of the next freeze.
 
 Example: `restart` needs one of ops, `drop_index` one of ops and then one of dba. Proposed together, they need one of
 ops, one of ops again (another person: `policy/duties.py`), and one of dba.
 """
 
-from policy.base import Reason, RecordModel
-from policy.catalog import normalize
-from policy.document import MAX_STAGES, ApprovalChain, Match, PolicyDocument, Rule, Verdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from policy.base import Instant, Reason, RecordModel
+from policy.calendars import timing_of
+from policy.chains import MAX_STAGES, ApprovalChain, Verdict
+from policy.composition import Answer, Speech, shortened, speeches
+from policy.document import Enforcement, PolicySet
+from policy.environment import Case, Question
+from policy.errors import ConditionError
+from policy.exceptions import PolicyException
 from policy.facts import Facts
 from policy.impact import ImpactAssessment
-from policy.operations import RegisteredOperation, RiskTier
+from policy.impossible import why_impossible
+from policy.limits import Limit, exceeded, registered_bounds
 from policy.proposal import ActionProposal
+from policy.timing import Timing
+
+REGISTRY = "operations registry"
+
+
+class ObservedAnswer(RecordModel):
+    """What a rule would have said that observes or warns only."""
+
+    rule: str
+    document: str
+    enforcement: Enforcement
+    verdict: Verdict
+    chain_name: str | None = None
+    message: str = ""
+
+
+class Excluded(RecordModel):
+    """People who do not approve this action, and why."""
+
+    people: tuple[str, ...]
+    reason: str
 
 
 class Evaluation(RecordModel):
-    """The answer of a policy. `matched` names every limit and rule that spoke, `decided_by` the first that decided.
+    """The answer of a policy. `matched` names every limit, rule and freeze that spoke, `decided_by` the first that
+    decided, `decided_in` its document.
 
-    `chain_name` is the name of the chain in the document, or of several, joined by `+`.
+    Attributes:
+        chain_name: the name of the chain in the document, or of several, joined by `+`.
+        chain: what is asked of whom.
+        permit_seconds: how long a permit may wait.
+        permit_until: when the window closes, or a freeze begins, that no permit outlives.
+        observed: what rules would have said that observe or warn.
+        exceptions: ids of those without which the answer would be another.
+        break_glass: the id, where the chain is that of an emergency.
+        review_seconds: within how long such an action is reviewed.
+        excluded: who does not approve it, besides the people who ask.
+        controls: of the rules and limits that decided, and of their documents.
     """
 
     verdict: Verdict
     reasons: tuple[Reason, ...]
     matched: tuple[str, ...] = ()
     decided_by: str | None = None
+    decided_in: str | None = None
     chain_name: str | None = None
     chain: ApprovalChain | None = None
     permit_seconds: int = 300
+    permit_until: Instant | None = None
+    observed: tuple[ObservedAnswer, ...] = ()
+    exceptions: tuple[str, ...] = ()
+    break_glass: str | None = None
+    review_seconds: int | None = None
+    excluded: tuple[Excluded, ...] = ()
+    controls: tuple[str, ...] = ()
 
 
 def evaluate(
-    document: PolicyDocument, proposal: ActionProposal, facts: Facts, assessment: ImpactAssessment
+    policy: PolicySet,
+    proposal: ActionProposal,
+    facts: Facts,
+    assessment: ImpactAssessment,
+    timing: Timing | None = None,
 ) -> Evaluation:
-    """Ask a policy about an action; pure."""
-    if impossible := _impossible(proposal, facts):
+    """Ask a policy about an action; pure.
+
+    Args:
+        policy: the documents in force together.
+        proposal: what is asked for.
+        facts: what is known of it.
+        assessment: what it could do.
+        timing: what the calendars say of the instant of the facts; None asks them.
+    """
+    if impossible := why_impossible(proposal, facts):
         return Evaluation(verdict=Verdict.deny, reasons=impossible)
-    tier = assessment.risk_tier
-    operations = [facts.operation(name) for name in proposal.operations]
-    limits = [item for item in document.limits if any(_matches(item.match, proposal, one, tier) for one in operations)]
-    answers = {
-        one.name: [rule for rule in document.rules if _matches(rule.match, proposal, one, tier)] for one in operations
-    }
-    spoke = {rule.id for rules in answers.values() for rule in rules}
-    matched = (*(limit.id for limit in limits), *(rule.id for rule in document.rules if rule.id in spoke))
-    if limits:
-        reasons = tuple(Reason(code="limit", message=f"{limit.id}: {limit.reason}") for limit in limits)
-        return Evaluation(verdict=Verdict.deny, reasons=reasons, matched=matched, decided_by=limits[0].id)
-    if uncovered := [name for name, rules in answers.items() if not rules]:
-        where = f"on {proposal.target} in {proposal.environment}"
-        found = tuple(Reason(code="no_rule", message=f"no rule covers {name} {where}") for name in uncovered)
-        return Evaluation(verdict=Verdict.deny, reasons=found, matched=matched)
-    deciding = {_strictest(rules).id for rules in answers.values()}
-    return _answer(document, [rule for rule in document.rules if rule.id in deciding], matched, facts)
+    case = Case(proposal, facts, assessment, timing or timing_of(policy, facts))
+    said = speeches(policy, case)
+    limits = list(_limits(policy, case))
+    spoke = {name for item in said for name in item.matched}
+    matched = (*(item.decided_by for item in limits), *(name for name in _ids(policy) if name in spoke))
+    decided = _denied(policy, limits) if limits else _decide(policy, case, said)
+    return decided.model_copy(update={"matched": tuple(dict.fromkeys(matched)), "observed": _observed(said)})
 
 
-def _answer(document: PolicyDocument, deciding: list[Rule], matched: tuple[str, ...], facts: Facts) -> Evaluation:
-    """The answer of the rules that decided about an operation each, in document order."""
-    first = _strictest(deciding)
-
-    def deny(code: str, message: str) -> Evaluation:
-        reasons = (Reason(code=code, message=message),)
-        return Evaluation(verdict=Verdict.deny, reasons=reasons, matched=matched, decided_by=first.id)
-
-    if first.verdict is Verdict.allow and facts.holds:
-        return deny(
-            "on_hold", f"{first.id} allows, but the target is under hold: an action that remedies a hold needs approval"
+def _decide(policy: PolicySet, case: Case, said: list[Speech]) -> Evaluation:
+    """The answer of the rules and freezes, where no limit denies."""
+    covered = {item.operation for item in said if item.answer is not None}
+    if uncovered := [name for name in case.proposal.operations if name not in covered]:
+        where = f"on {case.proposal.target} in {case.proposal.environment}"
+        reasons = tuple(Reason(code="no_rule", message=f"no rule covers {name} {where}") for name in uncovered)
+        return Evaluation(verdict=Verdict.deny, reasons=reasons)
+    answers = _in_order(policy, said)
+    first = max(answers, key=lambda item: item.verdict.strictness)
+    if first.verdict is Verdict.deny:
+        return _denied(policy, [item for item in answers if item.verdict is Verdict.deny])
+    if first.verdict is Verdict.allow and case.facts.holds:
+        message = (
+            f"{first.decided_by} allows, but the target is under hold: an action that remedies a hold needs approval"
         )
-    decisive = [rule for rule in deciding if rule.verdict is first.verdict]
-    names = tuple(dict.fromkeys(rule.chain for rule in decisive if rule.chain is not None))
-    stages = tuple(stage for name in names for stage in document.chains[name].stages)
-    if len(stages) > MAX_STAGES:
-        return deny("too_many_stages", f"chains {', '.join(names)} have {len(stages)} stages: propose the steps apart")
+        return _denied(policy, [replace(first, reason=Reason(code="on_hold", message=message))])
+    asking = _asking(answers)
+    if len(stages := tuple(stage for item in asking if item.chain for stage in item.chain.stages)) > MAX_STAGES:
+        names = ", ".join(item.chain_name or "" for item in asking)
+        message = f"chains {names} have {len(stages)} stages: propose the steps apart"
+        return _denied(policy, [replace(first, reason=Reason(code="too_many_stages", message=message))])
+    applied = {item.id: item for one in said for item in one.exceptions}
+    glass = next((item.break_glass for item in answers if item.break_glass), None)
+    decisive = [item for item in answers if item.verdict is first.verdict]
+    failed = dict.fromkeys(reason for one in said for reason in one.failed)
     return Evaluation(
         verdict=first.verdict,
-        reasons=tuple(
-            Reason(code=f"rule_{rule.verdict}", message=f"{rule.id}: {rule.reason or rule.verdict}")
-            for rule in decisive
-        ),
-        matched=matched,
-        decided_by=first.id,
-        chain_name="+".join(names) or None,
+        reasons=(*(_reason(policy, item) for item in decisive), *failed),
+        decided_by=first.decided_by,
+        decided_in=first.document,
+        chain_name="+".join(item.chain_name or "" for item in asking) or None,
         chain=ApprovalChain(stages=stages) if stages else None,
-        permit_seconds=int(document.permit_ttl.total_seconds()),
+        permit_seconds=int(policy.permit_ttl.total_seconds()),
+        permit_until=_until(answers, case.timing),
+        exceptions=tuple(applied),
+        break_glass=glass.id if glass else None,
+        review_seconds=int(glass.review_within.total_seconds()) if glass else None,
+        excluded=_excluded(policy, asking, applied.values()) if asking else (),
+        controls=_controls(policy, decisive),
     )
 
 
-def _strictest(rules: list[Rule]) -> Rule:
-    """The first of the strictest rules in document order."""
-    return max(rules, key=lambda rule: rule.verdict.strictness)
+def _in_order(policy: PolicySet, said: list[Speech]) -> list[Answer]:
+    """The answers that differ, in the order of the documents and their rules."""
+    order = {name: number for number, name in enumerate(_ids(policy))}
+    found = {
+        (item.answer.decided_by, item.answer.verdict, item.answer.chain_name): item.answer
+        for item in reversed(said)
+        if item.answer
+    }
+    return sorted(found.values(), key=lambda item: order[item.decided_by])
 
 
-def _matches(match: Match, proposal: ActionProposal, operation: RegisteredOperation, tier: RiskTier) -> bool:
-    targets = None if match.targets is None else {normalize(target) for target in match.targets}
+def _asking(answers: list[Answer]) -> list[Answer]:
+    """The answers whose chains are asked: each chain once, though two documents write the same one."""
+    chains: list[tuple[str | None, ApprovalChain | None]] = []
+    found = []
+    for item in answers:
+        if item.verdict.asks and (item.chain_name, item.chain) not in chains:
+            chains.append((item.chain_name, item.chain))
+            found.append(item)
+    return found
+
+
+def _denied(policy: PolicySet, answers: list[Answer]) -> Evaluation:
+    first = answers[0]
+    return Evaluation(
+        verdict=Verdict.deny,
+        reasons=tuple(_reason(policy, item) for item in answers),
+        decided_by=first.decided_by,
+        decided_in=first.document,
+        controls=_controls(policy, answers),
+    )
+
+
+def _limits(policy: PolicySet, case: Case) -> Iterator[Answer]:
+    """Every limit that is crossed, those of the registry last."""
+    questions = list(case.questions())
+    for document in policy.documents:
+        for limit in document.limits:
+            where = document.metadata.name
+            for code, message in _crossed(
+                limit, case, [item for item in questions if document.speaks_of(item.operation, case.facts)]
+            ):
+                reason = Reason(code=code, message=f"{limit.id}: {message}")
+                yield Answer(where, limit.id, Verdict.deny, reason, controls=limit.controls)
+    for name in case.proposal.operations:
+        for message in exceeded(registered_bounds(case.facts.operation(name)), case.proposal, case.facts, {name}):
+            yield Answer(REGISTRY, name, Verdict.deny, Reason(code="limit", message=f"{name}: {message}"))
+
+
+def _crossed(limit: Limit, case: Case, questions: list[Question]) -> Iterator[tuple[str, str]]:
+    """How an action crosses a limit: a code and a sentence each."""
+    meant = set()
+    for question in questions:
+        try:
+            if question.meant(limit):
+                meant.add(question.operation.name)
+        except ConditionError as error:
+            yield "evaluation_error", f"`{shortened(limit.when)}` has no answer: {error}"
+            return
+    if not meant:
+        return
+    if not limit.capped:
+        yield "limit", limit.reason
+    for message in exceeded(limit, case.proposal, case.facts, meant):
+        yield "limit", f"{message}; {limit.reason}"
+
+
+def _observed(said: list[Speech]) -> tuple[ObservedAnswer, ...]:
+    """What observing and warning rules would have said, each once."""
+    found = {
+        (item.decided_by, item.verdict): ObservedAnswer(
+            rule=item.decided_by,
+            document=item.document,
+            enforcement=item.rule.enforcement,
+            verdict=item.verdict,
+            chain_name=item.chain_name,
+            message=item.reason.message,
+        )
+        for one in said
+        for item in one.noted
+        if item.rule is not None
+    }
+    return tuple(found.values())
+
+
+def _until(answers: list[Answer], timing: Timing) -> datetime | None:
+    ends = [item.until for item in answers if item.until is not None]
+    return min((*ends, *([timing.next_freeze] if timing.next_freeze else [])), default=None)
+
+
+def _excluded(policy: PolicySet, asking: list[Answer], applied: Iterable[PolicyException]) -> tuple[Excluded, ...]:
+    """Who wrote what asks, and who let through what would have stopped it, does not approve it."""
+    documents = {item.document for item in asking}
+    wrote = [item.metadata for item in policy.documents if item.metadata.name in documents and item.metadata.authors]
     return (
-        (match.operations is None or operation.name in match.operations)
-        and (match.environments is None or proposal.environment in match.environments)
-        and (targets is None or proposal.target_ref in targets)
-        and (match.tiers is None or tier in match.tiers)
-        and (match.destructive is None or match.destructive == operation.destructive)
+        *(Excluded(people=item.authors, reason=f"wrote the policy {item.name}") for item in wrote),
+        *(Excluded(people=item.approved_by, reason=f"approved the exception {item.id}") for item in applied),
     )
 
 
-def _impossible(proposal: ActionProposal, facts: Facts) -> tuple[Reason, ...]:
-    found: list[Reason] = []
+def _controls(policy: PolicySet, answers: list[Answer]) -> tuple[str, ...]:
+    documents = {item.metadata.name: item.metadata.controls for item in policy.documents}
+    found = [name for item in answers for name in (*item.controls, *documents.get(item.document, ()))]
+    return tuple(dict.fromkeys(found))
 
-    def say(code: str, message: str) -> None:
-        found.append(Reason(code=code, message=message))
 
-    if not facts.target_known:
-        say("unknown_target", f"target {proposal.target} is not in the catalog")
-    elif not facts.resolved:
-        say("unresolved_target", f"target {proposal.target} has no countersign/resource-id in the catalog")
-    elif facts.target_environment != proposal.environment:
-        declared, real = proposal.environment, facts.target_environment
-        say("environment_mismatch", f"environment {declared} is declared, the catalog says {real}")
-    for name in proposal.operations:
-        if name in facts.unregistered or name not in facts.operations:
-            say("unknown_operation", f"operation {name} is not in the operations registry")
-    if facts.agent_owner is None:
-        say("unknown_agent", f"agent {proposal.agent.id} has no owner in the directory")
-    if facts.on_behalf_of is None:
-        say("unknown_person", f"on_behalf_of {proposal.on_behalf_of} is nobody in the directory")
-    found.extend(facts.bad_parameters)
-    foreign = [hold for hold in facts.holds if hold.proposal_id is None or hold.proposal_id != proposal.remedies]
-    for hold in foreign:
-        say("on_hold", f"target {hold.target} is under hold: {hold.reason}; name its proposal in remedies to repair it")
-    return tuple(found)
+def _reason(policy: PolicySet, answer: Answer) -> Reason:
+    """Why, and where there are several documents, which of them says so."""
+    if len(policy.documents) == 1 or answer.document == REGISTRY:
+        return answer.reason
+    return answer.reason.model_copy(update={"message": f"{answer.document}: {answer.reason.message}"})
+
+
+def _ids(policy: PolicySet) -> Iterator[str]:
+    """Every id of the policy, limits first within a document."""
+    return (name for document in policy.documents for name in document.ids())

@@ -16,8 +16,8 @@ is not among its inputs. All of this must hold, each failure is a reason, and no
 from datetime import datetime
 
 from policy.base import Instant, Reason, RecordModel
+from policy.chains import ApprovalChain, Verdict
 from policy.decision import Vote
-from policy.document import ApprovalChain, Verdict
 from policy.observed import HoldFact
 from policy.operations import RiskTier
 from policy.outcome import EffectReport, StepRecord
@@ -31,7 +31,8 @@ class DispatchInputs(RecordModel):
     """What the gate looks at. `…_now` is what an assessment of today says, `assessed_…` what the approved one said.
 
     `groups_now` holds the groups today of each person who voted; absent means gone. `requesters_now` are the people
-    behind the proposal today, besides those of the case.
+    behind the proposal today, and those who may not approve it, besides those of the case. `permit_until_now` is when
+    the window closes that lets it run; the permit ends there.
     """
 
     proposal_id: str
@@ -56,6 +57,7 @@ class DispatchInputs(RecordModel):
     case: ApprovalCase | None = None
     groups_now: dict[str, tuple[str, ...]] = {}
     requesters_now: tuple[str, ...] = ()
+    permit_until_now: Instant | None = None
     records: tuple[StepRecord, ...] = ()
 
 
@@ -92,9 +94,7 @@ def _same_policy(inputs: DispatchInputs) -> list[Reason]:
         why = "; ".join(reason.message for reason in inputs.reasons_now)
         message = f"assessed as {inputs.assessed_verdict}, the policy in force now says {inputs.verdict_now}: {why}"
         found.append(Reason(code="policy_stricter", message=message))
-    elif inputs.verdict_now is Verdict.require_approval and (
-        inputs.case is None or inputs.chain_now != inputs.case.chain
-    ):
+    elif inputs.verdict_now.asks and (inputs.case is None or inputs.chain_now != inputs.case.chain):
         message = "the policy in force now asks other people than those who were asked"
         found.append(Reason(code="chain_changed", message=message))
     before, now = inputs.assessed_tier, inputs.tier_now
@@ -151,9 +151,7 @@ def _no_hold(inputs: DispatchInputs) -> list[Reason]:
     return [
         Reason(code="on_hold", message=f"target {hold.target} is under hold: {hold.reason}")
         for hold in inputs.holds
-        if hold.proposal_id is None
-        or hold.proposal_id != inputs.remedies
-        or inputs.assessed_verdict is not Verdict.require_approval
+        if hold.proposal_id is None or hold.proposal_id != inputs.remedies or not inputs.assessed_verdict.asks
     ]
 
 

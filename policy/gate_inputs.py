@@ -5,15 +5,16 @@ What an assessment of today says is computed here, from the facts of today and t
 
 from datetime import datetime
 
+from policy.calendars import timing_of
 from policy.directory import Directory
-from policy.document import PolicyDocument
+from policy.document import PolicySet
 from policy.evaluation import evaluate
 from policy.facts import Facts
 from policy.gate import DispatchInputs
 from policy.impact import assess
 from policy.outcome import StepRecord
 from policy.proposal import ActionProposal
-from policy.revision import Revision
+from policy.revision import Revision, barred
 from policy.standing import Ballot
 
 
@@ -28,7 +29,7 @@ def gate_inputs(
     stop: str | None,
     closed: bool,
     facts: Facts,
-    document: PolicyDocument,
+    document: PolicySet,
     directory: Directory,
     records: tuple[StepRecord, ...],
 ) -> DispatchInputs:
@@ -48,8 +49,9 @@ def gate_inputs(
         directory: the directory in force now.
         records: what became of every permit so far.
     """
-    assessment = assess(proposal, facts)
-    today = evaluate(document, proposal, facts, assessment)
+    timing = timing_of(document, facts)
+    assessment = assess(proposal, facts, timing)
+    today = evaluate(document, proposal, facts, assessment, timing)
     return DispatchInputs(
         proposal_id=revision.proposal_id,
         revision=revision.revision,
@@ -66,7 +68,8 @@ def gate_inputs(
         assessed_tier=revision.assessment.risk_tier,
         tier_now=assessment.risk_tier,
         chain_now=today.chain,
-        requesters_now=facts.requesters,
+        requesters_now=barred(facts, today),
+        permit_until_now=today.permit_until,
         assessed_resolved=revision.facts.resolved,
         resolved_now=facts.resolved,
         remedies=proposal.remedies,

@@ -4,7 +4,7 @@ A document is identified by the digest of its bytes; name and version are for pe
 """
 
 import json
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -12,6 +12,7 @@ from policy.base import EdgeModel, Name, Text
 from policy.errors import DocumentError, explain
 from policy.yaml_text import read_yaml
 
+MAX_DOCUMENTS = 50
 Model = TypeVar("Model", bound=EdgeModel)
 
 
@@ -33,8 +34,24 @@ def read_document(body: bytes, model: type[Model]) -> Model:
     values = read_yaml(body)
     if len(values) != 1:
         raise DocumentError(f"{model.__name__} needs exactly one yaml document, got {len(values)}")
+    return _read(values[0], model)
+
+
+def read_documents(body: bytes, model: type[Model]) -> tuple[Model, ...]:
+    """Read the YAML documents of a governed text, one or more, as models; empty ones are left out.
+
+    Raises:
+        DocumentError: none, too many, or one that is not of that shape.
+    """
+    values = [value for value in read_yaml(body) if value is not None]
+    if not 1 <= len(values) <= MAX_DOCUMENTS:
+        raise DocumentError(f"{model.__name__} needs 1 to {MAX_DOCUMENTS} yaml documents, got {len(values)}")
+    return tuple(_read(value, model) for value in values)
+
+
+def _read(value: Any, model: type[Model]) -> Model:
     try:
         # As JSON, because only there pydantic is strict about numbers and still reads lists as tuples.
-        return model.model_validate_json(json.dumps(values[0]), strict=True)
+        return model.model_validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
         raise DocumentError(f"malformed {model.__name__}: {explain(error)}") from None

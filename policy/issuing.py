@@ -3,16 +3,17 @@
 - Both are made from the approved proposal and its revision alone; nothing that a caller says is in them.
 - The ids to act on and the executor are those that were assessed. The criteria belong to the last step, the minimum of
   every operation with them.
-- The permit to do expires by the policy in force when it is issued; the permit to undo never does.
+- The permit to do expires by the policy in force when it is issued, and with the window that lets it run; the permit to
+  undo never does.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from policy.canonical import digest_of
 from policy.criteria import effective
 from policy.decision import Assurance
-from policy.document import PolicyDocument
+from policy.document import PolicySet
 from policy.permit import Direction, Permit, permit_id
 from policy.proposal import ActionProposal
 from policy.revision import Revision
@@ -25,7 +26,8 @@ def issue(
     *,
     step: int,
     now: datetime,
-    document: PolicyDocument,
+    document: PolicySet,
+    until: datetime | None = None,
 ) -> tuple[Permit, ...]:
     """The permits of one step; pure.
 
@@ -36,6 +38,7 @@ def issue(
         step: which one, from 1.
         now: the instant (UTC) at which they are issued.
         document: the policy in force now.
+        until: when the window closes that lets it run (UTC); None where there is none.
     """
     planned = proposal.steps[step - 1]
 
@@ -65,7 +68,7 @@ def issue(
         parameters=planned.parameters,
         timeout_seconds=planned.timeout_seconds,
         criteria=effective(proposal, revision.facts.operations) if step == len(proposal.steps) else (),
-        expires_at=now + document.permit_ttl,
+        expires_at=min(now + document.permit_ttl, until or datetime.max.replace(tzinfo=UTC)),
     )
     if planned.undo is None:
         return (forward,)

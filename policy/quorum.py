@@ -9,7 +9,7 @@
 from collections.abc import Sequence
 
 from policy.base import RecordModel
-from policy.document import Requirement
+from policy.chains import Requirement
 
 
 class Tally(RecordModel):

@@ -7,13 +7,15 @@ score, the verdict and the chain that its author was shown. An auditor computes 
 from datetime import datetime
 
 from policy.base import Instant, RecordModel
+from policy.calendars import timing_of
 from policy.canonical import canonical, digest
-from policy.document import PolicyDocument
+from policy.document import PolicySet
 from policy.evaluation import Evaluation, evaluate
 from policy.facts import Facts
 from policy.impact import ImpactAssessment, assess
 from policy.proposal import ReceivedProposal
 from policy.standing import ApprovalCase, Ballot
+from policy.timing import Timing
 
 
 class DocumentDigests(RecordModel):
@@ -36,6 +38,7 @@ class Revision(RecordModel):
     assessed_at: Instant
     absolute_deadline: Instant
     facts: Facts
+    timing: Timing = Timing()
     assessment: ImpactAssessment
     evaluation: Evaluation
 
@@ -51,7 +54,7 @@ class Revision(RecordModel):
             chain=self.evaluation.chain,
             opened_at=self.assessed_at,
             absolute_deadline=self.absolute_deadline,
-            requesters=self.facts.requesters,
+            requesters=barred(self.facts, self.evaluation),
             ballots=ballots,
         )
 
@@ -59,7 +62,7 @@ class Revision(RecordModel):
 def assess_revision(
     received: ReceivedProposal,
     facts: Facts,
-    document: PolicyDocument,
+    document: PolicySet,
     documents: DocumentDigests,
     *,
     revision: int,
@@ -67,7 +70,8 @@ def assess_revision(
     absolute_deadline: datetime,
 ) -> Revision:
     """Assess and evaluate; pure."""
-    assessment = assess(received.proposal, facts)
+    timing = timing_of(document, facts)
+    assessment = assess(received.proposal, facts, timing)
     return Revision(
         proposal_id=received.proposal.proposal_id,
         revision=revision,
@@ -77,9 +81,15 @@ def assess_revision(
         assessed_at=assessed_at,
         absolute_deadline=absolute_deadline,
         facts=facts,
+        timing=timing,
         assessment=assessment,
-        evaluation=evaluate(document, received.proposal, facts, assessment),
+        evaluation=evaluate(document, received.proposal, facts, assessment, timing),
     )
+
+
+def barred(facts: Facts, evaluation: Evaluation) -> tuple[str, ...]:
+    """Who does not approve an action: who asks for it, who wrote the policy that asks, who granted an exception."""
+    return tuple(sorted({*facts.requesters, *(name for item in evaluation.excluded for name in item.people)}))
 
 
 def revision_digest(body: bytes) -> str:

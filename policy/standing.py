@@ -19,7 +19,7 @@ from typing import Literal
 
 from policy.base import Instant, Reason, RecordModel
 from policy.decision import Assurance, Refusal, Vote
-from policy.document import ApprovalChain, Requirement, Stage
+from policy.chains import ApprovalChain, Requirement, Stage
 from policy.duties import conflict
 from policy.escalation import Due, deadline_of, requirements_at, schedule
 from policy.quorum import Tally, tally

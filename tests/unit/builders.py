@@ -7,7 +7,7 @@ from typing import Any
 from policy.catalog import Catalog, read_catalog
 from policy.decision import Assurance, Vote
 from policy.directory import Directory, read_directory
-from policy.document import ApprovalChain, EscalationStep, PolicyDocument, Requirement, Stage, read_policy
+from policy.document import ApprovalChain, EscalationStep, PolicySet, Requirement, Stage, read_policy
 from policy.facts import Facts, collect
 from policy.observed import Observed
 from policy.operations import OperationsRegistry, read_operations
@@ -130,7 +130,7 @@ def a_registry() -> OperationsRegistry:
 
 
 @cache
-def a_policy(body: bytes = POLICY) -> PolicyDocument:
+def a_policy(body: bytes = POLICY) -> PolicySet:
     return read_policy(body)
 
 

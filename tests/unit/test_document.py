@@ -93,5 +93,5 @@ def test_defaults() -> None:
     """What is not said: a week until the end, five minutes for a permit, one denial denies, expiry denies."""
     policy = a_policy()
     assert (policy.absolute_deadline, policy.permit_ttl) == (timedelta(days=7), timedelta(minutes=5))
-    first = policy.chains["pair"].stages[0]
+    first = policy.documents[0].chains["pair"].stages[0]
     assert (first.deny_threshold, first.on_expiry, first.requirements[0].count) == (1, "deny", 1)

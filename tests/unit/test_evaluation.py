@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from policy.document import PolicyDocument, Verdict
+from policy.document import PolicySet, Verdict
 from policy.evaluation import Evaluation, evaluate
 from policy.impact import assess
 from policy.observed import DenialFact, HoldFact
@@ -14,7 +14,7 @@ _HOLD = HoldFact(hold_id="h", target="component:default/orders", proposal_id="p-
 _SESSION = {"operation": "pg.end_session", "steps": [step_json("pg.end_session", name="end", undo=None)]}
 
 
-def _ask(document: PolicyDocument, changes: dict[str, Any], facts: dict[str, Any] | None = None) -> Evaluation:
+def _ask(document: PolicySet, changes: dict[str, Any], facts: dict[str, Any] | None = None) -> Evaluation:
     proposal = a_proposal(**changes)
     known = facts_of(proposal, **(facts or {}))
     return evaluate(document, proposal, known, assess(proposal, known))

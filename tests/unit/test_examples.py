@@ -11,7 +11,7 @@ from activities.executors.base import TargetCredentials
 from activities.executors.postgres import PostgresExecutor
 from policy.catalog import Catalog, read_catalog
 from policy.directory import Directory, read_directory
-from policy.document import PolicyDocument, Verdict, read_policy
+from policy.document import PolicyDocument, PolicySet, Verdict, read_policy
 from policy.evaluation import Evaluation, evaluate
 from policy.facts import collect
 from policy.impact import ImpactAssessment, assess
@@ -44,8 +44,13 @@ def _read(name: str) -> bytes:
     return (EXAMPLES / name).read_bytes()
 
 
-def _policy(name: str = "policy.yaml") -> PolicyDocument:
+def _policy(name: str = "policy.yaml") -> PolicySet:
     return read_policy(_read(name))
+
+
+def _document(name: str = "policy.yaml") -> PolicyDocument:
+    (document,) = _policy(name).documents
+    return document
 
 
 def _catalog() -> Catalog:
@@ -89,7 +94,7 @@ def test_every_example_has_an_expectation() -> None:
 
 def test_the_two_policies_differ_in_time_only() -> None:
     """The demo's policy asks the same people about the same actions, only faster."""
-    normal, demo = (_policy(name).model_dump(mode="json") for name in POLICIES)
+    normal, demo = (_document(name).model_dump(mode="json") for name in POLICIES)
     for document in (normal, demo):
         for field in ("metadata", "absolute_deadline"):
             del document[field]
@@ -106,7 +111,7 @@ def test_every_stage_can_be_satisfied_without_the_people_behind_the_agent() -> N
     """Each group that a policy names has two people at least, and one who does not stand behind the agent."""
     directory = _directory()
     behind = {agent.owner for agent in directory.agents}
-    for stage in (stage for chain in _policy().chains.values() for stage in chain.stages):
+    for stage in (stage for chain in _document().chains.values() for stage in chain.stages):
         added = [group for step in stage.escalations for group in step.add_groups]
         for group in [*(name for item in stage.requirements for name in item.groups), *added]:
             assert len(directory.members(group)) >= 2, group
