@@ -16,6 +16,8 @@ OPERATIONS = b"""
 apiVersion: countersign/v1
 kind: OperationsRegistry
 metadata: {name: countersign, version: "1", description: how governed documents themselves are changed}
+probes:
+  - {name: countersign.document.in_force, executor: countersign, type: string, parameters: {kind: {type: string}}}
 operations:
   - name: countersign.document.publish
     executor: countersign

@@ -12,8 +12,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import NamedTuple
 
+from policy import builtin
 from policy.catalog_text import CatalogContent, Source, read_content
 from policy.entities import Entity, Party, normalize, worse
 from policy.errors import DocumentError
@@ -148,6 +150,12 @@ def read_catalog(body: bytes) -> Catalog:
     return build_catalog(read_content(body))
 
 
+@cache
+def _builtin() -> dict[str, Entity]:
+    """What is a target without anybody having written it."""
+    return read_content(builtin.CATALOG).entities
+
+
 def build_catalog(content: CatalogContent) -> Catalog:
     """Turn what was read into a catalog.
 
@@ -157,6 +165,9 @@ def build_catalog(content: CatalogContent) -> Catalog:
     entities = content.entities
     if not entities:
         raise DocumentError("catalog has no entity of kind Component or Resource: without one every target is unknown")
+    if ours := sorted(entities.keys() & _builtin().keys()):
+        raise DocumentError(f"{ours[0]} is built in: give yours another name or namespace")
+    entities = {**entities, **_builtin()}
     for entity in entities.values():
         if any(number >= len(content.sources) for number in entity.sources):
             raise DocumentError(f"{entity.ref}: countersign/sources names a source that CatalogSources does not list")

@@ -16,6 +16,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
+from policy import builtin
 from policy.base import EdgeModel, Name, Operation, RecordModel
 from policy.consistency import contradictions
 from policy.errors import DocumentError, explain
@@ -214,8 +215,9 @@ def read_operations(body: bytes) -> OperationsRegistry:
     parts = [_read(value) for value in read_yaml(body) if value is not None]
     if not parts:
         raise DocumentError("OperationsRegistry is empty: without an operation every action is the worst case")
+    whole = [*(_read(value) for value in read_yaml(builtin.OPERATIONS)), *parts]
     named: dict[str, str] = {}
-    for part in parts:
+    for part in whole:
         for name in [*(item.name for item in part.operations), *(item.name for item in part.probes)]:
             if name in named:
                 raise DocumentError(
@@ -224,8 +226,9 @@ def read_operations(body: bytes) -> OperationsRegistry:
             named[name] = part.metadata.name
     registry = OperationsRegistry(
         metadata=parts[0].metadata,
-        operations=tuple(item for part in parts for item in part.operations),
-        probes=tuple(item for part in parts for item in part.probes),
+        operations=tuple(item for part in whole for item in part.operations),
+        # Declaring one probe means declaring all: who declares none is not asked to begin because of ours.
+        probes=tuple(item for part in whole for item in part.probes) if any(part.probes for part in parts) else (),
     )
     if found := contradictions(registry):
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""

@@ -89,6 +89,7 @@ class Situation:
     stale: bool
     reversible: bool
     undo_proved: bool
+    names_targets: bool = True
 
 
 def situation_of(row: Mapping[str, str]) -> Situation:
