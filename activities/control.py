@@ -29,6 +29,7 @@ from policy.lifecycle import State
 from policy.proposal import ReceivedProposal, receive
 from policy.result import ActionResult
 from policy.standing import Standing
+from policy.telling import deniers
 from workflows.ports import (
     UNVERIFIED,
     AdvanceRequest,
@@ -99,7 +100,7 @@ class ControlActivities(CasePort):
             result = await end_without_effect(connection, ledger, file, request.now)
             head = await ledger.head()
         if result is not None:
-            return AssessResult(result=result, attributes=self._of_result(received, result), entry=head)
+            return AssessResult(result=result, attributes=self._of_result(received, result, file), entry=head)
         plan = make_plan(file, standing, local_dispatch=self._local_dispatch)
         return AssessResult(plan=plan, attributes=self._of_case(file, standing), entry=head)
 
@@ -161,7 +162,7 @@ class ControlActivities(CasePort):
             entry = await ledger.head()
         if result is None or file is None:
             return RecordResult(stale=True)
-        return RecordResult(result=result, attributes=self._of_result(file.received, result), entry=entry)
+        return RecordResult(result=result, attributes=self._of_result(file.received, result, file), entry=entry)
 
     def _of_case(self, file: CaseFile, standing: Standing | None) -> dict[str, Any]:
         pending = standing is not None and standing.resolution == "pending"
@@ -176,10 +177,13 @@ class ControlActivities(CasePort):
                 proposer=file.proposal.agent.id,
                 waiting_groups=current.groups if current else (),
                 next_deadline=current.deadline if current else None,
+                denied_by=_denied_by(file),
             )
         )
 
-    def _of_result(self, received: ReceivedProposal, result: ActionResult) -> dict[str, Any]:
+    def _of_result(
+        self, received: ReceivedProposal, result: ActionResult, file: CaseFile | None = None
+    ) -> dict[str, Any]:
         proposal = received.proposal
         return self._known(
             search_attributes.attributes(
@@ -188,8 +192,14 @@ class ControlActivities(CasePort):
                 target=proposal.target,
                 environment=proposal.environment,
                 proposer=proposal.agent.id,
+                denied_by=_denied_by(file),
             )
         )
 
     def _known(self, attributes: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in attributes.items() if name in self._attributes.names}
+
+
+def _denied_by(file: CaseFile | None) -> tuple[str, ...]:
+    """Whom to tell that an effect which they denied is proposed again."""
+    return deniers(file.revision.facts) if file is not None and file.revision is not None else ()

@@ -34,6 +34,7 @@ _WRITERS: dict[EntryKind, tuple[str, ...]] = {
     EntryKind.decision_counted: ("take_decision",),
     EntryKind.decision_refused: ("take_decision",),
     EntryKind.assessed: ("assess",),
+    EntryKind.denier_told: ("assess",),
     EntryKind.start_refused: ("assess",),
 }
 _EXECUTOR = ("execute", "observe")

@@ -16,7 +16,7 @@ from activities.recording import conclusion
 from activities.starting import start_refusals
 from activities.taking import receipt_of, refused
 from policy.audit import AuditFile, Finding, GovernedDocuments, ReadEntry
-from policy.audit_entries import check_entry, check_report
+from policy.audit_entries import check_entry, check_report, check_told
 from policy.audit_evaluations import (
     Before,
     check_assessed,
@@ -62,6 +62,7 @@ class Recomputation:
         self._checks: dict[EntryKind, Callable[[ReadEntry], list[str]]] = {
             EntryKind.start_refused: self._start_refused,
             EntryKind.assessed: self._assessed,
+            EntryKind.denier_told: self._denier_told,
             EntryKind.decision_counted: self._decided,
             EntryKind.decision_refused: self._decided,
             EntryKind.reminded: self._due,
@@ -79,6 +80,7 @@ class Recomputation:
             self._read_proposal(file.proposal)
         for entry in self.entries:
             self._walk(entry)
+        self._compare_told()
         self._compare_result(file.result)
 
     def entry(self, kind: EntryKind, *key: object) -> ReadEntry | None:
@@ -150,6 +152,10 @@ class Recomputation:
             reasons=revision.evaluation.reasons if resolution else (),
         )
         return found
+
+    def _denier_told(self, entry: ReadEntry) -> list[str]:
+        self._known()
+        return [] if isinstance(entry.content["told"], list) else ["it does not say who was told"]
 
     def _decided(self, entry: ReadEntry) -> list[str]:
         case, _ = self._known()
@@ -280,6 +286,14 @@ class Recomputation:
             for name, item in self.permits.items()
             if name in self.reports
         )
+
+    def _compare_told(self) -> None:
+        try:
+            problems = check_told(self.entries)
+        except MALFORMED as error:
+            problems = [f"cannot be computed again: {say(error)}"]
+        for problem in problems:
+            self._find("ledger", problem)
 
     def _compare_result(self, stored: str | None) -> None:
         """The stored result is what the last entry about it says."""

@@ -20,11 +20,12 @@ from policy.base import Reason
 from policy.document import Verdict
 from policy.facts import Facts, collect
 from policy.ledger import EntryKind
+from policy.screen import visible
 from policy.outcome import Outcome
 from policy.proposal import ReceivedProposal
 from policy.result import ActionResult
 from policy.revision import assess_revision, revision_digest
-from policy.screen import visible
+from policy.telling import telling
 from workflows.interface import workflow_id
 from workflows.ports import StartFacts
 
@@ -121,6 +122,8 @@ async def register(
         {"assessment_digest": revision_digest(body), "revision": revision.model_dump(mode="json")},
         revision.revision,
     )
+    if (told := telling(revision)) is not None:
+        await ledger.append(EntryKind.denier_told, told, revision.revision)
     return CaseFile(
         received=received,
         registered_at=now,

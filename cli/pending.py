@@ -30,31 +30,35 @@ def register(commands: Commands) -> None:
     parser = commands.add_parser("list", help="the actions that wait for people")
     parser.set_defaults(run=_list)
     parser.add_argument("--group", help="only those that this group could answer")
+    parser.add_argument("--denied-by", help="only those whose effect this person denied before")
     parser.add_argument("--all", action="store_true", help="closed ones, too")
     parser.add_argument("--limit", type=int, default=100, help="at most so many (default: 100)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def query(group: str | None, *, everything: bool) -> str:
+def query(group: str | None, *, everything: bool, denied_by: str | None = None) -> str:
     """The visibility query.
 
     Raises:
-        QueryError: the group cannot be a group's name.
+        QueryError: the group or the person cannot be a name.
 
     """
     parts = [f"WorkflowType = '{interface.WORKFLOW_TYPE}'"]
     if not everything:
         parts += ["ExecutionStatus = 'Running'", f"{search_attributes.STATE} = '{State.pending}'"]
-    if group is not None:
-        if not _QUOTABLE.fullmatch(group):
-            raise QueryError(f"group `{group[:100]}` is no name: letters, digits and . _ : / @ -")
-        parts.append(f"{search_attributes.WAITING_GROUPS} = '{group}'")
+    named = ("group", group, search_attributes.WAITING_GROUPS), ("person", denied_by, search_attributes.DENIED_BY)
+    for what, name, attribute in named:
+        if name is None:
+            continue
+        if not _QUOTABLE.fullmatch(name):
+            raise QueryError(f"{what} `{name[:100]}` is no name: letters, digits and . _ : / @ -")
+        parts.append(f"{attribute} = '{name}'")
     return " AND ".join(parts)
 
 
 async def _list(args: argparse.Namespace) -> int:
     client = await find_place().client()
-    wanted = query(args.group, everything=args.all)
+    wanted = query(args.group, everything=args.all, denied_by=args.denied_by)
     try:
         rows = [row(found) async for found in client.list_workflows(wanted, limit=args.limit)]
     except (RPCError, ValueError) as error:
@@ -76,6 +80,7 @@ def row(found: WorkflowExecution) -> dict[str, str]:
         "environment": search_attributes.ENVIRONMENT,
         "waits for": search_attributes.WAITING_GROUPS,
         "next deadline": search_attributes.NEXT_DEADLINE,
+        "denied before by": search_attributes.DENIED_BY,
     }
     texts = {label: ", ".join(_text(item) for item in attributes.get(name, ())) for label, name in names.items()}
     return {"id": found.id.removeprefix(interface.workflow_id("")), **texts}

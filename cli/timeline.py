@@ -33,6 +33,11 @@ def _assessed(content: Mapping[str, Any]) -> str:
     return f"{evaluation['verdict']}, {assessment['risk_tier']} ({assessment['risk_score']}): {reasons}"
 
 
+def _denier_told(content: Mapping[str, Any]) -> str:
+    earlier = ", ".join(str(item["proposal_id"]) for item in content["denied"])
+    return f"{', '.join(content['told'])} denied the same effect in {earlier}, and is told that it is proposed again"
+
+
 def _decision(content: Mapping[str, Any]) -> str:
     receipt, submission = content["receipt"], content.get("submission") or {}
     person = content.get("person")
@@ -83,6 +88,7 @@ def _plain(content: Mapping[str, Any]) -> str:
 
 _SAYERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "assessed": _assessed,
+    "denier_told": _denier_told,
     "decision_counted": _decision,
     "decision_refused": _decision,
     "reminded": _due,

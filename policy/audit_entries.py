@@ -1,10 +1,11 @@
 """What every entry of a kind owes: the one id it can have, its mark of lateness, and a report's own logic.
 
 - An entry's id follows from what it is about, so nobody can give an entry another kind or another subject.
+- Where an assessment knew of an earlier denial of the same effect, those who denied it were told, and nowhere else.
 - An executor's report is about its permit, and its status follows from its measurements of the approved criteria.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from policy.audit import ReadEntry
@@ -14,6 +15,8 @@ from policy.gate import out_of_turn
 from policy.ledger import EntryKind
 from policy.outcome import EffectReport, Measurement
 from policy.permit import Permit, entry_id
+from policy.revision import Revision
+from policy.telling import telling
 
 _Content: TypeAlias = Mapping[str, Any]
 
@@ -48,6 +51,7 @@ def _violation_key(content: _Content) -> tuple[object, ...]:
 _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
     EntryKind.start_refused: lambda content: (content["start"]["workflow_id"], content["start"]["run_id"]),
     EntryKind.assessed: lambda content: (content["revision"]["revision"],),
+    EntryKind.denier_told: lambda content: (content["revision"],),
     EntryKind.decision_counted: _decision_key,
     EntryKind.decision_refused: _decision_key,
     EntryKind.reminded: _due_key,
@@ -76,6 +80,24 @@ def check_entry(proposal_id: str, entry: ReadEntry, revision: int | None) -> lis
         found.append(f"entry id {entry.entry_id} is not that of an entry about this")
     if entry.late != _written_late(entry):
         found.append(f"late is {entry.late}, its content says otherwise")
+    return found
+
+
+def check_told(entries: Sequence[ReadEntry]) -> list[str]:
+    """Whether the people who denied an effect were told of it exactly where the assessment knew of their denial."""
+    owed = {}
+    for entry in entries:
+        if entry.kind is EntryKind.assessed:
+            revision = Revision.model_validate(entry.content["revision"])
+            owed[revision.revision] = telling(revision)
+    told = {entry.content["revision"]: entry.content for entry in entries if entry.kind is EntryKind.denier_told}
+    found = []
+    for number in sorted({*owed, *told}):
+        wanted, said = owed.get(number), told.get(number)
+        if wanted is not None and said is None:
+            found.append(f"revision {number}: {', '.join(wanted['told'])} denied this effect before and was not told")
+        elif said is not None and canonical(said) != canonical(wanted):
+            found.append(f"revision {number}: what the denier was told is not what the assessment knew")
     return found
 
 

@@ -32,6 +32,7 @@ _FIELDS: dict[str, tuple[type, ...]] = {
 class EntryKind(StrEnum):
     start_refused = "start_refused"
     assessed = "assessed"
+    denier_told = "denier_told"
     decision_counted = "decision_counted"
     decision_refused = "decision_refused"
     reminded = "reminded"

@@ -29,6 +29,7 @@ ENVIRONMENT = "CountersignEnvironment"
 PROPOSER = "CountersignProposer"
 WAITING_GROUPS = "CountersignWaitingGroups"
 NEXT_DEADLINE = "CountersignNextDeadline"
+DENIED_BY = "CountersignDeniedBy"
 
 TYPES = {
     STATE: "Keyword",
@@ -38,6 +39,7 @@ TYPES = {
     PROPOSER: "Keyword",
     WAITING_GROUPS: "KeywordList",
     NEXT_DEADLINE: "Datetime",
+    DENIED_BY: "KeywordList",
 }
 
 
@@ -77,6 +79,7 @@ def attributes(
     proposer: str,
     waiting_groups: Sequence[str] = (),
     next_deadline: datetime | None = None,
+    denied_by: Sequence[str] = (),
 ) -> dict[str, Any]:
     """All search attributes of an action at one instant, by name, as JSON values. None unsets."""
     return {
@@ -87,4 +90,5 @@ def attributes(
         PROPOSER: cut(proposer),
         WAITING_GROUPS: cut_list(waiting_groups),
         NEXT_DEADLINE: instant_text(next_deadline) if next_deadline else None,
+        DENIED_BY: cut_list(denied_by),
     }
