@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from policy.conditions import NAMES, Condition
 from policy.directory import read_directory
 from policy.document import PolicySet, read_policy
 from policy.operations import read_operations
@@ -22,8 +23,34 @@ EXAMPLES = [block.encode() for block in re.findall(r"```yaml\n(.*?)```", SPEC, r
 @pytest.mark.parametrize("kind", READERS)
 def test_each_example_is_a_document_of_its_kind(kind: str) -> None:
     """What the page shows can be published as it stands."""
-    (example,) = (body for body in EXAMPLES if f"kind: {kind}\n".encode() in body)
+    examples = [body for body in EXAMPLES if f"kind: {kind}\n".encode() in body]
 
-    found = READERS[kind](example)
+    assert examples
+    for example in examples:
+        found = READERS[kind](example)
+        assert type(found.documents[0] if isinstance(found, PolicySet) else found).__name__ == kind
 
-    assert type(found.documents[0] if isinstance(found, PolicySet) else found).__name__ == kind
+
+def test_no_example_is_of_another_kind() -> None:
+    """Every example on the page is checked."""
+    assert all(any(f"kind: {kind}\n".encode() in body for kind in READERS) for body in EXAMPLES)
+
+
+def test_the_page_names_what_a_condition_can_read() -> None:
+    """The table of names and types is the environment in which conditions are checked."""
+    rows = re.findall(r"^\| ((?:`[a-z_.]+`(?:, )?)+) \| `([a-z(), ]+)` \|", SPEC, re.MULTILINE)
+    described = {name: kind for names, kind in rows for name in re.findall(r"`([a-z_.]+)`", names)}
+
+    assert set(described) == set(NAMES)
+    for name, kind in described.items():
+        like = {"int": "1", "bool": "true", "string": "''", "double": "1.0"}.get(kind)
+        Condition.compile(f"{name} == {like}" if like else f"type({name}) == {_TYPES[kind]}")
+
+
+_TYPES = {
+    "list(string)": "list",
+    "map(string, dyn)": "map",
+    "map(string, double)": "map",
+    "timestamp": "google.protobuf.Timestamp",
+    "duration": "google.protobuf.Duration",
+}
