@@ -74,7 +74,7 @@ def split_stream(body: bytes) -> list[Part]:
 def _markers(text: str) -> list[int]:
     """Where the lines begin that separate documents."""
     found = []
-    tokens: Any = yaml.scan(text, Loader=yaml.SafeLoader)
+    tokens: Any = yaml.scan(text, Loader=yaml.CSafeLoader)
     for token in tokens:
         mark = token.start_mark
         if isinstance(token, yaml.DirectiveToken):

@@ -9,7 +9,7 @@ from policy.errors import DocumentError
 from policy.streams import compose_stream, split_stream
 from policy.yaml_text import read_yaml
 
-ROOT = "# the root\nkind: P\nmetadata: {name: root}\nrules: 1\n"
+ROOT = "# the root: \u00e4\U0001f600\nkind: P\nmetadata: {name: root}\nrules: 1\n"
 TEAM = "--- # the team\nkind: P\nmetadata: {name: team}\nrules: 2\n"
 LAST = "---\nkind: P\nmetadata: {name: last}\ntext: |\n  ---\n  is no marker here\n"
 STREAM = ROOT + TEAM + LAST
@@ -52,7 +52,7 @@ REFUSED: dict[str, tuple[str, str, str]] = {
     "a list": (ROOT, "- 1\n", "has no kind and no metadata.name"),
     "a part that names one thing twice": (ROOT, NEW_TEAM + "---\n" + NEW_TEAM, "have the same kind and name"),
     "a directive": ("%YAML 1.1\n---\n" + ROOT, NEW_TEAM, "line 1, column 1: yaml directives are not read"),
-    "no yaml": (ROOT, "a: [", "line 1, column 5"),
+    "no yaml": (ROOT, "a: [", "line 2, column 1"),
 }
 
 

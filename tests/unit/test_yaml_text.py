@@ -36,10 +36,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "too deep": (b"[" * 1000, "line 1, column 33: nested deeper than 32"),
     "a number beyond 2^53": (b"a: 9007199254740993", "document is malformed: number of 54 bits"),
     "a number too long to read": (b"a: " + b"9" * 5000, "document is malformed"),
-    "a lone surrogate": (b'a: "\\ud800"', "U\\+D800"),
+    "a lone surrogate": (b'a: "\\ud800"', "line 1, column 7: found invalid Unicode"),
     "a control character": (b"a: \x07", "document is malformed: unacceptable character"),
     "not utf-8": (b"a: \xff", "document is not utf-8 at byte 3"),
-    "not yaml": (b"a: [1", "line 1, column 6: expected"),
+    "not yaml": (b"a: [1", "line 2, column 1: did not find expected"),
     "too large": (b"#" * (MAX_DOCUMENT_BYTES + 1), "at most 4194304 are read"),
 }
 
