@@ -58,7 +58,7 @@ class CatalogContent:
     def __init__(self) -> None:
         self.entities: dict[str, Entity] = {}
         self.edges: list[Edge] = []
-        self.slos: dict[str, ServiceObjectives] = {}
+        self.slos: dict[tuple[str, str], ServiceObjectives] = {}
         self.parties: dict[str, Party] = {}
         self.sources: list[Source] = []
         self._resources: dict[str, str] = {}
@@ -85,9 +85,9 @@ class CatalogContent:
                 self.parties[party.ref] = party
             case "openslo", "slo" if version == "openslo/v1":
                 slo = read_slo(where, value)
-                if slo.name in self.slos:
-                    raise DocumentError(f"{where}: slo {slo.name[:_SHOWN]} occurs twice")
-                self.slos[slo.name] = slo
+                if (slo.service, slo.name) in self.slos:
+                    raise DocumentError(f"{where}: slo {slo.name[:_SHOWN]} of {slo.service} occurs twice")
+                self.slos[slo.service, slo.name] = slo
             case "countersign", "serviceedges" if version == "countersign/v1":
                 self.edges.extend(_read_edges(where, value, MAX_EDGES - len(self.edges)))
             case "countersign", "catalogsources" if version == "countersign/v1":
