@@ -16,7 +16,7 @@ from activities.database import DatabaseUnavailableError
 from activities.telemetry_client import stop_tracing
 from cli import exits
 from policy.errors import CountersignError
-from policy.screen import visible
+from policy.neutral import visible
 
 # One module a line, in the order of `--help`, with the commands that its `register(commands)` adds.
 MODULES = {
@@ -29,6 +29,7 @@ MODULES = {
     "cli.decide": ("approve", "deny", "abstain", "retract", "recuse", "request-info", "acknowledge"),
     "cli.withdraw": ("withdraw",),
     "cli.policy": ("policy",),
+    "cli.catalog": ("catalog",),
     "cli.audit": ("audit",),
     "cli.schema": ("schema",),
 }
