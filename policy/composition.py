@@ -77,7 +77,8 @@ def speeches(policy: PolicySet, case: Case) -> list[Speech]:
 
 def _speech(document: PolicyDocument, question: Question) -> Speech:
     at = question.case.facts.at
-    answers = [answer for rule in document.rules if (answer := _of_rule(document, rule, question)) is not None]
+    rules = document.rules_about(question.operation.name)
+    answers = [answer for rule in rules if (answer := _of_rule(document, rule, question)) is not None]
     counted = [item for item in answers if item.rule is None or item.rule.enforced(at)]
     noted = tuple(item for item in answers if item.rule is not None and not item.rule.enforced(at))
     frozen = list(_frozen(document, question))

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -215,6 +216,17 @@ class PolicyDocument(EdgeModel):
             yield (f"break_glass {glass.id}", "chain", glass.chain, chains)
             yield from ((f"break_glass {glass.id}", "freeze", name, freezes) for name in glass.lifts_freezes)
 
+    def rules_about(self, operation: str) -> tuple[Rule, ...]:
+        """The rules whose list of operations names one, or which have none; looked for once an operation."""
+        if operation not in self._rules_about:
+            lists = ((rule, rule.match.operations if rule.match else None) for rule in self.rules)
+            self._rules_about[operation] = tuple(rule for rule, names in lists if names is None or operation in names)
+        return self._rules_about[operation]
+
+    @cached_property
+    def _rules_about(self) -> dict[str, tuple[Rule, ...]]:
+        return {}
+
     def speaks_of(self, operation: RegisteredOperation, facts: Facts) -> bool:
         """Whether the document has anything to say of an operation at all."""
         return self.metadata.covers is None or self.metadata.covers.covers(operation, facts)
@@ -236,6 +248,12 @@ class PolicySet(EdgeModel):
         if sum(item.metadata.scope is Scope.root for item in self.documents) > 1:
             raise ValueError("two documents have scope root, give one of them another")
         return self
+
+    @cached_property
+    def order(self) -> dict[str, int]:
+        """The place of every id in the whole text, limits first within a document."""
+        names = (name for document in self.documents for name in document.ids())
+        return {name: number for number, name in enumerate(names)}
 
     @property
     def metadata(self) -> PolicyMetadata:

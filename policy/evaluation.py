@@ -113,8 +113,8 @@ def evaluate(
     case = Case(proposal, facts, assessment, timing or timing_of(policy, facts))
     said = speeches(policy, case)
     limits = list(_limits(policy, case))
-    spoke = {name for item in said for name in item.matched}
-    matched = (*(item.decided_by for item in limits), *(name for name in _ids(policy) if name in spoke))
+    spoke = sorted({name for item in said for name in item.matched}, key=policy.order.__getitem__)
+    matched = (*(item.decided_by for item in limits), *spoke)
     decided = _denied(policy, limits) if limits else _decide(policy, case, said)
     return decided.model_copy(update={"matched": tuple(dict.fromkeys(matched)), "observed": _observed(said)})
 
@@ -163,13 +163,12 @@ def _decide(policy: PolicySet, case: Case, said: list[Speech]) -> Evaluation:
 
 def _in_order(policy: PolicySet, said: list[Speech]) -> list[Answer]:
     """The answers that differ, in the order of the documents and their rules."""
-    order = {name: number for number, name in enumerate(_ids(policy))}
     found = {
         (item.answer.decided_by, item.answer.verdict, item.answer.chain_name): item.answer
         for item in reversed(said)
         if item.answer
     }
-    return sorted(found.values(), key=lambda item: order[item.decided_by])
+    return sorted(found.values(), key=lambda item: policy.order[item.decided_by])
 
 
 def _asking(answers: list[Answer]) -> list[Answer]:
@@ -272,8 +271,3 @@ def _reason(policy: PolicySet, answer: Answer) -> Reason:
     if len(policy.documents) == 1 or answer.document == REGISTRY:
         return answer.reason
     return answer.reason.model_copy(update={"message": f"{answer.document}: {answer.reason.message}"})
-
-
-def _ids(policy: PolicySet) -> Iterator[str]:
-    """Every id of the policy, limits first within a document."""
-    return (name for document in policy.documents for name in document.ids())
