@@ -1,45 +1,44 @@
 """The impact assessment: facts in, a risk score and a tier out, with every indicator shown.
 
-- Impact (how bad) and likelihood (how probable) stay apart until the score.
-- Each indicator has a value 0..1, evidence, a writer and a contribution. Indicators combine by noisy-or,
-  `1 - product(1 - weight * value)` (Pearl 1988, section 4.3.2): it is monotonic, so more of anything bad never lowers
-  the score.
-- `risk_score = round(100 * impact * (0.5 + 0.5 * likelihood))`, 0..100. Tiers start at 0, 25, 50 and 75.
-- The tier is never below the floor of any operation in the action, its undos included.
-- What the proposer wrote may raise the score (a confidence below one half), never lower it: stating nothing counts like
-  stating one half, and so does everything above.
-- An unknown target or an unregistered operation is the worst case: critical.
-
-This is the small assessment of the first release; the indicators widen, the shape stays.
+- Impact (how bad) and likelihood (how probable) stay apart until the score. `policy/indicators.py` says how indicators
+  become one number: more of anything bad never lowers it. `docs/impact.md` is the whole model, with an example.
+- Tiers start at 0, 25, 50 and 75 points. The tier is never below the floor of any operation in the action, its undos
+  included.
+- Assessed is the worst of the end, of every state half-way, and of the undos (`policy/reversal.py`).
+- The floor comes from what neither the proposer nor the target's owner writes: the operations registry, the record of
+  holds and denials, and whether the target is known at all.
+- A target that is unknown and an operation that nobody registered are critical. What is destructive is high at least,
+  wherever it happens, and so is what touches something under hold.
+- The same effect proposed again after a denial is high at least, and at least what the denied proposal was.
+- History, calm hours and full error budgets lower the score, and never the tier below its floor.
 """
 
-from typing import Literal
-
-from policy.base import Instant, RecordModel
-from policy.catalog import CRITICALITY_WEIGHT
+from policy.base import RecordModel
 from policy.facts import Facts
-from policy.operations import RegisteredOperation, RiskTier
-from policy.proposal import ActionProposal, Step
+from policy.indicators import Indicator, weigh
+from policy.indicators_change import worst_change
+from policy.indicators_exposure import exposure_readings
+from policy.indicators_likelihood import likelihood_readings
+from policy.operations import RiskTier
+from policy.proposal import ActionProposal
+from policy.timing import Timing
 
 TIER_STARTS = ((75, RiskTier.critical), (50, RiskTier.high), (25, RiskTier.medium), (0, RiskTier.low))
-_HALF_OF_DEPENDENTS = 5
-
-
-class Indicator(RecordModel):
-    """One reason for the score. `value` and `weight` are 0..1, `contribution` is weight * value."""
-
-    name: str
-    part: Literal["impact", "likelihood"]
-    value: float
-    weight: float
-    contribution: float
-    evidence: str
-    writer: str
-    as_of: Instant | None = None
 
 
 class ImpactAssessment(RecordModel):
-    """What an action could do, how probable that is, and on which grounds."""
+    """What an action could do, how probable that is, and on which grounds.
+
+    Attributes:
+        impact: how bad, 0..1.
+        likelihood: how probable, 0..1.
+        risk_score: both together, 0..100.
+        risk_tier: the tier of the score, or the floor if that is higher.
+        floor: the lowest tier that this action can have.
+        indicators: each reason, of the worst state.
+        worst_state: the state that was assessed, in words.
+        floor_reason: what sets the floor.
+    """
 
     impact: float
     likelihood: float
@@ -47,121 +46,50 @@ class ImpactAssessment(RecordModel):
     risk_tier: RiskTier
     floor: RiskTier
     indicators: tuple[Indicator, ...]
+    worst_state: str = ""
+    floor_reason: str = ""
 
 
-def assess(proposal: ActionProposal, facts: Facts) -> ImpactAssessment:
-    """Assess a proposal from facts; pure, so that an auditor computes the same from the ledger."""
-    indicators = (
-        _severity(proposal, facts),
-        _blast_radius(facts),
-        _criticality(facts),
-        _reversibility(proposal, facts),
-        _effects(proposal, facts),
-        _confidence(proposal),
-        _denied_before(facts),
-    )
-    impact = _noisy_or([item for item in indicators if item.part == "impact"])
-    likelihood = _noisy_or([item for item in indicators if item.part == "likelihood"])
-    score = round(100 * impact * (0.5 + 0.5 * likelihood))
-    floor = _floor(proposal, facts)
-    tier = next(tier for start, tier in TIER_STARTS if score >= start)
+def assess(proposal: ActionProposal, facts: Facts, timing: Timing = Timing()) -> ImpactAssessment:  # noqa: B008
+    """Assess a proposal from facts; pure, so that an auditor computes the same from the ledger.
+
+    Args:
+        proposal: what is asked for.
+        facts: what was known of it.
+        timing: what the calendars of the policy say; without it they count as a fact that is missing.
+    """
+    state, change = worst_change(proposal, facts)
+    readings = (*change, *exposure_readings(proposal, facts), *likelihood_readings(proposal, facts, timing))
+    total, indicators = weigh(readings)
+    score = round(total.points)
+    floor, why = floor_of(proposal, facts)
     return ImpactAssessment(
-        impact=round(impact, 4),
-        likelihood=round(likelihood, 4),
+        impact=total.impact,
+        likelihood=total.likelihood,
         risk_score=score,
-        risk_tier=max(tier, floor, key=lambda item: item.rank),
+        risk_tier=max(tier_of(score), floor, key=lambda item: item.rank),
         floor=floor,
         indicators=indicators,
+        worst_state=state.where,
+        floor_reason=why,
     )
 
 
-def _noisy_or(indicators: list[Indicator]) -> float:
-    left = 1.0
-    for item in indicators:
-        left *= 1 - item.contribution
-    return 1 - left
+def tier_of(score: int) -> RiskTier:
+    """The tier that a score has by itself."""
+    return next(tier for start, tier in TIER_STARTS if score >= start)
 
 
-def _indicator(
-    name: str, part: Literal["impact", "likelihood"], value: float, weight: float, *, evidence: str, writer: str
-) -> Indicator:
-    return Indicator(
-        name=name,
-        part=part,
-        value=round(value, 4),
-        weight=weight,
-        contribution=round(value * weight, 4),
-        evidence=evidence,
-        writer=writer,
-    )
-
-
-def _severity(proposal: ActionProposal, facts: Facts) -> Indicator:
-    worst = max((facts.operation(name) for name in proposal.operations), key=lambda item: item.severity)
-    evidence = f"{worst.name} has severity {worst.severity} of 100"
-    value = worst.severity / 100
-    return _indicator("change_severity", "impact", value, 0.8, evidence=evidence, writer="operations registry")
-
-
-def _blast_radius(facts: Facts) -> Indicator:
-    if not facts.target_known:
-        evidence = "the target is unknown: worst case"
-        return _indicator("blast_radius", "impact", 1.0, 0.6, evidence=evidence, writer="catalog")
-    weight = facts.reach.weight
-    names = ", ".join(item.ref for item in facts.reach.nearest[:5]) or "none"
-    evidence = f"{facts.reach.total} dependents: {names}"
-    value = weight / (weight + _HALF_OF_DEPENDENTS)
-    return _indicator("blast_radius", "impact", value, 0.6, evidence=evidence, writer="catalog")
-
-
-def _criticality(facts: Facts) -> Indicator:
-    level = facts.target_criticality
-    evidence = f"the target's criticality is {level or 'not given: worst case'}"
-    return _indicator(
-        "target_criticality", "impact", CRITICALITY_WEIGHT[level], 0.2, evidence=evidence, writer="catalog"
-    )
-
-
-def _reversibility(proposal: ActionProposal, facts: Facts) -> Indicator:
-    stuck = [step.name for step in proposal.steps if not _has_inverse(step, facts.operation(step.operation))]
-    evidence = (
-        f"no registered undo for {', '.join(stuck)}" if stuck else "every step has its registered undo or needs none"
-    )
-    value = 1.0 if stuck else 0.0
-    return _indicator("undo_difficulty", "impact", value, 0.4, evidence=evidence, writer="operations registry")
-
-
-def _has_inverse(step: Step, known: RegisteredOperation) -> bool:
-    return known.needs_no_undo or (step.undo is not None and step.undo.operation in known.inverse)
-
-
-def _effects(proposal: ActionProposal, facts: Facts) -> Indicator:
-    found = sorted({effect for name in proposal.operations for effect in facts.operation(name).effects})
-    evidence = f"effects on {', '.join(found) or 'nothing'}"
-    return _indicator("effects", "impact", len(found) / 4, 0.3, evidence=evidence, writer="operations registry")
-
-
-def _confidence(proposal: ActionProposal) -> Indicator:
-    stated = proposal.agent.confidence
-    evidence = (
-        "the proposer states no confidence" if stated is None else f"the proposer states a confidence of {stated}"
-    )
-    # A stated confidence is the proposer's word: below one half it raises the likelihood, above it changes nothing.
-    value = 0.5 if stated is None else max(0.5, 1 - stated)
-    return _indicator("stated_confidence", "likelihood", value, 0.5, evidence=evidence, writer="proposer")
-
-
-def _denied_before(facts: Facts) -> Indicator:
-    earlier = ", ".join(item.proposal_id for item in facts.denials[:3]) or "no earlier proposal"
-    evidence = f"the same effect was denied in {earlier}"
-    value = 1.0 if facts.denials else 0.0
-    return _indicator("denied_before", "likelihood", value, 0.6, evidence=evidence, writer="ledger")
-
-
-def _floor(proposal: ActionProposal, facts: Facts) -> RiskTier:
-    if not facts.target_known:
-        return RiskTier.critical
-    floors = [facts.operation(name).floor for name in proposal.operations]
-    if facts.holds or facts.denials:
-        floors.append(RiskTier.high)
-    return max(floors, key=lambda item: item.rank)
+def floor_of(proposal: ActionProposal, facts: Facts) -> tuple[RiskTier, str]:
+    """The lowest tier that an action can have, and why."""
+    found: list[tuple[RiskTier, str]] = [] if facts.target_known else [(RiskTier.critical, "the target is unknown")]
+    for name in proposal.operations:
+        known = facts.operation(name)
+        found.append((known.floor, f"{name} is {known.floor} at least"))
+        if known.destructive:
+            found.append((RiskTier.high, f"{name} is destructive"))
+    found += [(RiskTier.high, f"{hold.target} is under hold") for hold in facts.holds]
+    for denial in facts.denials:
+        tier = max(RiskTier.high, denial.tier or RiskTier.high, key=lambda item: item.rank)
+        found.append((tier, f"the same effect was denied in {denial.proposal_id}"))
+    return max(found, key=lambda item: item[0].rank)

@@ -32,7 +32,7 @@ class Expected(NamedTuple):
 
 
 EXPECTED = {
-    "1-routine": Expected(Verdict.allow, RiskTier.medium, "end-idle-sessions", []),
+    "1-routine": Expected(Verdict.allow, RiskTier.low, "end-idle-sessions", []),
     "2-high-impact": Expected(Verdict.require_approval, RiskTier.high, "production-parameters", ["on-call", "dba"]),
     "3-undone": Expected(Verdict.require_approval, RiskTier.high, "production-parameters", ["on-call", "dba"]),
     "4-denied": Expected(Verdict.deny, RiskTier.critical, "no-destruction-in-production", []),
