@@ -156,6 +156,12 @@ def _builtin() -> dict[str, Entity]:
     return read_content(builtin.CATALOG).entities
 
 
+@cache
+def builtin_catalog() -> Catalog:
+    """The targets that nobody had to write, alone."""
+    return _built(_builtin(), read_content(builtin.CATALOG))
+
+
 def build_catalog(content: CatalogContent) -> Catalog:
     """Turn what was read into a catalog.
 
@@ -167,7 +173,10 @@ def build_catalog(content: CatalogContent) -> Catalog:
         raise DocumentError("catalog has no entity of kind Component or Resource: without one every target is unknown")
     if ours := sorted(entities.keys() & _builtin().keys()):
         raise DocumentError(f"{ours[0]} is built in: give yours another name or namespace")
-    entities = {**entities, **_builtin()}
+    return _built({**entities, **_builtin()}, content)
+
+
+def _built(entities: dict[str, Entity], content: CatalogContent) -> Catalog:
     for entity in entities.values():
         if any(number >= len(content.sources) for number in entity.sources):
             raise DocumentError(f"{entity.ref}: countersign/sources names a source that CatalogSources does not list")

@@ -5,13 +5,11 @@ What an assessment of today says is computed here, from the facts of today and t
 
 from datetime import datetime
 
-from policy.calendars import timing_of
 from policy.directory import Directory
 from policy.document import PolicySet
-from policy.evaluation import evaluate
 from policy.facts import Facts
 from policy.gate import DispatchInputs
-from policy.impact import assess
+from policy.judging import judge
 from policy.outcome import StepRecord
 from policy.proposal import ActionProposal
 from policy.revision import Revision, barred
@@ -49,9 +47,8 @@ def gate_inputs(
         directory: the directory in force now.
         records: what became of every permit so far.
     """
-    timing = timing_of(document, facts)
-    assessment = assess(proposal, facts, timing)
-    today = evaluate(document, proposal, facts, assessment, timing)
+    judged = judge(document, proposal, facts)
+    today = judged.evaluation
     return DispatchInputs(
         proposal_id=revision.proposal_id,
         revision=revision.revision,
@@ -66,7 +63,7 @@ def gate_inputs(
         verdict_now=today.verdict,
         reasons_now=today.reasons,
         assessed_tier=revision.assessment.risk_tier,
-        tier_now=assessment.risk_tier,
+        tier_now=judged.assessment.risk_tier,
         chain_now=today.chain,
         requesters_now=barred(facts, today),
         permit_until_now=today.permit_until,

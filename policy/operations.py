@@ -11,7 +11,7 @@
 
 import json
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
@@ -204,6 +204,17 @@ class OperationsRegistry(RecordModel):
             return float(len(value))
         # Less than nothing cannot be taken: it would make room for what another step takes.
         return max(0.0, float(value)) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+@cache
+def builtin_operations() -> OperationsRegistry:
+    """The operations that nobody had to write, alone."""
+    parts = [_read(value) for value in read_yaml(builtin.OPERATIONS)]
+    return OperationsRegistry(
+        metadata=parts[0].metadata,
+        operations=tuple(item for part in parts for item in part.operations),
+        probes=tuple(item for part in parts for item in part.probes),
+    )
 
 
 def read_operations(body: bytes) -> OperationsRegistry:

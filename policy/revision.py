@@ -7,12 +7,12 @@ score, the verdict and the chain that its author was shown. An auditor computes 
 from datetime import datetime
 
 from policy.base import Instant, RecordModel
-from policy.calendars import timing_of
 from policy.canonical import canonical, digest
 from policy.document import PolicySet
-from policy.evaluation import Evaluation, evaluate
+from policy.evaluation import Evaluation
 from policy.facts import Facts
-from policy.impact import ImpactAssessment, assess
+from policy.impact import ImpactAssessment
+from policy.judging import judge
 from policy.proposal import ReceivedProposal
 from policy.standing import ApprovalCase, Ballot
 from policy.timing import Timing
@@ -70,8 +70,7 @@ def assess_revision(
     absolute_deadline: datetime,
 ) -> Revision:
     """Assess and evaluate; pure."""
-    timing = timing_of(document, facts)
-    assessment = assess(received.proposal, facts, timing)
+    judged = judge(document, received.proposal, facts)
     return Revision(
         proposal_id=received.proposal.proposal_id,
         revision=revision,
@@ -81,9 +80,9 @@ def assess_revision(
         assessed_at=assessed_at,
         absolute_deadline=absolute_deadline,
         facts=facts,
-        timing=timing,
-        assessment=assessment,
-        evaluation=evaluate(document, received.proposal, facts, assessment, timing),
+        timing=judged.timing,
+        assessment=judged.assessment,
+        evaluation=judged.evaluation,
     )
 
 

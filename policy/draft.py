@@ -1,0 +1,130 @@
+"""A draft of a governed document: who wrote it, and why it could not be published.
+
+1. Its authors are whoever stored it and whom it names (`metadata.authors`). They stand behind the proposal to publish.
+2. After a policy or a directory is published, somebody must be able to publish the next one: for every kind of document
+   a proposal to publish is judged under the draft, as if the root had written it. It must ask at least as many people
+   as governance pins, and the directory must have them, without whoever proposes.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from policy.builtin import AGENT, ENVIRONMENT, PUBLISH, TARGET
+from policy.catalog import Catalog, builtin_catalog
+from policy.chains import Verdict
+from policy.directory import Directory
+from policy.document import PolicySet
+from policy.facts import collect
+from policy.governance import MINIMUM
+from policy.judging import judge
+from policy.observed import DraftFact, Observed
+from policy.operations import OperationsRegistry, builtin_operations
+from policy.proposal import ActionProposal
+from policy.satisfiability import satisfiability
+
+
+class Draft(NamedTuple):
+    """A document as written. `kind` is policy, operations, catalog or directory; name and version are for people."""
+
+    kind: str
+    name: str
+    version: str
+    body: bytes
+
+
+def authors_of(document: PolicySet | OperationsRegistry | Catalog | Directory) -> tuple[str, ...]:
+    """Whom a document names as its authors."""
+    if not isinstance(document, PolicySet):
+        return ()
+    return tuple(dict.fromkeys(name for part in document.documents for name in part.metadata.authors))
+
+
+def problems_of(
+    document: PolicySet | OperationsRegistry | Catalog | Directory,
+    *,
+    policy: PolicySet,
+    directory: Directory,
+    at: datetime,
+) -> tuple[str, ...]:
+    """Why a draft cannot be published, as sentences; pure.
+
+    Args:
+        document: the draft, as read.
+        policy: the one in force.
+        directory: the one in force.
+        at: the instant (UTC) at which the next publication is imagined.
+    """
+    if isinstance(document, PolicySet):
+        policy = document
+    elif isinstance(document, Directory):
+        directory = document
+    else:
+        return ()
+    return tuple(problem for kind in MINIMUM for problem in _locked(kind, policy, directory, at))
+
+
+def _locked(kind: str, policy: PolicySet, directory: Directory, at: datetime) -> tuple[str, ...]:
+    """Why nobody could publish the next document of a kind."""
+    asker = directory.people[0].id if directory.people else "nobody"
+    proposal = _imagined(kind, asker)
+    digest = "sha256:" + "0" * 64
+    draft = DraftFact(kind=kind, digest=digest, previous=digest)
+    facts = collect(
+        proposal,
+        catalog=builtin_catalog(),
+        directory=directory,
+        registry=builtin_operations(),
+        observed=Observed(at=at, catalog_at=at, directory_at=at, draft=draft),
+    )
+    evaluation = judge(policy, proposal, facts).evaluation
+    if evaluation.verdict is Verdict.deny or evaluation.chain is None:
+        why = evaluation.reasons[0].message if evaluation.reasons else "nobody is asked"
+        return (f"nobody could publish the next {kind}: {why}",)
+    found = satisfiability(evaluation.chain, directory)
+    if found.missing:
+        return (f"nobody could publish the next {kind}: nobody is left for {', '.join(found.missing)}",)
+    return ()
+
+
+def _imagined(kind: str, person: str) -> ActionProposal:
+    digest = "sha256:" + "0" * 64
+    parameters = {"kind": kind, "digest": digest, "previous": digest}
+    value = publication(f"imagined-{kind}", parameters, person, "to see whether anybody could")
+    return ActionProposal.model_validate(value)
+
+
+def publication(proposal_id: str, parameters: dict[str, str], person: str, rationale: str) -> dict[str, object]:
+    """The proposal to publish a draft, as it is sent.
+
+    Args:
+        proposal_id: an id of its own.
+        parameters: `kind`, `digest` of the draft, and `previous`, the digest in force.
+        person: who proposes.
+        rationale: why, in the proposer's words.
+    """
+    back = {**parameters, "digest": parameters["previous"], "previous": parameters["digest"]}
+    return {
+        "api_version": "countersign/v1",
+        "proposal_id": proposal_id,
+        "operation": PUBLISH,
+        "target": TARGET,
+        "environment": ENVIRONMENT,
+        "agent": {"id": AGENT},
+        "on_behalf_of": person,
+        "rationale": rationale,
+        "steps": [
+            {
+                "name": "publish",
+                "operation": PUBLISH,
+                "parameters": parameters,
+                "undo": {"operation": PUBLISH, "parameters": back},
+            }
+        ],
+        "success_criteria": [
+            {
+                "probe": "countersign.document.in_force",
+                "parameters": {"kind": parameters["kind"]},
+                "equals": parameters["digest"],
+            }
+        ],
+    }
