@@ -23,14 +23,19 @@ _KINDS: tuple[tuple[str, tuple[re.Pattern[str], ...]], ...] = (
     (
         "infra.capacity.remove",
         (
-            _any_of("remov* drain* decommission* terminat* shut* stop* evict* reboot* scal*_down scal*_in tak*_out"),
-            _any_of("server* host* instance* node* capacity machine* vm* rack* replica* pod* worker* cluster*"),
+            _any_of(
+                "remov* drain* decommission* terminat* shut* stop* evict* reboot* disabl* scal*_down scal*_in tak*_out"
+            ),
+            _any_of(
+                "server* host* instance* node* capacity machine* vm* rack* replica* pod* worker* cluster* gateway*"
+            ),
         ),
     ),
     (
         "infra.data.delete",
         (_any_of("delet* drop* truncat* wip* purg* eras* destroy* overwr* format* prun* rm recursive* clean* reset*"),),
     ),
+    ("infra.software.upgrade", (_any_of("upgrad* patch* install* version* kernel* firmware* security_update*"),)),
     (
         "infra.network.change",
         (_any_of("bgp rout* prefix* ip_block* announce* firewall* peering acl* network* vlan* link* backbone"),),
@@ -42,14 +47,17 @@ _KINDS: tuple[tuple[str, tuple[re.Pattern[str], ...]], ...] = (
     ),
     ("infra.plan.apply", (_any_of("plan* enactor* reconcil* terraform dns record* zone*"),)),
     ("infra.schema.change", (_any_of("migrat* schema* alter_table index* reindex* vacuum*"),)),
-    ("infra.software.upgrade", (_any_of("upgrad* agent* patch* install* version* kernel* firmware*"),)),
     (
         "infra.capacity.add",
         (_any_of("add* scal*_up scal*_out expand*"), _any_of("capacity server* host* node* instance*")),
     ),
     (
         "infra.config.push",
-        (_any_of("config* rule* setting* flag* parameter* push* deploy* roll* releas* chang* enabl* switch*"),),
+        (
+            _any_of(
+                "config* rule* setting* flag* polic* quota* push* deploy* roll* releas* chang* enabl* switch* update*"
+            ),
+        ),
     ),
     ("infra.service.restart", (_any_of("restart* bounc* recycl*"),)),
 )

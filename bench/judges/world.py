@@ -58,7 +58,10 @@ def registry(*names: str) -> OperationsRegistry:
 @cache
 def catalog(environment: str, parts: int, domains: int, criticality: str = "critical") -> Catalog:
     """A target of so many parts in so many failure domains, with three services that depend on it."""
-    one = _entity("System", "target", environment, criticality) + f"    countersign/units: '{_UNITS}'\nspec: {{owner: team}}\n"
+    one = (
+        _entity("System", "target", environment, criticality)
+        + f"    countersign/units: '{_UNITS}'\nspec: {{owner: team}}\n"
+    )
     members = [
         _entity("Resource", f"part-{number}", environment, criticality)
         + f"    countersign/resource-id: id-{number}\n    countersign/failure-domains: zone-{number % domains}\n"
@@ -105,9 +108,7 @@ def _at(situation: Situation) -> datetime:
     return _FREEZE if situation.frozen else _MORNING if situation.busy else _NIGHT
 
 
-def _proposal(
-    situation: Situation, known: OperationsRegistry, targets: Catalog, at: datetime
-) -> dict[str, Any]:
+def _proposal(situation: Situation, known: OperationsRegistry, targets: Catalog, at: datetime) -> dict[str, Any]:
     operation = known.find(situation.operation)
     counted = operation is not None and "units" in operation.parameters
     parameters = {"units": round(situation.share * _UNITS)} if counted else {}
