@@ -4,6 +4,7 @@ It is YAML, a catalog, and can be published, compared line by line, edited and i
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,8 @@ from policy.importing.gathering import Gathering
 from policy.objectives import ServiceObjectives
 
 _EDGES_A_LINE = 500
+# What JSON may write as it is and YAML takes for a line break, or refuses.
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
 _BACKSTAGE = "backstage.io/v1alpha1"
 _KINDS = {"api": "API"}
 
@@ -21,7 +24,7 @@ def catalog_text(gathering: Gathering) -> Iterator[str]:
     """The lines of the catalog; settle the gathering first."""
     content = gathering.content
     sources = [{name: told for name, told in item._asdict().items() if told} for item in content.sources]
-    yield _line({"apiVersion": "countersign/v1", "kind": "CatalogSources", "sources": sources})
+    yield line({"apiVersion": "countersign/v1", "kind": "CatalogSources", "sources": sources})
     declared: dict[str, list[Edge]] = {}
     rows: dict[tuple[str, str], tuple[bool, int]] = {}
     for edge, (source, by_entity) in zip(content.edges, gathering.origins, strict=True):
@@ -32,19 +35,21 @@ def catalog_text(gathering: Gathering) -> Iterator[str]:
             hard, first = rows.get(edge[:2], (False, source))
             rows[edge[:2]] = (edge.hard or hard, source if edge.hard and not hard else first)
     for ref in sorted(content.parties):
-        yield _line(_party(content.parties[ref]))
+        yield line(_party(content.parties[ref]))
     for ref in sorted(content.entities):
-        yield _line(_entity(content.entities[ref], declared.pop(ref, [])))
+        yield line(_entity(content.entities[ref], declared.pop(ref, [])))
     named = sorted(rows)
     for start in range(0, len(named), _EDGES_A_LINE):
         edges = [_edge(pair, *rows[pair]) for pair in named[start : start + _EDGES_A_LINE]]
-        yield _line({"apiVersion": "countersign/v1", "kind": "ServiceEdges", "edges": edges})
+        yield line({"apiVersion": "countersign/v1", "kind": "ServiceEdges", "edges": edges})
     for name in sorted(content.slos):
-        yield _line(_slo(content.slos[name]))
+        yield line(_slo(content.slos[name]))
 
 
-def _line(value: dict[str, Any]) -> str:
-    return f"--- {json.dumps(value, ensure_ascii=False, separators=(',', ':'))}\n"
+def line(value: dict[str, Any]) -> str:
+    """One document on a line of its own, that YAML and JSON read alike."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return "--- " + _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
 
 
 def _entity(entity: Entity, edges: list[Edge]) -> dict[str, Any]:
