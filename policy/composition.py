@@ -93,7 +93,8 @@ def _speech(document: PolicyDocument, question: Question) -> Speech:
     elif answer is not None and glass is not None and (answer.verdict.asks or opened):
         answer = _broken(answer, glass, document)
     matched = frozenset(item.decided_by for item in (*counted, *frozen))
-    applied = tuple(item for item in applied if answer is None or answer.decided_by not in item.lifts)
+    gone = matched - {answer.decided_by if answer else None}
+    applied = tuple(item for item in applied if gone.intersection(item.lifts))
     return Speech(document, question.operation.name, answer, matched, noted, applied, failed)
 
 

@@ -12,7 +12,8 @@
   asked, one after the other in the order of the documents and their rules.
 - A chain is part of the answer: what is asked of whom is fixed here, and kept. So is who may not answer: the authors of
   the documents that ask, and whoever granted an exception that applies.
-- `permit_until` is the end of the window by which it is allowed, or the beginning of the next freeze.
+- `permit_until` is the end of the window or the exception by which it is let through, or the beginning of the next
+  freeze, whichever comes first.
 
 Example: `restart` needs one of ops, `drop_index` one of ops and then one of dba. Proposed together, they need one of
 ops, one of ops again (another person: `policy/duties.py`), and one of dba.
@@ -66,9 +67,9 @@ class Evaluation(RecordModel):
         chain_name: the name of the chain in the document, or of several, joined by `+`.
         chain: what is asked of whom.
         permit_seconds: how long a permit may wait.
-        permit_until: when the window closes, or a freeze begins, that no permit outlives.
+        permit_until: when the window closes, an exception ends or a freeze begins, which no permit outlives.
         observed: what rules would have said that observe or warn.
-        exceptions: ids of those without which the answer would be another.
+        exceptions: ids of those that took something out of the answer.
         break_glass: the id, where the chain is that of an emergency.
         review_seconds: within how long such an action is reviewed.
         excluded: who does not approve it, besides the people who ask.
@@ -152,7 +153,7 @@ def _decide(policy: PolicySet, case: Case, said: list[Speech]) -> Evaluation:
         chain_name="+".join(item.chain_name or "" for item in asking) or None,
         chain=ApprovalChain(stages=stages) if stages else None,
         permit_seconds=int(policy.permit_ttl.total_seconds()),
-        permit_until=_until(answers, case.timing),
+        permit_until=_until(answers, case.timing, applied.values()),
         exceptions=tuple(applied),
         break_glass=glass.id if glass else None,
         review_seconds=int(glass.review_within.total_seconds()) if glass else None,
@@ -245,8 +246,8 @@ def _observed(said: list[Speech]) -> tuple[ObservedAnswer, ...]:
     return tuple(found.values())
 
 
-def _until(answers: list[Answer], timing: Timing) -> datetime | None:
-    ends = [item.until for item in answers if item.until is not None]
+def _until(answers: list[Answer], timing: Timing, applied: Iterable[PolicyException]) -> datetime | None:
+    ends = [*(item.until for item in answers if item.until is not None), *(item.expires_at for item in applied)]
     return min((*ends, *([timing.next_freeze] if timing.next_freeze else [])), default=None)
 
 
