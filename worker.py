@@ -34,7 +34,9 @@ from activities.executors.base import Executor, TargetCredentials
 from activities.executors.documents import DocumentsExecutor
 from activities.executors.postgres import PostgresExecutor
 from activities.house import HouseActivities
+from activities.prometheus import Prometheus
 from activities.settings import DATABASE_URL, Role, Settings, SettingsError, read_settings
+from activities.slo_states import SloActivities
 from activities.telemetry import Meter
 from activities.telemetry_client import stop_tracing
 from activities.telemetry_export import start_telemetry
@@ -42,7 +44,7 @@ from activities.telemetry_logs import configure_logging
 from activities.telemetry_pending import watch_pending
 from policy.errors import CountersignError
 from workflows.authorize import AuthorizeAction
-from workflows.housekeeping import Archive, Sweep
+from workflows.housekeeping import Archive, RefreshSloStates, Sweep
 from workflows.interface import EXECUTOR_QUEUE, PERMIT_QUEUE, TASK_QUEUE
 
 log = logging.getLogger("countersign.worker")
@@ -96,12 +98,13 @@ async def build_workers(
         )
         house = HouseActivities(database, client, time, settings.archive_dir)
         activities: list[Callable[..., Any]] = [control.assess, control.take_decision, control.advance, control.record]
-        activities += [house.sweep, house.archive]
+        slos = SloActivities(database, documents, time, _prometheus(settings))
+        activities += [house.sweep, house.archive, slos.refresh_slo_states]
         workers.append(
             Worker(
                 client,
                 task_queue=TASK_QUEUE,
-                workflows=[AuthorizeAction, Sweep, Archive],
+                workflows=[AuthorizeAction, Sweep, Archive, RefreshSloStates],
                 activities=[*activities, permits.dispatch] if role is Role.all else activities,
                 workflow_runner=workflow_runner(),
                 max_cached_workflows=max_cached_workflows,
@@ -118,6 +121,12 @@ async def build_workers(
         executor = ExecutorActivities(database, time, {**ours, **(executors or {})}, worker=client.identity)
         workers.append(_activity_worker(client, EXECUTOR_QUEUE, [executor.execute, executor.observe]))
     return workers
+
+
+def _prometheus(settings: Settings) -> Prometheus | None:
+    if settings.prometheus_url is None or settings.slo_query is None:
+        return None
+    return Prometheus(settings.prometheus_url, settings.slo_query)
 
 
 async def _asked_once(client: Client) -> RegisteredAttributes:

@@ -108,12 +108,10 @@ def _wanted(received: ReceivedProposal, in_force: InForce, now: datetime) -> dic
 
 
 def _objectives(catalog: Catalog, target: str) -> list[tuple[str, str]]:
-    """Target and name of every objective of the target and of the nearest that depend on it directly."""
-    entity = catalog.entity(target)
-    if entity is None:
-        return []
+    """Entity and name of every objective of the target, of its parts, and of the nearest that depend on it directly."""
     near = [item.ref for item in catalog.reach(target).nearest if item.distance == 1]
-    return [(ref, item.name) for ref in (entity.ref, *near) for item in catalog.objectives_of(ref)]
+    refs = dict.fromkeys((*catalog.members_of(target), *near))
+    return [(ref, item.name) for ref in refs for item in catalog.objectives.get(ref, ())]
 
 
 def _rank(criticality: str | None) -> int:

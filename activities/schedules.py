@@ -20,10 +20,11 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 
-from workflows.interface import ARCHIVE_WORKFLOW, SWEEP_WORKFLOW, TASK_QUEUE
+from workflows.interface import ARCHIVE_WORKFLOW, SLO_WORKFLOW, SWEEP_WORKFLOW, TASK_QUEUE
 
 SWEEP_SCHEDULE = "countersign-sweep"
 ARCHIVE_SCHEDULE = "countersign-archive"
+SLO_SCHEDULE = "countersign-slo-states"
 # A run that was missed is not made up for: the next one finds everything.
 _CATCHUP = timedelta(minutes=1)
 
@@ -39,10 +40,15 @@ _WANTED = (
     _Wanted(SWEEP_SCHEDULE, SWEEP_WORKFLOW, timedelta(minutes=1)),
     _Wanted(ARCHIVE_SCHEDULE, ARCHIVE_WORKFLOW, timedelta(minutes=10)),
 )
+_SLO_STATES = _Wanted(SLO_SCHEDULE, SLO_WORKFLOW, timedelta(minutes=1))
 
 
-async def ensure_schedules(client: Client) -> list[str]:
+async def ensure_schedules(client: Client, *, slo_states: bool = False) -> list[str]:
     """Make the schedules of a namespace, or bring them to today's form; safe to run again and by several at once.
+
+    Args:
+        client: connected to the namespace.
+        slo_states: whether SLOs are measured, because an operator named a server; a schedule that was made stays.
 
     Returns:
         The ids of those that were made by this call.
@@ -52,7 +58,7 @@ async def ensure_schedules(client: Client) -> list[str]:
 
     """
     made = []
-    for wanted in _WANTED:
+    for wanted in (*_WANTED, *((_SLO_STATES,) if slo_states else ())):
         try:
             await client.create_schedule(wanted.schedule_id, _schedule(wanted))
             made.append(wanted.schedule_id)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from string import Template
 from urllib.parse import parse_qs, urlsplit
 
 from policy.canonical import parse_json
@@ -28,17 +29,20 @@ METRICS_ADDRESS = "COUNTERSIGN_METRICS_ADDRESS"
 UNSAFE_CLAIMED_IDENTITIES = "COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES"
 ROLE = "COUNTERSIGN_ROLE"
 IDENTITY = "COUNTERSIGN_IDENTITY"
+PROMETHEUS_URL = "COUNTERSIGN_PROMETHEUS_URL"
+SLO_QUERY = "COUNTERSIGN_SLO_QUERY"
 OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 _OURS = (
     *(DATABASE_URL, ADMIN_DATABASE_URL, TARGETS_FILE, ARCHIVE_DIR, METRICS_ADDRESS),
-    *(UNSAFE_CLAIMED_IDENTITIES, ROLE, IDENTITY),
+    *(UNSAFE_CLAIMED_IDENTITIES, ROLE, IDENTITY, PROMETHEUS_URL, SLO_QUERY),
 )
 # Any of these says which Temporal is meant; the local development stack is then not looked for.
 TEMPORAL_CONFIG_FILE = "TEMPORAL_CONFIG_FILE"
 TEMPORAL_CHOICES = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", TEMPORAL_CONFIG_FILE)
 _TRUTH = {"1": True, "true": True, "yes": True, "on": True, "": False, "0": False, "false": False, "no": False}
 _TRUTH["off"] = False
+_IN_SLO_QUERY = frozenset({"name", "target", "objective"})
 _SOCKET_OR_LOOPBACK = ("", "localhost", "127.0.0.1", "::1")
 _CAN_CHANGE_THE_RECORD = ("postgres", "countersign_owner")
 
@@ -70,6 +74,8 @@ class Settings:
         unsafe_claimed_identities: whether decisions of merely claimed identities may count.
         role: which part of the work this process does.
         identity: who the command line's user claims to be; None asks the operating system.
+        prometheus_url: `http(s)://` address of a Prometheus server that SLO states are asked of; None asks nobody.
+        slo_query: the query that gives the share of an error budget that is left (`activities/prometheus.py`).
         temporal_chosen: whether the environment names a Temporal server or profile.
 
     """
@@ -83,6 +89,8 @@ class Settings:
     unsafe_claimed_identities: bool = False
     role: Role = Role.all
     identity: str | None = None
+    prometheus_url: str | None = field(default=None, repr=False)
+    slo_query: str | None = None
     temporal_chosen: bool = False
 
     @property
@@ -130,6 +138,7 @@ def read_settings(environ: Mapping[str, str] | None = None, *, role: str | None 
     given = os.environ if environ is None else environ
     _refuse_unknown(given)
     _refuse_absent_profiles(given.get(TEMPORAL_CONFIG_FILE))
+    prometheus_url, slo_query = _prometheus(given.get(PROMETHEUS_URL), given.get(SLO_QUERY))
     return Settings(
         database_url=_database_url(given, DATABASE_URL),
         admin_database_url=_database_url(given, ADMIN_DATABASE_URL),
@@ -140,6 +149,8 @@ def read_settings(environ: Mapping[str, str] | None = None, *, role: str | None 
         unsafe_claimed_identities=_truth(given, UNSAFE_CLAIMED_IDENTITIES),
         role=_role(given.get(ROLE), role),
         identity=given.get(IDENTITY) or None,
+        prometheus_url=prometheus_url,
+        slo_query=slo_query,
         temporal_chosen=any(given.get(name) for name in TEMPORAL_CHOICES),
     )
 
@@ -243,6 +254,34 @@ def _otlp_endpoint(endpoint: str | None) -> str | None:
     if not endpoint.startswith(("http://", "https://")):
         raise SettingsError(f"{OTLP_ENDPOINT} = {endpoint} is no http address: write http://127.0.0.1:4318")
     return endpoint
+
+
+def _prometheus(url: str | None, query: str | None) -> tuple[str | None, str | None]:
+    """Server and query, both or none."""
+    if not url and not query:
+        return None, None
+    if not url or not query:
+        missing = SLO_QUERY if url else PROMETHEUS_URL
+        raise SettingsError(f"{missing} is not set: SLO states need both {PROMETHEUS_URL} and {SLO_QUERY}")
+    if not _is_plain(url):
+        raise SettingsError(f"{PROMETHEUS_URL} is no plain http address: write http://127.0.0.1:9090")
+    template = Template(query)
+    if not template.is_valid() or not set(template.get_identifiers()) <= _IN_SLO_QUERY:
+        names = ", ".join(f"${name}" for name in sorted(_IN_SLO_QUERY))
+        raise SettingsError(f"{SLO_QUERY} has another $ than {names}: write $$ for one that is part of the query")
+    if "name" not in template.get_identifiers():
+        raise SettingsError(f"{SLO_QUERY} asks for no objective: name it as $name")
+    return url, query
+
+
+def _is_plain(url: str) -> bool:
+    """Whether a text is an http address of printable ASCII without a name, a query or a fragment."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return known and not (parts.username or parts.query or parts.fragment) and url.isascii() and url.isprintable()
 
 
 def _truth(given: Mapping[str, str], name: str) -> bool:

@@ -76,7 +76,7 @@ async def register_search_attributes(client: Client, wanted: Mapping[str, str] =
     return sorted(missing)
 
 
-async def prepare_schedules(client: Client) -> list[str]:
+async def prepare_schedules(client: Client, *, slo_states: bool = False) -> list[str]:
     """Make the schedules of housekeeping in a namespace; the ids of those that it lacked.
 
     Raises:
@@ -84,7 +84,7 @@ async def prepare_schedules(client: Client) -> list[str]:
 
     """
     try:
-        return await ensure_schedules(client)
+        return await ensure_schedules(client, slo_states=slo_states)
     except RPCError as error:
         raise SetupError(
             f"schedules of namespace {client.namespace} cannot be made ({error.message}): "

@@ -105,6 +105,10 @@ class Catalog:
         """The failure domains that a target's parts are in, sorted."""
         return tuple(sorted({name for item in self._held(normalize(ref)) for name in item.failure_domains}))
 
+    def members_of(self, ref: str) -> tuple[str, ...]:
+        """A target and everything that belongs to it, directly or not, by reference."""
+        return tuple(item.ref for item in self._held(normalize(ref)))
+
     def objectives_of(self, ref: str) -> tuple[SloObjective, ...]:
         """The objectives of the SLOs of a target and of its parts."""
         return tuple(item for part in self._held(normalize(ref)) for item in self.objectives.get(part.ref, ()))

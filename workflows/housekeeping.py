@@ -36,3 +36,17 @@ class Archive:
             start_to_close_timeout=_BUDGET,
             retry_policy=ports.HOUSE_RETRY,
         )
+
+
+@workflow.defn(name=interface.SLO_WORKFLOW)
+class RefreshSloStates:
+    """Measures the SLOs of the catalog; what could not be measured stays as old as it is."""
+
+    @workflow.run
+    async def run(self) -> int:
+        return await workflow.execute_activity_method(
+            ports.SloPort.refresh_slo_states,
+            task_queue=interface.TASK_QUEUE,
+            start_to_close_timeout=_BUDGET,
+            retry_policy=ports.ONCE_RETRY,
+        )

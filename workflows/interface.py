@@ -11,6 +11,7 @@ EXPLAIN = "explain"
 
 SWEEP_WORKFLOW = "Sweep"
 ARCHIVE_WORKFLOW = "Archive"
+SLO_WORKFLOW = "RefreshSloStates"
 
 
 def workflow_id(proposal_id: str) -> str:

@@ -36,6 +36,8 @@ UNDO_RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30), maximum_attempts=20
 )
 HOUSE_RETRY = RetryPolicy(maximum_attempts=3)
+# The next run by schedule comes in a minute, and measures everything anew.
+ONCE_RETRY = RetryPolicy(maximum_attempts=1)
 HEARTBEAT = timedelta(seconds=10)
 
 Attributes: TypeAlias = dict[str, str | list[str] | None]
@@ -287,3 +289,12 @@ class HousePort(ABC):
     @abstractmethod
     async def archive(self) -> int:
         """Export closed histories that are not archived yet; the number of them."""
+
+
+class SloPort(ABC):
+    """Measured SLO states, by schedule."""
+
+    @activity.defn(name="refresh_slo_states")
+    @abstractmethod
+    async def refresh_slo_states(self) -> int:
+        """Measure every objective of the catalog in force; the number of those that were measured."""

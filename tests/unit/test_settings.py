@@ -29,6 +29,8 @@ def test_everything_is_read(tmp_path: Path) -> None:
         "COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES": "Yes",
         "COUNTERSIGN_ROLE": "executor",
         "COUNTERSIGN_IDENTITY": "ana",
+        "COUNTERSIGN_PROMETHEUS_URL": "http://127.0.0.1:9090/metrics",
+        "COUNTERSIGN_SLO_QUERY": 'budget_left{slo="$name"}',
         "TEMPORAL_ADDRESS": "temporal.example:7233",
     }
 
@@ -42,6 +44,8 @@ def test_everything_is_read(tmp_path: Path) -> None:
         unsafe_claimed_identities=True,
         role=Role.executor,
         identity="ana",
+        prometheus_url="http://127.0.0.1:9090/metrics",
+        slo_query='budget_left{slo="$name"}',
         temporal_chosen=True,
     )
 
@@ -73,6 +77,28 @@ def test_what_cannot_be_used_is_refused(name: str, value: str, message: str) -> 
         read_settings({name: value})
 
     assert name in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "query", "message"),
+    [
+        ("http://127.0.0.1:9090", "", "COUNTERSIGN_SLO_QUERY is not set: SLO states need both"),
+        ("", "left{slo='$name'}", "COUNTERSIGN_PROMETHEUS_URL is not set"),
+        ("127.0.0.1:9090", "$name", "is no plain http address"),
+        ("http://ana:hunter2@127.0.0.1:9090", "$name", "is no plain http address"),
+        ("http://127.0.0.1:port", "$name", "is no plain http address"),
+        ("http://a\r\nb", "$name", "is no plain http address"),
+        ("http://127.0.0.1:9090", "left{slo=~'.*$'}", "has another \\$ than"),
+        ("http://127.0.0.1:9090", "left{slo='$slo'}", "has another \\$ than \\$name, \\$objective, \\$target"),
+        ("http://127.0.0.1:9090", "left{}", "asks for no objective: name it as \\$name"),
+    ],
+)
+def test_where_slo_states_come_from_is_said_whole(url: str, query: str, message: str) -> None:
+    """A server without a query, a query that asks for nothing, and an address that is none are refused."""
+    with pytest.raises(SettingsError, match=message) as refused:
+        read_settings({"COUNTERSIGN_PROMETHEUS_URL": url, "COUNTERSIGN_SLO_QUERY": query})
+
+    assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
