@@ -11,7 +11,6 @@ from cli.arguments import Commands
 from cli.documents import publish_one, read_file
 from cli.place import NO_RECORD, find_place
 
-
 __all__ = ["publish_one", "read_file", "register"]
 
 
