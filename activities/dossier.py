@@ -20,6 +20,7 @@ from policy.ledger import verify_chain
 from policy.lifecycle import State
 from policy.screen import Screen, make_screen
 from policy.standing import Standing, stand
+from policy.status import status_fields
 
 _ENTRY = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
 _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
@@ -51,28 +52,23 @@ class Dossier:
         """The same fields as the query `status`. `state` is only known here once the action is closed."""
         file, screen, standing, result = self.file, self.screen, self.standing(now), self.file.result
         revision = file.revision
-        return {
-            "proposal_id": file.proposal.proposal_id,
-            "revision": revision.revision if revision else 1,
-            "state": str(State.closed) if result else str(State.pending) if file.resolution is None else None,
-            "resolution": file.resolution or file.stop or (standing.resolution if standing else None),
-            "outcome": str(result.outcome) if result else None,
-            "verdict": str(revision.evaluation.verdict) if revision else None,
-            "risk_tier": str(revision.assessment.risk_tier) if revision else None,
-            "risk_score": revision.assessment.risk_score if revision else None,
-            "action_digest": file.received.action_digest,
-            "assessment_digest": file.assessment_digest,
-            "policy_digest": revision.documents.policy if revision else None,
-            "presented_digest": screen.presented_digest if screen else None,
-            "stage": standing.stage if standing else None,
-            "stages": [stage.model_dump(mode="json") for stage in standing.stages] if standing else [],
-            "due": [due.model_dump(mode="json") for due in standing.due] if standing else [],
-            "receipts": {name: receipt.model_dump(mode="json") for name, receipt in self.receipts.items()},
-            "screen": screen.model_dump(mode="json") if screen else None,
-            "assurance": "claimed",
-            "result": result.model_dump(mode="json") if result else None,
-            "refused_messages": sum(not receipt.counted for receipt in self.receipts.values()),
-        }
+        return status_fields(
+            proposal_id=file.proposal.proposal_id,
+            revision=revision.revision if revision else 1,
+            state=str(State.closed) if result else str(State.pending) if file.resolution is None else None,
+            resolution=file.resolution or file.stop or (standing.resolution if standing else None),
+            verdict=revision.evaluation.verdict if revision else None,
+            risk_tier=revision.assessment.risk_tier if revision else None,
+            risk_score=revision.assessment.risk_score if revision else None,
+            action_digest=file.received.action_digest,
+            assessment_digest=file.assessment_digest,
+            policy_digest=revision.documents.policy if revision else None,
+            screen=screen,
+            standing=standing,
+            receipts=self.receipts,
+            result=result,
+            refused_messages=sum(not receipt.counted for receipt in self.receipts.values()),
+        )
 
 
 async def read_dossier(connection: AsyncConnection, proposal_id: str) -> Dossier | None:

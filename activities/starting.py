@@ -20,7 +20,7 @@ from policy.base import Reason
 from policy.document import Verdict
 from policy.facts import Facts, collect
 from policy.ledger import EntryKind
-from policy.screen import visible
+from policy.neutral import visible
 from policy.outcome import Outcome
 from policy.proposal import ReceivedProposal
 from policy.result import ActionResult

@@ -1,25 +1,26 @@
 """The texts of the command line: JSON values in, plain text out; nothing here reads, asks or prints.
 
-- Measured facts first, the proposer's words last and labelled (the order of `policy/screen.py`).
-- Every text from outside goes through `policy.screen.visible`: no control character of it reaches a terminal.
+- What an approver sees is written by `policy/screen_plain.py`: measured facts first, the proposer's words last and
+  labelled.
+- Every text from outside goes through `policy.neutral.visible`: no control character of it reaches a terminal.
 - No colour and a fixed width: what an approver saw can be compared, pasted into a ticket and kept as a golden file.
 """
 
 import io
-import json
 import re
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from policy.screen import visible
+from policy.neutral import visible
+from policy.screen import Screen
+from policy.screen_plain import WIDTH, screen_plain
 
-WIDTH = 100
 _SHORT = 40
 _ASSURANCE = "assurance: claimed (identities are not verified)"
 
@@ -33,27 +34,11 @@ def headline(status: Mapping[str, Any]) -> str:
 
 def screen(value: Mapping[str, Any]) -> str:
     """What would happen, how bad that is, how it is undone, and who asks: a `policy.screen.Screen` as JSON."""
-    tier = f"{value['risk_tier']} ({value['risk_score']} of 100)"
-    parts = [
-        f"{_safe(value['operation'])} on {_safe(value['target'])} in {_safe(value['environment'])}, risk {_safe(tier)}",
-        f"{_ASSURANCE}",
-        "",
-        f"acts on      {_list(value['resolved'])}",
-        f"policy       {_safe(value['policy'])}",
-        f"breaks with  {_list(value['dependents'])}",
-        f"succeeds if  {_list(value['criteria'])}",
-        f"behind it    {_list(value['requesters'])} through {_safe(value['agent'])}",
-        f"ends at      {_at(value['absolute_deadline'])} at the latest",
-        "",
-        _table(("step", "operation", "parameters", "undo"), [_step(n, s) for n, s in _numbered(value["steps"])]),
-        "",
-        _table(("indicator", "weighs", "evidence", "written by"), [_indicator(item) for item in value["indicators"]]),
-        "",
-        "the proposer's words (not verified):",
-        _quoted(value["words"]),
-        *(_quoted(f"alternative: {item}") for item in value.get("alternatives", ())),
-    ]
-    return _join(parts)
+    try:
+        shown = Screen.model_validate(value)
+    except ValidationError as error:
+        return f"what an approver sees cannot be read by this release: {error.error_count()} fields are wrong"
+    return _join([_ASSURANCE, "", screen_plain(shown, WIDTH)])
 
 
 def standing(stages: Sequence[Mapping[str, Any]], due: Sequence[Mapping[str, Any]]) -> str:
@@ -138,20 +123,6 @@ def pending(rows: Sequence[Mapping[str, str]]) -> str:
     return _table(columns, [tuple(_at(row.get(name, "")) for name in columns) for row in rows])
 
 
-def _numbered(steps: Sequence[Mapping[str, Any]]) -> Iterable[tuple[int, Mapping[str, Any]]]:
-    return enumerate(steps, start=1)
-
-
-def _step(number: int, step: Mapping[str, Any]) -> tuple[str, ...]:
-    undo = f"{step['undo']} {_json(step['undo_parameters'])}" if step["undo"] else "no undo"
-    return (f"{number} {step['name']}", step["operation"], _json(step["parameters"]), undo)
-
-
-def _indicator(item: Sequence[Any]) -> tuple[str, ...]:
-    name, contribution, evidence, writer = item
-    return (name, f"{contribution:.2f}", evidence, writer)
-
-
 def _next(action: str) -> str:
     return {
         "none": "nothing to do",
@@ -166,14 +137,6 @@ def _section(title: str, lines: Sequence[str]) -> list[str]:
 
 def _list(items: Sequence[str], none: str = "nothing known") -> str:
     return ", ".join(_safe(item) for item in items) or none
-
-
-def _quoted(words: str) -> str:
-    return textwrap.fill(_safe(words), WIDTH - 2, initial_indent="> ", subsequent_indent="> ")
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
 
 
 def _at(instant: Any) -> str:

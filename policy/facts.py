@@ -16,6 +16,7 @@ from policy.observed import DenialFact, HoldFact, Observed
 from policy.operations import OperationsRegistry, RegisteredOperation, unknown
 from policy.parameters import parameter_refusals
 from policy.proposal import ActionProposal
+from policy.safer import SaferOperation, safer_operations
 
 
 class Facts(RecordModel):
@@ -43,6 +44,7 @@ class Facts(RecordModel):
     agent_owner: str | None = None
     on_behalf_of: str | None = None
     authors: tuple[str, ...] = ()
+    safer: tuple[SaferOperation, ...] = ()
     observed: Observed = Observed()
     bad_parameters: tuple[Reason, ...] = ()
 
@@ -114,7 +116,7 @@ def collect(
         target_objectives=catalog.objectives_of(proposal.target),
         failure_domains=catalog.failure_domains_of(proposal.target),
         resolved_ids=catalog.resolve(proposal.target),
-        units_touched=registry.units_touched(proposal),
+        units_touched=registry.units_touched(proposal, entity.units if entity else None),
         units_total=entity.units if entity else None,
         reach=catalog.reach(proposal.target) if entity else Reach(),
         operations={name: registry.find(name) or unknown(name) for name in proposal.operations},
@@ -122,6 +124,7 @@ def collect(
         agent_owner=_owner(proposal, directory),
         on_behalf_of=person.person_id if person else None,
         authors=_authors(observed, directory),
+        safer=safer_operations(proposal, registry),
         observed=observed,
         bad_parameters=tuple(dict.fromkeys(refusals)),
     )

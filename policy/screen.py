@@ -1,73 +1,118 @@
-"""What an approver sees, before anything else: the same facts in the CLI, the Temporal UI and the exports.
+"""What an approver sees, before anything else: the same facts in the CLI, the Temporal UI, notifications and exports.
 
-- Measured facts come first, the proposer's words last, labelled as such.
+- A screen is data: what is known of one revision, in the order in which it is shown. `policy/screen_text.py` says it in
+  words, once, for every medium.
+- Measured facts come first, the proposer's words last, labelled as such. The recommended path and the safer operations
+  are ours, never quoted from the proposal.
 - `presented_digest` is the digest of the screen as JSON: a decision says what its author had in front of them.
-- What a proposer wrote is untrusted text. Characters that are invisible, move the cursor, change the direction or pile
-  up are written out by code point. In markdown everything that could be markup is escaped, what a renderer could turn
-  into a link or a mention by itself gets brackets (`https[:]//`, `www[.]`, `[@]`), and the text is cut, visibly.
-- The order: what happens to which resolved targets; how bad; what breaks; how it is undone; how success is measured;
-  who is asked; the proposer's words.
+- What people and proposers wrote is kept with everything that does not show written out (`policy/neutral.py`), and cut.
+- Parameters are kept whole: they are what would run. Of lists that could be endless the first are kept, and the count.
 """
 
 import json
-import re
-import string
-import unicodedata
 from typing import Any
 
-from policy.base import RecordModel, instant_text
+from policy.base import Instant, RecordModel, instant_text
 from policy.canonical import digest_of
-from policy.proposal import ActionProposal, Parameters, Step
+from policy.catalog import Dependent, SloObjective
+from policy.criteria import effective, minimum
+from policy.evaluation import Excluded, ObservedAnswer
+from policy.indicators import Indicator
+from policy.neutral import WORDS_LIMIT, cut
+from policy.observed import DenialFact, HoldFact, LastActions, SloState, UndoProof
+from policy.operations import RiskTier
+from policy.presenting import Advice, Ending, advise, endings, proof_of
+from policy.proposal import ActionProposal, ChangeType, Criterion, Evidence, Parameters, Step, StopVerb
+from policy.reversal import leaves_nothing
 from policy.revision import Revision
+from policy.safer import SaferOperation
 
-WORDS_LIMIT = 600
-# Not those that are no markup anywhere: the Temporal UI shows the backslash in front of some of them.
-_MARKUP = frozenset(string.punctuation) - frozenset("'\"%,/;=?@")
-# Letters, marks and symbols that show nothing: fillers, joiners, variation selectors, the empty Braille cell.
-_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
-_MARKS_IN_A_ROW = 2
-# A renderer may look for these after it has read the escapes, so escaping them is not enough.
-_LINKS = (
-    (re.compile(r":(?=//)"), "[:]"),
-    (re.compile(r"\b(www)\.", re.IGNORECASE), r"\1[.]"),
-    (re.compile("@"), "[@]"),
-)
+FIRST = 10
+_SENTENCE, _REASONS = 200, 5
 
 
 class ScreenStep(RecordModel):
+    """A step and its undo: how long it takes (`undo_seconds`, by the operations registry), and when it last worked."""
+
     name: str
     operation: str
     parameters: Parameters
     undo: str | None
     undo_parameters: Parameters = {}
+    needs_no_undo: bool = False
+    undo_seconds: int | None = None
+    proof: UndoProof | None = None
 
 
 class Screen(RecordModel):
-    """The facts of one revision as shown. `words` are the proposer's."""
+    """The facts of one revision as shown. `words`, `evidence`, `alternatives` and `agent_says` are the proposer's.
+
+    `target` is the catalog's reference, `spelled` how the proposal wrote it where that differs. Where a count is not 0,
+    the list beside it holds the first of so many.
+    """
 
     proposal_id: str
     revision: int
     operation: str
     target: str
+    spelled: str | None = None
     resolved: tuple[str, ...]
+    resolved_count: int = 0
     environment: str
-    risk_tier: str
+    failure_domains: tuple[str, ...] = ()
+    failure_domain_count: int = 0
+    units_touched: float | None = None
+    units_total: float | None = None
+    dry_run: bool = False
+    denials: tuple[DenialFact, ...] = ()
+    denial_count: int = 0
+    risk_tier: RiskTier
     risk_score: int
     impact: float
     likelihood: float
-    indicators: tuple[tuple[str, float, str, str], ...]
-    dependents: tuple[str, ...]
+    floor: RiskTier = RiskTier.low
+    floor_reason: str = ""
+    worst_state: str = ""
+    indicators: tuple[Indicator, ...]
+    holds: tuple[HoldFact, ...] = ()
+    in_flight: tuple[str, ...] = ()
+    in_flight_count: int = 0
+    dependents: tuple[Dependent, ...]
+    dependent_count: int = 0
+    dependents_hard: int = 0
+    dangling: int = 0
+    slo_states: tuple[SloState, ...] = ()
+    objectives: tuple[SloObjective, ...] = ()
+    catalog_at: Instant | None = None
     steps: tuple[ScreenStep, ...]
+    on_stop: StopVerb = StopVerb.compensate
     criteria: tuple[str, ...]
-    policy: str
+    criteria_count: int = 0
+    criteria_registered: int = 0
+    endings: tuple[Ending, ...] = ()
+    similar: tuple[LastActions, ...] = ()
+    recommended: tuple[Advice, ...] = ()
+    safer: tuple[SaferOperation, ...] = ()
+    policy: tuple[str, ...]
+    decided_in: str | None = None
+    noted: tuple[ObservedAnswer, ...] = ()
+    noted_count: int = 0
+    exceptions: tuple[str, ...] = ()
+    break_glass: str | None = None
+    review_seconds: int | None = None
+    permit_until: Instant | None = None
+    excluded: tuple[Excluded, ...] = ()
     action_digest: str
     assessment_digest: str
     policy_digest: str
-    assessed_at: str
-    absolute_deadline: str
+    assessed_at: Instant
+    absolute_deadline: Instant
     agent: str
+    agent_says: tuple[str, ...] = ()
     requesters: tuple[str, ...]
     words: str
+    evidence: tuple[str, ...] = ()
+    evidence_count: int = 0
     alternatives: tuple[str, ...] = ()
 
     @property
@@ -77,88 +122,157 @@ class Screen(RecordModel):
 
 
 def make_screen(proposal: ActionProposal, revision: Revision, assessment_digest: str) -> Screen:
-    """Put together what is shown of a revision."""
-    facts, assessment = revision.facts, revision.assessment
-    strongest = sorted(assessment.indicators, key=lambda item: -item.contribution)[:3]
+    """Put together what is shown of a revision; pure."""
     return Screen(
         proposal_id=revision.proposal_id,
         revision=revision.revision,
         operation=proposal.operation,
-        target=proposal.target,
-        resolved=facts.resolved,
-        environment=facts.target_environment or "unknown",
-        risk_tier=assessment.risk_tier,
-        risk_score=assessment.risk_score,
-        impact=assessment.impact,
-        likelihood=assessment.likelihood,
-        indicators=tuple((item.name, item.contribution, item.evidence, item.writer) for item in strongest),
-        dependents=_first([item.ref for item in facts.reach.nearest], facts.reach.total),
-        steps=tuple(_step(step) for step in proposal.steps),
-        criteria=tuple(
-            f"{item.probe} {_json(item.parameters)} = {_json(item.equals)}" for item in proposal.success_criteria
-        ),
-        policy="; ".join(reason.message for reason in revision.evaluation.reasons),
+        steps=tuple(_step(step, revision) for step in proposal.steps),
+        on_stop=proposal.on_stop,
+        dry_run=proposal.dry_run,
+        **_targets(proposal, revision),
+        **_risk(revision),
+        **_breaks(revision),
+        **_past(proposal, revision),
+        **_criteria(proposal, revision),
+        **_said(proposal),
+        **_policy(revision),
         action_digest=revision.action_digest,
         assessment_digest=assessment_digest,
         policy_digest=revision.documents.policy,
-        assessed_at=instant_text(revision.assessed_at),
-        absolute_deadline=instant_text(revision.absolute_deadline),
-        agent=proposal.agent.id,
-        requesters=facts.requesters,
-        words=_cut(visible(proposal.rationale), WORDS_LIMIT),
-        alternatives=tuple(
-            f"{item.operation}: {_cut(visible(item.summary), 120)}" for item in proposal.alternatives[:3]
-        ),
+        assessed_at=revision.assessed_at,
+        absolute_deadline=revision.absolute_deadline,
+        requesters=revision.facts.requesters,
     )
 
 
-def _step(step: Step) -> ScreenStep:
+def _step(step: Step, revision: Revision) -> ScreenStep:
+    facts = revision.facts
     return ScreenStep(
         name=step.name,
         operation=step.operation,
         parameters=step.parameters,
         undo=step.undo.operation if step.undo else None,
         undo_parameters=step.undo.parameters if step.undo else {},
+        needs_no_undo=leaves_nothing(facts.operation(step.operation)),
+        undo_seconds=facts.operation(step.undo.operation).undo_seconds if step.undo else None,
+        proof=proof_of(step, facts),
     )
 
 
-def visible(text: str) -> str:
-    """A text on one line in which everything that does not show, or shows elsewhere, is written out."""
-    shown: list[str] = []
-    marks = 0
-    for char in text:
-        kind = unicodedata.category(char)[0]
-        marks = marks + 1 if kind == "M" else 0
-        hidden = (kind in "CZ" and char != " ") or marks > _MARKS_IN_A_ROW or _BLANK.match(char)
-        shown.append(_written_out(char) if hidden else char)
-    return "".join(shown)
+def _targets(proposal: ActionProposal, revision: Revision) -> dict[str, Any]:
+    facts = revision.facts
+    return {
+        "target": proposal.target_ref,
+        "spelled": proposal.target if proposal.target != proposal.target_ref else None,
+        "resolved": facts.resolved[:FIRST],
+        "resolved_count": len(facts.resolved),
+        "environment": facts.target_environment or "unknown",
+        "failure_domains": facts.failure_domains[:FIRST],
+        "failure_domain_count": len(facts.failure_domains),
+        "units_touched": facts.units_touched,
+        "units_total": facts.units_total,
+        "holds": facts.holds[:FIRST],
+        "in_flight": facts.observed.in_flight[:FIRST],
+        "in_flight_count": len(facts.observed.in_flight),
+    }
 
 
-def markdown_text(text: str, limit: int = WORDS_LIMIT) -> str:
-    """An untrusted text as markdown that shows just that text, also within a table, and links to nothing."""
-    shown = _cut(visible(text).strip(" "), limit)
-    for link, broken in _LINKS:
-        shown = link.sub(broken, shown)
-    return "".join("\\" + char if char in _MARKUP else char for char in shown)
+def _risk(revision: Revision) -> dict[str, Any]:
+    assessment = revision.assessment
+    return {
+        "risk_tier": assessment.risk_tier,
+        "risk_score": assessment.risk_score,
+        "impact": assessment.impact,
+        "likelihood": assessment.likelihood,
+        "floor": assessment.floor,
+        "floor_reason": assessment.floor_reason,
+        "worst_state": assessment.worst_state,
+        "indicators": tuple(sorted(assessment.indicators, key=lambda item: -item.contribution)[:3]),
+    }
 
 
-def code_text(text: str, limit: int = WORDS_LIMIT) -> str:
-    """An untrusted text as a markdown code span, also within a table. What would end either is written out."""
-    shown = _cut(visible(text), limit).replace("`", _written_out("`")).replace("|", _written_out("|"))
-    return f"`{shown}`" if shown.strip(" ") else "`(empty)`"
+def _breaks(revision: Revision) -> dict[str, Any]:
+    facts = revision.facts
+    states = sorted(facts.observed.slo_states, key=lambda item: (item.budget_left is not None, item.budget_left or 0.0))
+    return {
+        "dependents": facts.reach.nearest[:FIRST],
+        "dependent_count": facts.reach.total,
+        "dependents_hard": facts.reach.hard,
+        "dangling": facts.reach.dangling,
+        "slo_states": tuple(states[:FIRST]),
+        "objectives": facts.target_objectives[:FIRST],
+        "catalog_at": facts.observed.catalog_at,
+    }
 
 
-def _written_out(char: str) -> str:
-    return f"\\u{{{ord(char):04x}}}"
+def _policy(revision: Revision) -> dict[str, Any]:
+    answer = revision.evaluation
+    return {
+        "policy": tuple(cut(reason.message, _SENTENCE) for reason in answer.reasons[:_REASONS]),
+        "decided_in": answer.decided_in,
+        "noted": answer.observed[:_REASONS],
+        "noted_count": len(answer.observed),
+        "exceptions": answer.exceptions[:FIRST],
+        "break_glass": answer.break_glass,
+        "review_seconds": answer.review_seconds,
+        "permit_until": answer.permit_until,
+        "excluded": answer.excluded[:_REASONS],
+    }
 
 
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def _past(proposal: ActionProposal, revision: Revision) -> dict[str, Any]:
+    facts, observed = revision.facts, revision.facts.observed
+    denials = [item.model_copy(update={"reason": cut(item.reason, _SENTENCE)}) for item in facts.denials[:3]]
+    return {
+        "denials": tuple(denials),
+        "denial_count": len(facts.denials),
+        "endings": endings(observed.tallies),
+        "similar": observed.similar[:5],
+        "recommended": advise(proposal, facts, revision.evaluation, revision.timing, revision.assessed_at),
+        "safer": facts.safer,
+    }
 
 
-def _first(items: list[str], total: int) -> tuple[str, ...]:
-    """These, and how many more there are in all."""
-    return tuple(items) if total <= len(items) else (*items, f"and {total - len(items)} more")
+def _criteria(proposal: ActionProposal, revision: Revision) -> dict[str, Any]:
+    """What it is measured by: what the operations registry asks comes first."""
+    found, registered = effective(proposal, revision.facts.operations), minimum(proposal, revision.facts.operations)
+    return {
+        "criteria": tuple(cut(_criterion(item), _SENTENCE) for item in found[:FIRST]),
+        "criteria_count": len(found),
+        "criteria_registered": len(registered),
+    }
+
+
+def _criterion(item: Criterion) -> str:
+    parameters = f" {_json(item.parameters)}" if item.parameters else ""
+    observed = f", for {item.observe_seconds} s" if item.observe_seconds else ""
+    return f"{item.probe}{parameters} = {_json(item.equals)} within {item.within_seconds} s{observed}"
+
+
+def _said(proposal: ActionProposal) -> dict[str, Any]:
+    """What the proposer wrote, and everything that it says of itself."""
+    agent, normal = proposal.agent, proposal.change_type is ChangeType.normal
+    says = {
+        "model": agent.model,
+        "version": agent.version,
+        "confidence": agent.confidence,
+        "type of change": None if normal else str(proposal.change_type),
+        "planned at": instant_text(proposal.produced_at) if proposal.produced_at else None,
+    }
+    return {
+        "agent": agent.id,
+        "agent_says": tuple(f"{name} {cut(str(value), 60)}" for name, value in says.items() if value is not None),
+        "words": cut(proposal.rationale, WORDS_LIMIT),
+        "evidence": tuple(_evidence(item) for item in proposal.evidence[:3]),
+        "evidence_count": len(proposal.evidence),
+        "alternatives": tuple(f"{item.operation}: {cut(item.summary, 120)}" for item in proposal.alternatives[:3]),
+    }
+
+
+def _evidence(item: Evidence) -> str:
+    url = f" ({cut(item.url, 120)})" if item.url else ""
+    return f"{item.kind}: {cut(item.text, _SENTENCE)}{url}"
 
 
 def _json(value: Any) -> str:

@@ -6,15 +6,17 @@ and escaped. Rendering makes no history event, so it may change without a new ve
 
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
 from typing import Any
 
 from policy.base import instant_text
 from policy.decision import DecisionReceipt
 from policy.lifecycle import State
+from policy.neutral import code_text, markdown_text
 from policy.result import ActionResult
-from policy.screen import Screen, ScreenStep, code_text, markdown_text
+from policy.screen import Screen
+from policy.screen_markdown import screen_markdown
 from policy.standing import Standing
+from policy.status import status_fields
 from workflows.interface import DECIDE, workflow_id
 from workflows.ports import Plan
 
@@ -25,6 +27,8 @@ DECIDE_HELP = (
 )
 DECIDE_SIGNAL_HELP = "the same JSON object as the update, without an answer: read the receipt with the query `status`"
 _RECEIPTS_KEPT = 500
+_DIGESTS = ("action_digest", "assessment_digest", "policy_digest", "presented_digest")
+_REASON, _DUE = 400, 5
 
 
 class View:
@@ -60,29 +64,23 @@ class View:
     def status(self, state: State) -> dict[str, Any]:
         """The machine-readable state; the fields are described in docs/spec/contract.md."""
         plan, standing, result = self._plan, self._standing, self._result
-        screen = plan.screen if plan else None
-        return {
-            "proposal_id": plan.proposal_id if plan else result.proposal_id if result else None,
-            "revision": plan.revision if plan else 1,
-            "state": str(state),
-            "resolution": result.resolution if result else standing.resolution if standing else None,
-            "outcome": str(result.outcome) if result else None,
-            "verdict": plan.verdict if plan else result.verdict if result else None,
-            "risk_tier": plan.risk_tier if plan else result.risk_tier if result else None,
-            "risk_score": plan.risk_score if plan else result.risk_score if result else None,
-            "action_digest": plan.action_digest if plan else result.action_digest if result else None,
-            "assessment_digest": plan.assessment_digest if plan else None,
-            "policy_digest": plan.policy_digest if plan else None,
-            "presented_digest": screen.presented_digest if screen else None,
-            "stage": standing.stage if standing else None,
-            "stages": [stage.model_dump(mode="json") for stage in standing.stages] if standing else [],
-            "due": [due.model_dump(mode="json") for due in standing.due] if standing else [],
-            "receipts": {name: receipt.model_dump(mode="json") for name, receipt in self._receipts.items()},
-            "screen": screen.model_dump(mode="json") if screen else None,
-            "assurance": "claimed",
-            "result": result.model_dump(mode="json") if result else None,
-            "refused_messages": self._refused,
-        }
+        return status_fields(
+            proposal_id=plan.proposal_id if plan else result.proposal_id if result else None,
+            revision=plan.revision if plan else 1,
+            state=str(state),
+            resolution=result.resolution if result else standing.resolution if standing else None,
+            verdict=plan.verdict if plan else result.verdict if result else None,
+            risk_tier=plan.risk_tier if plan else result.risk_tier if result else None,
+            risk_score=plan.risk_score if plan else result.risk_score if result else None,
+            action_digest=plan.action_digest if plan else result.action_digest if result else None,
+            assessment_digest=plan.assessment_digest if plan else None,
+            policy_digest=plan.policy_digest if plan else None,
+            screen=plan.screen if plan else None,
+            standing=standing,
+            receipts=self._receipts,
+            result=result,
+            refused_messages=self._refused,
+        )
 
     def explain(self, state: State) -> dict[str, Any]:
         """Why it is pending, who could unblock it, and what happens at which time."""
@@ -101,12 +99,13 @@ class View:
         screen = self._plan.screen if self._plan else None
         parts = [f"## {self._summary(state)}", "assurance: **claimed** (identities are not verified)"]
         if self._result is not None:
-            parts.append("\n".join(f"- {markdown_text(reason.message)}" for reason in self._result.reasons))
+            parts.append(
+                "\n".join(f"- {markdown_text(reason.message, _REASON)}" for reason in self._result.reasons[:10])
+            )
         if screen is not None:
-            parts += _facts(screen)
-            if state is State.pending and self._standing is not None:
-                parts += _question(screen, self._standing)
-            parts += _words(screen)
+            *measured, words = screen_markdown(screen)
+            asked = state is State.pending and self._standing is not None
+            parts += [*measured, *(_question(screen, self._standing) if asked and self._standing else ()), words]
         return "\n\n".join(parts)
 
     def _summary(self, state: State) -> str:
@@ -119,78 +118,40 @@ class View:
         return str(state)
 
 
-def _facts(screen: Screen) -> list[str]:
-    indicators = [
-        f"| {markdown_text(name)} | {contribution:.2f} | {markdown_text(evidence)} | {markdown_text(writer)} |"
-        for name, contribution, evidence, writer in screen.indicators
-    ]
-    return [
-        "### What will happen",
-        f"on {code_text(screen.target)}, resolved to {_codes(screen.resolved)}, in {code_text(screen.environment)}",
-        "\n".join(line for number, step in enumerate(screen.steps, start=1) for line in _step(number, step)),
-        f"### How bad: **{screen.risk_tier}**, {screen.risk_score} of 100",
-        "\n".join(["| indicator | weighs | evidence | written by |", "|---|---|---|---|", *indicators]),
-        f"breaks if it goes wrong: {_codes(screen.dependents) or 'nothing known'}",
-        "### Succeeds if",
-        "\n".join(f"- {code_text(item)}" for item in screen.criteria),
-        f"policy: {markdown_text(screen.policy)}",
-        f"behind it: {_codes(screen.requesters)} through {code_text(screen.agent)}",
-    ]
-
-
-def _step(number: int, step: ScreenStep) -> list[str]:
-    undo = f"{code_text(step.undo)} {_json(step.undo_parameters)}" if step.undo else "**none**"
-    return [f"- step {number}: {code_text(step.operation)} {_json(step.parameters)}", f"- its undo: {undo}"]
-
-
 def _question(screen: Screen, standing: Standing) -> list[str]:
     current = standing.current
-    due = "\n".join(
-        f"- {instant_text(item.at.replace(microsecond=0))}: {markdown_text(item.text)}" for item in standing.due
-    )
-    template = json.dumps(_template(screen, current.number), indent=1)
+    due = [f"- {instant_text(item.at.replace(microsecond=0))}: {markdown_text(item.text)}" for item in standing.due]
+    groups = ", ".join(code_text(group) for group in current.groups)
     command = (
         f"temporal workflow update execute --workflow-id {workflow_id(screen.proposal_id)} --name {DECIDE} "
         f"--input '<the json above>'"
     )
     return [
-        "### Who may decide",
-        f"stage {current.number} waits for {', '.join(current.missing)}; may answer: {_codes(current.groups)}",
-        due,
-        "### How to answer",
-        f"`countersign approve {screen.proposal_id}`, or send this as update or signal `{DECIDE}`, your name put in:",
-        f"```json\n{template}\n```",
-        f"```\n{command}\n```",
+        "\n".join(
+            [
+                "### Who may decide",
+                f"- stage {current.number} waits for {', '.join(current.missing)}; may answer: {groups}",
+                *due[:_DUE],
+            ]
+        ),
+        "\n".join(
+            [
+                "### How to answer",
+                f"`countersign approve {screen.proposal_id}`, or this as update or signal `{DECIDE}`, names put in:",
+                f"```json\n{_template(screen, current.number)}\n```",
+                f"```\n{command}\n```",
+            ]
+        ),
     ]
 
 
-def _template(screen: Screen, stage: int) -> dict[str, Any]:
-    return {
-        "decision_id": f"YOUR-NAME-stage-{stage}",
-        "proposal_id": screen.proposal_id,
-        "revision": screen.revision,
-        "stage": stage,
-        "action_digest": screen.action_digest,
-        "assessment_digest": screen.assessment_digest,
-        "policy_digest": screen.policy_digest,
-        "presented_digest": screen.presented_digest,
-        "vote": "approve",
-        "justification": "",
-        "issued_at": screen.assessed_at,
-        "expires_at": screen.absolute_deadline,
-        "proof": {"kind": "claimed", "identity": "YOUR-IDENTITY"},
-    }
-
-
-def _words(screen: Screen) -> list[str]:
-    parts = ["### The proposer's words (not verified)", "> " + markdown_text(screen.words)]
-    parts += [f"> alternative: {markdown_text(item)}" for item in screen.alternatives]
-    return parts
-
-
-def _json(value: Any) -> str:
-    return code_text(json.dumps(value, sort_keys=True), limit=200)
-
-
-def _codes(items: Sequence[str]) -> str:
-    return ", ".join(code_text(item) for item in items)
+def _template(screen: Screen, stage: int) -> str:
+    """The decision filled in, a few fields a line: what is to be changed stands in lines of its own."""
+    lines: tuple[dict[str, Any], ...] = (
+        {"decision_id": f"YOUR-NAME-stage-{stage}", "proof": {"kind": "claimed", "identity": "YOUR-IDENTITY"}},
+        {"vote": "approve", "justification": ""},
+        {"proposal_id": screen.proposal_id, "revision": screen.revision, "stage": stage},
+        *({name: getattr(screen, name)} for name in _DIGESTS),
+        {"issued_at": instant_text(screen.assessed_at), "expires_at": instant_text(screen.absolute_deadline)},
+    )
+    return "{" + ",\n ".join(json.dumps(line)[1:-1] for line in lines) + "}"

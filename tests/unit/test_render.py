@@ -18,51 +18,16 @@ from policy.escalation import Due
 from policy.operations import RiskTier
 from policy.outcome import Outcome
 from policy.result import ActionResult, DecidedBy, Timings
-from policy.screen import Screen, ScreenStep
+from policy.screen_plain import WIDTH
 from policy.standing import StageStanding
+from tests.unit.screens import high_impact
 
 GOLDEN = Path(__file__).parents[1] / "cli_golden"
 NOW = datetime(2030, 1, 31, 9, 0, 0, 913179, tzinfo=UTC)
 DIGESTS = {f"{name}_digest": f"sha256:{at:064x}" for at, name in enumerate(("action", "assessment", "policy"), start=1)}
 HOSTILE = "\x1b[2J\x1b[31mAPPROVED\x1b[0m\nby security\u202e txt.exe [bold]really[/bold] `x` " + "please " * 30
 
-SCREEN = Screen(
-    proposal_id="orders-work-mem-7",
-    revision=1,
-    operation="postgres.parameter.set",
-    target="resource:default/orders-db",
-    resolved=("postgres/orders",),
-    environment="production",
-    risk_tier="high",
-    risk_score=62,
-    impact=0.71,
-    likelihood=0.74,
-    indicators=(
-        ("criticality", 0.6, "resource:default/orders-db has criticality critical", "catalog"),
-        ("blast_radius", 0.3, "3 dependents, the nearest component:default/checkout", "catalog"),
-        ("confidence", 0.2, "the agent gives 0.8", "proposer"),
-    ),
-    dependents=("component:default/checkout", "component:default/invoices", "component:default/shop"),
-    steps=(
-        ScreenStep(
-            name="raise-work-mem",
-            operation="postgres.parameter.set",
-            parameters={"name": "work_mem", "value": "64MB", "expected": "4MB"},
-            undo="postgres.parameter.set",
-            undo_parameters={"name": "work_mem", "value": "4MB"},
-        ),
-        ScreenStep(name="look", operation="postgres.session.terminate", parameters={"pid": 7}, undo=None),
-    ),
-    criteria=('postgres.parameter.value {"name": "work_mem"} = "64MB"',),
-    policy="production-parameters: a parameter of a production database needs two people",
-    **DIGESTS,
-    assessed_at="2030-01-31T09:00:00Z",
-    absolute_deadline="2030-02-07T09:00:00Z",
-    agent="tuning-agent",
-    requesters=("ana",),
-    words=HOSTILE,
-    alternatives=("postgres.query.rewrite: add an \x07index instead",),
-)
+SCREEN = high_impact().model_copy(update={"words": HOSTILE})
 STAGES = (
     StageStanding(
         number=1,
@@ -237,18 +202,30 @@ def test_markup_of_a_proposer_is_only_text() -> None:
     assert "[bold]really[/bold]" in TEXTS["screen"]()
 
 
+def test_a_screen_that_cannot_be_read_is_said() -> None:
+    """A workflow of another release may show what this one does not know."""
+    text = render.screen({"proposal_id": "p-1"})
+
+    assert text.startswith("what an approver sees cannot be read by this release: ")
+
+
 def test_the_words_of_the_proposer_come_last() -> None:
     """Measured facts stand above everything that the proposer could have made up."""
     text = TEXTS["screen"]()
 
-    assert text.index("written by") < text.index("the proposer's words (not verified):") < text.index("APPROVED")
+    assert (
+        text.index("What will happen")
+        < text.index("written by")
+        < text.index("The proposer's words (not verified)")
+        < text.index("APPROVED")
+    )
 
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_no_line_is_wider_than_a_page(name: str) -> None:
     """Tables fit, whatever they hold; only lines that are one value may be longer."""
-    if name not in ("screen", "headline", "digests"):
-        assert max(len(line) for line in TEXTS[name]().split("\n")) <= render.WIDTH
+    if name not in ("headline", "digests"):
+        assert max(len(line) for line in TEXTS[name]().split("\n")) <= WIDTH
 
 
 if __name__ == "__main__":

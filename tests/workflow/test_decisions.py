@@ -240,7 +240,7 @@ async def test_the_details_show_facts_first_and_the_proposers_words_harmless(wor
     facts, words = details.split("### The proposer's words (not verified)")
     assert details.startswith("## waiting for stage 1 of 2 (ops)")
     assert "assurance: **claimed**" in facts
-    assert facts.index("### What will happen") < facts.index("### How bad") < facts.index("### Who may decide")
+    assert facts.index("### What will happen") < facts.index("### What weighs most") < facts.index("### Who may decide")
     assert '"action_digest": "sha256:' in facts
     assert "evil" not in facts
     for markup in (r"\]\(", "<script", "https://", r"www\.evil", "\n#", "\u202e", r" \|", r"\*\*bold"):

@@ -1,0 +1,41 @@
+"""The screen as markdown, for the Temporal UI. Deterministic and without effect: workflow code may call it.
+
+Every piece that is not ours is escaped or in a code span (`policy/neutral.py`), so a heading, link, image, table or
+list in it is only text. The whole stays below 32 KiB: each list, line and piece has its limit.
+"""
+
+from policy.neutral import code_text, markdown_text
+from policy.screen import Screen
+from policy.screen_pieces import Line, Named, Piece, Said, Section
+from policy.screen_text import headline, sections
+
+LIMIT_BYTES = 32 * 1024
+
+
+def screen_markdown(screen: Screen) -> list[str]:
+    """The head line, the measured sections, and last the proposer's words: blocks to be joined by an empty line."""
+    return [f"**{_line(headline(screen))}**", *map(section_markdown, sections(screen))]
+
+
+def section_markdown(section: Section) -> str:
+    """One section as a block."""
+    mark = "> " if section.quoted else "- "
+    lines = [f"### {section.title}", *(mark + _line(line) + ("  " if section.quoted else "") for line in section.lines)]
+    if section.rows:
+        lines += ["", _row(section.columns), "|" + "---|" * len(section.columns)]
+        lines += [_row(tuple(_line(cell) for cell in row)) for row in section.rows]
+    return "\n".join(lines)
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _line(line: Line) -> str:
+    return "".join(piece if isinstance(piece, str) else _piece(piece) for piece in line)
+
+
+def _piece(piece: Piece) -> str:
+    if isinstance(piece, Named):
+        return code_text(piece.text, piece.limit)
+    return markdown_text(piece.text, piece.limit, hosts=isinstance(piece, Said))

@@ -1,0 +1,332 @@
+"""The screen in words, once for every medium: sections of lines whose pieces say who wrote them.
+
+- `policy/screen_pieces.py` has the pieces. The writers (`screen_markdown.py`, `screen_plain.py`) neutralise every one
+  that is not ours, and nothing else.
+- The order is that of the questions of an approver: was it denied before; what will happen to what; why; what breaks;
+  how it is undone; what weighs most; how similar actions ended; what we recommend; what would be safer; what the policy
+  says; and last, quoted, the proposer's words.
+- What is not known is said, not left out. Ages are counted back from the assessment.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from policy.catalog import Dependent
+from policy.indicators import Indicator
+from policy.indicators_exposure import BUDGET_HOLDS
+from policy.observed import DenialFact, SloState
+from policy.presenting import Ending, percent, since
+from policy.proposal import StopVerb
+from policy.reversal import proof_holds
+from policy.screen import Screen, ScreenStep
+from policy.screen_pieces import (
+    Line,
+    Named,
+    Noted,
+    Said,
+    Section,
+    day_text,
+    duration_text,
+    minute_text,
+    names_of,
+    parameters_of,
+)
+
+DENIED, HAPPENS, WHY, BREAKS = "Denied before", "What will happen", "Why", "What breaks if it goes wrong"
+UNDONE, WEIGHS, ENDED = "How it is undone", "What weighs most", "How similar actions ended"
+RECOMMENDED, POLICY = "Recommended path and safer ways", "What the policy says"
+WORDS = "The proposer's words (not verified)"
+TITLES = (DENIED, HAPPENS, WHY, BREAKS, UNDONE, WEIGHS, ENDED, RECOMMENDED, POLICY, WORDS)
+SHOWN_CRITERIA, SHOWN_DEPENDENTS, SHOWN_SLOS, SHOWN_NOTES = 3, 4, 3, 3
+_VALUE = 200
+_REASON_OF_DEPENDENT = {"hard": "breaks", "soft": "is degraded"}
+
+
+def headline(screen: Screen) -> Line:
+    """What, on what, how bad: the first line."""
+    dry = "dry run of " if screen.dry_run else ""
+    bad = f": {screen.risk_tier}, {screen.risk_score} of 100"
+    return (dry, Named(screen.operation), " on ", Named(screen.target), " in ", Named(screen.environment), bad)
+
+
+def sections(screen: Screen) -> tuple[Section, ...]:
+    """The whole screen, in order."""
+    now = screen.assessed_at
+    return (
+        *_denied(screen),
+        Section(HAPPENS, (*_on(screen), *_steps(screen), *_criteria(screen))),
+        Section(WHY, _why(screen, now)),
+        _breaks(screen, now),
+        Section(UNDONE, _undone(screen, now)),
+        _weighs(screen, now),
+        Section(ENDED, _ended(screen)),
+        Section(RECOMMENDED, (*((Noted(item.text),) for item in screen.recommended), *_safer(screen))),
+        Section(POLICY, _policy(screen)),
+        Section(WORDS, _words(screen), quoted=True),
+    )
+
+
+def _denied(screen: Screen) -> tuple[Section, ...]:
+    if not screen.denials:
+        return ()
+    more = screen.denial_count - len(screen.denials)
+    lines = [line for item in screen.denials for line in _denial(item)]
+    return (Section(DENIED, (*lines, *([(f"and {more} times more",)] if more > 0 else []))),)
+
+
+def _denial(item: DenialFact) -> tuple[Line, ...]:
+    when = f" on {day_text(item.at)}" if item.at else ""
+    tier = f" ({item.tier})" if item.tier else ""
+    by = (" by ", *names_of(item.denied_by, len(item.denied_by))) if item.denied_by else ()
+    why: Line = (": ", Noted(item.reason)) if item.reason else ()
+    return (("the same effect was denied", *by, f"{when} as ", Named(item.proposal_id), tier, *why),)
+
+
+def _on(screen: Screen) -> tuple[Line, ...]:
+    count = screen.resolved_count
+    targets = f"acts on {count} {'target' if count == 1 else 'targets'}"
+    spelled: Line = (" (asked for as ", Named(screen.spelled), ")") if screen.spelled else ()
+    domains = screen.failure_domain_count
+    where = "not known" if not domains else f"{domains}: " if domains > 1 else ""
+    return (
+        (f"{targets}: " if count else "acts on nothing that is known", *names_of(screen.resolved, count), *spelled),
+        (
+            f"failure {'domain' if domains == 1 else 'domains'} {where}",
+            *names_of(screen.failure_domains, domains),
+            f"; {_share(screen)} at once",
+        ),
+        *_beside(screen),
+    )
+
+
+def _beside(screen: Screen) -> tuple[Line, ...]:
+    """What else is under way there."""
+    if not screen.in_flight:
+        return ()
+    return (("under way in the same failure domains: ", *names_of(screen.in_flight, screen.in_flight_count)),)
+
+
+def _share(screen: Screen) -> str:
+    touched, total = screen.units_touched, screen.units_total
+    if touched is None or not total:
+        return "an unknown share of the capacity"
+    share = percent(min(1.0, touched / total)) if touched else "nothing"
+    return f"{share} of the capacity ({touched:g} of {total:g} units)"
+
+
+def _steps(screen: Screen) -> list[Line]:
+    return [
+        (f"step {number}: ", Named(step.operation), " ", parameters_of(step.parameters))
+        for number, step in enumerate(screen.steps, start=1)
+    ]
+
+
+def _criteria(screen: Screen) -> list[Line]:
+    more = screen.criteria_count - len(screen.criteria[:SHOWN_CRITERIA])
+    lines: list[Line] = [
+        ("succeeds if ", Named(item, _VALUE), " (registered)" if at < screen.criteria_registered else " (proposed)")
+        for at, item in enumerate(screen.criteria[:SHOWN_CRITERIA])
+    ]
+    return [*lines, (f"and {more} more criteria",)] if more > 0 else lines
+
+
+def _why(screen: Screen, now: datetime) -> tuple[Line, ...]:
+    """What was measured comes first; a proposer's reason is no measurement."""
+    lines: list[Line] = [("repairs what is held: ", Noted(item.reason)) for item in screen.holds[:3]]
+    lines += [
+        ("measured: the error budget of ", Named(item.name), " is spent")
+        for item in screen.slo_states
+        if item.target == screen.target
+        and item.budget_left is not None
+        and item.budget_left <= 0
+        and now - item.at <= BUDGET_HOLDS
+    ]
+    reason = "the proposer's reason is below" if lines else "nothing was measured that asks for it: see its words below"
+    return (*lines, (reason,))
+
+
+def _breaks(screen: Screen, now: datetime) -> Section:
+    count, hard = screen.dependent_count, screen.dependents_hard
+    known = (
+        f", by a catalog {since(screen.catalog_at, now)} old" if screen.catalog_at else ", by a catalog without a date"
+    )
+    soft = count - hard
+    if screen.dangling:
+        known += f", which does not have {screen.dangling} of them"
+    lines: list[Line] = [
+        (f"{count} depend on it: {hard} break with it, {soft} {'is' if soft == 1 else 'are'} degraded{known}",)
+        if count
+        else (f"nothing is known to depend on it{known}",)
+    ]
+    states = screen.slo_states[:SHOWN_SLOS]
+    lines += [_slo(item, screen.target, now) for item in states]
+    if len(screen.slo_states) > len(states):
+        lines.append((f"and {len(screen.slo_states) - len(states)} SLOs more",))
+    measured = {item.name for item in screen.slo_states}
+    lines += [
+        ("SLO ", Named(item.name), f": objective {item.objective * 100:g} %, never measured")
+        for item in screen.objectives[:SHOWN_SLOS]
+        if item.name not in measured
+    ]
+    if not screen.slo_states and not screen.objectives:
+        lines.append(("no SLO is known of it",))
+    rows = tuple(_dependent(item) for item in screen.dependents[:SHOWN_DEPENDENTS])
+    return Section(BREAKS, tuple(lines), ("dependent", "criticality", "away", "what happens to it"), rows)
+
+
+def _slo(item: SloState, target: str, now: datetime) -> Line:
+    age = since(item.at, now)
+    old = "" if now - item.at <= BUDGET_HOLDS else ": too old to rely on"
+    if item.budget_left is None:
+        left = "error budget not known"
+    elif item.budget_left <= 0:
+        left = f"error budget spent ({percent(item.budget_left)} left)"
+    else:
+        left = f"{percent(item.budget_left)} of the error budget left"
+    whose: Line = () if item.target == target else (" of ", Named(item.target))
+    return (
+        "SLO ",
+        Named(item.name),
+        *whose,
+        f": {left}, measured {age} ago by ",
+        Noted(item.source, 60),
+        old,
+    )
+
+
+def _dependent(item: Dependent) -> tuple[Line, ...]:
+    away = "directly" if item.distance == 1 else f"{item.distance} steps"
+    criticality = item.criticality or "not given: taken as critical"
+    return ((Named(item.ref),), (Noted(criticality, 40),), (away,), (_REASON_OF_DEPENDENT[item.strength],))
+
+
+def _undone(screen: Screen, now: datetime) -> tuple[Line, ...]:
+    lines = [line for number, step in enumerate(screen.steps, start=1) for line in _undo(number, step, now)]
+    if not any(step.undo for step in screen.steps):
+        return tuple(lines)
+    stopped = "what was done is undone" if screen.on_stop is StopVerb.compensate else "people are asked"
+    return (*lines, (f"stopped half-way: {stopped}",))
+
+
+def _undo(number: int, step: ScreenStep, now: datetime) -> tuple[Line, ...]:
+    if step.undo is None:
+        return ((f"step {number}: {'needs none' if step.needs_no_undo else 'NOTHING undoes it'}",),)
+    what: Line = (f"step {number}: ", Named(step.undo), " ", parameters_of(step.undo_parameters))
+    takes = "" if step.undo_seconds is None else f", takes about {duration_text(step.undo_seconds)}"
+    if step.proof is None:
+        return ((*what, f"{takes}; never proved here"),)
+    kind = {"undone": "it was undone", "dry_run": "a dry run", "restore": "a restore"}[step.proof.kind]
+    took = "" if step.proof.seconds is None else f" in {duration_text(step.proof.seconds)}"
+    old = "" if proof_holds(step.proof, now) else ": too long ago to rely on"
+    return ((*what, f"{takes}; proved {since(step.proof.at, now)} ago ({kind}{took}){old}"),)
+
+
+def _weighs(screen: Screen, now: datetime) -> Section:
+    score = f"impact {screen.impact:.2f} and likelihood {screen.likelihood:.2f} make {screen.risk_score} of 100"
+    floor: Line = (f"; {screen.floor} at least: ", Noted(screen.floor_reason)) if screen.floor_reason else ()
+    many = len(screen.steps) > 1 and screen.worst_state
+    worst: tuple[Line, ...] = (("worst state: ", Noted(screen.worst_state)),) if many else ()
+    columns = ("indicator", "points", "value", "evidence", "written by", "age")
+    return Section(
+        WEIGHS, ((score, *floor), *worst), columns, tuple(_indicator(item, now) for item in screen.indicators)
+    )
+
+
+def _indicator(item: Indicator, now: datetime) -> tuple[Line, ...]:
+    age = since(item.as_of, now) if item.as_of else "no date"
+    return (
+        (Noted(item.name.replace("_", " "), 40),),
+        (f"{item.contribution * 100:.0f}",),
+        (f"{item.value:.2f}",),
+        (Noted(item.evidence),),
+        (Noted(item.writer, 40),),
+        (age,),
+    )
+
+
+def _ended(screen: Screen) -> tuple[Line, ...]:
+    lines: list[Line] = [_sum(item) for item in screen.endings]
+    lines += [
+        (
+            f"{day_text(item.at)}: ",
+            Named(item.operation),
+            " ",
+            Noted(item.outcome, 40),
+            " (",
+            Named(item.proposal_id),
+            ")",
+        )
+        for item in screen.similar[:3]
+    ]
+    return tuple(lines) or (("no similar action has ended yet",),)
+
+
+def _sum(item: Ending) -> Line:
+    where = "on this target" if item.scope == "target" else "on others of its kind"
+    figures = f"{item.succeeded} succeeded, {item.compensated} undone, {item.failed} failed, {item.unknown} unknown"
+    return (f"{where}: {figures} ({item.agents} {'agent' if item.agents == 1 else 'agents'})",)
+
+
+def _safer(screen: Screen) -> tuple[Line, ...]:
+    lines: list[Line] = [
+        (
+            "safer: ",
+            Named(item.name),
+            " instead of ",
+            Named(item.instead_of),
+            f": severity {item.severity} and not {item.instead_of_severity}",
+            ", can be undone" if item.undoable else "",
+            *((". ", Noted(item.description, 120)) if item.description else ()),
+        )
+        for item in screen.safer
+    ]
+    own = f"; the proposer names {len(screen.alternatives)} of its own, below" if screen.alternatives else ""
+    return tuple(lines) or ((f"safer: no registered operation of the same family{own}",),)
+
+
+def _policy(screen: Screen) -> tuple[Line, ...]:
+    behind: Line = ("asked by ", *names_of(screen.requesters, len(screen.requesters)), " through ", Named(screen.agent))
+    return (
+        *((Noted(item),) for item in screen.policy),
+        *_emergency(screen),
+        *_noted(screen),
+        (*behind, f"; ends at {minute_text(screen.absolute_deadline)} at the latest"),
+        *(
+            (*names_of(item.people, len(item.people)), " may not answer: ", Noted(item.reason))
+            for item in screen.excluded
+        ),
+    )
+
+
+def _emergency(screen: Screen) -> Iterator[Line]:
+    """What lets it through that would else be stopped, and until when."""
+    if screen.break_glass:
+        review = "" if screen.review_seconds is None else f", reviewed within {duration_text(screen.review_seconds)}"
+        yield ("BREAK-GLASS ", Named(screen.break_glass), f": the chain is that of an emergency{review}")
+    if screen.exceptions:
+        yield ("only by exception ", *names_of(screen.exceptions, len(screen.exceptions)))
+    if screen.permit_until:
+        yield (f"nothing starts after {minute_text(screen.permit_until)}: a window closes or a freeze begins",)
+
+
+def _noted(screen: Screen) -> Iterator[Line]:
+    """What rules would have said that are not enforced yet."""
+    for item in screen.noted[:SHOWN_NOTES]:
+        said = f" would have said {str(item.verdict).replace('_', ' ')} ({item.enforcement} only): "
+        yield (Named(item.rule), " of ", Named(item.document), said, Noted(item.message, 120))
+    if (more := screen.noted_count - len(screen.noted[:SHOWN_NOTES])) > 0:
+        yield (f"and {more} more rules that are not enforced",)
+
+
+def _words(screen: Screen) -> tuple[Line, ...]:
+    says: Line = (
+        (Named(screen.agent), " says of itself: ", Said(", ".join(screen.agent_says))) if screen.agent_says else ()
+    )
+    more = screen.evidence_count - len(screen.evidence)
+    return (
+        (Said(screen.words),),
+        *(("points to ", Said(item, 400)) for item in screen.evidence),
+        *([(f"and to {more} things more",)] if more > 0 else []),
+        *(("offers instead ", Said(item, 240)) for item in screen.alternatives),
+        *([says] if says else []),
+    )

@@ -1,0 +1,137 @@
+"""What a run shows of itself, and that the record says the same in the same fields."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from markdown_it import MarkdownIt
+
+from activities.cases import CaseFile
+from activities.dossier import Dossier
+from activities.planning import make_plan
+from policy.base import Reason
+from policy.chains import ApprovalChain, Verdict
+from policy.decision import DecisionReceipt, receive_decision
+from policy.evaluation import Evaluation
+from policy.lifecycle import State
+from policy.operations import RiskTier
+from policy.outcome import Outcome
+from policy.proposal import receive
+from policy.result import ActionResult, Timings
+from policy.screen_markdown import LIMIT_BYTES
+from policy.standing import stand
+from tests.unit.builders import stage
+from tests.unit.hostile import TEXTS
+from tests.unit.screens import DATABASE, DIGEST, NOW, proposal_of, revision_of
+from workflows.view import View
+
+_CHAIN = ApprovalChain(stages=(stage("dba", name="dba"), stage("owners", "managers", name="owners")))
+_ASKED = Evaluation(
+    verdict=Verdict.require_approval, reasons=(Reason(code="rule", message="two people"),), chain=_CHAIN
+)
+_RECEIPTS = {
+    "d-1": DecisionReceipt(decision_id="d-1", counted=False, code="not_eligible"),
+    "d-2": DecisionReceipt(decision_id="d-2", counted=True, resolution="pending"),
+}
+
+
+def _file(result: ActionResult | None = None, **changes: Any) -> CaseFile:
+    proposal = proposal_of(**changes)
+    return CaseFile(
+        received=receive(proposal),
+        registered_at=NOW,
+        absolute_deadline=NOW + timedelta(days=7),
+        revision=revision_of(proposal, DATABASE, answer=_ASKED),
+        assessment_digest=DIGEST,
+        resolution="approved" if result else None,
+        resolved_at=NOW if result else None,
+        stop=None,
+        result=result,
+    )
+
+
+def _view(file: CaseFile) -> View:
+    case = file.case
+    assert case is not None
+    standing = stand(case, NOW, deadline_counts_as_passed=False)
+    view = View()
+    view.begin(make_plan(file, standing, local_dispatch=True))
+    for receipt in _RECEIPTS.values():
+        view.answered(receipt)
+    return view
+
+
+def _result(file: CaseFile) -> ActionResult:
+    assert file.revision is not None
+    return ActionResult(
+        proposal_id=file.proposal.proposal_id,
+        revision=1,
+        action_digest=file.received.action_digest,
+        resolution="approved",
+        outcome=Outcome.succeeded,
+        next_action="none",
+        reasons=(Reason(code="done", message="everything | was <b>done</b>"),),
+        verdict="require_approval",
+        risk_tier=RiskTier.high,
+        risk_score=62,
+        decided_by=(),
+        timings=Timings(proposed_at=NOW, finished_at=NOW),
+    )
+
+
+def test_workflow_and_record_say_the_same() -> None:
+    """`status` has the same fields with the same values, whoever answers it."""
+    file = _file()
+    recorded = Dossier(file=file, entries=(), broken="", receipts=_RECEIPTS).status(NOW)
+
+    assert _view(file).status(State.pending) == recorded
+    assert recorded["presented_digest"] == json.loads(json.dumps(recorded))["presented_digest"]
+    assert recorded["refused_messages"] == 1
+
+
+def test_they_have_the_same_fields_at_every_time() -> None:
+    """Before anything is known, and after the end, no field comes or goes."""
+    file = _file()
+    view = _view(file)
+    view.close(_result(file))
+    closed = Dossier(file=_file(_result(file)), entries=(), broken="", receipts={}).status(NOW)
+
+    assert list(view.status(State.closed)) == list(closed) == list(View().status(State.assessing))
+
+
+def test_the_answer_as_shown_is_a_decision() -> None:
+    """The JSON in the details is a whole decision on what is shown, once names are put in."""
+    file = _file()
+    view = _view(file)
+    shown = view.markdown(State.pending).split("```json\n")[1].split("\n```")[0]
+
+    decision = receive_decision(json.loads(shown))
+
+    assert decision.presented_digest == view.status(State.pending)["presented_digest"]
+    assert (decision.stage, decision.vote, decision.proposal_id) == (1, "approve", file.proposal.proposal_id)
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_the_details_are_ours(text: str) -> None:
+    """Whatever a proposer writes: our headings, our two code blocks, no link and no picture, and its words last."""
+    details = _view(_file(rationale=text, agent={"id": "a@here", "model": text})).markdown(State.pending)
+
+    tokens = MarkdownIt("commonmark").enable("table").parse(details)
+    kinds = [child.type for token in tokens for child in (token, *(token.children or ()))]
+    assert not {"link_open", "image", "html_block", "html_inline"} & set(kinds)
+    assert kinds.count("fence") == 2
+    assert details.rindex("\n### ") == details.index("\n### The proposer's words (not verified)")
+    assert len(details.encode()) <= LIMIT_BYTES
+
+
+def test_the_details_of_an_end_are_its_reasons() -> None:
+    """Once it ended, the result stands first, without effect."""
+    file = _file()
+    view = _view(file)
+    view.close(_result(file))
+
+    details = view.markdown(State.closed)
+
+    assert details.startswith("## approved, outcome succeeded")
+    assert r"- everything \| was \<b\>done\</b\>" in details
