@@ -48,7 +48,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize(("text", "expected"), ANSWERS.values(), ids=ANSWERS)
-def test_answers(text: str, expected: bool) -> None:  # noqa: FBT001
+def test_answers(text: str, expected: bool) -> None:
     """A condition holds or does not."""
     assert Condition.compile(text).holds(Environment(_VALUES)) is expected
 
@@ -132,12 +132,13 @@ HOSTILE = {
 @pytest.mark.timeout(30)
 def test_a_hostile_condition_ends_soon(text: str) -> None:
     """Whatever somebody writes into a policy, it is refused, has no answer, or has one within two seconds."""
-    started = time.perf_counter()
+    started, said = time.perf_counter(), ""
     try:
         Condition.compile(text).holds(Environment(_VALUES))
     except (DocumentError, ConditionError) as error:
-        assert len(str(error)) < 400
+        said = str(error)
     assert time.perf_counter() - started < 2
+    assert len(said) < 400
 
 
 HOSTILE_VALUES = {
@@ -154,12 +155,13 @@ HOSTILE_VALUES = {
 @pytest.mark.timeout(60)
 def test_a_hostile_value_ends_soon(text: str, value: Any) -> None:
     """A proposal of the largest size does not hold up a condition that reads it."""
-    started = time.perf_counter()
+    started, said = time.perf_counter(), "within its budget"
     try:
         Condition.compile(text).holds(Environment({"parameters": {"x": value}}))
     except ConditionError as error:
-        assert "budget" in str(error).lower()
+        said = str(error)
     assert time.perf_counter() - started < 5
+    assert "budget" in said
 
 
 def test_lengths() -> None:
