@@ -72,7 +72,7 @@ class Calendar(EdgeModel):
     id: Name
     kind: Literal["window", "freeze", "peak"]
     match: Where | None = None
-    zone: Annotated[Name, AfterValidator(_zone)]
+    zone: Annotated[Text, AfterValidator(_zone)]
     start: Annotated[str, AfterValidator(_local)]
     duration: PositiveDuration
     rrule: Annotated[Text, AfterValidator(_rule)] | None = None
