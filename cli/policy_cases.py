@@ -35,7 +35,7 @@ async def _run(args: argparse.Namespace) -> int:
         for line in lines_of(result):
             print(visible(line))
     failed = sum(1 for result in results if result.differences)
-    print(f"{len(results)} cases, {failed or 'none'} not as expected")
+    print(f"{failed} of {len(results)} cases are not as expected" if failed else f"{len(results)} cases as expected")
     return exits.FAILED if failed else exits.OK
 
 
