@@ -263,10 +263,10 @@ def test_a_whole_is_at_least_as_critical_as_its_parts() -> None:
 @pytest.mark.parametrize("kind", ["System", "Component"])
 def test_a_part_of_unknown_criticality_makes_the_whole_unknown(kind: str) -> None:
     """Nobody said how critical one part is, so the whole counts as the worst."""
-    field = "system" if kind == "System" else "subcomponentOf"
-    found = catalog(
-        entity(kind, "store", notes={"criticality": "low"}), entity("Component", "a", **{field: "store"})
-    ).entity(f"{kind}:store")
+    whole: dict[str, Any] = {"system" if kind == "System" else "subcomponentOf": "store"}
+    found = catalog(entity(kind, "store", notes={"criticality": "low"}), entity("Component", "a", **whole)).entity(
+        f"{kind}:store"
+    )
     assert found is not None
     assert found.criticality is None
 
