@@ -3,8 +3,8 @@
 - Saying nothing, and saying the truth, read 0: a stated confidence never makes an action look safer.
 - A confidence below one half raises: 0.2 stated reads 0.6.
 - An agent that says more than it keeps is overconfident: what it says on average, less the share that succeeded
-  (calibration in the large: Murphy 1973). That share is taken at its upper 95 % bound, so that a young agent is not
-  accused for being young. A gap of one half reads 1. It counts against an agent that falls silent, too.
+  (calibration in the large: Van Calster and others 2016). That share is taken at its upper 95 % bound, so that a young
+  agent is not accused for being young. A gap of one half reads 1. It counts against an agent that falls silent, too.
 - The larger of the two counts.
 
 Example: 40 outcomes, stated 0.95 on average, 24 succeeded. The share is at most 0.71, the gap 0.24, the reading 0.47.

@@ -103,7 +103,7 @@ def _freeze(facts: Facts, timing: Timing) -> Reading:
 def _in_flight(facts: Facts) -> Reading:
     others = facts.observed.in_flight
     names = f": {', '.join(others[:_SHOWN])}" if others else ""
-    evidence = f"{len(others)} other actions are in flight on the same failure domains{names}"
+    evidence = f"{len(others)} in flight beside it on the same failure domains{names}"
     return Reading("in_flight", share_of(len(others), HALF_OF_IN_FLIGHT), evidence, RECORD, facts.at)
 
 

@@ -4,8 +4,8 @@
   these 2n states at most is assessed, and the worst counts: a half-way state that nobody can leave is a result, too.
 - What acted until then counts in a state: the steps that were done, and in an undone state their undos. An undo counts
   as if it were proposed itself.
-- A step is stuck if it changes something and has no undo that its operation declares as its inverse, with every
-  operation looked up; a step that only reads, or needs no undo by the registry, is never stuck.
+- A step is stuck if it changes something and has no undo that its operation declares as its inverse, on the same
+  object; a step that only reads, or needs no undo by the registry, is never stuck.
 - The undos of a state run one after the other: their seconds add up. What was ever measured counts if it is longer than
   what the registry says, or if the registry says nothing. What nobody knows makes the sum unknown.
 - That an undo works counts as proved for 30 days: an undo that was done, a restore, or less: a dry run.
@@ -75,8 +75,12 @@ def states(proposal: ActionProposal, facts: Facts) -> tuple[State, ...]:
 
 
 def can_be_undone(step: Step, known: RegisteredOperation) -> bool:
-    """Whether a step leaves nothing, or has an undo that its operation declares."""
-    return leaves_nothing(known) or (step.undo is not None and step.undo.operation in known.inverse)
+    """Whether a step leaves nothing, or has an undo that its operation declares, on the same object."""
+    if leaves_nothing(known) or step.undo is None:
+        return leaves_nothing(known)
+    undone = step.undo.parameters
+    same = all(undone.get(name, step.parameters.get(name)) == step.parameters.get(name) for name in known.identifies)
+    return same and step.undo.operation in known.inverse
 
 
 def leaves_nothing(known: RegisteredOperation) -> bool:

@@ -64,7 +64,7 @@ READINGS: dict[str, tuple[dict[str, Any], str, float, str]] = {
         {"in_flight": ("p-5", "p-6")},
         "in_flight",
         0.5,
-        "2 other actions are in flight on the same failure domains: p-5, p-6",
+        "2 in flight beside it on the same failure domains: p-5, p-6",
     ),
     "an old catalog": (
         {"catalog_at": T0 - timedelta(days=91), "directory_at": T0 - timedelta(days=31)},

@@ -125,6 +125,16 @@ def test_what_is_destructive_leaves_something() -> None:
     assert states(_action((RESTART, None)), _facts(operations=harsh))[0].stuck == (1,)
 
 
+def test_an_undo_of_another_object_is_none() -> None:
+    """What identifies the object has the same value in the undo, or the step stays done."""
+    named = KNOWN | {DO: KNOWN[DO].model_copy(update={"identifies": ("name",)})}
+    facts = _facts(operations=named)
+    for undone, stuck in (("one", ()), ("other", (1,))):
+        step = step_json(DO, undo=UNDO) | {"parameters": {"name": "one"}}
+        step["undo"]["parameters"] = {"name": undone}
+        assert states(a_proposal(operation=DO, steps=[step]), facts)[0].stuck == stuck
+
+
 @pytest.mark.parametrize("proposal", [proposal for proposal, _ in CASES.values()], ids=CASES)
 def test_the_worst_state_counts(proposal: ActionProposal) -> None:
     """No state is worse than the one that is assessed."""
