@@ -15,6 +15,7 @@ from policy.catalog import Dependent
 from policy.indicators import Indicator
 from policy.indicators_exposure import BUDGET_HOLDS
 from policy.observed import DenialFact, SloState
+from policy.operations import RiskTier
 from policy.presenting import Ending, percent, since
 from policy.proposal import StopVerb
 from policy.reversal import proof_holds
@@ -146,32 +147,38 @@ def _why(screen: Screen, now: datetime) -> tuple[Line, ...]:
 
 
 def _breaks(screen: Screen, now: datetime) -> Section:
-    count, hard = screen.dependent_count, screen.dependents_hard
-    known = (
-        f", by a catalog {since(screen.catalog_at, now)} old" if screen.catalog_at else ", by a catalog without a date"
-    )
-    soft = count - hard
-    if screen.dangling:
-        known += f", which does not have {screen.dangling} of them"
-    lines: list[Line] = [
-        (f"{count} depend on it: {hard} break with it, {soft} {'is' if soft == 1 else 'are'} degraded{known}",)
-        if count
-        else (f"nothing is known to depend on it{known}",)
-    ]
     states = screen.slo_states[:SHOWN_SLOS]
-    lines += [_slo(item, screen.target, now) for item in states]
+    lines: list[Line] = [(_depends(screen, now),), *(_slo(item, screen.target, now) for item in states)]
     if len(screen.slo_states) > len(states):
         lines.append((f"and {len(screen.slo_states) - len(states)} SLOs more",))
+    lines += _unmeasured(screen)
+    rows = tuple(_dependent(item) for item in screen.dependents[:SHOWN_DEPENDENTS])
+    return Section(BREAKS, tuple(lines), ("dependent", "criticality", "away", "what happens to it"), rows)
+
+
+def _depends(screen: Screen, now: datetime) -> str:
+    count, hard = screen.dependent_count, screen.dependents_hard
+    soft = count - hard
+    age = f"{since(screen.catalog_at, now)} old" if screen.catalog_at else "without a date"
+    absent = f", which does not have {screen.dangling} of them" if screen.dangling else ""
+    known = f", by a catalog {age}{absent}"
+    if not count:
+        return f"nothing is known to depend on it{known}"
+    if not soft:
+        return f"{count} depend on it and break with it{known}"
+    return f"{count} depend on it: {hard} break with it, {soft} {'is' if soft == 1 else 'are'} degraded{known}"
+
+
+def _unmeasured(screen: Screen) -> list[Line]:
+    """Objectives that nobody measured, or that there are none."""
+    if not screen.slo_states and not screen.objectives:
+        return [("no SLO is known of it",)]
     measured = {item.name for item in screen.slo_states}
-    lines += [
+    return [
         ("SLO ", Named(item.name), f": objective {item.objective * 100:g} %, never measured")
         for item in screen.objectives[:SHOWN_SLOS]
         if item.name not in measured
     ]
-    if not screen.slo_states and not screen.objectives:
-        lines.append(("no SLO is known of it",))
-    rows = tuple(_dependent(item) for item in screen.dependents[:SHOWN_DEPENDENTS])
-    return Section(BREAKS, tuple(lines), ("dependent", "criticality", "away", "what happens to it"), rows)
 
 
 def _slo(item: SloState, target: str, now: datetime) -> Line:
@@ -223,7 +230,8 @@ def _undo(number: int, step: ScreenStep, now: datetime) -> tuple[Line, ...]:
 
 def _weighs(screen: Screen, now: datetime) -> Section:
     score = f"impact {screen.impact:.2f} and likelihood {screen.likelihood:.2f} make {screen.risk_score} of 100"
-    floor: Line = (f"; {screen.floor} at least: ", Noted(screen.floor_reason)) if screen.floor_reason else ()
+    raised = screen.floor is not RiskTier.low and screen.floor_reason
+    floor: Line = (f"; its floor is {screen.floor}: ", Noted(screen.floor_reason)) if raised else ()
     many = len(screen.steps) > 1 and screen.worst_state
     worst: tuple[Line, ...] = (("worst state: ", Noted(screen.worst_state)),) if many else ()
     columns = ("indicator", "points", "value", "evidence", "written by", "age")
