@@ -1,6 +1,8 @@
 """What a catalog says of a target: its relations, what it resolves to, its objectives, and how old that is."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -390,3 +392,16 @@ def test_other_versions_of_openslo_are_skipped() -> None:
         "1 skipped: apiVersion v1 with kind Service is not read",
         "1 skipped: kind SLI of openslo/v1 is not used",
     )
+
+
+def test_the_example_of_the_specification() -> None:
+    """The catalog that the page shows says what the page says of it."""
+    page = (Path(__file__).parents[2] / "docs/spec/policy-document.md").read_text()
+    (example,) = re.findall(r"```yaml catalog\n(.*?)```", page, re.DOTALL)
+    found = read_catalog(example.encode())
+    known = found.entity("checkout")
+    assert known is not None
+    assert (known.units, known.failure_domains) == (6, ("eu-1a", "eu-1b"))
+    assert found.reach("mail").nearest[0].strength == "soft"
+    assert found.reach("resource:orders-db").nearest[0].strength == "hard"
+    assert found.objectives_of("checkout")[0].objective == 0.999
