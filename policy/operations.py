@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import cache, cached_property
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import Discriminator, Field, JsonValue, Tag, ValidationError, model_validator
 
 from policy import builtin
 from policy.base import EdgeModel, Name, Operation, RecordModel
@@ -28,6 +28,10 @@ from policy.yaml_text import read_yaml
 Effect = Literal["performance", "security", "data_access", "availability"]
 EFFECTS: tuple[Effect, ...] = get_args(Effect)
 Level = Annotated[int, Field(ge=0, le=100)]
+Effects = Annotated[
+    Annotated[tuple[Effect, ...], Tag("list")] | Annotated[dict[Effect, Level], Tag("levels")],
+    Discriminator(lambda given: "levels" if isinstance(given, dict) else "list"),
+]
 
 # What is wrong is kept several times over, and a proposal can be wrong in thousands of ways.
 MAX_REASONS = 20
@@ -122,7 +126,7 @@ class RegisteredOperation(EdgeModel):
     floor: RiskTier = RiskTier.low
     destructive: bool = False
     read_only: bool = False
-    effects: tuple[Effect, ...] | dict[Effect, Level] = ()
+    effects: Effects = ()
     inverse: tuple[Operation, ...] = ()
     needs_no_undo: bool = False
     undo_seconds: Annotated[int, Field(ge=0)] | None = None

@@ -29,8 +29,28 @@ PARAMETERS: dict[str, tuple[Parameter, Any, str | None]] = {
     "a pattern and a line end": (Parameter(type="string", pattern="[a-z]+$"), "abc\n", r"does not match [a-z]+$"),
     "a pattern of a number": (Parameter(type="number", pattern="1"), 1.0, None),
     "a pattern of a boolean": (Parameter(type="boolean", pattern="true"), True, None),
+    "a list of texts": (Parameter(type="list"), ["a", "b"], None),
+    "a number among texts": (Parameter(type="list", items="string"), ["a", 1], "item 2 is not of type string"),
+    "a text for a list": (Parameter(type="list"), "ab", "is not of type list"),
+    "a list with a pattern": (Parameter(type="list", pattern="[a-z]"), ["a", "bc"], "item 2 does not match [a-z]"),
+    "a list that is too long": (Parameter(type="list", maximum=1), ["a", "b"], "has a length that is above 1"),
+    "an object": (Parameter(type="object"), {"a": [1]}, None),
+    "one of an enum": (Parameter(type="string", enum=("on", "off")), "on", None),
+    "none of an enum": (Parameter(type="string", enum=("on", "off")), "maybe", "is none of on, off"),
+    "1.0 of an enum of numbers": (Parameter(type="number", enum=(1, 2)), 1.0, None),
+    "the least": (Parameter(type="integer", minimum=1, maximum=3), 1, None),
+    "too little": (Parameter(type="integer", minimum=1), 0, "is below 1"),
+    "too much": (Parameter(type="number", maximum=0.5), 0.6, "is above 0.5"),
+    "a text that is too short": (Parameter(type="string", minimum=2), "a", "has a length that is below 2"),
+    "a secret by reference": (Parameter(type="string", secret=True), "secret://orders/password", None),
+    "a secret": (
+        Parameter(type="string", secret=True),
+        "hunter2",
+        "is not a reference: write secret://NAME, never the secret",
+    ),
 }
 
+HEAD = "apiVersion: countersign/v1\nkind: OperationsRegistry\nmetadata: {name: o, version: '1'}\n"
 _GOOD = "name: a.b, executor: x, severity: 1"
 REFUSED = {
     "an operation twice": (f"- {{{_GOOD}}}\n- {{{_GOOD}}}", "a.b is registered twice"),
@@ -43,6 +63,61 @@ REFUSED = {
         "pattern is no regular expression",
     ),
     "a typo": (f"- {{{_GOOD}, flor: high}}", "flor: extra inputs"),
+    "a read with effects": (f"- {{{_GOOD}, read_only: true, effects: [security]}}", "read_only and has effects"),
+    "a read that destroys": (f"- {{{_GOOD}, read_only: true, destructive: true}}", "read_only and is destructive"),
+    "a severe read": ("- {name: a.b, executor: x, severity: 11, read_only: true}", "has severity 11, above 10"),
+    "a read that is undone": (
+        f"- {{{_GOOD}, read_only: true, inverse: [a.c]}}\n- {{name: a.c, executor: x, severity: 1}}",
+        "read_only and has an inverse",
+    ),
+    "a read that undoes": (
+        f"- {{{_GOOD}, inverse: [a.c]}}\n- {{name: a.c, executor: x, severity: 1, read_only: true}}",
+        "its inverse a.c is read_only",
+    ),
+    "destroyed and nothing to undo": (
+        f"- {{{_GOOD}, destructive: true, needs_no_undo: true}}",
+        "needs_no_undo and is destructive",
+    ),
+    "an undo that cannot be given": (f"- {{{_GOOD}, required: [undo]}}", "requires an undo and has no inverse"),
+    "a share of nothing counted": (f"- {{{_GOOD}, caps: {{share: 0.5}}}}", "caps.share needs counts"),
+    "a share beyond all": (f"- {{{_GOOD}, caps: {{share: 1.5}}}}", "less than or equal to 1"),
+    "a cap of nothing": (f"- {{{_GOOD}, caps: {{per_hour: 0}}}}", "greater than or equal to 1"),
+    "counting what is not there": (f"- {{{_GOOD}, counts: {{parameter: n}}}}", "counts n, which is no parameter"),
+    "counting a text": (
+        f"- {{{_GOOD}, counts: {{parameter: n}}, parameters: {{n: {{type: string}}}}}}",
+        "counts n, which is of type string",
+    ),
+    "identified by what is not there": (f"- {{{_GOOD}, identifies: [n]}}", "identifies n, which is no parameter"),
+    "identified by a secret": (
+        f"- {{{_GOOD}, identifies: [n], parameters: {{n: {{type: string, secret: true}}}}}}",
+        "identifies n, which is a secret",
+    ),
+    "a criterion of what is not there": (
+        f"- {{{_GOOD}, criteria: [{{probe: p.q, equals: $n}}]}}",
+        r"equals is \$n, which is no parameter",
+    ),
+    "a criterion of what may be missing": (
+        f"- {{{_GOOD}, criteria: [{{probe: p.q, equals: $n}}], parameters: {{n: {{type: string, required: false}}}}}}",
+        r"equals is \$n, which may be missing",
+    ),
+    "a criterion of a secret": (
+        f"- {{{_GOOD}, criteria: [{{probe: p.q, equals: $n}}], parameters: {{n: {{type: string, secret: true}}}}}}",
+        r"equals is \$n, which is a secret",
+    ),
+    "a secret with a form": (
+        f"- {{{_GOOD}, parameters: {{n: {{type: string, secret: true, pattern: a}}}}}}",
+        "a secret is a reference",
+    ),
+    "a range of nothing": (
+        f"- {{{_GOOD}, parameters: {{n: {{type: integer, minimum: 2, maximum: 1}}}}}}",
+        "minimum 2 is above maximum 1",
+    ),
+    "an enum of another type": (
+        f"- {{{_GOOD}, parameters: {{n: {{type: integer, enum: [a]}}}}}}",
+        "enum has 'a', which is not of type integer",
+    ),
+    "effects beyond 100": (f"- {{{_GOOD}, effects: {{security: 101}}}}", "less than or equal to 100"),
+    "an effect that is none": (f"- {{{_GOOD}, effects: [money]}}", "effects"),
 }
 
 PROPOSALS: dict[str, tuple[dict[str, Any], list[str]]] = {
@@ -85,15 +160,128 @@ def test_parameter(parameter: Parameter, value: Any, refusal: str | None) -> Non
 @pytest.mark.parametrize(("operations", "message"), REFUSED.values(), ids=REFUSED)
 def test_refused(operations: str, message: str) -> None:
     """A registry that says two things of one operation, or something else than meant, cannot be used."""
-    head = "apiVersion: countersign/v1\nkind: OperationsRegistry\nmetadata: {name: o, version: '1'}\noperations:\n"
     with pytest.raises(DocumentError, match=message):
-        read_operations((head + operations).encode())
+        read_operations(f"{HEAD}operations:\n{operations}".encode())
 
 
 @pytest.mark.parametrize(("changes", "expected"), PROPOSALS.values(), ids=PROPOSALS)
 def test_parameters_of_a_proposal(changes: dict[str, Any], expected: list[str]) -> None:
     """Steps and undos are held to what the registry declares."""
     assert [item.message for item in parameter_refusals(a_proposal(**changes), a_registry())] == expected
+
+
+PROBES: dict[str, tuple[str, str, str]] = {
+    "not declared": ("{name: p.r, executor: x, type: string}", "{probe: p.q, equals: $n}", "probe p.q is not declared"),
+    "constant": ("{name: p.q, executor: x, type: string, constant: true}", "{probe: p.q, equals: $n}", "is constant"),
+    "of another type": ("{name: p.q, executor: x, type: boolean}", "{probe: p.q, equals: $n}", "reads boolean"),
+    "never so": ("{name: p.q, executor: x, type: boolean}", "{probe: p.q, equals: 1}", "reads boolean, and 1 is none"),
+    "of another executor": ("{name: p.q, executor: y, type: string}", "{probe: p.q, equals: $n}", "is read by y"),
+    "without its parameter": (
+        "{name: p.q, executor: x, type: string, parameters: {n: {type: string}}}",
+        "{probe: p.q, equals: $n}",
+        "needs parameter n",
+    ),
+    "with one too many": (
+        "{name: p.q, executor: x, type: string}",
+        "{probe: p.q, parameters: {n: $n}, equals: $n}",
+        "has no parameter n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("probe", "criterion", "message"), PROBES.values(), ids=PROBES)
+def test_minimum_criteria_are_about_declared_probes(probe: str, criterion: str, message: str) -> None:
+    """Where probes are declared, a minimum criterion is one that its executor can measure and that can fail."""
+    operation = f"{{{_GOOD}, parameters: {{n: {{type: string}}}}, criteria: [{criterion}]}}"
+    with pytest.raises(DocumentError, match=message):
+        read_operations(f"{HEAD}probes: [{probe}]\noperations: [{operation}]".encode())
+
+
+def test_parts_are_one_registry() -> None:
+    """Several documents are one; an inverse, or a probe, may be in another part."""
+    one = f"{HEAD}operations: [{{{_GOOD}, inverse: [a.c], criteria: [{{probe: p.q, equals: 1}}]}}]\n"
+    other = HEAD + "operations: [{name: a.c, executor: x, severity: 1}]\n"
+    probes = HEAD + "probes: [{name: p.q, executor: x, type: integer}]\n"
+
+    registry = read_operations(f"{one}---\n{other}---\n{probes}".encode())
+
+    assert [registry.find(name) is not None for name in ("a.b", "a.c", "a.d")] == [True, True, False]
+    assert registry.probe("p.q") is not None
+
+
+def test_a_name_in_two_parts_is_refused() -> None:
+    """Who registers what another part has is told which two parts they are."""
+    parts = [f"{HEAD.replace('name: o', f'name: {name}')}operations: [{{{_GOOD}}}]\n" for name in ("one", "two")]
+    with pytest.raises(DocumentError, match=r"a\.b is registered twice, in one and in two"):
+        read_operations("---\n".join(parts).encode())
+
+
+def test_an_empty_text_is_no_registry() -> None:
+    """A text without a document is refused."""
+    with pytest.raises(DocumentError):
+        read_operations(b"---\n---\n")
+
+
+UNITS: dict[str, tuple[str, dict[str, Any], float | None]] = {
+    "a number": ("{parameter: n}", {"n": 3}, 3.0),
+    "a list": ("{parameter: n}", {"n": ["a", "b"]}, 2.0),
+    "less than nothing": ("{parameter: n}", {"n": -3}, 0.0),
+    "all": ("{all: true}", {}, 40.0),
+    "a text says nothing": ("{parameter: n}", {"n": "three"}, None),
+    "nothing given": ("{parameter: n}", {}, None),
+}
+
+
+@pytest.mark.parametrize(("counts", "parameters", "expected"), UNITS.values(), ids=UNITS)
+def test_units_touched(counts: str, parameters: dict[str, Any], expected: float | None) -> None:
+    """A step takes what its operation counts: a number, the items of a list, or all that there is."""
+    kind = "list" if isinstance(parameters.get("n"), list) else "number"
+    body = f"{HEAD}operations: [{{{_GOOD}, counts: {counts}, parameters: {{n: {{type: {kind}, required: false}}}}}}]"
+    proposal = a_proposal(operation="a.b", steps=[{"name": "s", "operation": "a.b", "parameters": parameters}])
+
+    assert read_operations(body.encode()).units_touched(proposal, 40.0) == expected
+
+
+def test_what_does_not_say_how_much_it_takes_is_not_known() -> None:
+    """One step that does not say makes the whole unknown; a read takes nothing."""
+    body = f"{HEAD}operations: [{{{_GOOD}}}, {{name: a.r, executor: x, severity: 0, read_only: true}}]"
+    registry = read_operations(body.encode())
+
+    def touched(*names: str) -> float | None:
+        steps = [{"name": name, "operation": name} for name in names]
+        return registry.units_touched(a_proposal(operation=names[0], steps=steps), 40.0)
+
+    assert [touched("a.r"), touched("a.r", "a.b"), touched("a.x")] == [0.0, None, None]
+
+
+def test_effects_have_levels() -> None:
+    """A list of effects means the worst level of each; a mapping says them."""
+    other = "{name: a.c, executor: x, severity: 1, effects: {security: 7}}"
+    body = f"{HEAD}operations: [{{{_GOOD}, effects: [security]}}, {other}]"
+    first, second = read_operations(body.encode()).operations[-2:]
+
+    assert (first.effect_levels, second.effect_levels) == ({"security": 100}, {"security": 7})
+
+
+def test_a_secret_is_never_repeated() -> None:
+    """A secret that was given as such is refused, and the refusal does not say it."""
+    body = f"{HEAD}operations: [{{{_GOOD}, parameters: {{word: {{type: string, secret: true}}}}}}]"
+    step = {"name": "s", "operation": "a.b", "parameters": {"word": "hunter2"}}
+
+    (found,) = parameter_refusals(a_proposal(operation="a.b", steps=[step]), read_operations(body.encode()))
+
+    assert found.message == "step s: parameter word is not a reference: write secret://NAME, never the secret"
+
+
+@pytest.mark.parametrize(("name", "refused"), [("work_mem", False), ("jit", True)])
+def test_an_undo_is_about_the_same_object(name: str, refused: bool) -> None:
+    """What identifies the object has the same value in a step and in its undo."""
+    body = OPERATIONS.replace(b"inverse: [pg.set, pg.reset]", b"inverse: [pg.set, pg.reset]\n    identifies: [name]")
+    step = step_json() | {"undo": {"operation": "pg.reset", "parameters": {"name": name}}}
+
+    found = parameter_refusals(a_proposal(steps=[step]), read_operations(body))
+
+    assert [item.code for item in found] == ["undo_is_no_inverse"] * refused
 
 
 def test_thousands_of_wrong_parameters_are_said_in_a_few_lines() -> None:
