@@ -30,6 +30,7 @@ MODULES = {
     "cli.withdraw": ("withdraw",),
     "cli.policy": ("policy",),
     "cli.catalog": ("catalog",),
+    "cli.simulate": ("simulate",),
     "cli.audit": ("audit",),
     "cli.schema": ("schema",),
 }

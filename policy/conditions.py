@@ -39,6 +39,7 @@ NAMES: Mapping[str, Any] = {
     "operation.destructive": _T.BOOL,
     "operation.read_only": _T.BOOL,
     "operation.is_undo": _T.BOOL,
+    "operation.needs_no_undo": _T.BOOL,
     "parameters": _T.Map(_T.STRING, _T.DYN),
     "action.operation": _T.STRING,
     "action.operations": _TEXTS,

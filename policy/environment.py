@@ -93,6 +93,7 @@ def _operation(asked: Question) -> dict[str, Any]:
         "operation.destructive": known.destructive,
         "operation.read_only": known.read_only,
         "operation.is_undo": asked.is_undo,
+        "operation.needs_no_undo": asked.operation.needs_no_undo,
         "parameters": dict(asked.parameters),
         "undo.declared": asked.has_undo,
         "undo.proved": any(item.operation in known.inverse for item in observed.undo_proofs),
