@@ -27,8 +27,8 @@ COMPARABLE = 0.5
 SUCCESSES_OF_ONE_AGENT = 20
 CERTAINTY = 0.95
 _STEPS = 100
-_ENOUGH = 1e-12
-_TERMS = 300
+_ENOUGH = 1e-11
+_ROUNDS = 300
 _SMALL = 1e-300
 
 
@@ -66,19 +66,16 @@ def failure_bounds(succeeded: float, failed: float) -> tuple[float, float]:
 
 @lru_cache(maxsize=4096)
 def beta_quantile(a: float, b: float, p: float) -> float:
-    """The x below which Beta(a, b) lies with probability p: regula falsi (Illinois), right to 10 digits."""
-    low, high, under, over = 0.0, 1.0, -p, 1 - p
-    x, side = 0.5, 0
+    """The x below which Beta(a, b) lies with probability p: Newton's method, halving where it leaves the bracket."""
+    low, high, x = 0.0, 1.0, a / (a + b)
     for _ in range(_STEPS):
-        x = (low * over - high * under) / (over - under)
         miss = beta_below(x, a, b) - p
-        if abs(miss) < _ENOUGH or high - low < _ENOUGH:
+        if abs(miss) < _ENOUGH:
             break
-        if miss < 0:
-            low, under, over = x, miss, over / 2 if side < 0 else over
-        else:
-            high, over, under = x, miss, under / 2 if side > 0 else under
-        side = -1 if miss < 0 else 1
+        low, high = (x, high) if miss < 0 else (low, x)
+        density = _front(x, a, b) / (x * (1 - x))
+        nearer = x - miss / density if density > 0 else low
+        x = nearer if low < nearer < high else (low + high) / 2
     return x
 
 
@@ -89,26 +86,27 @@ def beta_below(x: float, a: float, b: float) -> float:
     # The fraction converges fast on this side of the mean only; the other side is its mirror (DLMF 8.17.4).
     if x > (a + 1) / (a + b + 2):
         return 1 - beta_below(1 - x, b, a)
-    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x))
-    return front / a * _fraction(x, a, b)
+    return _front(x, a, b) / a * _fraction(x, a, b)
+
+
+def _front(x: float, a: float, b: float) -> float:
+    """x^a (1 - x)^b / B(a, b)."""
+    return exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x))
 
 
 def _fraction(x: float, a: float, b: float) -> float:
-    """The continued fraction of DLMF 8.17.22, by Lentz's method."""
-    c, d = 1.0, 1 / _away_from_zero(1 - (a + b) * x / (a + 1))
+    """The continued fraction of DLMF 8.17.22, by Lentz's method: two terms a round."""
+    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1) or _SMALL)
     value = d
-    for m in range(1, _TERMS):
+    for m in range(1, _ROUNDS):
         even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        d = 1 / (1 + even * d or _SMALL)
+        c = 1 + even / c or _SMALL
+        value *= c * d
         odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        before = value
-        for term in (even, odd):
-            d = 1 / _away_from_zero(1 + term * d)
-            c = _away_from_zero(1 + term / c)
-            value *= c * d
-        if abs(value - before) < 1e-14 * abs(value):
+        d = 1 / (1 + odd * d or _SMALL)
+        c = 1 + odd / c or _SMALL
+        value *= c * d
+        if abs(c * d - 1) < _ENOUGH:
             break
     return value
-
-
-def _away_from_zero(value: float) -> float:
-    return value if abs(value) > _SMALL else _SMALL
