@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Text, and_, bindparam, func, or_, select
+from sqlalchemy import Text, and_, bindparam, func, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.ledger import Ledger, head_of
 from activities.tables import (
     AssessmentRow,
     DecisionRow,
@@ -42,6 +43,9 @@ _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
 _HOLD = HoldRow.__table__.c  # type: ignore[attr-defined]
 _RELEASE = HoldReleaseRow.__table__.c  # type: ignore[attr-defined]
 
+_WANTED = select(bindparam("proposal_id", type_=Text).label("proposal_id")).subquery("wanted")
+_HEAD = head_of(bindparam("proposal_id", type_=Text))
+# One row always: a ledger can have entries before its proposal is registered.
 _CASE = (
     select(
         _PROPOSAL.body,
@@ -56,8 +60,11 @@ _CASE = (
         _RESOLUTION.body.label("resolution_body"),
         _STOP.kind.label("stop"),
         _RESULT.body.label("result_body"),
+        _HEAD.c.position,
+        _HEAD.c.digest.label("head"),
     )
-    .select_from(ProposalRow)
+    .select_from(_WANTED)
+    .outerjoin(ProposalRow, _PROPOSAL.proposal_id == _WANTED.c.proposal_id)
     .outerjoin(AssessmentRow, _ASSESSMENT.proposal_id == _PROPOSAL.proposal_id)
     .outerjoin(
         ResolutionRow,
@@ -65,7 +72,7 @@ _CASE = (
     )
     .outerjoin(StopRow, _STOP.proposal_id == _PROPOSAL.proposal_id)
     .outerjoin(ResultRow, _RESULT.proposal_id == _PROPOSAL.proposal_id)
-    .where(_PROPOSAL.proposal_id == bindparam("proposal_id"))
+    .outerjoin(_HEAD, true())
     .order_by(_ASSESSMENT.revision.desc())
     .limit(1)
 )
@@ -83,7 +90,7 @@ _HOLDS = (
     .outerjoin(HoldReleaseRow, _RELEASE.hold_id == _HOLD.hold_id)
     .where(
         or_(
-            _HOLD.target == bindparam("target"),
+            _HOLD.target == func.any(bindparam("targets", type_=ARRAY(Text))),
             func.jsonb_exists_any(
                 func.convert_from(_HOLD.body, "UTF8").cast(JSONB)["resolved"], bindparam("resolved", type_=ARRAY(Text))
             ),
@@ -92,6 +99,7 @@ _HOLDS = (
     )
     .order_by(_HOLD.placed_at)
 )
+
 
 @dataclass(frozen=True)
 class CaseFile:
@@ -127,10 +135,12 @@ class CaseFile:
         return self.revision.case(self.ballots) if self.revision else None
 
 
-async def read_case(connection: AsyncConnection, proposal_id: str) -> CaseFile | None:
-    """The newest state of a proposal, or None if it was never registered."""
-    row = (await connection.execute(_CASE, {"proposal_id": proposal_id})).first()
-    if row is None:
+async def read_case(connection: AsyncConnection, proposal_id: str, ledger: Ledger | None = None) -> CaseFile | None:
+    """The newest state of a proposal, or None if it was never registered; `ledger` then knows its head."""
+    row = (await connection.execute(_CASE, {"proposal_id": proposal_id})).one()
+    if ledger is not None:
+        ledger.knows(row.position, row.head)
+    if row.body is None:
         return None
     about(row.action_digest)
     revision = Revision.model_validate_json(row.revision_body) if row.revision_body is not None else None
@@ -170,15 +180,18 @@ async def read_ballots(connection: AsyncConnection, proposal_id: str, revision: 
     return tuple(Ballot.model_validate(parse_canonical(row.receipt)["ballot"]) for row in rows)
 
 
-async def read_holds(connection: AsyncConnection, target: str, resolved: Sequence[str] = ()) -> tuple[HoldFact, ...]:
-    """The holds on a target that nobody has released.
+async def read_holds(
+    connection: AsyncConnection, targets: Sequence[str], resolved: Sequence[str] = ()
+) -> tuple[HoldFact, ...]:
+    """The holds on targets that nobody has released.
 
     Args:
         connection: in the transaction that decides by them.
-        target: the target as proposals name it.
-        resolved: the ids that it resolves to: another name in the catalog lifts no hold.
+        targets: the names that a hold may have been placed on.
+        resolved: the ids that they resolve to: another name in the catalog lifts no hold.
     """
+    wanted = {"targets": list(targets), "resolved": list(resolved)}
     return tuple(
         HoldFact(hold_id=str(row.hold_id), target=row.target, proposal_id=row.proposal_id, reason=row.reason)
-        for row in await connection.execute(_HOLDS, {"target": target, "resolved": list(resolved)})
+        for row in await connection.execute(_HOLDS, wanted)
     )

@@ -11,7 +11,6 @@
 5. An undo may be carried out twice: a later attempt of the same activity goes on while there is no report.
 """
 
-import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -25,9 +24,8 @@ from activities.cases import read_holds
 from activities.clock import TOLERANCE, Clock, SystemClock
 from activities.database import Database, lock_key
 from activities.ledger import Ledger
-from activities.permits import PermitError, PermitUse, claim_row, read_use, step_permits, step_records, store_claim
-from activities.tables import LedgerEntryRow, PermitRow, PermitUseRow, ProposalRow
-from policy.catalog import normalize
+from activities.permits import PermitError, PermitUse, claim_row, read_issued, read_use, step_permits, store_claim
+from activities.tables import LedgerEntryRow, PermitRow, PermitUseRow
 from policy.decision import Assurance
 from policy.gate import may_undo
 from policy.ledger import EntryKind
@@ -43,9 +41,6 @@ _ENTRY = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
 
 _PERMIT = PermitRow.__table__.c  # type: ignore[attr-defined]
 _USE = PermitUseRow.__table__.c  # type: ignore[attr-defined]
-_BODY = select(ProposalRow.__table__.c.body).where(  # type: ignore[attr-defined]
-    ProposalRow.__table__.c.proposal_id == bindparam("proposal_id")  # type: ignore[attr-defined]
-)
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 # The forward permit of a later step that nobody claimed in time.
 _EXPIRED = (
@@ -168,7 +163,7 @@ class Claims:
             return Refused(found.stop, f"the action was {found.stop}")
         if found.closed:
             return Refused("already_closed", "the action already has its result")
-        return await _on_hold(connection, permit)
+        return await _on_hold(connection, permit, found)
 
 
 def _again(mine: Claimed, found: PermitUse, attempt: Attempt, *, tried: bool) -> Claimed | Reported | Refused:
@@ -189,19 +184,17 @@ def _again(mine: Claimed, found: PermitUse, attempt: Attempt, *, tried: bool) ->
     return another
 
 
-async def _on_hold(connection: AsyncConnection, permit: Permit) -> Refused | None:
-    """A hold on the target that the action does not remedy; holds name the target as the catalog writes it."""
-    proposal = json.loads((await connection.execute(_BODY, {"proposal_id": permit.proposal_id})).scalar_one())
-    named = (normalize(proposal["target"]),) if "target" in proposal else ()
-    for target in (*named, *permit.resolved):
-        for hold in await read_holds(connection, target):
-            if hold.proposal_id is None or hold.proposal_id != proposal.get("remedies"):
-                return Refused("on_hold", f"target {hold.target} is under hold: {hold.reason}")
+async def _on_hold(connection: AsyncConnection, permit: Permit, found: PermitUse) -> Refused | None:
+    """A hold on the target, or on an id under any other name, that the action does not remedy."""
+    named = (found.target,) if found.target is not None else ()
+    for hold in await read_holds(connection, (*named, *permit.resolved), permit.resolved):
+        if hold.proposal_id is None or hold.proposal_id != found.remedies:
+            return Refused("on_hold", f"target {hold.target} is under hold: {hold.reason}")
     return None
 
 
 async def _no_undo(connection: AsyncConnection, permit: Permit, *, stopped: bool, now: datetime) -> Refused | None:
-    records = await step_records(connection, permit.proposal_id, permit.revision)
+    records = (await read_issued(connection, permit.proposal_id, permit.revision)).records
     refused = (await connection.execute(_closed_gates(permit))).scalar_one() > 0
     expired = (await connection.execute(_EXPIRED, _later(permit, now))).first() is not None
     reasons = may_undo(permit.step, records, stopped=stopped, dispatch_refused=refused, expired=expired)

@@ -65,7 +65,7 @@ async def finish(
         "result": result.model_dump(mode="json"),
         "steps": len(file.proposal.steps),
     }
-    await ledger.append(EntryKind.recorded, content, "result")
+    await ledger.append(EntryKind.recorded, content, "result", new=True)
     return result
 
 

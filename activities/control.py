@@ -85,7 +85,7 @@ class ControlActivities(CasePort):
             if reasons := start_refusals(request.start, proposal_id):
                 answer = await refuse_start(ledger, received, reasons, request.start, request.now)
                 return AssessResult(result=answer, attributes=self._of_result(received, answer))
-            file = await read_case(connection, proposal_id)
+            file = await read_case(connection, proposal_id, ledger)
             if file is None:
                 in_force = await self._documents.in_force(connection)
                 file = await register(connection, ledger, received, in_force, request.start, request.now)
@@ -111,7 +111,7 @@ class ControlActivities(CasePort):
             if await differs(self._clock, request.now):
                 return CaseResult(stale=True)
             ledger = Ledger(connection, request.proposal_id, request.now)
-            file = await read_case(connection, request.proposal_id)
+            file = await read_case(connection, request.proposal_id, ledger)
             if file is None:
                 receipt = refused(submission, Refusal.unknown_request, "nothing is registered under this id")
                 return CaseResult(receipt=receipt)
@@ -130,7 +130,7 @@ class ControlActivities(CasePort):
             if await differs(self._clock, request.now):
                 return CaseResult(stale=True)
             ledger = Ledger(connection, request.proposal_id, request.now)
-            file = await read_case(connection, request.proposal_id)
+            file = await read_case(connection, request.proposal_id, ledger)
             if file is None or file.revision is None:
                 return CaseResult(unregistered=True)
             standing = standing_of(file, request.now, time_itself=True)
@@ -151,7 +151,7 @@ class ControlActivities(CasePort):
             if await differs(self._clock, request.now):
                 return RecordResult(stale=True)
             ledger = Ledger(connection, request.proposal_id, request.now)
-            file = await read_case(connection, request.proposal_id)
+            file = await read_case(connection, request.proposal_id, ledger)
             if file is None or file.revision is None:
                 return RecordResult(unregistered=True)
             if file.resolution is None:

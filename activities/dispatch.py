@@ -18,7 +18,7 @@ from activities.clock import Clock, differs
 from activities.database import Database
 from activities.documents import Documents, InForce
 from activities.ledger import Ledger
-from activities.permits import permits_of, step_records, store_permit
+from activities.permits import read_issued, store_permits
 from activities.starting import gather
 from policy.base import Reason, RecordModel
 from policy.facts import Facts
@@ -44,12 +44,12 @@ class PermitActivities(PermitPort):
             if await differs(self._clock, request.now):
                 return DispatchResult(stale=True)
             ledger = Ledger(connection, request.proposal_id, request.now)
-            file = await read_case(connection, request.proposal_id)
+            file = await read_case(connection, request.proposal_id, ledger)
             if file is None or file.revision is None or file.revision.revision != request.revision:
                 message = f"revision {request.revision} of proposal {request.proposal_id} is not registered"
                 return DispatchResult(reasons=(Reason(code="unknown_request", message=message),))
-            issued = await permits_of(connection, request.proposal_id, request.revision)
-            if mine := [permit for permit in issued if permit.step == request.step]:
+            issued = await read_issued(connection, request.proposal_id, request.revision)
+            if mine := issued.of_step(request.step):
                 return _result(mine, await ledger.head())
             in_force = await self._documents.in_force(connection)
             facts = await gather(connection, file.received, in_force, request.now)
@@ -65,7 +65,7 @@ class PermitActivities(PermitPort):
                 facts=facts,
                 document=in_force.policy,
                 directory=in_force.directory,
-                records=await step_records(connection, request.proposal_id, request.revision),
+                records=issued.records,
             )
             kept = _kept(inputs, facts, in_force)
             if reasons := may_dispatch(inputs):
@@ -82,10 +82,9 @@ class PermitActivities(PermitPort):
                 document=in_force.policy,
                 until=inputs.permit_until_now,
             )
-            for permit in permits:
-                await store_permit(connection, permit)
+            await store_permits(connection, permits)
             content = {**kept, "permits": _json(permits)}
-            await ledger.append(EntryKind.dispatched, content, request.revision, request.step)
+            await ledger.append(EntryKind.dispatched, content, request.revision, request.step, new=True)
             return _result(permits, await ledger.head())
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, insert, or_, select
+from sqlalchemy import ColumnElement, Subquery, bindparam, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import LedgerEntryRow
@@ -35,6 +35,12 @@ _ENTRY_AND_HEAD = (
 _INSERT = insert(LedgerEntryRow)
 
 
+def head_of(proposal_id: ColumnElement[str]) -> Subquery:
+    """Position and digest of the newest entry of a proposal, to be joined to what is read with it."""
+    newest = select(_ROW.position, _ROW.digest).where(_ROW.proposal_id == proposal_id)
+    return newest.order_by(_ROW.position.desc()).limit(1).subquery("head")
+
+
 class Ledger:
     """The ledger of one proposal inside one transaction. Reads the head once, and appends in order."""
 
@@ -44,10 +50,22 @@ class Ledger:
         self._at = at
         self._head: tuple[int, str | None] | None = None
 
-    async def append(self, kind: EntryKind, content: Any, *key: object, late: bool = False) -> EntryRef:
-        """Append an entry; `key` are the parts that make its id the only one of its kind."""
+    def knows(self, position: int | None, newest: str | None) -> None:
+        """The head, where it was read in this transaction together with something else; None before the first."""
+        if self._head is None:
+            self._head = (position or 0, newest)
+
+    async def append(
+        self, kind: EntryKind, content: Any, *key: object, late: bool = False, new: bool = False
+    ) -> EntryRef:
+        """Append an entry; `key` are the parts that make its id the only one of its kind.
+
+        `new` says that there can be none of that id, because what is written with it was not there under the same lock.
+        Then nobody looks for one; the database would refuse a second.
+        """
         identity = entry_id(self._proposal_id, str(kind), *key)
-        if (stored := await self._stored(UUID(identity))) is not None:
+        known = new and self._head is not None
+        if not known and (stored := await self._stored(UUID(identity))) is not None:
             return stored
         position, previous = await self._read_head()
         entry = make_entry(

@@ -14,11 +14,13 @@ from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import Row, Select, bindparam, insert, select, tuple_
+from sqlalchemy import Row, Select, Text, bindparam, insert, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.ledger import Ledger, head_of
 from activities.tables import EffectReportRow, PermitRow, PermitUseRow, ProposalRow, ResultRow, StopRow
 from policy.canonical import canonical, digest, digest_of
+from policy.catalog import normalize
 from policy.errors import CountersignError, explain
 from policy.outcome import EffectReport, StepRecord
 from policy.permit import Direction, Permit, permit_id
@@ -47,15 +49,15 @@ _OF_ONE_STEP = _PERMITS.where(
     tuple_(*_STEP) == select(*_STEP).where(_PERMIT.permit_id == bindparam("permit_id")).scalar_subquery()
 )
 _THIS_REVISION = (_PERMIT.proposal_id == bindparam("proposal_id"), _PERMIT.revision == bindparam("revision"))
-_OF_REVISION = _PERMITS.where(*_THIS_REVISION).order_by(_PERMIT.step, _PERMIT.direction)
-_RECORDS = (
-    select(_PERMIT.step, _PERMIT.direction, _PERMIT.issued_at, _USE.use, _USE.used_at, _REPORT.body)
+_ISSUED = (
+    _PERMITS.add_columns(_PERMIT.issued_at, _USE.use, _USE.used_at, _REPORT.body.label("report"))
     .select_from(PermitRow)
     .outerjoin(PermitUseRow, _USE.permit_id == _PERMIT.permit_id)
     .outerjoin(EffectReportRow, _REPORT.permit_id == _PERMIT.permit_id)
     .where(*_THIS_REVISION)
     .order_by(_PERMIT.step, _PERMIT.direction)
 )
+_HEAD = head_of(bindparam("proposal_id", type_=Text))
 _STATE = (
     select(
         _PROPOSAL.action_digest,
@@ -66,16 +68,44 @@ _STATE = (
         _STOP.kind,
         _PROPOSAL.body.label("proposal"),
         _RESULT.proposal_id.label("closed"),
+        _HEAD.c.position,
+        _HEAD.c.digest.label("head"),
     )
     .select_from(ProposalRow)
     .outerjoin(PermitUseRow, _USE.permit_id == bindparam("permit_id"))
     .outerjoin(EffectReportRow, _REPORT.permit_id == bindparam("permit_id"))
     .outerjoin(StopRow, _STOP.proposal_id == _PROPOSAL.proposal_id)
     .outerjoin(ResultRow, _RESULT.proposal_id == _PROPOSAL.proposal_id)
+    .outerjoin(_HEAD, true())
     .where(_PROPOSAL.proposal_id == bindparam("proposal_id"))
 )
 _ISSUE = insert(PermitRow)
 _USE_ONCE = insert(PermitUseRow)
+
+
+@dataclass(frozen=True)
+class Issued:
+    """The permits of a revision as the record has them, by step and direction, with their uses and reports."""
+
+    rows: Sequence[Row[Any]]
+
+    @property
+    def records(self) -> tuple[StepRecord, ...]:
+        """What became of every permit, as `policy.outcome` and `policy.gate` ask for it."""
+        return tuple(_record(row) for row in self.rows)
+
+    @property
+    def unused_until(self) -> datetime | None:
+        """When the last forward permit that nobody used expires; None without any."""
+        return max((row.expires_at for row in self.rows if row.use is None and row.expires_at), default=None)
+
+    def of_step(self, step: int) -> tuple[Permit, ...]:
+        """The permits of one step.
+
+        Raises:
+            PermitError: a row does not hold together.
+        """
+        return tuple(read_permit(row) for row in self.rows if row.step == step)
 
 
 class PermitError(CountersignError):
@@ -94,6 +124,8 @@ class PermitUse:
     stop: str | None
     undone_when_stopped: bool
     closed: bool
+    target: str | None = None
+    remedies: str | None = None
 
 
 def resolved_digest(resolved: Sequence[str]) -> str:
@@ -101,10 +133,14 @@ def resolved_digest(resolved: Sequence[str]) -> str:
     return digest_of(list(resolved))
 
 
-async def store_permit(connection: AsyncConnection, permit: Permit) -> None:
-    """Insert a permit; the database refuses a second one for the same step and direction."""
+async def store_permits(connection: AsyncConnection, permits: Sequence[Permit]) -> None:
+    """Insert permits; the database refuses a second one for the same step and direction."""
+    await connection.execute(_ISSUE, [_permit_row(permit) for permit in permits])
+
+
+def _permit_row(permit: Permit) -> dict[str, Any]:
     body = canonical(permit.model_dump(mode="json"))
-    row = {
+    return {
         "permit_id": UUID(permit.permit_id),
         "proposal_id": permit.proposal_id,
         "revision": permit.revision,
@@ -116,7 +152,6 @@ async def store_permit(connection: AsyncConnection, permit: Permit) -> None:
         "issued_at": permit.issued_at,
         "expires_at": permit.expires_at,
     }
-    await connection.execute(_ISSUE, row)
 
 
 async def store_claim(connection: AsyncConnection, claim: Mapping[str, Any]) -> None:
@@ -139,36 +174,30 @@ async def step_permits(connection: AsyncConnection, wanted: str) -> tuple[Permit
     return found.get(True), found.get(False)
 
 
-async def permits_of(connection: AsyncConnection, proposal_id: str, revision: int) -> tuple[Permit, ...]:
-    """Every permit of a revision, by step and direction.
-
-    Raises:
-        PermitError: a row does not hold together.
-    """
-    rows = (await connection.execute(_OF_REVISION, {"proposal_id": proposal_id, "revision": revision})).all()
-    return tuple(read_permit(row) for row in rows)
+async def read_issued(connection: AsyncConnection, proposal_id: str, revision: int) -> Issued:
+    """Every permit of a revision, and what became of it, in one statement."""
+    rows = await connection.execute(_ISSUED, {"proposal_id": proposal_id, "revision": revision})
+    return Issued(rows.all())
 
 
-async def step_records(connection: AsyncConnection, proposal_id: str, revision: int) -> tuple[StepRecord, ...]:
-    """What became of every permit of a revision, as `policy.outcome` and `policy.gate` ask for it."""
-    rows = await connection.execute(_RECORDS, {"proposal_id": proposal_id, "revision": revision})
-    return tuple(
-        StepRecord(
-            step=row.step,
-            direction=row.direction,
-            use=row.use or "unused",
-            report=None if row.body is None else read_report(row.body),
-            issued_at=row.issued_at,
-            used_at=row.used_at,
-        )
-        for row in rows
+def _record(row: Row[Any]) -> StepRecord:
+    return StepRecord(
+        step=row.step,
+        direction=row.direction,
+        use=row.use or "unused",
+        report=None if row.report is None else read_report(row.report),
+        issued_at=row.issued_at,
+        used_at=row.used_at,
     )
 
 
-async def read_use(connection: AsyncConnection, permit: Permit) -> PermitUse:
-    """Use, report, stop and result in one statement."""
+async def read_use(connection: AsyncConnection, permit: Permit, ledger: Ledger | None = None) -> PermitUse:
+    """Use, report, stop and result in one statement; `ledger` then knows its head."""
     wanted = {"permit_id": UUID(permit.permit_id), "proposal_id": permit.proposal_id}
     row = (await connection.execute(_STATE, wanted)).one()
+    if ledger is not None:
+        ledger.knows(row.position, row.head)
+    proposal = json.loads(row.proposal)
     return PermitUse(
         use=row.use or "unused",
         attempt_token=row.attempt_token,
@@ -176,14 +205,16 @@ async def read_use(connection: AsyncConnection, permit: Permit) -> PermitUse:
         report=None if row.body is None else read_report(row.body),
         action_digest=row.action_digest,
         stop=row.kind,
-        undone_when_stopped=row.kind == "revoked" or (row.kind is not None and _compensates(row.proposal)),
+        undone_when_stopped=row.kind == "revoked" or (row.kind is not None and _compensates(proposal)),
         closed=row.closed is not None,
+        target=normalize(proposal["target"]) if "target" in proposal else None,
+        remedies=proposal.get("remedies"),
     )
 
 
-def _compensates(proposal: bytes) -> bool:
+def _compensates(proposal: Mapping[str, Any]) -> bool:
     """Whether what was approved for a stop that nobody verified is to compensate."""
-    return bool(json.loads(proposal).get("on_stop", StopVerb.compensate) == StopVerb.compensate)
+    return bool(proposal.get("on_stop", StopVerb.compensate) == StopVerb.compensate)
 
 
 def claim_row(permit: Permit, *, token: str, used_by: str, run_id: str | None, at: datetime) -> dict[str, Any]:

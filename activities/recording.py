@@ -11,15 +11,15 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.cases import CaseFile
 from activities.closing import finish
 from activities.ledger import Ledger
 from activities.patience import over_at
-from activities.permits import step_records
-from activities.tables import LedgerEntryRow, PermitRow, PermitUseRow
+from activities.permits import read_issued
+from activities.tables import LedgerEntryRow, PermitUseRow
 from policy.base import Reason
 from policy.canonical import parse_canonical
 from policy.gate import out_of_turn
@@ -32,19 +32,7 @@ from policy.result import ActionResult, ResultResolution
 from workflows.ports import ExecuteResult, RecordRequest
 
 _LEDGER = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
-_PERMIT = PermitRow.__table__.c  # type: ignore[attr-defined]
-_USE = PermitUseRow.__table__.c  # type: ignore[attr-defined]
 _TOLD_LIMIT = 500
-# When the last forward permit that nobody used expires.
-_UNUSED_UNTIL = (
-    select(func.max(_PERMIT.expires_at))
-    .outerjoin(PermitUseRow, _USE.permit_id == _PERMIT.permit_id)
-    .where(
-        _PERMIT.proposal_id == bindparam("proposal_id"),
-        _PERMIT.revision == bindparam("revision"),
-        _USE.permit_id.is_(None),
-    )
-)
 
 
 async def record_end(
@@ -68,10 +56,9 @@ async def record_end(
         return file.result
     if file.revision is None or file.resolution is None:
         return None
-    records = await step_records(connection, request.proposal_id, request.revision)
-    wanted = {"proposal_id": request.proposal_id, "revision": request.revision}
-    expires_at = (await connection.execute(_UNUSED_UNTIL, wanted)).scalar()
-    if request.now < ready_at(file, records, expires_at):
+    issued = await read_issued(connection, request.proposal_id, request.revision)
+    records = issued.records
+    if request.now < ready_at(file, records, issued.unused_until):
         return None
     records = await _void_unused(connection, file, records, request.now)
     await _note_violations(ledger, file, records, request.told)
@@ -87,7 +74,10 @@ async def conclude_and_finish(
     now: datetime,
 ) -> ActionResult:
     """Conclude the outcome and write the result."""
-    resolution, outcome, reasons = conclusion(file, records, await _refusals(connection, file))
+    # Where something was begun, nothing hangs on why the gate closed later.
+    begun = any(record.use == "claimed" for record in records)
+    refusals = () if begun else await _refusals(connection, file)
+    resolution, outcome, reasons = conclusion(file, records, refusals)
     return await finish(
         connection,
         ledger,

@@ -75,8 +75,8 @@ class Reports:
         """
         now = await self._clock.now()
         async with self._database.transaction(permit.proposal_id) as connection:
-            found = await read_use(connection, permit)
             ledger = Ledger(connection, permit.proposal_id, now)
+            found = await read_use(connection, permit, ledger)
             if found.use != "unused" and not _counts(found, report, attempt):
                 await _note_violation(ledger, permit, report, attempt, found)
                 return found.report or report
@@ -96,7 +96,8 @@ class Reports:
                 **_proof(permit, report),
             }
             await connection.execute(_REPORT, reported)
-            await ledger.append(EntryKind.reported, _content(permit, report), permit.permit_id, late=report.late)
+            content = _content(permit, report)
+            await ledger.append(EntryKind.reported, content, permit.permit_id, late=report.late, new=True)
         return report
 
 

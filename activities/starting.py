@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.cases import FIRST_REVISION, CaseFile
 from activities.closing import finish, make_result
 from activities.documents import InForce
+from activities.drafts import read_draft
 from activities.ledger import Ledger
 from activities.observing import observe
 from activities.registering import store_registered
@@ -83,12 +84,15 @@ async def refuse_start(
 
 async def gather(connection: AsyncConnection, received: ReceivedProposal, in_force: InForce, now: datetime) -> Facts:
     """The facts of a proposal as of now."""
+    observed = await observe(connection, received, in_force, now)
+    if (draft := await read_draft(connection, received.proposal, in_force, now)) is not None:
+        observed = observed.model_copy(update={"draft": draft})
     return collect(
         received.proposal,
         catalog=in_force.catalog,
         directory=in_force.directory,
         registry=in_force.operations,
-        observed=await observe(connection, received, in_force, now),
+        observed=observed,
     )
 
 
@@ -121,9 +125,10 @@ async def register(
         EntryKind.assessed,
         {"assessment_digest": revision_digest(body), "revision": revision.model_dump(mode="json")},
         revision.revision,
+        new=True,
     )
     if (told := telling(revision)) is not None:
-        await ledger.append(EntryKind.denier_told, told, revision.revision)
+        await ledger.append(EntryKind.denier_told, told, revision.revision, new=True)
     return CaseFile(
         received=received,
         registered_at=now,

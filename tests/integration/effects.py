@@ -16,7 +16,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.database import Database
 from activities.execute import ExecutorActivities
 from activities.executors.base import ExecutorError, Order, ProbeError, Seen, Supports
-from activities.permits import resolved_digest, store_permit
+from activities.permits import resolved_digest, store_permits
 from policy.canonical import digest
 from policy.decision import Assurance
 from policy.ledger import verify_chain
@@ -109,8 +109,7 @@ class World:
         forward = self._permit(step, Direction.do, criteria, self.clock.at + timedelta(minutes=5))
         forward = forward.model_copy(update=change)
         async with self.owner.transaction() as connection:
-            await store_permit(connection, forward)
-            await store_permit(connection, self._permit(step, Direction.undo, (), None))
+            await store_permits(connection, (forward, self._permit(step, Direction.undo, (), None)))
         return forward
 
     def _permit(
