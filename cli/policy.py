@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from activities.documents import KINDS, Documents, NotPublishedError, kind_of, stored
-from cli import exits, policy_cases, policy_check
+from cli import exits, policy_cases, policy_check, policy_compare
 from cli.arguments import Commands
 from cli.documents import publish_one, read_file
 from cli.place import NO_RECORD, find_place
@@ -17,7 +17,7 @@ __all__ = ["publish_one", "read_file", "register"]
 def register(commands: Commands) -> None:
     parser = commands.add_parser("policy", help="check, test, compare, publish and show governed documents")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    for module in (policy_check, policy_cases):
+    for module in (policy_check, policy_cases, policy_compare):
         module.register(actions)
     publishing = actions.add_parser("publish", help="put a document in force")
     publishing.set_defaults(run=_publish)
