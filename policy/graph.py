@@ -149,7 +149,8 @@ class Graph:
         for (user, needed), is_hard in strongest.items():
             if is_hard is hard:
                 users.setdefault(self._number[needed], []).append(self._number[user])
-        return [users.get(number, _NOBODY) for number in range(len(self._refs))]
+        # Laid down in the order of their numbers: neighbours in memory are read together.
+        return [tuple(sorted(users[number])) if number in users else _NOBODY for number in range(len(self._refs))]
 
     def _reach(self, targets: set[int]) -> Reach:
         """Ring after ring, first over hard edges only, then over one soft edge, two, and any number."""

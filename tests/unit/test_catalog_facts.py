@@ -1,45 +1,13 @@
 """What a catalog says of a target: its relations, what it resolves to, its objectives, and how old that is."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from policy.catalog import Catalog, SloObjective, read_catalog
-from policy.errors import DocumentError
-
-COLLECTOR = "component:default/collector"
-
-
-def entity(
-    kind: str, name: str, namespace: str = "default", *, notes: dict[str, Any] | None = None, **spec: Any
-) -> dict[str, Any]:
-    annotations = {f"countersign/{key.replace('_', '-')}": value for key, value in (notes or {}).items()}
-    metadata = {"name": name, "namespace": namespace, "annotations": annotations}
-    return {"apiVersion": "backstage.io/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
-
-
-def part(name: str, *, id: str | None = "", **spec: Any) -> dict[str, Any]:  # noqa: A002 - the field's own name
-    notes = {"environment": "production", "criticality": "low"} | (
-        {} if id is None else {"resource_id": id or f"k8s/{name}"}
-    )
-    return entity("Component", name, notes=notes, **spec)
-
-
-def edges(*rows: dict[str, Any]) -> dict[str, Any]:
-    return {"apiVersion": "countersign/v1", "kind": "ServiceEdges", "edges": list(rows)}
-
-
-def slo(name: str, service: str, *objectives: dict[str, Any], version: str = "openslo/v1") -> dict[str, Any]:
-    spec = {"service": service, "objectives": list(objectives)}
-    return {"apiVersion": version, "kind": "SLO", "metadata": {"name": name}, "spec": spec}
-
-
-def catalog(*documents: dict[str, Any]) -> Catalog:
-    return read_catalog("".join(f"--- {json.dumps(document)}\n" for document in documents).encode())
-
+from policy.catalog import SloObjective, read_catalog
+from tests.unit.catalog_documents import catalog, edges, entity, part, slo
 
 RELATIONS: dict[str, tuple[tuple[dict[str, Any], ...], list[tuple[str, str]]]] = {
     "an api between two services": (
@@ -188,44 +156,6 @@ RESOLVED: dict[str, tuple[str, tuple[dict[str, Any], ...], tuple[str, ...], str]
         "",
     ),
 }
-REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "units of nothing": (entity("Component", "a", notes={"units": "0"}), "units = '0' is not a number above 0"),
-    "units without end": (entity("Component", "a", notes={"units": "inf"}), "units = 'inf' is not a number above 0"),
-    "units in words": (entity("Component", "a", notes={"units": "many"}), "units = 'many' is not a number above 0"),
-    "units that are true": (entity("Component", "a", notes={"units": True}), "units = True is not a number above 0"),
-    "an unknown strength": (
-        entity("Component", "a", notes={"dependency_strength": "weak"}),
-        "strength 'weak' is neither hard nor soft",
-    ),
-    "a strength that is a list": (
-        entity("Component", "a", notes={"dependency_strength": ["soft"]}),
-        "neither hard nor soft",
-    ),
-    "a system that is a list": (entity("Component", "a", system=["b"]), "system = .* is not a text"),
-    "sources that are no numbers": (entity("Component", "a", notes={"sources": "one"}), "are not numbers of sources"),
-    "a source that nobody lists": (entity("Component", "a", notes={"sources": "3"}), "CatalogSources does not list"),
-    "edges that are no list": (edges() | {"edges": {}}, "edges is not a list"),
-    "an edge without an end": (edges({"from": "a"}), "edge 1: to is missing"),
-    "an edge to nowhere": (edges({"from": "a", "to": "b c"}), "edge 1: 'b c' is no reference"),
-    "an edge with a typo": (
-        edges({"from": "a", "to": "b", "strenght": "soft"}),
-        "field 'strenght' is none of from, to",
-    ),
-    "an edge of another strength": (edges({"from": "a", "to": "b", "strength": "weak"}), "neither hard nor soft"),
-    "an objective above one": (
-        slo("s", "a", {"target": 1.5}),
-        "objective 1 has target 1.5, give it one between 0 and 1",
-    ),
-    "an objective that is a text": (slo("s", "a", {"target": "0.9"}), "target = '0.9' is not a number"),
-    "two targets": (slo("s", "a", {"target": 0.9, "targetPercent": 99}), "objective 1 has target 0.9"),
-    "no objective": (slo("s", "a"), "spec.objectives is not a list of objectives"),
-    "no target": (slo("s", "a", {"displayName": "x"}), "objective 1 has no target"),
-    "no service": (slo("s", ""), "service = '' is not a text"),
-    "a source without a file": (
-        {"apiVersion": "countersign/v1", "kind": "CatalogSources", "sources": [{"file": "a"}]},
-        "source 0: file, digest and format must be given",
-    ),
-}
 
 
 @pytest.mark.parametrize(("documents", "expected"), RELATIONS.values(), ids=RELATIONS)
@@ -241,13 +171,6 @@ def test_resolution(target: str, documents: tuple[dict[str, Any], ...], ids: tup
     found = catalog(*documents)
     assert found.resolution(target) == (ids, reason)
     assert found.resolve(target) == ids
-
-
-@pytest.mark.parametrize(("document", "message"), REFUSED.values(), ids=REFUSED)
-def test_refused(document: dict[str, Any], message: str) -> None:
-    """A fact that cannot be read as meant is refused with its field."""
-    with pytest.raises(DocumentError, match=message):
-        catalog(part("other"), document)
 
 
 def test_a_whole_is_at_least_as_critical_as_its_parts() -> None:
