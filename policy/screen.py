@@ -47,8 +47,8 @@ class ScreenStep(RecordModel):
 class Screen(RecordModel):
     """The facts of one revision as shown. `words`, `evidence`, `alternatives` and `agent_says` are the proposer's.
 
-    `target` is the catalog's reference, `spelled` how the proposal wrote it where that differs. Where a count is not 0,
-    the list beside it holds the first of so many.
+    `target` is the catalog's reference, `spelled` how the proposal wrote it where that differs. `holds` are those that
+    the action repairs. Where a count is not 0, the list beside it holds the first of so many.
     """
 
     proposal_id: str
@@ -172,7 +172,7 @@ def _targets(proposal: ActionProposal, revision: Revision) -> dict[str, Any]:
         "failure_domain_count": len(facts.failure_domains),
         "units_touched": facts.units_touched,
         "units_total": facts.units_total,
-        "holds": facts.holds[:FIRST],
+        "holds": tuple(item for item in facts.holds if item.proposal_id and item.proposal_id == proposal.remedies),
         "in_flight": facts.observed.in_flight[:FIRST],
         "in_flight_count": len(facts.observed.in_flight),
     }

@@ -1,7 +1,9 @@
 """The screen as markdown, for the Temporal UI. Deterministic and without effect: workflow code may call it.
 
-Every piece that is not ours is escaped or in a code span (`policy/neutral.py`), so a heading, link, image, table or
-list in it is only text. The whole stays below 32 KiB: each list, line and piece has its limit.
+- Every piece that is not ours is escaped or in a code span (`policy/neutral.py`), so a heading, link, image, table or
+  list in it is only text.
+- Lists, no tables: that page is narrow and leaves no space between the cells of a table.
+- The whole stays below 32 KiB: each list, line and piece has its limit.
 """
 
 from policy.neutral import code_text, markdown_text
@@ -21,14 +23,7 @@ def section_markdown(section: Section) -> str:
     """One section as a block."""
     mark = "> " if section.quoted else "- "
     lines = [f"### {section.title}", *(mark + _line(line) + ("  " if section.quoted else "") for line in section.lines)]
-    if section.rows:
-        lines += ["", _row(section.columns), "|" + "---|" * len(section.columns)]
-        lines += [_row(tuple(_line(cell) for cell in row)) for row in section.rows]
     return "\n".join(lines)
-
-
-def _row(cells: tuple[str, ...]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _line(line: Line) -> str:

@@ -43,12 +43,10 @@ Line = tuple[str | Piece, ...]
 
 @dataclass(frozen=True)
 class Section:
-    """A title of ours, lines, and a table. `quoted` lines are the proposer's."""
+    """A title of ours and lines. Those of a `quoted` section are the proposer's."""
 
     title: str
     lines: tuple[Line, ...] = ()
-    columns: tuple[str, ...] = ()
-    rows: tuple[tuple[Line, ...], ...] = ()
     quoted: bool = False
 
 

@@ -8,7 +8,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from policy.neutral import chat_text, cut, sentence
 from policy.screen import Screen
@@ -17,9 +17,7 @@ from policy.screen_text import BREAKS, DENIED, HAPPENS, RECOMMENDED, UNDONE, hea
 
 WIDTH = 100
 NOTICE_LINES, NOTICE_WIDTH, NOTICE_WORDS = 10, 300, 160
-_GAP = "   "
 _MARGIN = "  "
-_NARROWEST = 6
 
 
 def screen_plain(screen: Screen, width: int = WIDTH) -> str:
@@ -88,30 +86,6 @@ def _section(section: Section, width: int) -> Iterator[str]:
     for line in section.lines:
         text = _line(line, _terminal)
         yield from fold(text, width, first=_MARGIN + mark, following=_MARGIN + (mark or _MARGIN))
-    if section.rows:
-        rows = [section.columns, *(tuple(_line(cell, _terminal) for cell in row) for row in section.rows)]
-        yield ""
-        yield from _table(rows, width - len(_MARGIN))
-
-
-def _table(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
-    widths = _fitting([max(map(columns_of, column)) for column in zip(*rows, strict=True)], width)
-    for number, row in enumerate(rows):
-        cells = [fold(cell, wide) for cell, wide in zip(row, widths, strict=True)]
-        for at in range(max(map(len, cells))):
-            line = [cell[at] if at < len(cell) else "" for cell in cells]
-            padded = (text + " " * (wide - columns_of(text)) for text, wide in zip(line, widths, strict=True))
-            yield (_MARGIN + _GAP.join(padded)).rstrip(" ")
-        if number == 0:
-            yield _MARGIN + "─" * min(width, sum(widths) + len(_GAP) * (len(widths) - 1))
-
-
-def _fitting(widths: list[int], width: int) -> list[int]:
-    """Narrow the widest columns until all fit."""
-    fitting = list(widths)
-    while sum(fitting) + len(_GAP) * (len(fitting) - 1) > width and max(fitting) > _NARROWEST:
-        fitting[fitting.index(max(fitting))] -= 1
-    return fitting
 
 
 def _clipped(text: str) -> str:

@@ -11,15 +11,13 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from policy.catalog import Dependent
 from policy.indicators import Indicator
 from policy.indicators_exposure import BUDGET_HOLDS
-from policy.observed import DenialFact, SloState
+from policy.observed import DenialFact
 from policy.operations import RiskTier
 from policy.presenting import Ending, percent, since
-from policy.proposal import StopVerb
-from policy.reversal import proof_holds
-from policy.screen import Screen, ScreenStep
+from policy.screen import Screen
+from policy.screen_effects import breaks, undone
 from policy.screen_pieces import (
     Line,
     Named,
@@ -38,9 +36,8 @@ UNDONE, WEIGHS, ENDED = "How it is undone", "What weighs most", "How similar act
 RECOMMENDED, POLICY = "Recommended path and safer ways", "What the policy says"
 WORDS = "The proposer's words (not verified)"
 TITLES = (DENIED, HAPPENS, WHY, BREAKS, UNDONE, WEIGHS, ENDED, RECOMMENDED, POLICY, WORDS)
-SHOWN_CRITERIA, SHOWN_DEPENDENTS, SHOWN_SLOS, SHOWN_NOTES = 3, 4, 3, 3
+SHOWN_CRITERIA, SHOWN_NOTES = 3, 3
 _VALUE = 200
-_REASON_OF_DEPENDENT = {"hard": "breaks", "soft": "is degraded"}
 
 
 def headline(screen: Screen) -> Line:
@@ -57,8 +54,8 @@ def sections(screen: Screen) -> tuple[Section, ...]:
         *_denied(screen),
         Section(HAPPENS, (*_on(screen), *_steps(screen), *_criteria(screen))),
         Section(WHY, _why(screen, now)),
-        _breaks(screen, now),
-        Section(UNDONE, _undone(screen, now)),
+        Section(BREAKS, breaks(screen, now)),
+        Section(UNDONE, undone(screen, now)),
         _weighs(screen, now),
         Section(ENDED, _ended(screen)),
         Section(RECOMMENDED, (*((Noted(item.text),) for item in screen.recommended), *_safer(screen))),
@@ -146,110 +143,20 @@ def _why(screen: Screen, now: datetime) -> tuple[Line, ...]:
     return (*lines, (reason,))
 
 
-def _breaks(screen: Screen, now: datetime) -> Section:
-    states = screen.slo_states[:SHOWN_SLOS]
-    lines: list[Line] = [(_depends(screen, now),), *(_slo(item, screen.target, now) for item in states)]
-    if len(screen.slo_states) > len(states):
-        lines.append((f"and {len(screen.slo_states) - len(states)} SLOs more",))
-    lines += _unmeasured(screen)
-    rows = tuple(_dependent(item) for item in screen.dependents[:SHOWN_DEPENDENTS])
-    return Section(BREAKS, tuple(lines), ("dependent", "criticality", "away", "what happens to it"), rows)
-
-
-def _depends(screen: Screen, now: datetime) -> str:
-    count, hard = screen.dependent_count, screen.dependents_hard
-    soft = count - hard
-    age = f"{since(screen.catalog_at, now)} old" if screen.catalog_at else "without a date"
-    absent = f", which does not have {screen.dangling} of them" if screen.dangling else ""
-    known = f", by a catalog {age}{absent}"
-    if not count:
-        return f"nothing is known to depend on it{known}"
-    if not soft:
-        return f"{count} depend on it and break with it{known}"
-    return f"{count} depend on it: {hard} break with it, {soft} {'is' if soft == 1 else 'are'} degraded{known}"
-
-
-def _unmeasured(screen: Screen) -> list[Line]:
-    """Objectives that nobody measured, or that there are none."""
-    if not screen.slo_states and not screen.objectives:
-        return [("no SLO is known of it",)]
-    measured = {item.name for item in screen.slo_states}
-    return [
-        ("SLO ", Named(item.name), f": objective {item.objective * 100:g} %, never measured")
-        for item in screen.objectives[:SHOWN_SLOS]
-        if item.name not in measured
-    ]
-
-
-def _slo(item: SloState, target: str, now: datetime) -> Line:
-    age = since(item.at, now)
-    old = "" if now - item.at <= BUDGET_HOLDS else ": too old to rely on"
-    if item.budget_left is None:
-        left = "error budget not known"
-    elif item.budget_left <= 0:
-        left = f"error budget spent ({percent(item.budget_left)} left)"
-    else:
-        left = f"{percent(item.budget_left)} of the error budget left"
-    whose: Line = () if item.target == target else (" of ", Named(item.target))
-    return (
-        "SLO ",
-        Named(item.name),
-        *whose,
-        f": {left}, measured {age} ago by ",
-        Noted(item.source, 60),
-        old,
-    )
-
-
-def _dependent(item: Dependent) -> tuple[Line, ...]:
-    away = "directly" if item.distance == 1 else f"{item.distance} steps"
-    criticality = item.criticality or "not given: taken as critical"
-    return ((Named(item.ref),), (Noted(criticality, 40),), (away,), (_REASON_OF_DEPENDENT[item.strength],))
-
-
-def _undone(screen: Screen, now: datetime) -> tuple[Line, ...]:
-    lines = [line for number, step in enumerate(screen.steps, start=1) for line in _undo(number, step, now)]
-    if not any(step.undo for step in screen.steps):
-        return tuple(lines)
-    stopped = "what was done is undone" if screen.on_stop is StopVerb.compensate else "people are asked"
-    return (*lines, (f"stopped half-way: {stopped}",))
-
-
-def _undo(number: int, step: ScreenStep, now: datetime) -> tuple[Line, ...]:
-    if step.undo is None:
-        return ((f"step {number}: {'needs none' if step.needs_no_undo else 'NOTHING undoes it'}",),)
-    what: Line = (f"step {number}: ", Named(step.undo), " ", parameters_of(step.undo_parameters))
-    takes = "" if step.undo_seconds is None else f", takes about {duration_text(step.undo_seconds)}"
-    if step.proof is None:
-        return ((*what, f"{takes}; never proved here"),)
-    kind = {"undone": "it was undone", "dry_run": "a dry run", "restore": "a restore"}[step.proof.kind]
-    took = "" if step.proof.seconds is None else f" in {duration_text(step.proof.seconds)}"
-    old = "" if proof_holds(step.proof, now) else ": too long ago to rely on"
-    return ((*what, f"{takes}; proved {since(step.proof.at, now)} ago ({kind}{took}){old}"),)
-
-
 def _weighs(screen: Screen, now: datetime) -> Section:
     score = f"impact {screen.impact:.2f} and likelihood {screen.likelihood:.2f} make {screen.risk_score} of 100"
     raised = screen.floor is not RiskTier.low and screen.floor_reason
     floor: Line = (f"; its floor is {screen.floor}: ", Noted(screen.floor_reason)) if raised else ()
     many = len(screen.steps) > 1 and screen.worst_state
     worst: tuple[Line, ...] = (("worst state: ", Noted(screen.worst_state)),) if many else ()
-    columns = ("indicator", "points", "value", "evidence", "written by", "age")
-    return Section(
-        WEIGHS, ((score, *floor), *worst), columns, tuple(_indicator(item, now) for item in screen.indicators)
-    )
+    return Section(WEIGHS, ((score, *floor), *worst, *(_indicator(item, now) for item in screen.indicators)))
 
 
-def _indicator(item: Indicator, now: datetime) -> tuple[Line, ...]:
-    age = since(item.as_of, now) if item.as_of else "no date"
-    return (
-        (Noted(item.name.replace("_", " "), 40),),
-        (f"{item.contribution * 100:.0f}",),
-        (f"{item.value:.2f}",),
-        (Noted(item.evidence),),
-        (Noted(item.writer, 40),),
-        (age,),
-    )
+def _indicator(item: Indicator, now: datetime) -> Line:
+    age = f"{since(item.as_of, now)} old" if item.as_of else "without a date"
+    points = f"{item.contribution * 100:.0f} points: "
+    name = Noted(item.name.replace("_", " "), 40)
+    return (points, name, f" {item.value:.2f} (", Noted(item.writer, 40), f", {age}): ", Noted(item.evidence))
 
 
 def _ended(screen: Screen) -> tuple[Line, ...]:

@@ -1,4 +1,4 @@
-"""Three scenes that an approver could be in, built from proposals and facts, without any rule between.
+"""Scenes that an approver could be in, built from proposals and facts, without any rule between.
 
 `screen_of` gives the scene to `make_screen` as a revision; what assessment and policy concluded is written here: a
 change of weights or rules does not change what is tested: the text.
@@ -15,7 +15,7 @@ from policy.evaluation import Evaluation, Excluded, ObservedAnswer
 from policy.facts import Facts
 from policy.impact import ImpactAssessment
 from policy.indicators import Indicator
-from policy.observed import DenialFact, LastActions, Observed, SloState, Tally, UndoProof
+from policy.observed import DenialFact, HoldFact, LastActions, Observed, SloState, Tally, UndoProof
 from policy.operations import RegisteredOperation, RiskTier
 from policy.proposal import receive
 from policy.revision import DocumentDigests, Revision
@@ -281,6 +281,19 @@ def multi_target() -> Screen:
     return screen_of(proposal, revision_of(proposal, facts, observed, risk_tier=RiskTier.medium, floor_reason=""))
 
 
+def repair() -> Screen:
+    """A dry run of what would repair a target under hold, by break-glass."""
+    proposal = proposal_of(proposal_id="orders-repair-1", remedies="orders-work-mem-6", dry_run=True)
+    hold = HoldFact(
+        hold_id="h-1", target="resource:default/orders-db", proposal_id="orders-work-mem-6", reason="its undo failed"
+    )
+    other = HoldFact(hold_id="h-2", target="resource:default/orders-db", proposal_id="p-9", reason="another reason")
+    answer = Evaluation(
+        verdict=Verdict.require_approval, reasons=(TWO_PEOPLE,), break_glass="database-down", review_seconds=86400
+    )
+    return screen_of(proposal, revision_of(proposal, DATABASE, Observed(at=NOW, holds=(hold, other)), answer))
+
+
 def slo(name: str, left: float | None, at: datetime, target: str = "resource:default/orders-db") -> SloState:
     """A measured SLO."""
     return SloState(name=name, target=target, budget_left=left, at=at, source="prometheus")
@@ -301,4 +314,4 @@ def dependents(count: int) -> tuple[Dependent, ...]:
     )
 
 
-SCENES = {"routine": routine, "high_impact": high_impact, "multi_target": multi_target}
+SCENES = {"routine": routine, "high_impact": high_impact, "multi_target": multi_target, "repair": repair}

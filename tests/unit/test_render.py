@@ -215,7 +215,7 @@ def test_the_words_of_the_proposer_come_last() -> None:
 
     assert (
         text.index("What will happen")
-        < text.index("written by")
+        < text.index("What weighs most")
         < text.index("The proposer's words (not verified)")
         < text.index("APPROVED")
     )
