@@ -29,6 +29,7 @@ MODULES = {
     "cli.decide": ("approve", "deny", "abstain", "retract", "recuse", "request-info", "acknowledge"),
     "cli.withdraw": ("withdraw",),
     "cli.policy": ("policy",),
+    "cli.operations": ("operations",),
     "cli.catalog": ("catalog",),
     "cli.simulate": ("simulate",),
     "cli.audit": ("audit",),

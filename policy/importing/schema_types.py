@@ -37,8 +37,8 @@ def parameters_of(schema: Any) -> tuple[dict[str, Parameter], tuple[str, ...]]:
     if schema is None:
         return {}, ()
     properties = schema.get("properties", {}) if isinstance(schema, dict) else None
-    required = schema.get("required", []) if isinstance(schema, dict) else None
-    if not isinstance(properties, dict) or not isinstance(required, list) or len(properties) > MAX_PARAMETERS:
+    required = _names(schema.get("required", [])) if isinstance(schema, dict) else None
+    if not isinstance(properties, dict) or required is None or len(properties) > MAX_PARAMETERS:
         raise Untyped(f"its inputSchema is no object schema with at most {MAX_PARAMETERS} properties")
     found: dict[str, Parameter] = {}
     left_out: list[str] = []
@@ -52,6 +52,10 @@ def parameters_of(schema: Any) -> tuple[dict[str, Parameter], tuple[str, ...]]:
     if missing := [name for name in required if name not in properties]:
         raise Untyped(f"its required parameter {str(missing[0])[:60]!r} is not described")
     return found, tuple(left_out)
+
+
+def _names(given: Any) -> list[str] | None:
+    return given if isinstance(given, list) and all(isinstance(name, str) for name in given) else None
 
 
 def _parameter(name: str, schema: Any, *, required: bool) -> Parameter:

@@ -37,7 +37,7 @@ a allows also an and api automatically can command either enables endpoint funct
 operation permanently please quickly safely simply that the then this to tool use used utility which will you
 """)
 _JOINS = frozenset({"and", "or", "then", "/", ","})
-_SAYS_HOW = frozenset({"by", "will", "may", "also", "automatically", "it", "which", "that", "then"})
+_SAYS_HOW = frozenset({"by", "can", "will", "may", "also", "automatically", "it", "which", "that", "then"})
 _DENIES = frozenset({"not", "never", "without", "cannot", "no", "nor", "don't", "doesn't", "won't", "can't", "instead"})
 _ASKS = words("""
 lookup lookups queries query search searches
