@@ -5,7 +5,8 @@
 - A proposal may add others, and make a minimum stricter: the same value, not later, and observed for no less. What it
   says less strictly is refused, not ignored, so that nobody is surprised.
 - A criterion that cannot fail is refused: its probe is constant, it says what the executor made sure of before it
-  acted, or it looks at an object that no step touches. So is one that says the same as another, or its contrary.
+  acted, or it looks at an object that no step touches (a read touches nothing, and may be measured by any). So is one
+  that says the same as another, or its contrary.
 - Where the probes of an executor are declared, a criterion's probe is one of them, with parameters and a value of its
   types. All criteria are measured by the executor of the last step.
 - History counts only what was measured by the minimum (`policy/history.py`).
@@ -138,6 +139,8 @@ def _cannot_fail(
 ) -> Iterator[Reason]:
     if probe.constant:
         yield _reason("criterion_cannot_fail", own, "reads the same whatever the steps do")
+    if all(item is not None and item.read_only for item in (known.get(step.operation) for step in proposal.steps)):
+        return
     wanted = {name: own.parameters[name] for name in probe.identifies if name in own.parameters}
     if wanted and not any(_touches(step, known.get(step.operation), wanted) for step in proposal.steps):
         shown = ", ".join(f"{name} = {_json(value)}" for name, value in wanted.items())
