@@ -21,6 +21,7 @@ UNPROVED, REHEARSED = 0.3, 0.1
 SLOWNESS = 0.5
 HALF_OF_SECONDS = 300
 REGISTRY = "operations registry"
+_SHOWN = 3
 
 
 def worst_change(proposal: ActionProposal, facts: Facts) -> tuple[State, tuple[Reading, ...]]:
@@ -78,9 +79,9 @@ def _undo(state: State) -> Reading:
 
 def _proved(state: State) -> str:
     if state.unproved:
-        return f"{', '.join(state.unproved)} was not seen to work here in 30 days"
+        return f"{', '.join(state.unproved[:_SHOWN])} was not seen to work here in 30 days"
     if state.rehearsed:
-        return f"{', '.join(state.rehearsed)} was only tried dry here"
+        return f"{', '.join(state.rehearsed[:_SHOWN])} was only tried dry here"
     return "was seen to work here"
 
 
