@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from policy.base import EdgeModel
 from policy.catalog import Catalog, read_catalog
 from policy.checking_dates import date_findings
+from policy.checking_gaps import gap_findings
 from policy.checking_names import name_findings
 from policy.checking_people import people_findings
 from policy.checking_reach import reach_findings
@@ -78,7 +79,7 @@ def check(
     if kind != "policy":
         return ()
     subject = Subject(policies, now, operations=operations, catalog=catalog, directory=directory)
-    parts = (name_findings, reach_findings, people_findings, date_findings)
+    parts = (name_findings, reach_findings, gap_findings, people_findings, date_findings)
     return in_order(item for part in parts for item in part(subject))
 
 

@@ -27,7 +27,7 @@ _SHOWN = 4
 
 
 class Kind(NamedTuple):
-    """Operations that no list tells apart. `name` is the one that lists may name."""
+    """Operations that no list tells apart. `name` is the one that lists may name, `registered` are all of them."""
 
     label: str
     name: str
@@ -35,6 +35,7 @@ class Kind(NamedTuple):
     read_only: bool
     effects: frozenset[str]
     floor: RiskTier = RiskTier.low
+    registered: tuple[str, ...] = ()
 
 
 class Spot(NamedTuple):
@@ -152,7 +153,7 @@ def _kinds(named: Mapping[str, set[Any]], operations: OperationsRegistry | None)
         )
         registered.setdefault(key, []).append(item.name)
     for (name, destructive, read_only, effects, floor), names in registered.items():
-        yield Kind(_several(names), name, destructive, read_only, effects, floor)
+        yield Kind(_several(names), name, destructive, read_only, effects, floor, tuple(names))
     missing = sorted(named["operations"] - {key[0] for key in registered})
     for name in (*missing, OTHER):
         for destructive, read_only, effects in _natures(named):

@@ -103,7 +103,7 @@ CHANGED: dict[str, tuple[str, list[str]]] = {
         [
             "pg.reset: 1 of ops -> 1 of ops, then 1 of dba (stricter)",
             "pg.set at low, medium: 1 of ops -> 1 of ops, then 1 of dba (stricter)",
-            "pg.set at high, critical: denied if `risk.score > 60`, otherwise 1 of ops; exception until 2030-02-01: 1 of",
+            "pg.set at high, critical: denied if `risk.score > 60`, otherwise 1 of ops; exception until 2030-02-01: 1",
             "otherwise 1 of ops, then 1 of dba; exception until 2030-02-01: 1 of ops, then 1 of dba (stricter)",
         ],
     ),
@@ -122,7 +122,7 @@ CHANGED: dict[str, tuple[str, list[str]]] = {
     "a limit goes": (
         BASE.replace("environments: [production]}, reason: never", "environments: [staging]}, reason: never"),
         [
-            "pg.drop in production: denied by a limit -> denied, no rule; limited to max_resolved 5; frozen in winter (m",
+            "pg.drop in production: denied by a limit -> denied, no rule; limited to max_resolved 5; frozen in winter",
         ],
     ),
     "a cap": (
