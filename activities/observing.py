@@ -3,7 +3,7 @@
 - Outcomes count as history only where something was done, not in a dry run, and where the criteria of the operations
   registry measured it. Of an action of several operations nobody can say which of them an outcome is about: people
   read it, nothing counts it.
-- Of each kind of outcome the newest 200 within 180 days are read. So the statement costs the same however long
+- Of each kind of outcome the newest 100 within 180 days are read. So the statement costs the same however long
   the record is, and nobody pushes a failure out of sight with a row of successes.
 - A denial counts where people denied. By whom: those whose last vote in a stage says so.
 - An action is in flight from its approval to its result, for a day at most, where it acts on the same target, the same

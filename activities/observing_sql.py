@@ -1,8 +1,11 @@
 """The one statement by which the record is asked what it observed of a proposal (`activities/observing.py`).
 
 Each part is a row of JSON in the answer. Every look-up stops at a number of rows of an index that ends in the instant:
-200 outcomes of each kind (5 where people only read them), 500 stated confidences, 10 denials, 300 approvals a scope,
+100 outcomes of each kind (5 where people only read them), 500 stated confidences, 10 denials, 300 approvals a scope,
 10,000 effects of an operation. What is asked for comes as parameters, limits are written here.
+
+Nothing here may be answered by reading a whole table, however the planner is mistaken about its size: each look-up is a
+lateral or scalar subquery of its own, and sessions plan once and avoid sequential scans (`activities/database.py`).
 """
 
 from collections.abc import Mapping
@@ -20,7 +23,7 @@ _HISTORY = """
       SELECT r.proposal_id, r.operation, r.agent, r.outcome, r.measured, r.recorded_at FROM countersign.result AS r
       WHERE r.operation = asked.operation AND r.target = :target AND r.measured = kept.measured
         AND r.outcome = ended.outcome AND r.recorded_at > :history_since
-      ORDER BY r.recorded_at DESC LIMIT CASE WHEN kept.measured THEN 200 ELSE 5 END) AS found
+      ORDER BY r.recorded_at DESC LIMIT CASE WHEN kept.measured THEN 100 ELSE 5 END) AS found
   UNION ALL
   SELECT 'kind', found.proposal_id, found.operation, found.agent, found.outcome, found.measured, found.recorded_at
     FROM unnest(:operations) AS asked (operation)
@@ -32,7 +35,7 @@ _HISTORY = """
       WHERE r.operation = asked.operation AND r.environment = :environment AND r.target_kind = :target_kind
         AND r.criticality = level.criticality AND r.measured = kept.measured
         AND r.outcome = ended.outcome AND r.recorded_at > :history_since
-      ORDER BY r.recorded_at DESC LIMIT CASE WHEN kept.measured THEN 200 ELSE 5 END) AS found
+      ORDER BY r.recorded_at DESC LIMIT CASE WHEN kept.measured THEN 100 ELSE 5 END) AS found
     WHERE found.target <> :target"""
 _TALLIES = """
   SELECT scope, operation, agent,
@@ -54,27 +57,29 @@ _HOLDS = """
   SELECT h.hold_id, h.target, h.proposal_id, h.reason FROM countersign.hold AS h
   WHERE (h.target = :target
       OR jsonb_exists_any(CAST(convert_from(h.body, 'UTF8') AS jsonb)->'resolved', :resolved))
-    AND NOT EXISTS (SELECT FROM countersign.hold_release AS e WHERE e.hold_id = h.hold_id)
+    AND (SELECT e.hold_id FROM countersign.hold_release AS e WHERE e.hold_id = h.hold_id) IS NULL
   ORDER BY h.placed_at"""
 _DENIALS = """
-  SELECT p.proposal_id, r.resolved_at AS at, a.risk_tier AS tier, (
+  SELECT p.proposal_id, denied.resolved_at AS at, denied.tier, (
       SELECT json_agg(json_build_object('person', d.person_id, 'stage', d.stage, 'vote', d.vote, 'body',
         CASE WHEN d.vote = 'deny' THEN convert_from(d.body, 'UTF8') END) ORDER BY d.received_at, d.arrival)
       FROM countersign.decision AS d
-      WHERE d.proposal_id = p.proposal_id AND d.revision = r.revision AND d.counted) AS votes
+      WHERE d.proposal_id = p.proposal_id AND d.revision = denied.revision AND d.counted) AS votes
   FROM countersign.proposal AS p
-  JOIN countersign.resolution AS r ON r.proposal_id = p.proposal_id AND r.kind = 'denied'
-  JOIN countersign.assessment AS a ON a.proposal_id = p.proposal_id AND a.revision = r.revision
-    AND a.verdict IN ('require_approval', 'hold')
+    CROSS JOIN LATERAL (
+      SELECT r.revision, r.resolved_at, a.risk_tier AS tier FROM countersign.resolution AS r
+      JOIN countersign.assessment AS a ON a.proposal_id = r.proposal_id AND a.revision = r.revision
+      WHERE r.proposal_id = p.proposal_id AND r.kind = 'denied' AND a.verdict = 'require_approval'
+      ORDER BY r.revision DESC LIMIT 1) AS denied
   WHERE p.effect_digest = :effect AND p.proposal_id <> :proposal_id
-  ORDER BY r.resolved_at DESC LIMIT 10"""
+  ORDER BY denied.resolved_at DESC LIMIT 10"""
 _FLYING = """
   SELECT DISTINCT near.proposal_id FROM unnest(:scopes) AS wanted (scope)
     CROSS JOIN LATERAL (
       SELECT s.proposal_id FROM countersign.approved_scope AS s
       WHERE s.scope = wanted.scope AND s.resolved_at > :flying_since ORDER BY s.resolved_at DESC LIMIT 300) AS near
   WHERE near.proposal_id <> :proposal_id
-    AND NOT EXISTS (SELECT FROM countersign.result AS r WHERE r.proposal_id = near.proposal_id)
+    AND (SELECT r.proposal_id FROM countersign.result AS r WHERE r.proposal_id = near.proposal_id) IS NULL
   ORDER BY near.proposal_id LIMIT 100"""
 _LAST_HOUR = """
   SELECT asked.operation, counted.n - mine.n AS n FROM unnest(:operations) AS asked (operation)
