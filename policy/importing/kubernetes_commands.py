@@ -332,8 +332,8 @@ def _delete(line: Line) -> ProposedOperation | None:
 
 def _inside(line: Line) -> ProposedOperation | None:
     """`exec`, `cp`, `attach`, `debug`: anything can be done inside a container."""
-    named = line.words[1:2] if line.words[0] != "cp" else ()
-    name: dict[str, JsonValue] = {"name": word.rsplit("/", 1)[-1] for word in named}
+    is_named = len(line.words) > 1 and line.words[0] != "cp"
+    name: dict[str, JsonValue] = {"name": line.words[1].rsplit("/", 1)[-1]} if is_named else {}
     command: dict[str, JsonValue] = {"command": list(line.rest)} if line.rest else {}
     return _say("kubernetes.pod.exec", "pod", {**_namespace(line), **name, **command}, line.words[0])
 
