@@ -44,6 +44,8 @@ def register(commands: Commands) -> None:
 
 async def _import(args: argparse.Namespace) -> int:
     as_of = read_instant("--as-of", args.as_of)
+    if as_of is not None and datetime.fromisoformat(as_of) > datetime.now(UTC):
+        raise DocumentError(f"--as-of {as_of} is to come: facts are as old as when somebody looked")
     files = (InputFile(path.as_posix(), read_file(path), as_of or _changed(path)) for path in args.files)
     soft = frozenset(normalize(name) for name in args.soft_to)
     found = import_catalog(files, ImportOptions(graph=args.graph, soft_to=soft, declare=args.declare))
@@ -57,7 +59,8 @@ async def _import(args: argparse.Namespace) -> int:
 
 
 def _changed(path: Path) -> str:
-    return instant_text(datetime.fromtimestamp(int(path.stat().st_mtime), UTC))
+    changed = datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
+    return instant_text(min(changed, datetime.now(UTC).replace(microsecond=0)))
 
 
 async def _show(args: argparse.Namespace) -> int:

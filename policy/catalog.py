@@ -12,7 +12,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from datetime import datetime
+from functools import cache, reduce
 from typing import NamedTuple
 
 from policy import builtin
@@ -36,6 +37,7 @@ __all__ = [
     "read_catalog",
 ]
 _REMEMBERED = 1024
+_NAMED = 3
 
 
 class Resolution(NamedTuple):
@@ -120,11 +122,18 @@ class Catalog:
             return self.graph.reach((start,))
         return self.graph.reach((start, *(item.ref for item in self._held(start) if item.ref != start)))
 
-    def as_of(self, ref: str) -> str | None:
-        """The oldest instant at which a target's facts were true (RFC 3339); None where no source says so."""
-        found = self.entities.get(normalize(ref))
-        told = [self.sources[number].as_of for number in found.sources] if found else []
-        return min((at for at in told if at is not None), default=None) if None not in told else None
+    def facts_at(self, ref: str, published: datetime | None) -> datetime | None:
+        """When what is known of a target and its parts was last true (UTC), as far as anybody says: when the catalog
+        was published, or what the oldest of its sources says, if that is longer ago. None: nobody knows how old it is.
+
+        Args:
+            ref: the target.
+            published: when the catalog was put in force; None where nobody knows.
+        """
+        numbers = {number for item in self._held(normalize(ref)) for number in item.sources}
+        told = [published, *(_instant(self.sources[number].as_of) for number in numbers)]
+        known = [at for at in told if at is not None]
+        return min(known) if len(known) == len(told) else None
 
     def _holds(self, entity: Entity) -> bool:
         return entity.kind in ("system", "domain") or entity.ref in self.parts
@@ -177,6 +186,9 @@ def build_catalog(content: CatalogContent) -> Catalog:
         raise DocumentError("catalog has no entity of kind Component or Resource: without one every target is unknown")
     if ours := sorted(entities.keys() & _builtin().keys()):
         raise DocumentError(f"{ours[0]} is built in: give yours another name or namespace")
+    taken = {item.resource_id for item in _builtin().values()}
+    if same := next((item for item in entities.values() if item.resource_id in taken and item.resource_id), None):
+        raise DocumentError(f"{same.ref}: resource-id {same.resource_id} is built in: give yours another")
     return _built({**entities, **_builtin()}, content)
 
 
@@ -195,6 +207,7 @@ def _built(entities: dict[str, Entity], content: CatalogContent) -> Catalog:
         for ref, entity in entities.items()
     }
     named = {ref for edge in edges for ref in edge[:2]} | set(objectives)
+    dangling = tuple(sorted(named - entities.keys()))
     return Catalog(
         entities=entities,
         graph=Graph(nodes, edges),
@@ -202,27 +215,39 @@ def _built(entities: dict[str, Entity], content: CatalogContent) -> Catalog:
         objectives=objectives,
         parties=content.parties,
         sources=tuple(content.sources),
-        dangling=tuple(sorted(named - entities.keys())),
-        skipped=(*content.skipped(), *guessed),
+        dangling=dangling,
+        skipped=(*content.skipped(), *guessed, *_unknown(dangling)),
     )
 
 
+def _unknown(dangling: tuple[str, ...]) -> Iterator[str]:
+    if dangling:
+        first = ", ".join(dangling[:_NAMED]) + (", …" if len(dangling) > _NAMED else "")
+        yield f"{len(dangling)} references to what is not here, the worst is assumed: {first}"
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
 def _whole(entity: Entity, parts: list[Entity]) -> Entity:
-    """What holds parts: an environment and units as the parts have them, where it says none of its own."""
+    """What holds parts: as critical as the worst of them. A system or domain is nothing of its own, so its environment
+    and its units are those of its parts, where it names none and they agree.
+    """
     if not parts:
         return entity
+    is_name = entity.kind in ("system", "domain")
+    given = [item.criticality for item in ((*parts, entity) if not is_name or entity.criticality else parts)]
+    worst = None if None in given else reduce(worse, given)
+    if not is_name:
+        return replace(entity, criticality=worst)
     environments = {part.environment for part in parts}
-    units = [part.units for part in parts]
-    known = entity.criticality is not None or entity.kind in ("system", "domain")
-    unknown = not known or any(part.criticality is None for part in parts)
-    worst = None
-    for item in (entity, *parts):
-        worst = worse(worst, item.criticality)
+    units = [part.units for part in parts if part.units is not None]
     return replace(
         entity,
+        criticality=worst,
         environment=entity.environment or (environments.pop() if len(environments) == 1 else None),
-        criticality=None if unknown else worst,
-        units=entity.units or (None if None in units else sum(item for item in units if item is not None)),
+        units=entity.units or (sum(units) if len(units) == len(parts) else None),
     )
 
 

@@ -23,11 +23,11 @@ def test_import_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         "--soft-to",
         "otel-collector",
         "--as-of",
-        "2030-01-01T01:00:00+01:00",
+        "2020-01-01T01:00:00+01:00",
     ]
     assert starter.run([*CALL, *options, "--output", str(output)]) == exits.OK
     report = capsys.readouterr().out
-    assert "as of 2030-01-01T00:00:00Z" in report
+    assert "as of 2020-01-01T00:00:00Z" in report
     assert "read: 31 bare entities, named by tables only\nread: 22 criticalities\nread: 61 service edges\n" in report
     assert "service_criticality.csv, row 5: astronomy-db has no criticality, the worst is assumed" in report
     assert len(read_catalog(output.read_bytes()).sources) == 2
@@ -45,6 +45,7 @@ def test_what_cannot_be_imported_is_said(tmp_path: Path, capsys: pytest.CaptureF
     for arguments, message in (
         ([*CALL, "--output", str(output)], "choose one with --graph"),
         ([*CALL, "--graph", "otel-demo", "--output", str(output), "--as-of", "soon"], "--as-of: as_of is no instant"),
+        ([*CALL, "--output", str(output), "--as-of", "9000-01-01T00:00:00Z"], "is to come"),
         (missing, "none.yaml cannot be read: No such file"),
     ):
         assert starter.run(arguments) == exits.FAILED

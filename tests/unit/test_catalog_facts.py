@@ -1,6 +1,7 @@
 """What a catalog says of a target: its relations, what it resolves to, its objectives, and how old that is."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -258,7 +259,8 @@ def test_what_nobody_described_is_told() -> None:
         "system:default/nowhere",
     )
     assert (found.reach("db").total, found.reach("db").dangling, found.reach("db").weight) == (2, 1, 1.25)
-    assert found.skipped == ("1 references without a kind are read as component",)
+    assert found.skipped[0] == "1 references without a kind are read as component"
+    assert found.skipped[1].startswith("5 references to what is not here, the worst is assumed: api:default/orders, ")
 
 
 def test_a_name_without_a_kind_can_be_a_resource() -> None:
@@ -285,20 +287,24 @@ def test_people_are_for_display_only() -> None:
 
 
 def test_the_oldest_source_tells_the_age() -> None:
-    """A target's facts are as old as the oldest of their sources; without a date they are of unknown age."""
+    """A target's facts are as old as the oldest of their sources, or as their publication; else of unknown age."""
     listed = [
-        {"file": "a.yaml", "digest": "sha256:0", "format": "documents", "as_of": "2030-01-02T00:00:00+00:00"},
-        {"file": "b.csv", "digest": "sha256:1", "format": "service.criticality", "as_of": "2030-01-01T00:00:00Z"},
+        {"file": "a.yaml", "digest": "sha256:0", "format": "documents", "as_of": "2030-01-03T00:00:00+00:00"},
+        {"file": "b.csv", "digest": "sha256:1", "format": "service.criticality", "as_of": "2030-01-01T00:00:00.5Z"},
         {"file": "c.csv", "digest": "sha256:2", "format": "service.criticality"},
     ]
     found = catalog(
         {"apiVersion": "countersign/v1", "kind": "CatalogSources", "sources": listed},
-        entity("Component", "a", notes={"sources": "0,1"}),
-        entity("Component", "b", notes={"sources": "0,2"}),
-        entity("Component", "c"),
+        entity("Component", "new", notes={"sources": "0"}),
+        entity("Component", "old", notes={"sources": "0,1"}, system="all"),
+        entity("Component", "undated", notes={"sources": "0,2"}),
+        entity("Component", "written"),
+        entity("System", "all"),
     )
-    assert [found.as_of(ref) for ref in ("a", "b", "c", "d")] == ["2030-01-01T00:00:00Z", None, None, None]
-    assert found.sources[0].as_of == "2030-01-02T00:00:00Z"
+    published, first = datetime(2030, 1, 2, tzinfo=UTC), datetime(2030, 1, 1, 0, 0, 0, 500_000, tzinfo=UTC)
+    told = [found.facts_at(ref, published) for ref in ("new", "old", "undated", "written", "system:all", "nobody")]
+    assert told == [published, first, None, published, first, published]
+    assert found.facts_at("new", None) is None
 
 
 def test_other_versions_of_openslo_are_skipped() -> None:

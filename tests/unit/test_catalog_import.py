@@ -1,6 +1,7 @@
 """What companies have of their services, brought together: every fact with its source, every skip with its reason."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -125,7 +126,7 @@ def test_everything_together() -> None:
     )
     assert found.parties["group:default/team-a"].name == "Team A"
     assert [source.file for source in found.sources] == ["shop.yaml", "edges.csv", "criticality.CSV"]
-    assert found.as_of("store/shop") == AT
+    assert found.facts_at("store/shop", datetime.max.replace(tzinfo=UTC)) == datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def test_the_report_says_what_was_not_read() -> None:
@@ -347,3 +348,19 @@ def test_any_document_is_read_or_skipped(documents: list[dict[str, Any]]) -> Non
     found = _import(("f.yaml", body))
     assert found.catalog.entity("good") is not None
     assert len(found.report.skips) <= len(documents)
+
+
+def test_many_entities_with_references_to_nobody() -> None:
+    """Twenty thousand entities, of which every third needs somebody who is not there, are read and answered for."""
+    size = 20_000
+    lines = (
+        f'--- {{"kind":"Component","metadata":{{"name":"s{at}"}},"spec":{{"dependsOn":["component:s{at // 2}"'
+        + (f',"component:ghost{at}"' if at % 3 == 0 else "")
+        + f'],"dependencyOf":["component:phantom{at % 7}"]}}}}\n'
+        for at in range(1, size + 1)
+    )
+    found = _import(("big.yaml", "".join(lines).encode()))
+    reach = found.catalog.reach("s1")
+    assert len(found.catalog.dangling) == size // 3 + 7 + 1
+    assert (reach.total, reach.dangling, reach.weight) == (size - 1 + 7, 7, size - 1 + 7)
+    assert len(found.report.lines()) < 60

@@ -8,6 +8,7 @@ from policy.errors import DocumentError
 from tests.unit.catalog_documents import catalog, edges, entity, part, slo
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "what is built in": (entity("Component", "a", notes={"resource_id": "countersign:documents"}), "is built in"),
     "units of nothing": (entity("Component", "a", notes={"units": "0"}), "units = '0' is not a number above 0"),
     "units without end": (entity("Component", "a", notes={"units": "inf"}), "units = 'inf' is not a number above 0"),
     "units in words": (entity("Component", "a", notes={"units": "many"}), "units = 'many' is not a number above 0"),
