@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policy.calendars import timing_of
 from policy.document import PolicySet, Verdict, read_policy
 from policy.errors import DocumentError
 from tests.unit.asking import ask
-from tests.unit.builders import T0, step_json
+from tests.unit.builders import T0, a_proposal, facts_of, step_json
 
 _CHAINS = {
     name: {"stages": [{"name": name, "requirements": [{"groups": [name]}], "deadline": "1h"}]}
@@ -131,6 +132,18 @@ def test_limits_freezes_and_deadlines_of_all_documents_apply() -> None:
     assert ask(elsewhere).verdict is Verdict.require_approval
     assert (limited.permit_ttl, limited.absolute_deadline) == (timedelta(minutes=1), timedelta(days=7))
     assert (frozen.permit_ttl, frozen.absolute_deadline) == (timedelta(minutes=5), timedelta(hours=1))
+
+
+def test_what_a_team_forbids_is_forbidden_where_it_speaks() -> None:
+    """A team's limits, freezes and peaks say nothing of what it does not cover."""
+    peak = {"id": "rush", "kind": "peak", "zone": "UTC", "start": "2030-01-01", "duration": "1d"}
+    limit = {"id": "never", "match": {"environments": ["production"]}, "reason": "so"}
+    team = _document("t", _rule("r", "allow"), limits=[limit], calendars=[peak], covers={"targets": ["shop"]})
+    facts = facts_of(a_proposal())
+
+    assert ask(_policy(_ORG, team)).verdict is Verdict.require_approval
+    assert timing_of(_policy(_ORG, team), facts).peak is None
+    assert timing_of(_policy(_ORG, {**team, "metadata": _ORG["metadata"] | {"name": "t"}}), facts).peak == "rush"
 
 
 def test_the_order_of_documents_is_that_of_their_scopes() -> None:

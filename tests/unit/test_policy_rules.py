@@ -131,6 +131,24 @@ def test_what_an_observing_rule_would_have_asked_is_recorded() -> None:
     assert [reason.code for reason in uncovered.reasons] == ["no_rule", "no_rule"]
 
 
+def test_each_step_is_asked_about_with_its_own_parameters() -> None:
+    """A harmless step first does not hide a second one of the same operation."""
+    rules = "- {id: pid, match: {operations: [pg.end_session]}, when: parameters.pid == 43, verdict: deny}"
+    steps = [step_json("pg.end_session", name=f"s{pid}", undo=None, parameters={"pid": pid}) for pid in (42, 43)]
+
+    assert ask(policy_with(rules), operation="pg.end_session", steps=steps).decided_by == "pid"
+    assert ask(policy_with(rules), operation="pg.end_session", steps=steps[:1]).verdict is Verdict.allow
+
+
+def test_a_rule_enforces_from_the_beginning_of_its_day() -> None:
+    """`enforce_from` is the first day, in UTC, on which the answer counts."""
+    rule = f"- {{id: watch, {_ALL}, verdict: deny, enforcement: warn, enforce_from: 2030-01-02}}"
+    midnight = T0 + timedelta(hours=15)
+
+    assert ask(policy_with(rule), at=midnight - timedelta(microseconds=1)).verdict is Verdict.require_approval
+    assert ask(policy_with(rule), at=midnight).decided_by == "watch"
+
+
 def test_where_nobody_knows_the_time_a_rule_enforces() -> None:
     """No rule goes on observing because an instant is missing."""
     rule = f"- {{id: watch, {_ALL}, verdict: deny, enforcement: observe, enforce_from: 2099-01-01}}"
