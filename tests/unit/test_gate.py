@@ -74,6 +74,14 @@ HOLDS: dict[str, dict[str, Any]] = {
         "chain_now": None,
     },
     "a policy that is milder now": {"verdict_now": Verdict.allow, "chain_now": None},
+    "a hold that its people released": {"assessed_verdict": Verdict.hold, "verdict_now": Verdict.hold},
+    "a hold that only needs approval now": {"assessed_verdict": Verdict.hold},
+    "a hold of the policy that remedies a hold of the target": {
+        "assessed_verdict": Verdict.hold,
+        "verdict_now": Verdict.hold,
+        "remedies": "p-0",
+        "holds": (_HOLD,),
+    },
     "a tier that is lower now": {"tier_now": RiskTier.low},
     "a hold that this action remedies": {"remedies": "p-0", "holds": (_HOLD,)},
     "the first step": {"step": 1, "records": ()},
@@ -95,6 +103,19 @@ CLOSES: dict[str, tuple[dict[str, Any], str]] = {
     "the policy asks people now": (
         {"assessed_verdict": Verdict.allow, "case": None},
         "policy_stricter",
+    ),
+    "the policy holds it now": ({"verdict_now": Verdict.hold}, "policy_stricter"),
+    "the policy holds it for other people now": (
+        {
+            "assessed_verdict": Verdict.hold,
+            "verdict_now": Verdict.hold,
+            "chain_now": a_case(stage("sre")).chain,
+        },
+        "chain_changed",
+    ),
+    "a hold that nobody released": (
+        {"assessed_verdict": Verdict.hold, "verdict_now": Verdict.allow, "case": None},
+        "no_case",
     ),
     "the policy asks other people now": ({"chain_now": a_case(stage("sre")).chain}, "chain_changed"),
     "who is asked now was left out": ({"chain_now": None}, "chain_changed"),

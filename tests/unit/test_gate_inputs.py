@@ -1,9 +1,12 @@
 """What the gate is told of those who voted."""
 
 from policy.directory import Directory, Person
+from policy.document import PolicySet, Verdict
+from policy.gate import DispatchInputs, may_dispatch
 from policy.gate_inputs import gate_inputs
 from policy.proposal import receive
-from policy.revision import DocumentDigests, assess_revision
+from policy.revision import DocumentDigests, Revision, assess_revision
+from tests.unit.asking import policy_with
 from tests.unit.builders import a_ballot, a_directory, a_policy, at, facts_of, proposal_json
 
 DIGESTS = DocumentDigests(policy="p", operations="o", catalog="c", directory="d")
@@ -30,6 +33,65 @@ def _groups(directory: Directory, *voters: str) -> dict[str, tuple[str, ...]]:
         records=(),
     )
     return inputs.groups_now
+
+
+def _asked(policy: PolicySet, minutes: float) -> tuple[Revision, DispatchInputs]:
+    """The revision of 09:00 under a policy, and what the gate is told so many minutes later."""
+    received = receive(proposal_json())
+    before, later = (
+        (facts := facts_of(received.proposal)).model_copy(
+            update={"observed": facts.observed.model_copy(update={"at": at(when)})}
+        )
+        for when in (0, minutes)
+    )
+    revision = assess_revision(
+        received, before, policy, DIGESTS, revision=1, assessed_at=at(0), absolute_deadline=at(1000)
+    )
+    inputs = gate_inputs(
+        received.proposal,
+        revision,
+        step=1,
+        now=at(minutes),
+        ballots=(),
+        resolution="approved",
+        stop=None,
+        closed=False,
+        facts=later,
+        document=policy,
+        directory=a_directory(),
+        records=(),
+    )
+    return revision, inputs
+
+
+_WINDOWED = (
+    "- {id: wait, match: {environments: [production]}, verdict: hold, chain: one, windows: [mornings], outside: deny}"
+)
+
+
+def test_the_calendars_of_now_are_asked() -> None:
+    """Within the window the permit ends with it; after it what was held is denied, and the gate is told so."""
+    policy = policy_with(_WINDOWED)
+    assert (_asked(policy, 30)[1].verdict_now, _asked(policy, 30)[1].permit_until_now) == (Verdict.hold, at(60))
+    closed = _asked(policy, 60)[1]
+    assert (closed.assessed_verdict, closed.verdict_now, closed.permit_until_now) == (Verdict.hold, Verdict.deny, None)
+    assert "policy_stricter" in {reason.code for reason in may_dispatch(closed)}
+
+
+def test_who_granted_an_exception_or_wrote_the_policy_is_no_approver() -> None:
+    """Both stand beside those who ask, when people are asked and when the gate is."""
+    exception = (
+        "exceptions: [{id: e, when: 'true', lifts: [never], approved_by: [dan], reason: so,"
+        " granted_at: 2029-12-31T00:00:00Z, expires_at: 2030-01-01T09:30:00Z}]\n"
+    )
+    never = "- {id: never, match: {environments: [production]}, verdict: deny}"
+    policy = policy_with(never, more=exception, metadata="authors: [cleo]")
+    revision, inputs = _asked(policy, 10)
+    case = revision.case()
+
+    assert case is not None
+    assert case.requesters == inputs.requesters_now == ("ann", "cleo", "dan")
+    assert inputs.permit_until_now == at(30)
 
 
 def test_an_alias_of_a_voter_is_no_second_person() -> None:

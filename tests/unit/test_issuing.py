@@ -56,6 +56,21 @@ def test_criteria_belong_to_the_last_step(step: int, criteria: int) -> None:
     assert len(_issue(step, **_TWO)[0].criteria) == criteria
 
 
+@pytest.mark.parametrize(("closes", "expires"), [(7, 7), (10, 10), (30, 10), (None, 10)])
+def test_a_permit_ends_with_its_window(closes: int | None, expires: int) -> None:
+    """A permit waits five minutes, and not beyond the window that lets it run; an undo waits for no window."""
+    received = receive(proposal_json())
+    documents = DocumentDigests(policy=_DIGEST, operations=_DIGEST, catalog=_DIGEST, directory=_DIGEST)
+    facts = facts_of(received.proposal)
+    revision = assess_revision(
+        received, facts, a_policy(), documents, revision=1, assessed_at=T0, absolute_deadline=at(60)
+    )
+    until = None if closes is None else at(closes)
+    forward, undo = issue(received.proposal, revision, _DIGEST, step=1, now=at(5), document=a_policy(), until=until)
+
+    assert (forward.expires_at, undo.expires_at) == (at(expires), None)
+
+
 def test_issuing_again_gives_the_same_permit() -> None:
     """The id of a permit follows from what it is for, not from when it was issued."""
     assert _issue(1) == _issue(1)
