@@ -114,7 +114,7 @@ class Observed(RecordModel):
         slo_states: of the target and of what depends on it directly.
         similar: the last similar actions, newest first, five at most.
         draft: what is to be put in force; None where no document is published.
-        catalog_at: when the catalog in force was published.
+        catalog_at: when the catalog was published, or what it says of the target was true, if that is longer ago.
         directory_at: the same for the directory.
     """
 
