@@ -53,7 +53,7 @@ async def observe(
         undo_proofs=found["undo_proofs"],
         slo_states=found["slo_states"],
         similar=found["similar"],
-        catalog_at=in_force.catalog_at,
+        catalog_at=in_force.catalog.facts_at(received.proposal.target, in_force.catalog_at),
         directory_at=in_force.directory_at,
     )
 
@@ -88,6 +88,7 @@ def _wanted(received: ReceivedProposal, in_force: InForce, now: datetime) -> dic
         "proposal_id": proposal.proposal_id,
         "effect": received.effect_digest,
         "operations": sorted({step.operation for step in proposal.steps}),
+        "counted": sorted(_counted(proposal, in_force)),
         "undos": sorted({step.undo.operation for step in proposal.steps if step.undo is not None}),
         "target": proposal.target_ref,
         "target_kind": _kind_of(proposal.target_ref),
@@ -105,6 +106,15 @@ def _wanted(received: ReceivedProposal, in_force: InForce, now: datetime) -> dic
         "flying_since": now - _IN_FLIGHT,
         "history_since": now - HISTORY,
     }
+
+
+def _counted(proposal: ActionProposal, in_force: InForce) -> set[str]:
+    """The operations whose effects are counted: a limit on effects an hour may speak of more than the steps do."""
+    own = {step.operation for step in proposal.steps}
+    limits = (limit for document in in_force.policy.documents for limit in document.limits)
+    if all(limit.max_per_hour is None for limit in limits):
+        return own
+    return own | {operation.name for operation in in_force.operations.operations}
 
 
 def _objectives(catalog: Catalog, target: str) -> list[tuple[str, str]]:

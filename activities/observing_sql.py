@@ -82,7 +82,7 @@ _FLYING = """
     AND (SELECT r.proposal_id FROM countersign.result AS r WHERE r.proposal_id = near.proposal_id) IS NULL
   ORDER BY near.proposal_id LIMIT 100"""
 _LAST_HOUR = """
-  SELECT asked.operation, counted.n - mine.n AS n FROM unnest(:operations) AS asked (operation)
+  SELECT asked.operation, counted.n - mine.n AS n FROM unnest(:counted) AS asked (operation)
     CROSS JOIN LATERAL (SELECT count(*) AS n FROM (SELECT FROM countersign.permit_use AS u
       WHERE u.effect = asked.operation AND u.used_at > :hour_since AND u.used_at <= :at
       LIMIT 10000) AS recent) AS counted
@@ -115,7 +115,9 @@ _PARTS = {
 }
 _TEXTS = ARRAY(Text)
 _TYPES: Mapping[str, Any] = {
-    **dict.fromkeys(("operations", "done", "resolved", "scopes", "undos", "slo_targets", "slo_names"), _TEXTS),
+    **dict.fromkeys(
+        ("operations", "counted", "done", "resolved", "scopes", "undos", "slo_targets", "slo_names"), _TEXTS
+    ),
     **dict.fromkeys(("target", "target_kind", "environment", "agent", "effect", "proposal_id"), Text()),
     **dict.fromkeys(("history_since", "flying_since", "hour_since", "at"), TIMESTAMP(timezone=True)),
     "criticalities": ARRAY(Integer),

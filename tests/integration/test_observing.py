@@ -1,16 +1,21 @@
 """What is observed of a proposal: how similar actions ended, what runs now, what was proved, and who said no before."""
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from activities.documents import Documents
+from activities.observing import observe
 from deploy.dev import Stack, ephemeral_stack
+from policy.document import read_policy
 from policy.observed import Calibration, Tally
+from policy.proposal import receive
 from policy.search_attributes import TYPES
-from tests.integration.observed import Past, objective, targets
+from tests.integration.observed import Past, objective, proposal, targets
 from tests.replay import recording as scenes
 from tests.replay.recording import recording
 
@@ -149,6 +154,25 @@ async def test_effects_of_the_last_hour_are_counted_over_all_targets(past: Past)
 
     assert now.last_hour == {SET: before + 2}
     assert later.last_hour == {}
+
+
+async def test_a_limit_on_effects_an_hour_has_every_operation_counted(past: Past) -> None:
+    """Such a limit may speak of several operations, so all of them are counted; otherwise those of the steps are."""
+    await past.ended("hour-3", "hourly")
+    end = {"name": "end", "operation": "postgres.session.terminate", "parameters": {}}
+    received = receive(proposal("next", "hourly", operation=end["operation"], steps=[end]))
+    capped = b"limits: [{id: slowly, match: {destructive: false}, max_per_hour: 100, reason: one at a time}]\nrules:"
+    body = (scenes.DOCUMENTS / "policy.yaml").read_bytes()
+    limited = body.replace(body[body.index(b"limits:") : body.index(b"rules:") + 6], capped)
+
+    async with past.place.database.snapshot() as connection:
+        in_force = await Documents().in_force(connection)
+        without = await observe(connection, received, in_force, datetime.now(UTC))
+        slow = replace(in_force, policy=read_policy(limited))
+        found = await observe(connection, received, slow, datetime.now(UTC))
+
+    assert without.last_hour == {}
+    assert found.last_hour[SET] >= 1
 
 
 async def test_an_undo_that_worked_here_is_a_proof(past: Past) -> None:
