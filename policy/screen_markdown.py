@@ -2,7 +2,8 @@
 
 - Every piece that is not ours is escaped or in a code span (`policy/neutral.py`), so a heading, link, image, table or
   list in it is only text.
-- Lists, no tables: that page is narrow and leaves no space between the cells of a table.
+- Lists only: that page is narrow, leaves no space between the cells of a table, and shows a quotation larger than
+  everything else, which the proposer's words are not to be.
 - The whole stays below 32 KiB: each list, line and piece has its limit.
 """
 
@@ -21,9 +22,7 @@ def screen_markdown(screen: Screen) -> list[str]:
 
 def section_markdown(section: Section) -> str:
     """One section as a block."""
-    mark = "> " if section.quoted else "- "
-    lines = [f"### {section.title}", *(mark + _line(line) + ("  " if section.quoted else "") for line in section.lines)]
-    return "\n".join(lines)
+    return "\n".join([f"### {section.title}", *("- " + _line(line) for line in section.lines)])
 
 
 def _line(line: Line) -> str:

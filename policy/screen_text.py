@@ -239,7 +239,7 @@ def _words(screen: Screen) -> tuple[Line, ...]:
     )
     more = screen.evidence_count - len(screen.evidence)
     return (
-        (Said(screen.words),),
+        ("says: ", Said(screen.words)),
         *(("points to ", Said(item, 400)) for item in screen.evidence),
         *([(f"and to {more} things more",)] if more > 0 else []),
         *(("offers instead ", Said(item, 240)) for item in screen.alternatives),

@@ -148,7 +148,8 @@ def _question(screen: Screen, standing: Standing) -> list[str]:
 def _template(screen: Screen, stage: int) -> str:
     """The decision filled in, a few fields a line: what is to be changed stands in lines of its own."""
     lines: tuple[dict[str, Any], ...] = (
-        {"decision_id": f"YOUR-NAME-stage-{stage}", "proof": {"kind": "claimed", "identity": "YOUR-IDENTITY"}},
+        {"decision_id": f"YOUR-NAME-stage-{stage}"},
+        {"proof": {"kind": "claimed", "identity": "YOUR-IDENTITY"}},
         {"vote": "approve", "justification": ""},
         {"proposal_id": screen.proposal_id, "revision": screen.revision, "stage": stage},
         *({name: getattr(screen, name)} for name in _DIGESTS),
