@@ -109,7 +109,11 @@ def test_nothing_lifts_a_limit() -> None:
         "break_glass: [{id: outage, match: {environments: [production]}, chain: one, review_within: 1d}]\n"
     )
     policy = policy_with(f"- {{id: free, {_PROD}, verdict: allow}}", more=more)
-    drop = {"operation": "pg.drop", "steps": [step_json("pg.drop", undo=None)], "change_type": "emergency"}
+    drop: dict[str, Any] = {
+        "operation": "pg.drop",
+        "steps": [step_json("pg.drop", undo=None)],
+        "change_type": "emergency",
+    }
 
     assert ask(policy, **drop).decided_by == "no-drop"
 

@@ -37,7 +37,7 @@ def _glass(**changes: str) -> str:
 
 
 _DENY = f"- {{id: never, {_ALL}, verdict: deny}}"
-_EMERGENCY = {"change_type": "emergency"}
+_EMERGENCY: dict[str, Any] = {"change_type": "emergency"}
 
 
 class Lifted(NamedTuple):
