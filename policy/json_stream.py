@@ -51,8 +51,8 @@ def read_stream(body: bytes) -> Iterator[Any]:
 def _as_yaml(body: bytes) -> Iterator[Any]:
     if len(body) > MAX_DOCUMENT_BYTES:
         raise DocumentError(
-            f"document has {len(body)} bytes, at most {MAX_DOCUMENT_BYTES} are read as yaml: write it as json"
-            " (`countersign catalog import` does), or split it"
+            f"document has {len(body)} bytes, at most {MAX_DOCUMENT_BYTES} are read as yaml: write it as json,"
+            " or split it (`countersign catalog import` joins files)"
         )
     yield from read_yaml(body)
 
