@@ -11,7 +11,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from policy.audit import AuditFile, GovernedDocuments, read_entries
@@ -108,14 +108,13 @@ class Simulation:
         return tuple(item for item in self.actions if item.stuck)
 
 
-@dataclass
-class _Extra:
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def add(self, chain: ApprovalChain | None, day: str, sign: int) -> None:
-        for stage in chain.stages if chain is not None else ():
-            for requirement in stage.requirements:
-                self.counts[" or ".join(requirement.groups), day] += sign * requirement.count
+def _seats(chain: ApprovalChain | None, day: str) -> Counter[tuple[str, str]]:
+    """How many approvals a chain asks for, by group and day."""
+    found: Counter[tuple[str, str]] = Counter()
+    for stage in chain.stages if chain is not None else ():
+        for requirement in stage.requirements:
+            found[" or ".join(requirement.groups), day] += requirement.count
+    return found
 
 
 def simulate(
@@ -129,15 +128,15 @@ def simulate(
         skipped: what could not be read, by name, and why; handed on.
     """
     found = tuple(_simulated(candidate, action) for action in actions)
-    extra = _Extra()
+    extra: Counter[tuple[str, str]] = Counter()
     for item in found:
         day = item.at.date().isoformat()
-        extra.add(item.after.chain, day, 1)
-        extra.add(item.before.chain, day, -1)
+        extra.update(_seats(item.after.chain, day))
+        extra.subtract(_seats(item.before.chain, day))
     return Simulation(
         actions=found,
         verdicts=dict(Counter((item.before.verdict, item.after.verdict) for item in found)),
-        extra={key: count for key, count in sorted(extra.counts.items()) if count},
+        extra={key: count for key, count in sorted(extra.items()) if count},
         skipped=tuple(skipped),
     )
 

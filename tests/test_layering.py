@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Imports run to what stands before in this list.
 ORDER = ("policy", "workflows", "activities", "worker", "cli", "starter")
-PLACES = (*ORDER, "deploy", "examples", "bench", "tests")
+PLACES = (*ORDER, "deploy", "examples", "bench", "judges", "tests")
 # Who starts servers or prepares a database may import deploy; besides, deploy asks only how to connect.
 STARTS_SERVERS = ("cli/dev.py", "cli/demo*.py", "cli/place.py", "cli/ready.py", "bench/*", "tests/*", "deploy/*")
 DEPLOY_IMPORTS = {"deploy/migrations/runner.py": "activities.database"}

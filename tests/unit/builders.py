@@ -136,7 +136,8 @@ def a_policy(body: bytes = POLICY) -> PolicySet:
 
 def facts_of(proposal: ActionProposal, **changes: Any) -> Facts:
     """What the small world knows of a proposal; `changes` may name fields of what was observed, too."""
-    observed = Observed(at=T0, **{name: changes.pop(name) for name in list(changes) if name in Observed.model_fields})
+    seen = {name: changes.pop(name) for name in list(changes) if name in Observed.model_fields}
+    observed = Observed(**{"at": T0, **seen})
     known = collect(proposal, catalog=a_catalog(), directory=a_directory(), registry=a_registry(), observed=observed)
     return known.model_copy(update=changes)
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.judges import __main__ as judges
-from bench.judges.actions import command_label, judge_commands, judge_tools
-from bench.judges.gates import gates
-from bench.judges.situations import Situation, situation_of
+from judges import __main__ as command
+from judges.actions import command_label, judge_commands, judge_tools
+from judges.gates import gates
+from judges.situations import Situation, situation_of
 
-DATA = Path(judges.__file__).parent / "data"
+DATA = Path(command.__file__).parent / "data"
 ROW = {
     "id": "x",
     "action": "restart of one service",
@@ -43,7 +43,7 @@ TOLD: dict[str, tuple[dict[str, str], str]] = {
 
 def test_both_aims_are_met_at_once() -> None:
     """Every outage meets its gate, nine of ten routine actions pass, and nothing destructive does."""
-    assert judges.main([]) == 0
+    assert command.main([]) == 0
 
 
 @pytest.mark.parametrize(("changes", "expected"), TOLD.values(), ids=TOLD)
@@ -65,9 +65,9 @@ def test_only_what_was_known_before_is_read() -> None:
 
 def test_a_gate_that_claims_what_none_prevents_is_wrong() -> None:
     """Both ways of being wrong count: a gate that is missing, and one that claims too much."""
-    assert not judges.Outage("x", "", "NOT_PREVENTABLE", ("ONE_PERSON",)).right
-    assert not judges.Outage("x", "", "WINDOW+STAGED", ("STAGED",)).right
-    assert judges.Outage("x", "", "WINDOW+STAGED", ("STAGED", "WINDOW", "ONE_PERSON")).right
+    assert not command.Outage("x", "", "NOT_PREVENTABLE", ("ONE_PERSON",)).right
+    assert not command.Outage("x", "", "WINDOW+STAGED", ("STAGED",)).right
+    assert command.Outage("x", "", "WINDOW+STAGED", ("STAGED", "WINDOW", "ONE_PERSON")).right
 
 
 def test_a_table_that_is_read_badly_misses_the_aim(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_table_that_is_read_badly_misses_the_aim(tmp_path: Path) -> None:
     header = "source,license,area,action,author_label,author_flags,description_excerpt\n"
     wrong = tmp_path / "actions.csv"
     wrong.write_text(header + "".join(f"x,y,z,pods_delete_{n},read,,Delete a pod\n" for n in range(200)))
-    assert judges.main(["--actions", str(wrong)]) == 1
+    assert command.main(["--actions", str(wrong)]) == 1
 
 
 def test_what_cannot_be_read_passes_nowhere() -> None:

@@ -1,4 +1,4 @@
-"""`python -m bench.judges`: would the gate have stopped real outages for the right reason, and what does it let pass?
+"""`python -m judges`: would the gate have stopped real outages for the right reason, and what does it let pass?
 
 Both at once, because a gate that stops everything is easy. Other tables with the same columns are judged by
 `--outages FILE --actions FILE --commands FILE`. Ends with 1 where one of the aims is missed:
@@ -15,9 +15,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.judges.actions import Judged, judge_commands, judge_tools
-from bench.judges.gates import gates
-from bench.judges.situations import situation_of
+from judges.actions import Judged, judge_commands, judge_tools
+from judges.gates import gates
+from judges.situations import situation_of
 
 _DATA = Path(__file__).parent / "data"
 _NOT_PREVENTABLE = "NOT_PREVENTABLE"
@@ -43,7 +43,7 @@ class Outage:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Judge, print, and say by the exit code whether the aims are met."""
-    parser = argparse.ArgumentParser(prog="python -m bench.judges", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m judges", description=__doc__)
     parser.add_argument("--outages", type=Path, default=_DATA / "outages.csv")
     parser.add_argument("--actions", type=Path, default=_DATA / "actions_labelled.csv")
     parser.add_argument("--commands", type=Path, default=_DATA / "itbench_remediation_commands.csv")

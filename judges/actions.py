@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from bench.judges.world import catalog, directory, policy, registry
+from judges.world import catalog, directory, policy, registry
 from policy.criteria import minimum
 from policy.facts import collect
 from policy.importing.arguments import split_command

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.judges.situations import Situation
+from judges.situations import Situation
 from policy.catalog import Catalog, read_catalog
 from policy.directory import Directory, read_directory
 from policy.document import PolicySet, read_policy
@@ -19,7 +19,7 @@ from policy.operations import OperationsRegistry, read_operations
 from policy.proposal import receive
 from policy.revision import DocumentDigests, Revision, assess_revision
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 _NIGHT = datetime(2026, 11, 24, 21, 0, tzinfo=UTC)  # a Tuesday, 22:00 in Berlin: within the window of the policy
 _MORNING = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 _FREEZE = datetime(2026, 12, 23, 21, 0, tzinfo=UTC)

@@ -8,8 +8,8 @@ situation and its effect, and an empty one says that the gate claims nothing.
 import re
 from collections.abc import Iterator
 
-from bench.judges.situations import Situation
-from bench.judges.world import cured, judged
+from judges.situations import Situation
+from judges.world import cured, judged
 from policy.base import Reason
 from policy.chains import Verdict
 from policy.evaluation import Evaluation
