@@ -2,7 +2,8 @@
 
 - A limit without caps denies what it matches. One with caps denies what exceeds any of them.
 - A cap whose fact nobody knows denies: how many may run at once cannot be kept where nobody counts.
-- `max_per_hour` counts the effects of the last hour and the steps that are proposed now.
+- `max_per_hour` counts the effects of the last hour and the steps that are proposed now: of the operations that the
+  match lists, of all operations where there is no match and no condition, and else of those in the action.
 - `max_plan_age` is from `produced_at` to the instant of the facts, when it is assessed and when it is dispatched.
 """
 
@@ -15,7 +16,7 @@ from pydantic import Field, model_validator
 from policy.base import Name, Text
 from policy.chains import PositiveDuration, written
 from policy.facts import Facts
-from policy.match import Scoped
+from policy.match import Match, Scoped
 from policy.operations import RegisteredOperation
 from policy.proposal import ActionProposal
 
@@ -60,6 +61,7 @@ def registered_bounds(operation: RegisteredOperation) -> Bounds:
     """The caps of an operation, as a policy would write them."""
     caps = operation.caps
     return Bounds(
+        match=Match(operations=(operation.name,)),
         max_resolved=caps.resolved,
         max_share=caps.share,
         max_failure_domains=caps.failure_domains,
@@ -101,12 +103,16 @@ def _rate(bounds: Bounds, proposal: ActionProposal, facts: Facts, operations: se
     steps = sum(step.operation in operations for step in proposal.steps)
     if facts.at is None:
         yield "nobody knows how many of these ran in the last hour"
-    elif steps and (before := _before(facts, operations)) + steps > bounds.max_per_hour:
+    elif steps and (before := _before(bounds, facts, operations)) + steps > bounds.max_per_hour:
         yield f"{before} of these ran in the last hour and {steps} are asked for, {bounds.max_per_hour} are the most"
 
 
-def _before(facts: Facts, operations: set[str]) -> int:
-    return sum(facts.observed.last_hour.get(name, 0) for name in operations)
+def _before(bounds: Bounds, facts: Facts, operations: set[str]) -> int:
+    ran = facts.observed.last_hour
+    if bounds.match is None and bounds.when is None:
+        return sum(ran.values())
+    listed = bounds.match.operations if bounds.match else None
+    return sum(ran.get(name, 0) for name in operations.union(listed or ()))
 
 
 def _age(bounds: Bounds, proposal: ActionProposal, at: datetime | None) -> Iterator[str]:

@@ -51,6 +51,19 @@ LIMITS: dict[str, tuple[str, dict[str, Any], dict[str, Any], str | None]] = {
         {},
         "3 of these ran in the last hour and 1 are asked for",
     ),
+    "an hour of another operation that it lists": (
+        "max_per_hour: 3, match: {operations: [pg.set, pg.drop]}",
+        {"last_hour": {"pg.drop": 3}},
+        {},
+        "3 of these ran in the last hour and 1 are asked for",
+    ),
+    "an hour of everything": ("max_per_hour: 3", {"last_hour": {"pg.drop": 3}}, {}, "3 of these ran in the last hour"),
+    "an hour of what has an effect": (
+        "max_per_hour: 3, match: {effects: [performance]}",
+        {"last_hour": {"pg.drop": 3}},
+        {},
+        None,
+    ),
     "an hour of an undo that is not proposed as a step": (
         "max_per_hour: 1, match: {operations: [pg.reset]}",
         {"last_hour": {"pg.reset": 9}},
