@@ -8,6 +8,7 @@
 """
 
 import re
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
@@ -36,7 +37,7 @@ class Parameter(EdgeModel):
     type: Literal["string", "integer", "number", "boolean", "list", "object"]
     items: Scalar | None = None
     required: bool = True
-    pattern: str | None = None
+    pattern: Annotated[str, Field(max_length=1000)] | None = None
     enum: Annotated[tuple[JsonValue, ...], Field(min_length=1, max_length=1000)] | None = None
     minimum: float | None = None
     maximum: float | None = None
@@ -59,6 +60,10 @@ class Parameter(EdgeModel):
                 return f"item {number} {refusal}"
         return None
 
+    @cached_property
+    def _allowed(self) -> frozenset[bytes | None]:
+        return frozenset(_written(item) for item in self.enum or ())
+
     def _size(self, value: Any) -> str | None:
         size = value if isinstance(value, int | float) else len(value)
         what = "" if isinstance(value, int | float) else "has a length that "
@@ -69,7 +74,7 @@ class Parameter(EdgeModel):
         return None
 
     def _form(self, value: Any) -> str | None:
-        if self.enum is not None and not any(_same(value, item) for item in self.enum):
+        if self.enum is not None and _written(value) not in self._allowed:
             return f"is none of {', '.join(str(item) for item in self.enum)[:120]}"
         if self.pattern is not None:
             text = value if isinstance(value, str) else canonical(value).decode()
@@ -82,7 +87,7 @@ class Parameter(EdgeModel):
     def _compiles(cls, pattern: str | None) -> str | None:
         try:
             re.compile(pattern or "")
-        except re.error as error:
+        except (re.error, RecursionError, OverflowError) as error:
             raise ValueError(f"pattern is no regular expression: {error}") from None
         return pattern
 
@@ -115,9 +120,9 @@ def is_number(name: str) -> bool:
     return name in _NUMBERS
 
 
-def _same(value: Any, other: Any) -> bool:
-    """Whether two values are the same JSON: true is not 1, and 1.0 is."""
+def _written(value: Any) -> bytes | None:
+    """A value as RFC 8785 writes it: true is not 1, and 1.0 is."""
     try:
-        return canonical(value) == canonical(other)
+        return canonical(value)
     except CanonicalError:
-        return False
+        return None

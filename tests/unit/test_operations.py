@@ -3,7 +3,10 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from policy.consistency import contradictions
 from policy.errors import DocumentError
 from policy.operations import MAX_REASONS, RiskTier, read_operations, unknown
 from policy.parameter_types import Parameter
@@ -308,3 +311,41 @@ def test_tiers_are_ordered() -> None:
     assert OPERATIONS.count(b"name: pg.") == len(
         [item for item in a_registry().operations if item.name.startswith("pg.")]
     )
+
+
+_PIECES = st.sampled_from(
+    [
+        *(
+            b"\n",
+            b"  ",
+            b"- ",
+            b": ",
+            b"{",
+            b"}",
+            b"[",
+            b"]",
+            b"$x",
+            b"\xff",
+            b"&a",
+            b"*a",
+            b"!!int",
+            b"---\n",
+            b"null",
+            b"'",
+        ),
+        *(b"1e99", b"0", b"-1", b"true", b"inverse", b"criteria", b"enum: [1]", b"pattern: '('", b"read_only: true"),
+    ]
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(OPERATIONS)), _PIECES), min_size=1, max_size=6))
+def test_any_text(changes: list[tuple[int, bytes]]) -> None:
+    """A text with anything put into it is a registry without contradictions, or an error that says what is wrong."""
+    body = OPERATIONS
+    for at, piece in changes:
+        body = body[:at] + piece + body[at:]
+    try:
+        registry = read_operations(body)
+    except DocumentError:
+        return
+    assert contradictions(registry) == ()
