@@ -49,7 +49,7 @@ LIMITS: dict[str, tuple[str, dict[str, Any], dict[str, Any], str | None]] = {
         "max_per_hour: 3, match: {operations: [pg.set, pg.drop, pg.reset]}",
         {"last_hour": {"pg.set": 2, "pg.reset": 1, "pg.drop": 9}},
         {},
-        "3 of these ran in the last hour and 1 are asked for",
+        "12 of these ran in the last hour and 1 are asked for",
     ),
     "an hour of another operation that it lists": (
         "max_per_hour: 3, match: {operations: [pg.set, pg.drop]}",
