@@ -60,6 +60,13 @@ _IN_FORCE_AT = text(
 )
 
 
+_LOCK = text("LOCK TABLE countersign.publication IN SHARE ROW EXCLUSIVE MODE")
+
+
+class SupersededError(CountersignError):
+    """Somebody else published in between: what was compared is not what is in force."""
+
+
 class NotPublishedError(CountersignError):
     """No document of a kind is in force, or none has the digest that was asked for."""
 
@@ -227,7 +234,7 @@ async def publish(connection: AsyncConnection, kind: Kind, body: bytes, *, by: s
     name, version = _identity(READERS[kind](body), digest(body))
     key = digest(body)
     # Publishing is rare: one at a time, so that the newest number is the newest publication.
-    await connection.execute(text("LOCK TABLE countersign.publication IN SHARE ROW EXCLUSIVE MODE"))
+    await connection.execute(_LOCK)
     row = {"digest": key, "kind": kind, "name": name, "version": version, "body": body}
     await connection.execute(insert(DocumentRow).values(row).on_conflict_do_nothing())
     await _refuse_other_kind(connection, kind, key)
@@ -235,6 +242,31 @@ async def publish(connection: AsyncConnection, kind: Kind, body: bytes, *, by: s
     if in_force.get(kind) != key:
         await connection.execute(insert(PublicationRow).values(kind=kind, digest=key, published_at=at, published_by=by))
     return key
+
+
+async def publish_over(
+    connection: AsyncConnection, kind: Kind, body: bytes, previous: str | None, *, by: str, at: datetime
+) -> str:
+    """Publish a document over the one that it was compared with; its digest.
+
+    Args:
+        connection: as for `publish`.
+        kind: as for `publish`.
+        body: as for `publish`.
+        previous: the digest of what must be in force; None where nothing was.
+        by: who publishes, for people.
+        at: the instant (UTC).
+
+    Raises:
+        SupersededError: something else is in force by now.
+        DocumentError: the document cannot be used.
+
+    """
+    await connection.execute(_LOCK)
+    in_force = {found.kind: found.digest for found in (await connection.execute(_IN_FORCE)).all()}.get(kind)
+    if in_force != previous:
+        raise SupersededError(f"{kind} {in_force} was published meanwhile: publish again to see what changes now")
+    return await publish(connection, kind, body, by=by, at=at)
 
 
 async def _refuse_other_kind(connection: AsyncConnection, kind: Kind, key: str) -> None:

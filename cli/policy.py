@@ -1,12 +1,9 @@
-"""`policy check|publish|show`: the governed documents (policy, operations, catalog, directory)."""
+"""`policy`: the life of the governed documents, one file an action; `policy show` is here."""
 
 import argparse
-import getpass
-from datetime import UTC, datetime
-from pathlib import Path
 
-from activities.documents import KINDS, Documents, NotPublishedError, kind_of, stored
-from cli import exits, policy_cases, policy_check, policy_compare
+from activities.documents import KINDS, Documents, NotPublishedError, stored
+from cli import exits, policy_cases, policy_check, policy_compare, policy_effective, policy_publish
 from cli.arguments import Commands
 from cli.documents import publish_one, read_file
 from cli.place import NO_RECORD, find_place
@@ -17,22 +14,11 @@ __all__ = ["publish_one", "read_file", "register"]
 def register(commands: Commands) -> None:
     parser = commands.add_parser("policy", help="check, test, compare, publish and show governed documents")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    for module in (policy_check, policy_cases, policy_compare):
+    for module in (policy_check, policy_cases, policy_compare, policy_publish, policy_effective):
         module.register(actions)
-    publishing = actions.add_parser("publish", help="put a document in force")
-    publishing.set_defaults(run=_publish)
-    publishing.add_argument("file", metavar="FILE", type=Path, help="a YAML document; its kind says what it is")
     show = actions.add_parser("show", help="print the document in force")
     show.set_defaults(run=_show)
     show.add_argument("--kind", choices=KINDS, default="policy", help="which (default: policy)")
-
-
-async def _publish(args: argparse.Namespace) -> int:
-    body = read_file(args.file)
-    kind = kind_of(body)
-    key = await publish_one(find_place().admin_url(), kind, body, by=getpass.getuser(), at=datetime.now(UTC))
-    print(f"{kind} {key} is in force")
-    return exits.OK
 
 
 async def _show(args: argparse.Namespace) -> int:

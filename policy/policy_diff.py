@@ -27,10 +27,10 @@ from policy.regions import Point, boxes, sentence
 Direction = Literal["stricter", "milder", "different"]
 _TIER, _OWNER, _SYSTEM, _TARGET, _ENVIRONMENT, _OPERATION = 5, 4, 3, 2, 1, 0
 _ORDER = (_TIER, _OWNER, _SYSTEM, _TARGET, _ENVIRONMENT, _OPERATION)
-_DENIED = 1000
+_DENIED = 100_000
 # A rule can be lifted by an exception, a limit by nothing.
-_WALL = 1001
-_BY_VERDICT = 100
+_WALL = 100_001
+_BY_VERDICT = 10_000
 
 
 class Change(RecordModel):
@@ -166,7 +166,7 @@ def _parts(form: Form, words: Mapping[str, str], *, detailed: bool) -> dict[str,
     # Whoever allows adds nothing to what another document says.
     said = [text for text in said if text != "allowed"] or said
     return {
-        "answer": " and ".join(dict.fromkeys(said)) or "denied, no rule",
+        "answer": ", and also ".join(said) or "denied, no rule",
         "caps": f"limited to {', '.join(caps)}" if caps else "",
         "freezes": f"frozen in {', '.join(freezes)}" if freezes else "",
         "noted": "; ".join(sorted(f"{item[0]} until {item[1]}: {item[3]}" for s in every for item in s.noted)),
@@ -250,7 +250,14 @@ def _levels(form: Form) -> tuple[int, int]:
         levels[-1] if speech.answers and speech.answers[-1].always else _DENIED
         for levels, speech in zip(found, form.speeches, strict=True)
     ]
-    return max(ends), max(max(levels, default=_DENIED) for levels in found)
+    return _together(ends), _together([max(levels, default=_DENIED) for levels in found])
+
+
+def _together(levels: list[int]) -> int:
+    """The strictest answer of several documents; where people are asked, those of all are."""
+    if max(levels) >= _DENIED:
+        return _DENIED
+    return max(level // _BY_VERDICT for level in levels) * _BY_VERDICT + sum(level % _BY_VERDICT for level in levels)
 
 
 def _level(answer: Answer) -> int:

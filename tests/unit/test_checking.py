@@ -273,11 +273,9 @@ GAPS: dict[str, tuple[bytes, list[str]]] = {
     ),
     "a condition may": (
         _rules(
-            '{id: x, match: {operations: [pg.reset, pg.end_session, pg.drop]}, when: "risk.score < 3", verdict: allow}'
+            '{id: x, match: {operations: [pg.reset, pg.end_session, pg.drop]}, when: "risk.score < 3", verdict: deny}'
         ),
-        [
-            "4:1 info gap_unless: only rules with conditions or windows cover pg.reset, pg.end_session, pg.drop in production: "
-        ],
+        ["4:1 info gap_unless: only rules with conditions or windows cover pg.reset, pg.end_session, pg.drop in"],
     ),
 }
 

@@ -1,0 +1,90 @@
+"""`policy publish`: put a document in force, after a check and with what it changes in meaning.
+
+A file with one document of a policy, or of an operations registry, takes the place of the document of the same name in
+what is in force; `--whole` replaces everything. What has errors is not published.
+"""
+
+import argparse
+import getpass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from activities.database import Database
+from activities.documents import Documents, Kind, kind_of, publish_over, stored
+from cli import exits
+from cli.documents import GivenWorld, read_file
+from cli.place import find_place
+from cli.policy_check import check_body, shown
+from cli.policy_compare import compare, lines_of
+from policy.catalog import read_catalog
+from policy.directory import read_directory
+from policy.document import read_policy
+from policy.errors import DocumentError
+from policy.findings import Severity
+from policy.operations import read_operations
+from policy.streams import compose_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cli.arguments import Commands
+
+_COMPOSED: tuple[Kind, ...] = ("policy", "operations")
+_NAMES = {
+    "policy": "PolicyDocument",
+    "operations": "OperationsRegistry",
+    "catalog": "catalog",
+    "directory": "Directory",
+}
+
+
+def register(actions: "Commands") -> None:
+    parser = actions.add_parser("publish", help="put a document in force")
+    parser.set_defaults(run=_run)
+    parser.add_argument("file", metavar="FILE", type=Path, help="a YAML document; its kind says what it is")
+    parser.add_argument("--whole", action="store_true", help="replace all documents of the kind, not only this one")
+
+
+async def _run(args: argparse.Namespace) -> int:
+    part, now = read_file(args.file), datetime.now(UTC)
+    kind = kind_of(part)
+    database = Database(find_place().admin_url(), pool_size=1, application="countersign-publish")
+    try:
+        bodies, digests = await _in_force(database)
+        old = bodies.get(kind)
+        world = _world(bodies)
+        _refuse(str(args.file), kind, part, world, now)
+        body = compose_stream(old, part) if old is not None and kind in _COMPOSED and not args.whole else part
+        _refuse(f"{args.file} with what is in force", kind, body, world, now)
+        if kind == "policy" and old is not None:
+            print("\n".join(lines_of(compare(read_policy(old), read_policy(body), world, now))))
+        async with database.transaction() as connection:
+            key = await publish_over(connection, kind, body, digests.get(kind), by=getpass.getuser(), at=now)
+    finally:
+        await database.close()
+    print(f"{kind} {key} is in force")
+    return exits.OK
+
+
+async def _in_force(database: Database) -> tuple[dict[Kind, bytes], dict[Kind, str]]:
+    """The texts in force and their digests, of each kind that was published."""
+    async with database.snapshot() as connection:
+        digests = await Documents().digests_in_force(connection)
+        return {kind: await stored(connection, kind, key) for kind, key in digests.items()}, digests
+
+
+def _world(bodies: "Mapping[Kind, bytes]") -> GivenWorld:
+    """The documents in force that a policy is checked against."""
+    return GivenWorld(
+        operations=read_operations(bodies["operations"]) if "operations" in bodies else None,
+        catalog=read_catalog(bodies["catalog"]) if "catalog" in bodies else None,
+        directory=read_directory(bodies["directory"]) if "directory" in bodies else None,
+    )
+
+
+def _refuse(path: str, kind: Kind, body: bytes, world: GivenWorld, now: datetime) -> None:
+    errors = [item for item in check_body(body, world, now) if item.severity is Severity.error]
+    if errors:
+        lines = "\n".join(shown(path, item) for item in errors)
+        raise DocumentError(f"malformed {_NAMES[kind]}, nothing was published:\n{lines}")
