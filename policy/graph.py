@@ -5,7 +5,8 @@
 - A dependent weighs `max(criticality, SLO) * strength`: criticality 0.25, 0.5, 0.75, 1 (not given: 1); its strictest
   SLO objective 0.25 from 0.9 on, 0.5 from 0.99, 0.75 from 0.999, 1 from 0.9999; strength 1, 0.3, 0.09 with no, one and
   two soft edges on the way, and 0 with more. So an entity, an edge or a harder edge more never lowers the sum.
-- Who depends on the target and is not in the catalog counts as the worst: 1, and is counted as dangling.
+- Who depends on the target and is not in the catalog counts as the worst: 1, and is counted as dangling. Only
+  describing them can lower it.
 - APIs, systems and domains are passed through: who uses an API needs those that provide it, and who needs a system
   needs each of its parts. They are no dependents themselves, unless somebody says that one needs something.
 
