@@ -88,10 +88,13 @@ def cut(text: str, limit: int, *, also: str = "") -> str:
         limit: how many characters may be shown.
         also: characters that are written out besides those that always are.
     """
+    # Every written character takes one place at least, so what lies far beyond the limit need not be looked at.
+    head = text[: limit + 1]
+    if head.isascii() and head.isprintable() and not any(char in head for char in also):
+        return text if len(text) <= limit else text[: limit - 1] + "…"
     kept: list[str] = []
     size = 0
-    # Every written character takes one place at least, so what lies far beyond the limit need not be looked at.
-    for piece in _written(text[: limit + 1], also):
+    for piece in _written(head, also):
         if size + len(piece) > limit:
             return _marked(kept, limit)
         kept.append(piece)

@@ -59,7 +59,7 @@ def fold(text: str, width: int, *, first: str = "", following: str = "") -> list
 
 def columns_of(text: str) -> int:
     """How many columns of a terminal a text takes."""
-    return sum(map(_columns, text))
+    return len(text) if text.isascii() else sum(map(_columns, text))
 
 
 def _columns(char: str) -> int:

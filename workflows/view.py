@@ -36,6 +36,7 @@ class View:
 
     def __init__(self) -> None:
         self._plan: Plan | None = None
+        self._shown: list[str] = []
         self._standing: Standing | None = None
         self._result: ActionResult | None = None
         self._receipts: OrderedDict[str, DecisionReceipt] = OrderedDict()
@@ -44,6 +45,8 @@ class View:
     def begin(self, plan: Plan) -> None:
         """The action goes on."""
         self._plan, self._standing = plan, plan.standing
+        # Made once: the details are set at every step, and what is asked about does not change.
+        self._shown = screen_markdown(plan.screen) if plan.screen else []
 
     def stand(self, standing: Standing | None) -> Standing | None:
         """The case moved; where nothing new is known it stands as before. Returns how it stands."""
@@ -103,7 +106,7 @@ class View:
                 "\n".join(f"- {markdown_text(reason.message, _REASON)}" for reason in self._result.reasons[:10])
             )
         if screen is not None:
-            *measured, words = screen_markdown(screen)
+            *measured, words = self._shown
             asked = state is State.pending and self._standing is not None
             parts += [*measured, *(_question(screen, self._standing) if asked and self._standing else ()), words]
         return "\n\n".join(parts)
