@@ -1,4 +1,4 @@
-"""`python -m bench [events|throughput|decide]`: measure, print markdown, end. All three in a few minutes."""
+"""`python -m bench [events|throughput|decide|assessment|policies]`: measure, print markdown, end; in a few minutes."""
 
 import argparse
 import asyncio
@@ -6,9 +6,11 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 
+from bench.assessment import measure_assessment
 from bench.decide import measure_decide
 from bench.events import measure_events
 from bench.figures import machine
+from bench.policies import measure_policies
 from bench.stack import Bench, running_bench
 from bench.throughput import measure_throughput
 
@@ -18,16 +20,21 @@ _BENCHMARKS: Mapping[str, Callable[[Bench], Awaitable[str]]] = {
     "throughput": measure_throughput,
     "decide": measure_decide,
 }
+# Rules alone: no server is started for these.
+_PURE: Mapping[str, Callable[[], str]] = {"assessment": measure_assessment, "policies": measure_policies}
 
 
 async def main() -> None:
     """Run the benchmarks that were asked for, each on servers of its own, within fifteen minutes."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("only", nargs="?", choices=list(_BENCHMARKS), help="which one (default: all of them)")
+    parser.add_argument("only", nargs="?", choices=[*_BENCHMARKS, *_PURE], help="which one (default: all of them)")
     only = parser.parse_args().only
     print(f"{machine()}\n")
     async with asyncio.timeout(_LONGEST_SECONDS):
-        for name in [only] if only else _BENCHMARKS:
+        for name in [only] if only else [*_BENCHMARKS, *_PURE]:
+            if name in _PURE:
+                print(f"## {name}\n\n{_PURE[name]()}\n", flush=True)
+                continue
             async with running_bench() as bench:
                 print(f"## {name}\n\n{await _BENCHMARKS[name](bench)}\n", flush=True)
 
