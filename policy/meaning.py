@@ -105,7 +105,7 @@ class Meaning:
         return Speech(
             answers=answers,
             fails=frozenset() if denied else frozenset(condition(item.when) for item in counted if item.when),
-            noted=frozenset(self._note(bits, part, item) for item in rules if item not in counted),
+            noted=frozenset(self._note(bits, part, item) for item in rules if not item.enforced(self._now)),
             freezes=frozenset(self._calendar(item) for item in freezes.values()),
             exceptions=frozenset(self._exceptions(bits, part, counted, freezes)),
             glass=next((self._glass(part, item) for item in part.break_glass if self._in(bits, item)), ()),
