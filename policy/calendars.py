@@ -13,6 +13,7 @@
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -87,7 +88,8 @@ class Calendar(EdgeModel):
         if self.duration > MAX_DURATION:
             raise ValueError(f"calendar {self.id}: its duration is more than 366d, repeat it with an rrule")
         horizon = self._first + MAX_YEARS * 365 * _DAY
-        if not self._dates(self._first, self._first + 366 * _DAY) and not self._dates(self._first, horizon):
+        recurring = self._recurrence.walk(self._first, self._first, horizon) if self._recurrence else [self._first]
+        if all(day in self.exdates for day in chain(self.rdates, recurring)):
             raise ValueError(f"calendar {self.id}: it never occurs within {MAX_YEARS} years, mend its rrule or dates")
         if self._recurrence and self._recurrence.count:
             counted = self._recurrence.dates(self._first, self._first, horizon)

@@ -175,7 +175,7 @@ class PolicyDocument(EdgeModel):
     permit_ttl: PositiveDuration = timedelta(minutes=5)
     fact_ages: FactAges = FactAges()
     limits: tuple[Limit, ...] = ()
-    calendars: Annotated[tuple[Calendar, ...], Field(max_length=200)] = ()
+    calendars: Annotated[tuple[Calendar, ...], Field(max_length=100)] = ()
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
     exceptions: tuple[PolicyException, ...] = ()
     break_glass: tuple[BreakGlass, ...] = ()

@@ -45,10 +45,14 @@ class Recurrence:
 
     def dates(self, start: date, first: date, last: date) -> list[date]:
         """The dates from `first` to `last`, both included, on which the rule that begins at `start` falls."""
+        return list(self.walk(start, first, last))
+
+    def walk(self, start: date, first: date, last: date) -> Iterator[date]:
+        """The same one by one, for who needs only the first."""
         stop = min(last, self.until or last)
-        if self.count is not None:
-            return [day for day in islice(self._from(start, start, stop), self.count) if day >= first]
-        return list(self._from(start, max(first, start), stop))
+        if self.count is None:
+            return self._from(start, max(first, start), stop)
+        return (day for day in islice(self._from(start, start, stop), self.count) if day >= first)
 
     def _from(self, start: date, first: date, last: date) -> Iterator[date]:
         """Every date from `first` to `last`, whatever the count."""

@@ -192,6 +192,19 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], str]] = {
         ],
         "rule or freeze base is named by exception e",
     ),
+    "more calendars than are read": (
+        [
+            _document(
+                "c",
+                _rule("x", "allow"),
+                calendars=[
+                    {"id": f"c{n}", "kind": "peak", "zone": "UTC", "start": "2030-01-01", "duration": "1d"}
+                    for n in range(101)
+                ],
+            )
+        ],
+        "calendars: .*at most 100",
+    ),
     "no document": ([], "needs 1 to 50 yaml documents, got 0"),
     "too many": (
         [_document(f"d{n}", _rule(f"r{n}", "allow")) for n in range(51)],

@@ -1,10 +1,13 @@
 """Conditions: what is found when a document is read, what has no answer, and what a hostile one costs."""
 
 import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from policy.conditions import MAX_LENGTH, MAX_LENGTH_OF_TWO_MACROS, NAMES, Condition, Environment
 from policy.errors import ConditionError, DocumentError
@@ -185,3 +188,17 @@ def test_each_text_is_compiled_once() -> None:
 def test_no_name_is_free_text_of_the_proposer() -> None:
     """Whoever writes a rationale cannot write what a rule reads."""
     assert not [name for name in NAMES if name.split(".")[-1] in ("rationale", "summary", "text", "url", "model")]
+
+
+_PIECES = st.sampled_from(
+    "risk.score|parameters.name|resolved.ids|.exists(x, |.map(x, x + x)|(|)|'|\"|r'|\\|//|\n| && | == | > |[|]|{|}"
+    "|1|0.5|true|null|!|-|?|:|in|has(|é|\x00|🧨".split("|")
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(_PIECES, max_size=25).map("".join) | st.text(max_size=60))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    """Whatever is written where a condition belongs, it is a condition or a `DocumentError`."""
+    with suppress(DocumentError, ConditionError):
+        assert Condition.compile(text).holds(Environment(_VALUES)) in (True, False)

@@ -1,6 +1,7 @@
 """Recurrence rules: the dates they fall on, held to dateutil's answers, and what is refused."""
 
 import time
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from itertools import takewhile
 
@@ -136,3 +137,16 @@ def test_a_rule_that_never_occurs_costs_what_any_other_does(rule: str) -> None:
         known.dates(date(2001, 1, 1), date(2150, 1, 1), date(2151, 1, 1))
 
     assert time.perf_counter() - started < 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["FREQ=", "DAILY", "YEARLY", "COUNT=", "UNTIL=", "BYDAY=", "MO", "-1", "9" * 20, ";", ",", "="])
+    ).map("".join)
+    | st.text(max_size=40)
+)
+def test_any_text_is_read_or_refused(text: str) -> None:
+    """Whatever is written where a rule belongs, it is a rule or a `ValueError` with a reason."""
+    with suppress(ValueError):
+        read_recurrence(text).dates(_START, _START, date(2027, 1, 1))
