@@ -55,9 +55,9 @@ _CALIBRATION = """
   WHERE confidence IS NOT NULL HAVING count(*) > 0"""
 _HOLDS = """
   SELECT h.hold_id, h.target, h.proposal_id, h.reason FROM countersign.hold AS h
-  WHERE (h.target = :target
-      OR jsonb_exists_any(CAST(convert_from(h.body, 'UTF8') AS jsonb)->'resolved', :resolved))
-    AND (SELECT e.hold_id FROM countersign.hold_release AS e WHERE e.hold_id = h.hold_id) IS NULL
+  WHERE CASE WHEN (SELECT e.hold_id FROM countersign.hold_release AS e WHERE e.hold_id = h.hold_id) IS NULL
+    THEN h.target = :target
+      OR jsonb_exists_any(CAST(convert_from(h.body, 'UTF8') AS jsonb)->'resolved', :resolved) ELSE false END
   ORDER BY h.placed_at"""
 _DENIALS = """
   SELECT p.proposal_id, denied.resolved_at AS at, denied.tier, (

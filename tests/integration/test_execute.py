@@ -17,6 +17,7 @@ from activities.executors.postgres import PostgresExecutor
 from activities.permits import resolved_digest
 from deploy.dev import Stack
 from deploy.orders import prepare_orders
+from policy.canonical import canonical, digest
 from policy.proposal import Criterion
 from tests.integration.effects import BOUND, NO_PERMIT, World, attempt, execute, met, observe
 from workflows.ports import ExecuteRequest
@@ -215,12 +216,12 @@ async def test_what_was_stopped_or_closed_does_not_begin(
     assert world.target.orders == []
 
 
-@pytest.mark.parametrize("target", ["resource:default/shop", "memory/a"])
+@pytest.mark.parametrize("target", ["resource:default/shop", "memory/a", "resource:default/shop-by-another-name"])
 @pytest.mark.parametrize("left_by", ["another", None, "p-0"])
 async def test_a_hold_that_came_after_the_permit_is_respected(world: World, target: str, left_by: str | None) -> None:
-    """A hold on the target or on what it resolves to refuses the claim, unless the action remedies what left it."""
+    """A hold on the target or on what it resolves to, by whatever name, refuses the claim; a remedy is let through."""
     permit = await world.permit(proposal=b'{"remedies":"p-0","target":"Resource:shop"}')
-    hold = uuid4()
+    hold, body = uuid4(), canonical({"resolved": ["memory/a"] if target.endswith("name") else []})
     await world.write(
         "hold",
         hold_id=hold,
@@ -229,6 +230,8 @@ async def test_a_hold_that_came_after_the_permit_is_respected(world: World, targ
         reason="unknown outcome",
         owner="sre",
         placed_at=world.clock.at,
+        body=body,
+        digest=digest(body),
     )
 
     try:
