@@ -11,56 +11,26 @@ from collections.abc import Callable, Mapping, Sequence
 from pydantic import JsonValue
 
 from policy.importing.arguments import Line, ProposedOperation, read_line
+from policy.importing.lexicon import words
 
-_HELM_VALUED = frozenset(
-    {
-        *(
-            "-n",
-            "--namespace",
-            "--kube-context",
-            "--kubeconfig",
-            "--version",
-            "-f",
-            "--values",
-            "--set",
-            "--set-string",
-        ),
-        *("--timeout", "--history-max", "--max", "-o", "--output", "--revision", "--description", "-l", "--selector"),
-    }
-)
-_HELM_PLAIN = frozenset(
-    {
-        *(
-            "-A",
-            "--all-namespaces",
-            "-a",
-            "--all",
-            "--install",
-            "-i",
-            "--wait",
-            "--wait-for-jobs",
-            "--atomic",
-            "--dry-run",
-        ),
-        *(
-            "--reuse-values",
-            "--reset-values",
-            "--cleanup-on-fail",
-            "--create-namespace",
-            "--keep-history",
-            "-q",
-            "--short",
-        ),
-        *("--debug", "--no-hooks", "--force", "--recreate-pods", "--show-resources"),
-    }
-)
+_HELM_VALUED = words("""
+-n --namespace --kube-context --kubeconfig --version -f --values --set --set-string --timeout --history-max --max -o
+--output --revision --description -l --selector
+""")
+_HELM_PLAIN = words("""
+-A --all-namespaces -a --all --install -i --wait --wait-for-jobs --atomic --dry-run --reuse-values --reset-values
+--cleanup-on-fail --create-namespace --keep-history -q --short --debug --no-hooks --force --recreate-pods
+--show-resources
+""")
 _HELM_READS = ("list", "ls", "status", "history", "hist", "version", "search", "show", "inspect")
 _RELEASE = re.compile(r"[a-z0-9][a-z0-9.-]{0,52}")
 
-_SYSTEMCTL_PLAIN = frozenset(
-    {"--no-pager", "-q", "--quiet", "-l", "--full", "--no-legend", "--plain", "-a", "--all", "--failed"}
-)
-_SYSTEMCTL_VALUED = frozenset({"-n", "--lines", "-o", "--output", "-t", "--type", "-p", "--property", "--state"})
+_SYSTEMCTL_PLAIN = words("""
+--no-pager -q --quiet -l --full --no-legend --plain -a --all --failed
+""")
+_SYSTEMCTL_VALUED = words("""
+-n --lines -o --output -t --type -p --property --state
+""")
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9@_.-]{0,199}")
 _UNIT_READS = (
     "status",
@@ -76,31 +46,12 @@ _UNIT_READS = (
 _UNIT_CHANGES = ("start", "stop", "restart", "reload", "enable", "disable")
 _MACHINE = ("reboot", "poweroff", "halt", "kexec", "suspend", "hibernate", "rescue", "emergency")
 
-_PSQL_VALUED = frozenset(
-    {"-c", "--command", "-h", "--host", "-p", "--port", "-U", "--username", "-d", "--dbname", "-F", "-P", "-R"}
-)
-_PSQL_PLAIN = frozenset(
-    {
-        *(
-            "-A",
-            "-t",
-            "-At",
-            "-tA",
-            "-q",
-            "-X",
-            "-x",
-            "-w",
-            "-E",
-            "-e",
-            "-l",
-            "--list",
-            "-1",
-            "-Atq",
-            "--no-psqlrc",
-            "--csv",
-        )
-    }
-)
+_PSQL_VALUED = words("""
+-c --command -h --host -p --port -U --username -d --dbname -F -P -R
+""")
+_PSQL_PLAIN = words("""
+-A -t -At -tA -q -X -x -w -E -e -l --list -1 -Atq --no-psqlrc --csv
+""")
 _IDENTIFIER = r"[a-z_][a-z0-9_]{0,62}(?:\.[a-z_][a-z0-9_]{0,62})?"
 _SETTING = r"[a-z_][a-z0-9_.]{0,62}"
 _CATALOGS = re.compile(r"(?:pg_catalog\.)?pg_[a-z_]+|information_schema\.[a-z_]+")

@@ -14,93 +14,23 @@ from pydantic import JsonValue
 
 from policy.importing.arguments import Line, ProposedOperation, read_line
 from policy.importing.kinds import ObjectKind, object_kind
+from policy.importing.lexicon import words
 
-_VALUED = frozenset(
-    {
-        *("-n", "--namespace", "--context", "--kubeconfig", "--cluster", "--request-timeout", "-l", "--selector", "-v"),
-        *("--field-selector", "-o", "--output", "-c", "--container", "--since", "--since-time", "--tail", "--replicas"),
-        *("--current-replicas", "--resource-version", "--timeout", "--type", "--patch", "--to-revision", "--revision"),
-        *("--grace-period", "--sort-by", "-L", "--label-columns", "--template", "--image", "--port", "--target-port"),
-        *(
-            "--min",
-            "--max",
-            "--cpu-percent",
-            "--cascade",
-            "--field-manager",
-            "--limits",
-            "--requests",
-            "--for",
-            "--name",
-        ),
-        *(
-            "-k",
-            "--kustomize",
-            "--filename",
-            "--patch-file",
-            "--chunk-size",
-            "--subresource",
-            "--pod-selector",
-            "--types",
-        ),
-        *(
-            "--max-log-requests",
-            "--limit-bytes",
-            "--restart",
-            "--api-group",
-            "--serviceaccount",
-            "--skip-wait-for-delete-timeout",
-        ),
-    }
-)
-_PLAIN = frozenset(
-    {
-        *(
-            "-A",
-            "--all-namespaces",
-            "-w",
-            "--watch",
-            "--show-labels",
-            "--no-headers",
-            "--ignore-not-found",
-            "-R",
-            "--recursive",
-        ),
-        *("--overwrite", "--force", "--all", "--wait", "--now", "--dry-run", "--server-side", "--prune", "--previous"),
-        *(
-            "--follow",
-            "-i",
-            "-t",
-            "-it",
-            "-ti",
-            "--tty",
-            "--stdin",
-            "--rm",
-            "--local",
-            "--ignore-daemonsets",
-            "--command",
-        ),
-        *(
-            "--delete-emptydir-data",
-            "--delete-local-data",
-            "--disable-eviction",
-            "--list",
-            "--show-kind",
-            "--containers",
-        ),
-        *(
-            "--timestamps",
-            "--all-containers",
-            "--prefix",
-            "--client",
-            "--short",
-            "-q",
-            "--quiet",
-            "--watch-only",
-            "--raw",
-        ),
-        *("--show-managed-fields", "--minify", "--show-events", "--record", "--save-config", "--resource-versions"),
-    }
-)
+_VALUED = words("""
+-n --namespace --context --kubeconfig --cluster --request-timeout -l --selector -v --v --field-selector -o --output -c
+--container --since --since-time --tail --replicas --current-replicas --resource-version --timeout --type --patch
+--to-revision --revision --grace-period --sort-by -L --label-columns --template --image --port --target-port --min
+--max --cpu-percent --cascade --field-manager --limits --requests --for --name -k --kustomize --filename --patch-file
+--chunk-size --subresource --pod-selector --types --max-log-requests --limit-bytes --restart --api-group
+--serviceaccount --skip-wait-for-delete-timeout
+""")
+_PLAIN = words("""
+-A --all-namespaces -w --watch --show-labels --no-headers --ignore-not-found -R --recursive --overwrite --force --all
+--wait --now --dry-run --server-side --prune --previous --follow -i -t -it -ti --tty --stdin --rm --local
+--ignore-daemonsets --command --delete-emptydir-data --delete-local-data --disable-eviction --list --show-kind
+--containers --timestamps --all-containers --prefix --client --short -q --quiet --watch-only --raw
+--show-managed-fields --minify --show-events --record --save-config --resource-versions
+""")
 _MANY = ("-l", "--selector", "--field-selector", "--all", "-A", "--all-namespaces")
 _FROM_FILE = ("-f", "--filename", "-k", "--kustomize", "--patch-file")
 _OBJECT = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}")
@@ -141,23 +71,23 @@ def _namespace(line: Line) -> dict[str, JsonValue]:
     return {} if given is None else {"namespace": given}
 
 
-def _objects(words: Sequence[str]) -> tuple[ObjectKind, tuple[str, ...]] | None:
+def _objects(said: Sequence[str]) -> tuple[ObjectKind, tuple[str, ...]] | None:
     """The kind and the names in `KIND NAME...` or `KIND/NAME...`; None where there are several kinds, or none."""
-    if not words:
+    if not said:
         return None
-    if "/" in words[0]:
-        pairs = [word.split("/", 1) for word in words]
+    if "/" in said[0]:
+        pairs = [word.split("/", 1) for word in said]
         if any(len(pair) != 2 for pair in pairs) or len({pair[0] for pair in pairs}) != 1:  # noqa: PLR2004 - a pair
             return None
         kind, names = object_kind(pairs[0][0]), tuple(pair[1] for pair in pairs)
     else:
-        kind, names = object_kind(words[0]), tuple(words[1:])
+        kind, names = object_kind(said[0]), tuple(said[1:])
     return None if kind is None else (kind, names)
 
 
-def _one(line: Line, words: Sequence[str]) -> tuple[ObjectKind, dict[str, JsonValue]] | None:
+def _one(line: Line, said: Sequence[str]) -> tuple[ObjectKind, dict[str, JsonValue]] | None:
     """The one object that a line names; None where it may be more than one, or is not to be seen."""
-    found = _objects(words)
+    found = _objects(said)
     if found is None or line.has(*_MANY, *_FROM_FILE, "--force"):
         return None
     kind, names = found
@@ -251,7 +181,7 @@ def _rollout(line: Line) -> ProposedOperation | None:
         return _say("kubernetes.rollout.status", kind.name, {"kind": kind.name, **_namespace(line)}, f"rollout {verb}")
     one = _one(line, line.words[2:])
     if one is None:
-        wide = verb == "restart" and (not names or line.has(*_MANY)) and not line.has("-A", "--all-namespaces")
+        wide = verb == "restart" and (len(names) != 1 or line.has(*_MANY)) and not line.has("-A", "--all-namespaces")
         whole: dict[str, JsonValue] = {"kind": kind.name, **_namespace(line)}
         return _say("kubernetes.rollout.restart_all", kind.name, whole, "rollout restart of all") if wide else None
     revision = line.option("--to-revision")
@@ -275,18 +205,26 @@ def _change(line: Line) -> ProposedOperation | None:
             patch = json.loads(written)
         except (ValueError, RecursionError):
             return None
-        if not isinstance(patch, dict):
-            return None
-        parameters["patch"] = patch
+        # A list is a JSON patch: it says what changes, and is no object that the operation takes.
+        if isinstance(patch, dict):
+            parameters["patch"] = patch
     return _say(kind.change, kind.name, _without_kind(kind.change, parameters), f"{line.words[0]} {kind.name}")
 
 
 def _set(line: Line) -> ProposedOperation | None:
-    words = [word for word in line.words[2:] if "=" not in word and not word.endswith("-")]
-    one = _one(line, words)
+    objects = [word for word in line.words[2:] if "=" not in word and not word.endswith("-")]
+    one = _one(line, objects)
     if one is None or line.words[1] not in ("image", "env", "resources") or one[0].name not in _WORKLOADS:
         return None
     return _say(one[0].change, one[0].name, one[1], f"set {line.words[1]}")
+
+
+def _autoscale(line: Line) -> ProposedOperation | None:
+    one = _one(line, line.words[1:])
+    if one is None or one[0].name not in _SCALED:
+        return None
+    parameters = {**one[1], "kind": "horizontalpodautoscaler"}
+    return _say("kubernetes.autoscaler.change", "horizontalpodautoscaler", parameters, "autoscale")
 
 
 def _mark(line: Line) -> ProposedOperation | None:
@@ -361,6 +299,7 @@ _VERBS: dict[str, Callable[[Line], ProposedOperation | None]] = {
     "rollout": _rollout,
     **dict.fromkeys(("edit", "patch"), _change),
     "set": _set,
+    "autoscale": _autoscale,
     **dict.fromkeys(("annotate", "label"), _mark),
     **dict.fromkeys(("cordon", "uncordon", "drain", "taint"), _node),
     "delete": _delete,

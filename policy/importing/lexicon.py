@@ -89,6 +89,9 @@ bash cmd code command commands console javascript lua powershell python ruby scr
 statements terminal
 """)
 DATABASES = words("database databases db sql")
+ANYTHING = words("any anything arbitrary custom graphql mutation mutations raw")
+# Two words of a name that are another verb than the first of them.
+PHRASES = frozenset({("check", "in"), ("check", "out"), ("select", "into")})
 SENSITIVE = words("""
 credential credentials kubeconfig passphrase password passwords secret secrets token tokens
 """)

@@ -11,15 +11,18 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from policy.importing.lexicon import (
     ACCESS,
+    ANYTHING,
     CODE,
     DATABASES,
     FORMS,
     MAKES,
     NOUNS_AFTER_A_READ,
     NOUNS_UNLESS_FIRST,
+    PHRASES,
     SENSITIVE,
     VERBS,
     Kind,
@@ -40,7 +43,7 @@ _JOINS = frozenset({"and", "or", "then", "/", ","})
 _SAYS_HOW = frozenset({"by", "can", "will", "may", "also", "automatically", "it", "which", "that", "then"})
 _DENIES = frozenset({"not", "never", "without", "cannot", "no", "nor", "don't", "doesn't", "won't", "can't", "instead"})
 _ASKS = words("""
-lookup lookups queries query search searches
+aggregation aggregations analysis lookup lookups queries query search searches
 """)
 
 
@@ -99,13 +102,15 @@ def _of_name(tokens: tuple[str, ...]) -> list[tuple[Kind, str]]:
     found = [
         (at, word) for at, word in enumerate(tokens) if word in VERBS and (at == 0 or word not in NOUNS_UNLESS_FIRST)
     ]
+    # A description says "returns" of what is read, a name "return" of what is brought back.
+    brings = any(pair in PHRASES for pair in pairwise(tokens)) or tokens[:1] == ("return",)
     if found and VERBS[found[0][1]] is Kind.read:
         found = [
             (at, word)
             for at, word in found
             if word not in NOUNS_AFTER_A_READ or (at > 0 and tokens[at - 1] in ("and", "or", "then"))
         ]
-    return [(VERBS[word], f"name: {word}") for _, word in found]
+    return [*((VERBS[word], f"name: {word}") for _, word in found), *[(Kind.mutate, "name: brings or takes")] * brings]
 
 
 def _runs(tokens: tuple[str, ...]) -> bool:
@@ -155,10 +160,9 @@ def _is_said(verb: str, word: str, before: str, *, first: bool) -> bool:
 
 
 def _done(verb: str, following: list[str], by: str) -> Iterator[tuple[Kind, str]]:
+    """What a verb of a description does. To run a query says nothing by itself; to run any query says the worst."""
     running = verb in ("run", "exec", "execute", "evaluate", "eval", "invoke", "perform")
-    if running and CODE & set(following):
+    if running and (CODE | ANYTHING) & set(following):
         yield Kind.destructive, f"runs {' '.join(following)}"
-    elif running and _ASKS & set(following) and not DATABASES & set(following):
-        yield Kind.read, f"{by}: {verb} a query"
-    else:
+    elif not running or not _ASKS & set(following) or DATABASES & set(following):
         yield VERBS[verb], f"{by}: {verb}"

@@ -49,6 +49,12 @@ COMMANDS: dict[str, tuple[str, dict[str, Any]]] = {
         K + "workload.change",
         {**WEB, "patch": {"spec": {"paused": True}}},
     ),
+    """kubectl patch deploy web -n shop --type=json -p '[{"op": "remove"}]'""": (K + "workload.change", WEB),
+    "kubectl rollout restart deployment a b -n shop": (K + "rollout.restart_all", {"kind": "deployment", **SHOP}),
+    "kubectl autoscale deployment web --max=9 -n shop": (
+        K + "autoscaler.change",
+        {"kind": "horizontalpodautoscaler", **SHOP, "name": "web"},
+    ),
     "kubectl edit cm flags -n shop": (K + "configmap.change", {**SHOP, "name": "flags"}),
     "kubectl edit netpol deny -n shop": (
         K + "network_policy.change",
@@ -160,7 +166,6 @@ UNREAD = [
     "kubectl rollout undo deployment/web --to-revision=x",
     "kubectl drain n1 --force",
     "kubectl drain n1 n2",
-    "kubectl patch deployment web -p '[1]'",
     "kubectl patch deployment web -p 'spec'",
     "kubectl -n get delete pod web",
     "helm upgrade web chart --post-renderer ./x",
