@@ -191,8 +191,41 @@ def test_no_name_is_free_text_of_the_proposer() -> None:
 
 
 _PIECES = st.sampled_from(
-    "risk.score|parameters.name|resolved.ids|.exists(x, |.map(x, x + x)|(|)|'|\"|r'|\\|//|\n| && | == | > |[|]|{|}"
-    "|1|0.5|true|null|!|-|?|:|in|has(|é|\x00|🧨".split("|")
+    [
+        "risk.score",
+        "parameters.name",
+        "resolved.ids",
+        ".exists(x, ",
+        ".map(x, x + x)",
+        "(",
+        ")",
+        "'",
+        '"',
+        "r'",
+        "\\",
+        "//",
+        "\n",
+        " && ",
+        " == ",
+        " > ",
+        "[",
+        "]",
+        "{",
+        "}",
+        "1",
+        "0.5",
+        "true",
+        "null",
+        "!",
+        "-",
+        "?",
+        ":",
+        "in",
+        "has(",
+        "é",
+        "\x00",
+        "🧨",
+    ]
 )
 
 
