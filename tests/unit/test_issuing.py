@@ -7,6 +7,7 @@ import pytest
 
 from policy.canonical import digest_of
 from policy.issuing import issue
+from policy.operations import MinimumCriterion
 from policy.permit import Direction, Permit
 from policy.proposal import receive
 from policy.revision import DocumentDigests, assess_revision, revision_digest
@@ -54,6 +55,31 @@ def test_a_step_without_undo() -> None:
 def test_criteria_belong_to_the_last_step(step: int, criteria: int) -> None:
     """Success is measured when everything is done."""
     assert len(_issue(step, **_TWO)[0].criteria) == criteria
+
+
+def test_the_minimum_of_every_step_is_measured() -> None:
+    """The last permit brings the minimum criteria of all steps, before those of the proposal."""
+    received = receive(proposal_json(**_TWO))
+    facts = facts_of(received.proposal)
+    asked = MinimumCriterion(probe="pg.waits", parameters={"for": "$name"}, equals=False)
+    operations = {**facts.operations, "pg.set": facts.operation("pg.set").model_copy(update={"criteria": (asked,)})}
+    documents = DocumentDigests(policy=_DIGEST, operations=_DIGEST, catalog=_DIGEST, directory=_DIGEST)
+    revision = assess_revision(
+        received,
+        facts.model_copy(update={"operations": operations}),
+        a_policy(),
+        documents,
+        revision=1,
+        assessed_at=T0,
+        absolute_deadline=at(60),
+    )
+
+    (forward,) = issue(received.proposal, revision, _DIGEST, step=2, now=at(5), document=a_policy())
+
+    assert [(item.probe, item.parameters) for item in forward.criteria] == [
+        ("pg.waits", {"for": "work_mem"}),
+        ("pg.setting", {"name": "work_mem"}),
+    ]
 
 
 @pytest.mark.parametrize(("closes", "expires"), [(7, 7), (10, 10), (30, 10), (None, 10)])
