@@ -109,11 +109,12 @@ class Calendar(EdgeModel):
     def spans(self, at: datetime) -> tuple[Span, ...]:
         """Its occurrences that are open on the day (UTC) of an instant or begin within `LOOKAHEAD` of it, in order."""
         day = at.astimezone(UTC).date()
-        if day not in self._remembered:
+        found = self._remembered.get(day)
+        if found is None:
             if len(self._remembered) >= _REMEMBERED_DAYS:
                 self._remembered.clear()
-            self._remembered[day] = self._spans(day)
-        return self._remembered[day]
+            found = self._remembered[day] = self._spans(day)
+        return found
 
     def _spans(self, day: date) -> tuple[Span, ...]:
         found = (self._span(item) for item in self._dates(day - self.duration - 2 * _DAY, day + LOOKAHEAD + 2 * _DAY))

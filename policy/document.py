@@ -218,10 +218,12 @@ class PolicyDocument(EdgeModel):
 
     def rules_about(self, operation: str) -> tuple[Rule, ...]:
         """The rules whose list of operations names one, or which have none; looked for once an operation."""
-        if operation not in self._rules_about:
+        found = self._rules_about.get(operation)
+        if found is None:
             lists = ((rule, rule.match.operations if rule.match else None) for rule in self.rules)
-            self._rules_about[operation] = tuple(rule for rule, names in lists if names is None or operation in names)
-        return self._rules_about[operation]
+            found = tuple(rule for rule, names in lists if names is None or operation in names)
+            self._rules_about[operation] = found
+        return found
 
     @cached_property
     def _rules_about(self) -> dict[str, tuple[Rule, ...]]:
