@@ -69,7 +69,7 @@ _DENIALS = """
     CROSS JOIN LATERAL (
       SELECT r.revision, r.resolved_at, a.risk_tier AS tier FROM countersign.resolution AS r
       JOIN countersign.assessment AS a ON a.proposal_id = r.proposal_id AND a.revision = r.revision
-      WHERE r.proposal_id = p.proposal_id AND r.kind = 'denied' AND a.verdict = 'require_approval'
+      WHERE r.proposal_id = p.proposal_id AND r.kind = 'denied' AND a.verdict IN ('require_approval', 'hold')
       ORDER BY r.revision DESC LIMIT 1) AS denied
   WHERE p.effect_digest = :effect AND p.proposal_id <> :proposal_id
   ORDER BY denied.resolved_at DESC LIMIT 10"""
