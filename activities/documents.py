@@ -231,7 +231,7 @@ async def publish(connection: AsyncConnection, kind: Kind, body: bytes, *, by: s
         DocumentError: the document cannot be used, or its bytes are stored as another kind.
 
     """
-    name, version = _identity(READERS[kind](body), digest(body))
+    name, version = identity_of(kind, body)
     key = digest(body)
     # Publishing is rare: one at a time, so that the newest number is the newest publication.
     await connection.execute(_LOCK)
@@ -273,6 +273,15 @@ async def _refuse_other_kind(connection: AsyncConnection, kind: Kind, key: str) 
     stored_kind = await connection.scalar(select(_DOCUMENT.kind).where(_DOCUMENT.digest == key))
     if stored_kind != kind:
         raise DocumentError(f"these bytes are stored as {stored_kind}, they cannot be published as {kind}")
+
+
+def identity_of(kind: Kind, body: bytes) -> tuple[str, str]:
+    """Name and version of a document, for people.
+
+    Raises:
+        DocumentError: it cannot be used.
+    """
+    return _identity(READERS[kind](body), digest(body))
 
 
 def _identity(document: Document, key: str) -> tuple[str, str]:

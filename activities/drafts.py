@@ -15,11 +15,15 @@ from activities.documents import READERS, InForce, Kind
 from activities.tables import DraftRow
 from policy.builtin import PUBLISH
 from policy.canonical import digest
+from policy.document import PolicySet
 from policy.draft import Draft, authors_of, problems_of
 from policy.errors import DocumentError
 from policy.observed import DraftFact
+from policy.policy_diff import diff
 from policy.proposal import ActionProposal
 
+# An approver reads no more; `countersign policy diff` shows all of them.
+_CHANGES, _SENTENCE = 20, 300
 _DRAFT = DraftRow.__table__.c  # type: ignore[attr-defined]
 _READ = select(_DRAFT.kind, _DRAFT.body, _DRAFT.drafted_by).where(_DRAFT.digest == bindparam("digest"))
 
@@ -59,6 +63,7 @@ async def read_draft(
         return None
     kind: Kind = row.kind
     problems: tuple[str, ...]
+    changes: tuple[str, ...] = ()
     authors: tuple[str, ...] = (row.drafted_by,)
     try:
         document = READERS[kind](bytes(row.body))
@@ -67,10 +72,20 @@ async def read_draft(
     else:
         authors = tuple(dict.fromkeys((row.drafted_by, *authors_of(document))))
         problems = problems_of(document, policy=in_force.policy, directory=in_force.directory, at=now)
+        if isinstance(document, PolicySet):
+            changes = _changes(in_force, document, now)
     return DraftFact(
         kind=kind,
         digest=wanted,
         authors=authors,
         previous=getattr(in_force.digests, kind),
+        changes=changes,
         problems=problems,
     )
+
+
+def _changes(in_force: InForce, draft: PolicySet, now: datetime) -> tuple[str, ...]:
+    """What a draft of a policy changes in meaning, a sentence each, and how many more there are."""
+    found = diff(in_force.policy, draft, now=now, operations=in_force.operations, catalog=in_force.catalog).changes
+    said = tuple(str(item)[:_SENTENCE] for item in found[:_CHANGES])
+    return said if len(found) <= _CHANGES else (*said, f"and {len(found) - _CHANGES} changes more")

@@ -23,6 +23,7 @@ from policy.errors import CanonicalError, CountersignError
 
 DATABASE_URL = "COUNTERSIGN_DATABASE_URL"
 ADMIN_DATABASE_URL = "COUNTERSIGN_ADMIN_DATABASE_URL"
+AUTHOR_DATABASE_URL = "COUNTERSIGN_AUTHOR_DATABASE_URL"
 TARGETS_FILE = "COUNTERSIGN_TARGETS_FILE"
 ARCHIVE_DIR = "COUNTERSIGN_ARCHIVE_DIR"
 METRICS_ADDRESS = "COUNTERSIGN_METRICS_ADDRESS"
@@ -34,7 +35,7 @@ SLO_QUERY = "COUNTERSIGN_SLO_QUERY"
 OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 _OURS = (
-    *(DATABASE_URL, ADMIN_DATABASE_URL, TARGETS_FILE, ARCHIVE_DIR, METRICS_ADDRESS),
+    *(DATABASE_URL, ADMIN_DATABASE_URL, AUTHOR_DATABASE_URL, TARGETS_FILE, ARCHIVE_DIR, METRICS_ADDRESS),
     *(UNSAFE_CLAIMED_IDENTITIES, ROLE, IDENTITY, PROMETHEUS_URL, SLO_QUERY),
 )
 # Any of these says which Temporal is meant; the local development stack is then not looked for.
@@ -67,6 +68,7 @@ class Settings:
     Attributes:
         database_url: the record, as the application role of this process; None where nothing was set.
         admin_database_url: the record, as superuser or owner: for set-up and publishing only.
+        author_database_url: the record, as `countersign_author`: for storing drafts of documents only.
         targets: the address of each resource id that the executor may act on.
         archive_dir: where closed histories are archived; None archives nothing.
         metrics_address: host and port of the Prometheus endpoint; None opens none.
@@ -82,6 +84,7 @@ class Settings:
 
     database_url: str | None = field(default=None, repr=False)
     admin_database_url: str | None = field(default=None, repr=False)
+    author_database_url: str | None = field(default=None, repr=False)
     targets: Mapping[str, str] = field(default_factory=dict, repr=False)
     archive_dir: Path | None = None
     metrics_address: str | None = None
@@ -142,6 +145,7 @@ def read_settings(environ: Mapping[str, str] | None = None, *, role: str | None 
     return Settings(
         database_url=_database_url(given, DATABASE_URL),
         admin_database_url=_database_url(given, ADMIN_DATABASE_URL),
+        author_database_url=_database_url(given, AUTHOR_DATABASE_URL),
         targets=_targets(given.get(TARGETS_FILE)),
         archive_dir=_archive_dir(given.get(ARCHIVE_DIR)),
         metrics_address=_metrics_address(given.get(METRICS_ADDRESS)),

@@ -15,23 +15,35 @@ from temporalio.client import Client
 
 from activities.connection import connect
 from activities.database import Database
-from activities.settings import ADMIN_DATABASE_URL, DATABASE_URL, Settings, SettingsError, read_settings
+from activities.settings import (
+    ADMIN_DATABASE_URL,
+    AUTHOR_DATABASE_URL,
+    DATABASE_URL,
+    Settings,
+    SettingsError,
+    read_settings,
+)
 from activities.telemetry_client import tracing
 from deploy.dev import DATA_DIR, StackAddresses, running_stack
 from workflows.interface import workflow_id
 
 READER = "countersign_reader"
+AUTHOR = "countersign_author"
 SUPERUSER = "postgres"
 
 
 @dataclass(frozen=True)
 class Place:
-    """A Temporal and a record that belong together. None of an address means Temporal's own configuration."""
+    """A Temporal and a record that belong together. None of an address means Temporal's own configuration.
+
+    `development` is the stack that runs in this checkout, where whoever started it is the root.
+    """
 
     settings: Settings
     temporal_address: str | None = None
     namespace: str | None = None
     ui_url: str | None = None
+    development: bool = False
 
     async def client(self, identity: str | None = None) -> Client:
         """A connected client.
@@ -75,6 +87,20 @@ class Place:
             )
         return self.settings.admin_database_url
 
+    def author_url(self) -> str:
+        """The address for storing drafts of documents.
+
+        Raises:
+            SettingsError: none is known.
+
+        """
+        if self.settings.author_database_url is None:
+            raise SettingsError(
+                f"{AUTHOR_DATABASE_URL} is not set: write postgresql://countersign_author@host/countersign, "
+                f"or start `countersign dev`"
+            )
+        return self.settings.author_database_url
+
     def link(self, proposal_id: str, namespace: str) -> str | None:
         """The action's page in the Temporal UI, where one is known."""
         if self.ui_url is None:
@@ -106,10 +132,12 @@ def place_of(stack: StackAddresses, settings: Settings | None = None) -> Place:
         settings=Settings(
             database_url=stack.database_url(READER),
             admin_database_url=stack.database_url(SUPERUSER),
+            author_database_url=stack.database_url(AUTHOR),
             identity=given.identity,
             otlp_endpoint=given.otlp_endpoint,
         ),
         temporal_address=stack.temporal_address,
         namespace=stack.namespace,
         ui_url=stack.ui_url,
+        development=True,
     )

@@ -1,4 +1,7 @@
-"""`policy publish`: put a document in force, after a check and with what it changes in meaning.
+"""`policy publish`: put a document in force as the owner, after a check and with what it changes in meaning.
+
+This is the ceremony that starts a place, and the way on the local development stack. Where a document of the kind is in
+force, a place of your own changes it by an action (`policy propose`); `--ceremony` says that you mean it all the same.
 
 A file with one document of a policy, or of an operations registry, takes the place of the document of the same name in
 what is in force; `--whole` replaces everything. What has errors is not published.
@@ -44,21 +47,27 @@ def register(actions: "Commands") -> None:
     parser.set_defaults(run=_run)
     parser.add_argument("file", metavar="FILE", type=Path, help="a YAML document; its kind says what it is")
     parser.add_argument("--whole", action="store_true", help="replace all documents of the kind, not only this one")
+    parser.add_argument("--ceremony", action="store_true", help="as the owner, though a document is in force already")
 
 
 async def _run(args: argparse.Namespace) -> int:
     part, now = read_file(args.file), datetime.now(UTC)
     kind = kind_of(part)
-    database = Database(find_place().admin_url(), pool_size=1, application="countersign-publish")
+    place = find_place()
+    database = Database(place.admin_url(), pool_size=1, application="countersign-publish")
     try:
-        bodies, digests = await _in_force(database)
+        bodies, digests = await in_force(database)
         old = bodies.get(kind)
-        world = _world(bodies)
-        _refuse(str(args.file), kind, part, world, now)
-        body = compose_stream(old, part) if old is not None and kind in _COMPOSED and not args.whole else part
-        _refuse(f"{args.file} with what is in force", kind, body, world, now)
+        if old is not None and not (place.development or args.ceremony):
+            raise DocumentError(
+                f"a {kind} is in force: propose the change with `countersign policy propose {args.file}`, "
+                f"or publish it as the owner with --ceremony"
+            )
+        refuse(str(args.file), kind, part, bodies, now)
+        body = compose(old, part, kind, whole=args.whole)
+        refuse(f"{args.file} with what is in force", kind, body, bodies, now)
         if kind == "policy" and old is not None:
-            print("\n".join(lines_of(compare(read_policy(old), read_policy(body), world, now))))
+            print("\n".join(lines_of(compare(read_policy(old), read_policy(body), _world(bodies), now))))
         async with database.transaction() as connection:
             key = await publish_over(connection, kind, body, digests.get(kind), by=getpass.getuser(), at=now)
     finally:
@@ -67,11 +76,16 @@ async def _run(args: argparse.Namespace) -> int:
     return exits.OK
 
 
-async def _in_force(database: Database) -> tuple[dict[Kind, bytes], dict[Kind, str]]:
+async def in_force(database: Database) -> tuple[dict[Kind, bytes], dict[Kind, str]]:
     """The texts in force and their digests, of each kind that was published."""
     async with database.snapshot() as connection:
         digests = await Documents().digests_in_force(connection)
         return {kind: await stored(connection, kind, key) for kind, key in digests.items()}, digests
+
+
+def compose(old: bytes | None, part: bytes, kind: Kind, *, whole: bool) -> bytes:
+    """The text that is to be in force: a part in its place, or the whole."""
+    return compose_stream(old, part) if old is not None and kind in _COMPOSED and not whole else part
 
 
 def _world(bodies: "Mapping[Kind, bytes]") -> GivenWorld:
@@ -83,8 +97,13 @@ def _world(bodies: "Mapping[Kind, bytes]") -> GivenWorld:
     )
 
 
-def _refuse(path: str, kind: Kind, body: bytes, world: GivenWorld, now: datetime) -> None:
-    errors = [item for item in check_body(body, world, now) if item.severity is Severity.error]
+def refuse(path: str, kind: Kind, body: bytes, bodies: "Mapping[Kind, bytes]", now: datetime) -> None:
+    """Refuse a text that has errors, against the other documents in force.
+
+    Raises:
+        DocumentError: with every error, a line each.
+    """
+    errors = [item for item in check_body(body, _world(bodies), now) if item.severity is Severity.error]
     if errors:
         lines = "\n".join(shown(path, item) for item in errors)
         raise DocumentError(f"malformed {_NAMES[kind]}, nothing was published:\n{lines}")

@@ -80,6 +80,7 @@ def _idle(
     monkeypatch.setenv("TEMPORAL_ADDRESS", stack.temporal_address)
     monkeypatch.setenv("COUNTERSIGN_DATABASE_URL", stack.database_url("countersign_reader"))
     monkeypatch.setenv("COUNTERSIGN_ADMIN_DATABASE_URL", stack.database_url("postgres"))
+    monkeypatch.setenv("COUNTERSIGN_AUTHOR_DATABASE_URL", stack.database_url("countersign_author"))
     monkeypatch.setenv("COUNTERSIGN_IDENTITY", "ben")
 
     def run(*arguments: str) -> Ran:

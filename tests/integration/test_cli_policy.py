@@ -16,6 +16,18 @@ chains:
   owners:
     stages: [{name: owners, requirements: [{groups: [owners]}], deadline: 1h}]
 """
+ROOT = """
+apiVersion: countersign/v1
+kind: PolicyDocument
+metadata: {name: root, version: "1", scope: root}
+rules:
+  - {id: documents, match: {operations: [countersign.document.publish]}, verdict: require_approval, chain: governors}
+chains:
+  governors:
+    stages:
+      - {name: first, requirements: [{groups: [dba]}], deadline: 1h}
+      - {name: second, requirements: [{groups: [owners]}], deadline: 1h}
+"""
 
 
 def test_a_team_publishes_its_part(idle: House, documents: Path, tmp_path: Path) -> None:
@@ -24,7 +36,7 @@ def test_a_team_publishes_its_part(idle: House, documents: Path, tmp_path: Path)
     part.write_text(TEAM)
     before = datetime.now(UTC).isoformat()
 
-    added = idle.run("policy", "publish", str(part))
+    added = idle.run("policy", "publish", "--ceremony", str(part))
     assert added.code == exits.OK, added.err
     assert "postgres.parameter.set" in added.out
     assert "(stricter)\n1 changes in meaning" in added.out
@@ -32,7 +44,7 @@ def test_a_team_publishes_its_part(idle: House, documents: Path, tmp_path: Path)
     assert "name: cli" in shown
     assert shown.endswith(TEAM)
 
-    again = idle.run("policy", "publish", str(part))
+    again = idle.run("policy", "publish", "--ceremony", str(part))
     assert "no change in meaning" in again.out
     now = idle.run("policy", "effective", "--operation", "postgres.parameter.set")
     assert "rule        parameters (cli): require_approval by two" in now.out
@@ -41,7 +53,7 @@ def test_a_team_publishes_its_part(idle: House, documents: Path, tmp_path: Path)
     assert [item["document"] for item in then["effective"] if item["what"] == "rule"] == ["cli"]
     assert {item["kind"] for item in then["documents"]} == set(DOCUMENTS)
 
-    whole = idle.run("policy", "publish", str(documents / "policy.yaml"), "--whole")
+    whole = idle.run("policy", "publish", "--ceremony", str(documents / "policy.yaml"), "--whole")
     assert whole.code == exits.OK, whole.err
     assert "(milder)" in whole.out
     assert "name: team" not in idle.run("policy", "show").out
@@ -53,7 +65,7 @@ def test_what_has_errors_is_not_published(idle: House, tmp_path: Path) -> None:
     part = tmp_path / "policy.yaml"
     part.write_text(DOCUMENTS["policy"].replace("groups: [owners]", "groups: [nobody]"))
 
-    refused = idle.run("policy", "publish", str(part))
+    refused = idle.run("policy", "publish", "--ceremony", str(part))
     assert refused.code == exits.FAILED
     assert "nothing was published" in refused.err
     assert f"{part}:10:3: error chain_unsatisfiable: chain two needs 2 different people" in refused.err
@@ -65,3 +77,29 @@ def test_before_the_first_publication_nothing_was_in_force(idle: House) -> None:
     ran = idle.run("policy", "effective", "--at", "2001-01-01")
     assert ran.code == exits.FAILED
     assert "no policy was in force at 2001-01-01T00:00:00Z" in ran.err
+
+
+def test_a_document_in_force_is_changed_by_an_action(house: House, documents: Path, tmp_path: Path) -> None:
+    """Publishing over what is in force is refused; proposing it asks people who did not write it, and then it is."""
+    part, root = tmp_path / "team.yaml", tmp_path / "root.yaml"
+    part.write_text(TEAM)
+    root.write_text(ROOT)
+    refused = house.run("policy", "publish", str(part))
+    assert (refused.code, "countersign policy propose" in refused.err) == (exits.FAILED, True)
+
+    assert house.run("policy", "publish", "--ceremony", str(root)).code == exits.OK
+    proposed = house.run("policy", "propose", str(part), "--as", "ana", "--because", "the owners asked for it")
+    assert proposed.code == exits.OK, proposed.err
+    proposal_id = proposed.out.partition(":")[0]
+    house.until(proposal_id, lambda status: status["state"] == "pending")
+    own = house.decide("approve", proposal_id, "ana")
+    assert "self_approval" in own.out + own.err
+    for stage, person in enumerate(("ben", "eva"), start=1):
+        house.until(proposal_id, lambda status, stage=stage: status["stage"] == stage)
+        answered = house.decide("approve", proposal_id, person)
+        assert answered.code == exits.OK, answered.err
+    ended = house.until(proposal_id, lambda status: status["result"] is not None)
+    assert ended["outcome"] == "succeeded"
+    assert house.run("policy", "show").out.endswith(TEAM)
+    assert f"action/{proposal_id}" in house.run("policy", "effective").out
+    assert house.run("policy", "publish", "--ceremony", "--whole", str(documents / "policy.yaml")).code == exits.OK

@@ -32,12 +32,12 @@ def test_documents_are_checked_published_and_shown(idle: House, documents: Path,
     checked = idle.run("policy", "check", str(newer))
     assert checked.code == exits.OK
     assert "a policy that can be used, sha256:" in checked.out
-    assert idle.run("policy", "publish", str(newer)).code == exits.OK
+    assert idle.run("policy", "publish", "--ceremony", str(newer)).code == exits.OK
     assert 'version: "2"' in idle.run("policy", "show").out
     assert "tuning-agent" in idle.run("policy", "show", "--kind", "directory").out
-    assert idle.run("policy", "publish", str(documents / "policy.yaml")).code == exits.OK
+    assert idle.run("policy", "publish", "--ceremony", str(documents / "policy.yaml")).code == exits.OK
     newer.write_text("kind: PolicyDocument\nrules: 3\n")
-    broken = idle.run("policy", "publish", str(newer))
+    broken = idle.run("policy", "publish", "--ceremony", str(newer))
     assert broken.code == exits.FAILED
     assert "malformed PolicyDocument" in broken.err
 
