@@ -4,6 +4,8 @@
   condition, enforces, is lifted by no exception, and is stricter, or as strict and before it in the same document.
   (Two documents that ask people both ask theirs; of two that deny, the first decides.)
 - A limit without caps and without a condition wins over every rule and every limit that it covers.
+- Of the chains of a rule the first that fits is asked: one after a choice that fits everything never is, and where none
+  fits the rule denies.
 - Conditions are not analysed: whether one implies another is not decided here. Rules that could only be out of reach by
   a condition are named in one info, so that nobody takes silence for proof.
 
@@ -50,6 +52,7 @@ def reach_findings(subject: Subject) -> Iterator[Finding]:
     ]
     for placed in (*limits, *rules):
         yield from _empty(placed)
+        yield from _choices(placed)
     yield from _rules(subject, rules, limits)
     yield from _limits(limits)
 
@@ -58,6 +61,20 @@ def _empty(placed: _Placed) -> Iterator[Finding]:
     for name in placed.footprint.empty:
         message = f"{placed.item.id} matches nothing: its {name} are none of those that its document covers"
         yield placed.written.say(Severity.error, "matches_nothing", message, *placed.path, "match", name)
+
+
+def _choices(placed: _Placed) -> Iterator[Finding]:
+    """What of the chains of a rule is never asked, and where none of them is."""
+    rule = placed.item
+    if not isinstance(rule, Rule) or isinstance(rule.chain, str) or not rule.chain:
+        return
+    last = next((number for number, choice in enumerate(rule.chain) if _fits_all(choice)), None)
+    if last is None:
+        message = f"rule {rule.id} denies where none of its chains fits: end with a choice that has no lists, to ask"
+        yield placed.written.say(Severity.warning, "no_chain_fits_all", message, *placed.path, "chain")
+    elif last + 1 < len(rule.chain):
+        message = f"rule {rule.id} never asks chain {rule.chain[last + 1].chain}: the choice before it fits everything"
+        yield placed.written.say(Severity.warning, "unreachable_choice", message, *placed.path, "chain", last + 1)
 
 
 def _rules(subject: Subject, rules: Sequence[_Placed], limits: Sequence[_Placed]) -> Iterator[Finding]:

@@ -95,6 +95,14 @@ FOUND: dict[str, tuple[bytes, list[str]]] = {
         _rules('{id: no, match: {operations: [pg.set]}, when: "risk.score > 90", verdict: deny}'),
         ["5:5 info not_analysed: not analysed: conditions, exceptions or enforcement", "asks (by no)"],
     ),
+    "a chain after one that fits everything": (
+        _rules("{id: a, match: {operations: [pg.reset]}, verdict: hold, chain: [{chain: pair}, {chain: pair}]}"),
+        ["6:84 warning unreachable_choice: rule a never asks chain pair: the choice before it fits everything"],
+    ),
+    "chains that may not fit": (
+        _rules("{id: a, match: {operations: [pg.reset]}, verdict: hold, chain: [{tiers: [low], chain: pair}]}"),
+        ["6:68 warning no_chain_fits_all: rule a denies where none of its chains fits"],
+    ),
     "a limit within a limit": (
         _policy(
             "limits:\n  - {id: one, match: {operations: [pg.drop]}, reason: r}\n"
