@@ -4,13 +4,14 @@
   one is given, and on every target, system, owner and tier that the policy tells apart.
 - Where a limit denies anyway there is no gap. Where only rules with conditions or windows speak, whether they hold is
   not analysed: an info says so.
+- A root's or a team's part alone covers little, and means to: gaps are looked for where the organisation's is there.
 - What changes governed documents is asked about elsewhere (`policy/governance.py`).
 """
 
 from collections.abc import Iterator
 
-from policy.builtin import ENVIRONMENT, PUBLISH
-from policy.document import PolicySet
+from policy.builtin import ENVIRONMENT, PUBLISH, TARGET
+from policy.document import PolicySet, Scope
 from policy.errors import DocumentError
 from policy.findings import Finding, Severity
 from policy.meaning import Form, Meaning
@@ -25,7 +26,8 @@ _SHOWN = 50
 
 def gap_findings(subject: Subject) -> Iterator[Finding]:
     """Findings about what no rule covers; none without an operations registry."""
-    if subject.operations is None or not subject.policies:
+    scopes = {item.document.metadata.scope for item in subject.policies}
+    if subject.operations is None or Scope.organisation not in scopes:
         return
     first = subject.policies[0]
     meaning = Meaning(PolicySet(documents=tuple(item.document for item in subject.policies)), subject.now)
@@ -36,12 +38,12 @@ def gap_findings(subject: Subject) -> Iterator[Finding]:
         yield first.say(Severity.info, "gaps_not_analysed", f"gaps are not looked for: {error}", "rules")
         return
     known = {kind.label for kind in probes.kinds if kind.registered}
-    nowhere = other("environments") if subject.catalog else None
+    nowhere = {ENVIRONMENT, other("environments") if subject.catalog else ENVIRONMENT}
     bare: list[Point] = []
     unsure: list[Point] = []
     for point, bits in probes:
         form = meaning.at(bits)
-        if form.wall or _always(form) or point[0] not in known or point[1] == nowhere:
+        if form.wall or _always(form) or point[0] not in known or point[1] in nowhere or point[2] == TARGET:
             continue
         (unsure if form.speeches else bare).append(point)
     for box in boxes(bare, _ORDER)[:_SHOWN]:

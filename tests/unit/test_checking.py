@@ -279,6 +279,15 @@ GAPS: dict[str, tuple[bytes, list[str]]] = {
         ),
         [],
     ),
+    "a part alone covers little": (_rules(head=HEAD.replace("name: house", "name: house, scope: root")), []),
+    "what changes documents is asked about elsewhere": (
+        _rules("{id: a, match: {operations: [pg.reset, pg.end_session, pg.drop]}, verdict: deny}")
+        + b"---\n"
+        + HEAD.replace("name: house", "name: root, scope: root").encode()
+        + b"rules: [{id: b, match: {environments: [countersign], operations: [countersign.document.publish],"
+        + b" targets: ['resource:countersign/documents']}, verdict: deny}]\n",
+        [],
+    ),
     "a condition may": (
         _rules(
             '{id: x, match: {operations: [pg.reset, pg.end_session, pg.drop]}, when: "risk.score < 3", verdict: deny}'
