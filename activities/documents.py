@@ -30,6 +30,8 @@ from policy.revision import DocumentDigests
 
 Kind = Literal["policy", "operations", "catalog", "directory"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+# Kinds whose text may hold several documents, each under a name of its own.
+COMPOSED: tuple[Kind, ...] = ("policy", "operations")
 Document: TypeAlias = PolicySet | OperationsRegistry | Catalog | Directory
 
 READERS: Mapping[Kind, Callable[[bytes], Document]] = {

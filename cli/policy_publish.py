@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from activities.database import Database
-from activities.documents import Documents, Kind, kind_of, publish_over, stored
+from activities.documents import COMPOSED, Documents, Kind, kind_of, publish_over, stored
 from cli import exits
 from cli.documents import GivenWorld, read_file
 from cli.place import find_place
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from cli.arguments import Commands
 
-_COMPOSED: tuple[Kind, ...] = ("policy", "operations")
+
 _NAMES = {
     "policy": "PolicyDocument",
     "operations": "OperationsRegistry",
@@ -85,7 +85,7 @@ async def in_force(database: Database) -> tuple[dict[Kind, bytes], dict[Kind, st
 
 def compose(old: bytes | None, part: bytes, kind: Kind, *, whole: bool) -> bytes:
     """The text that is to be in force: a part in its place, or the whole."""
-    return compose_stream(old, part) if old is not None and kind in _COMPOSED and not whole else part
+    return compose_stream(old, part) if old is not None and kind in COMPOSED and not whole else part
 
 
 def _world(bodies: "Mapping[Kind, bytes]") -> GivenWorld:

@@ -16,7 +16,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.database import Database, DatabaseUnavailableError
-from activities.documents import READERS, Kind, kind_of, publish, publishers_in_force
+from activities.documents import COMPOSED, READERS, Kind, kind_of, publish, publishers_in_force
 from activities.schedules import ensure_schedules
 from activities.settings import Role, Settings
 from cli.policy import publish_one, read_file
@@ -104,25 +104,33 @@ async def publish_folder(url: str, folder: Path, *, by: str, at: datetime) -> li
 
 
 def documents_of(folder: Path) -> dict[Kind, bytes]:
-    """The governed documents of a folder, one of each kind; the cases beside them (`*.tests.yaml`) are left alone.
+    """The governed documents of a folder: files of one policy, or of one registry, are joined in the order of their
+    names; the cases beside them (`*.tests.yaml`) are left alone.
 
     Raises:
-        DocumentError: a document cannot be used, or two are of one kind.
+        DocumentError: a document cannot be used, or there are two directories or two catalogs.
 
     """
-    found: dict[Kind, tuple[Path, bytes]] = {}
+    found: dict[Kind, list[tuple[Path, bytes]]] = {}
     for path in sorted(folder.glob("*.yaml")):
         if path.name.endswith(".tests.yaml"):
             continue  # cases for `countersign policy test`
         body = read_file(path)
         kind = kind_of(body)
         READERS[kind](body)
-        if kind in found:
-            raise DocumentError(f"{path.name} and {found[kind][0].name} are both a {kind}: publish them one by one")
-        found[kind] = (path, body)
+        if kind in found and kind not in COMPOSED:
+            raise DocumentError(f"{path.name} and {found[kind][0][0].name} are both a {kind}: publish them one by one")
+        found.setdefault(kind, []).append((path, body))
     if not found:
         raise DocumentError(f"folder {folder} has no *.yaml: name the folder of the documents")
-    return {kind: body for kind, (_, body) in found.items()}
+    return {kind: _joined(kind, [body for _, body in files]) for kind, files in found.items()}
+
+
+def _joined(kind: Kind, bodies: list[bytes]) -> bytes:
+    """One text of several files; it is read again, because names may occur twice in the whole."""
+    body = b"\n---\n".join(bodies)
+    READERS[kind](body)
+    return body
 
 
 async def prepare_record(url: str) -> list[str]:

@@ -94,10 +94,9 @@ def test_a_document_in_force_is_changed_by_an_action(house: House, documents: Pa
     house.until(proposal_id, lambda status: status["state"] == "pending")
     own = house.decide("approve", proposal_id, "ana")
     assert "self_approval" in own.out + own.err
-    for stage, person in enumerate(("ben", "eva"), start=1):
-        house.until(proposal_id, lambda status, stage=stage: status["stage"] == stage)
-        answered = house.decide("approve", proposal_id, person)
-        assert answered.code == exits.OK, answered.err
+    assert house.decide("approve", proposal_id, "ben").code == exits.OK
+    house.until(proposal_id, lambda status: status["stage"] == 2)
+    assert house.decide("approve", proposal_id, "eva").code == exits.OK
     ended = house.until(proposal_id, lambda status: status["result"] is not None)
     assert ended["outcome"] == "succeeded"
     assert house.run("policy", "show").out.endswith(TEAM)
