@@ -15,7 +15,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -26,6 +25,7 @@ from policy.match import Where
 from policy.operations import RegisteredOperation
 from policy.recurrence import MAX_YEARS, Recurrence, read_recurrence
 from policy.timing import Timing
+from policy.zones import zone_of
 
 if TYPE_CHECKING:
     from policy.document import PolicyDocument, PolicySet
@@ -49,8 +49,8 @@ def _local(text: str) -> str:
 
 def _zone(text: str) -> str:
     try:
-        ZoneInfo(text)
-    except (KeyError, ValueError, OSError):
+        zone_of(text)
+    except ValueError:
         raise ValueError("zone must be one of the IANA time zones, like Europe/Berlin or UTC") from None
     return text
 
@@ -133,7 +133,7 @@ class Calendar(EdgeModel):
         return sorted(dates.difference(self.exdates))
 
     def _span(self, day: date) -> Span:
-        zone = ZoneInfo(self.zone)
+        zone = zone_of(self.zone)
         at = datetime.fromisoformat(self.start).time()
         # A skipped local time gets the offset before the change, a doubled one its first: that is fold 0.
         start = datetime.combine(day, at, zone).astimezone(UTC)

@@ -14,6 +14,7 @@ from policy.errors import DocumentError
 from policy.facts import Facts
 from policy.observed import SloState
 from policy.timing import Timing
+from policy.zones import zone_of
 from tests.unit.builders import POLICY, T0, a_policy, a_proposal, facts_of
 
 
@@ -293,3 +294,11 @@ def test_a_window_that_a_rule_names_is_there() -> None:
         rule = b"verdict: allow, windows: [%s], outside: deny}" % name
         with pytest.raises(DocumentError, match=f"window {name.decode()} is named by rule sessions and not defined"):
             a_policy(POLICY.replace(b"\nlimits:", _CALENDARS).replace(b"verdict: allow}", rule))
+
+
+def test_zones_are_those_of_the_locked_package() -> None:
+    """The machine's own time zone database is not asked; what is no name, or no file of the package, is refused."""
+    assert zone_of("Europe/Berlin").utcoffset(datetime(2026, 7, 1)) == timedelta(hours=2)  # noqa: DTZ001
+    for name in ("../../etc/passwd", "Europe", "zone.tab", "Mars/Olympus", "", "tzdata.zi", "Europe/Berlin/../Berlin"):
+        with pytest.raises(ValueError, match="zone"):
+            zone_of(name)
