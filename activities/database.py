@@ -139,12 +139,19 @@ def lock_key(proposal_id: str) -> int:
     return int.from_bytes(hashlib.sha256(proposal_id.encode()).digest()[:8], "big", signed=True)
 
 
-def connector(url: str, *, application: str, statement_seconds: float = _STATEMENT_SECONDS) -> Callable[[], Any]:
+def connector(
+    url: str,
+    *,
+    application: str,
+    connect_seconds: float = _CONNECT_SECONDS,
+    statement_seconds: float = _STATEMENT_SECONDS,
+) -> Callable[[], Any]:
     """What opens a connection with the record's settings, as SQLAlchemy's `async_creator` wants it.
 
     Args:
         url: `postgresql://` address; asyncpg reads it as libpq does, so it may say everything about TLS.
         application: what PostgreSQL shows as `application_name`.
+        connect_seconds: how long an answer is waited for.
         statement_seconds: when the server gives up on a statement, waiting for locks included.
 
     Raises:
@@ -172,9 +179,9 @@ def connector(url: str, *, application: str, statement_seconds: float = _STATEME
 
     async def connect() -> Any:
         try:
-            return await asyncpg.connect(url, timeout=_CONNECT_SECONDS, server_settings=settings)
+            return await asyncpg.connect(url, timeout=connect_seconds, server_settings=settings)
         except (OSError, asyncpg.PostgresError) as error:
-            why = str(error) or f"no answer within {_CONNECT_SECONDS:g} s"
+            why = str(error) or f"no answer within {connect_seconds:g} s"
             raise DatabaseUnavailableError(f"cannot connect to postgresql: {why}") from error
 
     return connect

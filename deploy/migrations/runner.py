@@ -21,6 +21,8 @@ from activities.database import connector
 from deploy.migrations.roles import OWNER, MigrationError, prepare
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('countersign migrations', 0))"
+# Nobody waits for a migration as for an activity: a server that is busy starting is waited for.
+_CONNECT_SECONDS = 15.0
 _STATEMENT_SECONDS = 600.0
 _INSUFFICIENT_PRIVILEGE = "42501"
 
@@ -40,7 +42,12 @@ async def migrate(url: str) -> list[str]:
     """
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=connector(url, application="countersign-migrate", statement_seconds=_STATEMENT_SECONDS),
+        async_creator=connector(
+            url,
+            application="countersign-migrate",
+            connect_seconds=_CONNECT_SECONDS,
+            statement_seconds=_STATEMENT_SECONDS,
+        ),
         poolclass=NullPool,
     )
     try:
