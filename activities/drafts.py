@@ -16,7 +16,7 @@ from activities.tables import DraftRow
 from policy.builtin import PUBLISH
 from policy.canonical import digest
 from policy.document import PolicySet
-from policy.draft import Draft, authors_of, problems_of
+from policy.draft import Draft, authors_of, problems_of, stranger
 from policy.errors import DocumentError
 from policy.observed import DraftFact
 from policy.policy_diff import diff
@@ -80,7 +80,7 @@ async def read_draft(
         authors=authors,
         previous=getattr(in_force.digests, kind),
         changes=changes,
-        problems=problems,
+        problems=(*stranger(row.drafted_by, in_force.directory), *problems),
     )
 
 

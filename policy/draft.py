@@ -1,11 +1,14 @@
 """A draft of a governed document: who wrote it, and why it could not be published.
 
 1. Its authors are whoever stored it and whom it names (`metadata.authors`). They stand behind the proposal to publish.
+   Whoever stored it must be somebody in the directory, and whom a policy keeps from approving it names by their id: a
+   name that nobody has, or an alias, or other letters, would keep nobody from it.
 2. After a policy or a directory is published, somebody must be able to publish the next one: for every kind of document
    a proposal to publish is judged under the draft, as if the root had written it. It must ask at least as many people
-   as governance pins, and the directory must have them, without whoever proposes.
+   as governance pins, and the directory must have them, without whoever wrote that policy and whoever proposes.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
@@ -39,6 +42,13 @@ def authors_of(document: PolicySet | OperationsRegistry | Catalog | Directory) -
     return tuple(dict.fromkeys(name for part in document.documents for name in part.metadata.authors))
 
 
+def stranger(drafted_by: str, directory: Directory) -> tuple[str, ...]:
+    """Why whoever stored a draft is nobody in a directory, as a sentence; nothing where they are somebody."""
+    if directory.person(drafted_by) is not None:
+        return ()
+    return (f"it was stored by {drafted_by[:100] or 'nobody'}, who is not in the directory",)
+
+
 def problems_of(
     document: PolicySet | OperationsRegistry | Catalog | Directory,
     *,
@@ -60,7 +70,18 @@ def problems_of(
         directory = document
     else:
         return ()
-    return tuple(problem for kind in MINIMUM for problem in _locked(kind, policy, directory, at))
+    locked = (problem for kind in MINIMUM for problem in _locked(kind, policy, directory, at))
+    return (*_misnamed(policy, directory), *locked)
+
+
+def _misnamed(policy: PolicySet, directory: Directory) -> Iterator[str]:
+    """Whom a policy keeps from approving by another name than their id. Who is nobody by any name has left."""
+    named = [(name, part.metadata.name) for part in policy.documents for name in part.metadata.authors]
+    named += [(name, item.id) for part in policy.documents for item in part.exceptions for name in item.approved_by]
+    ids = {name.lower(): person.id for person in directory.people for name in (person.id, *person.aliases)}
+    for name, where in dict.fromkeys(named):
+        if (found := ids.get(name.lower(), name)) != name:
+            yield f"{where} names {name}, who would not be kept from approving by that name: write {found}"
 
 
 def _locked(kind: str, policy: PolicySet, directory: Directory, at: datetime) -> tuple[str, ...]:
@@ -80,9 +101,12 @@ def _locked(kind: str, policy: PolicySet, directory: Directory, at: datetime) ->
     if evaluation.verdict is Verdict.deny or evaluation.chain is None:
         why = evaluation.reasons[0].message if evaluation.reasons else "nobody is asked"
         return (f"nobody could publish the next {kind}: {why}",)
-    found = satisfiability(evaluation.chain, directory)
+    silent = {name for item in evaluation.excluded for name in item.people}
+    found = satisfiability(evaluation.chain, directory, silent)
     if found.missing:
         return (f"nobody could publish the next {kind}: nobody is left for {', '.join(found.missing)}",)
+    if {person.id for person in directory.people} <= set(found.without):
+        return (f"nobody could propose the next {kind}: whoever does leaves a seat empty",)
     return ()
 
 
