@@ -17,12 +17,15 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from activities.connection import connect
 from activities.database import Database
+from activities.documents import Documents
+from activities.drafts import store_draft
 from activities.settings import Settings
 from cli.policy import publish_one
 from cli.ready import ORDERS_RESOURCE, prepare_local
 from deploy.dev import Stack
 from policy.base import instant_text
 from policy.canonical import digest
+from policy.draft import Draft, publication
 from worker import running_workers
 from workflows import interface
 
@@ -284,6 +287,39 @@ async def start_refused(place: Recording, proposal_id: str) -> None:
     await (await place.start(proposal_id, proposal(proposal_id), **options)).result()
 
 
+async def held(place: Recording, proposal_id: str) -> None:
+    """The policy holds it; one person of its chain releases it, and it runs."""
+    value = proposal(
+        proposal_id,
+        operation="postgres.parameter.reset",
+        steps=[{"name": "back", "operation": "postgres.parameter.reset", "parameters": {"name": "work_mem"}}],
+        success_criteria=[_reads("4MB")],
+    )
+    handle = await place.start(proposal_id, value)
+    await place.decide(handle, "carol")
+    for person in ("bob", "alice"):
+        found = await place.status(handle, lambda item: item["result"] is not None or item["state"] == "pending")
+        if found["result"] is None:
+            await place.decide(handle, person)
+    await handle.result()
+
+
+async def published(place: Recording, proposal_id: str) -> None:
+    """A policy is changed by an action: its author may not approve, two others do, and it is put back the same way."""
+    later = (DOCUMENTS / "policy.yaml").read_bytes() + b"# a comment\n"
+    author = Database(place.stack.database_url("countersign_author", "countersign"), pool_size=1)
+    async with author.transaction() as connection:
+        previous = (await Documents().digests_in_force(connection))["policy"]
+        key = await store_draft(connection, Draft("policy", "recorded", "1", later), by="dana", at=datetime.now(UTC))
+    await author.close()
+    parameters = {"kind": "policy", "digest": key, "previous": previous}
+    handle = await place.start(proposal_id, publication(proposal_id, parameters, "dana", "a comment"))
+    for person in ("dana", "carol", "bob"):
+        await place.decide(handle, person)
+    await handle.result()
+    await place.publish("policy.yaml")
+
+
 async def started_again(place: Recording, proposal_id: str) -> None:
     """The same proposal started after its end gives back the recorded result."""
     await allowed(place, proposal_id)
@@ -325,6 +361,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     withdrawn,
     dispatch_refused,
     stopped_while_running,
+    held,
+    published,
     malformed_messages,
     record_away,
     malformed_start,
