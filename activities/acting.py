@@ -59,6 +59,8 @@ class ClaimedAt:
 
 async def act(executor: Executor, permit: Permit) -> Acted:
     """Carry out what a permit allows, once."""
+    if permit.dry_run:
+        return Acted("none", f"permit {permit.permit_id} is of a dry run: nothing is carried out under it")
     try:
         async with asyncio.timeout(permit.timeout_seconds):
             await executor.execute(Order.under(permit))

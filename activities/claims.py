@@ -9,6 +9,7 @@
 4. Whoever asks for what was reported gets the report, and no right to act: so an action that is started again goes on
    where its record is. That another attempt asked for a step is recorded all the same.
 5. An undo may be carried out twice: a later attempt of the same activity goes on while there is no report.
+6. A permit is for a dry run exactly where its proposal is one, and nothing is undone after a dry run.
 """
 
 from dataclasses import dataclass, replace
@@ -141,8 +142,8 @@ class Claims:
         self, connection: AsyncConnection, permit: Permit, found: PermitUse, now: datetime, started_at: datetime
     ) -> Refused | None:
         """Why a permit that nobody used may not be claimed now, or None."""
-        if permit.action_digest != found.action_digest:
-            return Refused("action_digest_mismatch", f"the proposal is {found.action_digest}, not what was permitted")
+        if (refused := _not_permitted(permit, found)) is not None:
+            return refused
         if permit.executor not in self._executors:
             known = ", ".join(sorted(self._executors)) or "none"
             return Refused("unknown_executor", f"executor {permit.executor} is not here (here: {known})")
@@ -164,6 +165,17 @@ class Claims:
         if found.closed:
             return Refused("already_closed", "the action already has its result")
         return await _on_hold(connection, permit, found)
+
+
+def _not_permitted(permit: Permit, found: PermitUse) -> Refused | None:
+    """What a permit says that its proposal does not, or an undo of what a dry run cannot have done."""
+    if permit.action_digest != found.action_digest:
+        return Refused("action_digest_mismatch", f"the proposal is {found.action_digest}, not what was permitted")
+    if permit.dry_run != found.dry_run:
+        return Refused("dry_run_mismatch", f"dry_run of the proposal is {found.dry_run}, the permit says otherwise")
+    if permit.dry_run and permit.direction is Direction.undo:
+        return Refused("nothing_to_undo", "a dry run changed nothing")
+    return None
 
 
 def _again(mine: Claimed, found: PermitUse, attempt: Attempt, *, tried: bool) -> Claimed | Reported | Refused:

@@ -86,7 +86,7 @@ def make_result(
         action_digest=file.received.action_digest,
         resolution=resolution,
         outcome=outcome,
-        next_action=next_action(resolution, outcome),
+        next_action=next_action(resolution, outcome, reasons),
         reasons=reasons,
         verdict=revision.evaluation.verdict if revision else None,
         risk_tier=revision.assessment.risk_tier if revision else None,
@@ -98,6 +98,7 @@ def make_result(
         timings=Timings(
             proposed_at=file.registered_at, resolved_at=file.resolved_at, dispatched_at=dispatched_at, finished_at=at
         ),
+        dry_run=file.proposal.dry_run,
     )
 
 

@@ -68,6 +68,7 @@ class Dossier:
             receipts=self.receipts,
             result=result,
             refused_messages=sum(not receipt.counted for receipt in self.receipts.values()),
+            dry_run=file.proposal.dry_run,
         )
 
 

@@ -9,7 +9,9 @@
    and only what can be seen to be done is believed. Whoever asks, nobody looks before the attempt must be over, and an
    undo is never observed: what is reported while somebody still acts would let an undo run beside it. And an attempt
    that was paused after its claim (a stopped process, a suspended machine) does not begin.
-5. An undo does not wait for the record: the process that did the step undoes it from memory, and reports late. An undo
+5. Under the permit of a dry run it rehearses and never acts (`activities/rehearsing.py`); an attempt at one that left
+   no report did nothing.
+6. An undo does not wait for the record: the process that did the step undoes it from memory, and reports late. An undo
    that did not get through is tried again, until its attempts are used up.
 """
 
@@ -29,6 +31,7 @@ from activities.clock import Clock
 from activities.database import Database, DatabaseUnavailableError
 from activities.executors.base import Executor
 from activities.memory import EffectMemory
+from activities.rehearsing import rehearse
 from activities.reports import Claim, Reports
 from policy.outcome import EffectReport, Measurement
 from policy.permit import Direction, Permit
@@ -81,6 +84,8 @@ class ExecutorActivities(ExecutorPort):
             self._memory.note_claim(answer.permit, answer.undo)
             attempt = attempt.under(answer.permit)
             with self._memory.acting(attempt.token):
+                if answer.permit.dry_run:
+                    return await self._rehearse(answer, attempt, stopped=stopped)
                 claimed_at = ClaimedAt(answer.at, asked_at)
                 return await self._carry_out(answer.permit, attempt, claimed_at, stopped=stopped)
 
@@ -139,6 +144,14 @@ class ExecutorActivities(ExecutorPort):
         """Act and report; `claimed_at` is None where an undo does not wait for the record."""
         if self._memory.report(permit.permit_id) is None:
             report = await self._act(permit, attempt, claimed_at, stopped=stopped)
+            self._memory.note_report(permit, report, attempt)
+        return await self._stored(permit, attempt)
+
+    async def _rehearse(self, claimed: Claimed, attempt: Attempt, *, stopped: bool) -> ExecuteResult:
+        """Rehearse and report."""
+        permit, undo = claimed.permit, claimed.undo
+        if self._memory.report(permit.permit_id) is None:
+            report, _ = await uninterrupted(rehearse(self._executors, permit, undo, self._clock, stopped=stopped))
             self._memory.note_report(permit, report, attempt)
         return await self._stored(permit, attempt)
 
@@ -208,6 +221,9 @@ class ExecutorActivities(ExecutorPort):
     async def _observed(self, claim: Claim, attempt: Attempt) -> EffectReport:
         """What can be known of an attempt that left no report; it may be heard of yet: "not done" means nothing."""
         executor = self._executors.get(claim.permit.executor)
+        if claim.permit.dry_run:
+            broken_off = Acted("none", "the attempt at a dry run left no report, and changed nothing")
+            return await self._report(claim.permit, claim.used_at, broken_off, late=True)
         if executor is not None and await observe(executor, claim.permit) == "done":
             return await self._measured(executor, claim.permit, attempt, claim.used_at, late=True)
         unknown = Acted("unknown", "the attempt that claimed the permit left no report")
@@ -232,6 +248,7 @@ class ExecutorActivities(ExecutorPort):
             started_at=started,
             finished_at=await self._clock.now(),
             late=late,
+            dry_run=permit.dry_run,
         )
 
     async def _stored(self, permit: Permit, attempt: Attempt) -> ExecuteResult:

@@ -8,11 +8,12 @@
 - A denial counts where people denied. By whom: those whose last vote in a stage says so.
 - An action is in flight from its approval to its result, for a day at most, where it acts on the same target, the same
   ids or the same failure domains.
+- A dry run proves the very orders that it rehearsed, on the same ids; the newest one of each is read.
 - Every instant is passed in.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,8 +25,9 @@ from activities.permits import resolved_digest
 from activities.registering import scopes_of
 from policy.canonical import parse_canonical
 from policy.catalog import CRITICALITIES, Catalog
-from policy.observed import DenialFact, HoldFact, Observed
+from policy.observed import DenialFact, HoldFact, Observed, UndoProof
 from policy.outcome import Outcome
+from policy.permit import Direction, order_digest
 from policy.proposal import ActionProposal, ReceivedProposal
 from policy.revision import Revision
 
@@ -50,7 +52,7 @@ async def observe(
         calibration=next(iter(found["calibration"]), None),
         in_flight=tuple(item["proposal_id"] for item in found["in_flight"]),
         last_hour={item["operation"]: item["n"] for item in found["last_hour"] if item["n"] > 0},
-        undo_proofs=found["undo_proofs"],
+        undo_proofs=(*found["undo_proofs"], *_rehearsed(received.proposal, in_force, found["rehearsals"])),
         slo_states=found["slo_states"],
         similar=found["similar"],
         catalog_at=in_force.catalog.facts_at(received.proposal.target, in_force.catalog_at),
@@ -98,6 +100,7 @@ def _wanted(received: ReceivedProposal, in_force: InForce, now: datetime) -> dic
         "done": list(_DONE),
         "resolved": list(resolved),
         "resolved_digest": resolved_digest(resolved),
+        "rehearsals": sorted({one for _, _, one in _orders(proposal, resolved)}),
         "scopes": scopes_of(proposal.target_ref, resolved, catalog.failure_domains_of(proposal.target)),
         "slo_targets": [target for target, _ in objectives],
         "slo_names": [name for _, name in objectives],
@@ -106,6 +109,31 @@ def _wanted(received: ReceivedProposal, in_force: InForce, now: datetime) -> dic
         "flying_since": now - _IN_FLIGHT,
         "history_since": now - HISTORY,
     }
+
+
+def _orders(proposal: ActionProposal, resolved: tuple[str, ...]) -> Iterator[tuple[Direction, str, str]]:
+    """Direction, operation and digest of everything that the steps would do, and their undos."""
+    for step in proposal.steps:
+        for direction, each in ((Direction.do, step), (Direction.undo, step.undo)):
+            if each is not None:
+                one = order_digest(proposal.environment, resolved, each.operation, each.parameters)
+                yield direction, each.operation, one
+
+
+def _rehearsed(proposal: ActionProposal, in_force: InForce, rows: Sequence[Mapping[str, Any]]) -> Iterator[UndoProof]:
+    """What dry runs showed: of an operation only where each of its steps, or of its undos, was rehearsed."""
+    at = {(row["direction"], row["digest"]): row["at"] for row in rows}
+    wanted: dict[tuple[Direction, str], list[str | None]] = {}
+    for direction, operation, one in _orders(proposal, in_force.catalog.resolve(proposal.target)):
+        wanted.setdefault((direction, operation), []).append(at.get((direction.value, one)))
+    for (direction, operation), instants in wanted.items():
+        found = [UndoProof.model_validate(_proof(direction, operation, each)) for each in instants if each is not None]
+        if len(found) == len(instants):
+            yield min(found, key=lambda proof: proof.at)
+
+
+def _proof(direction: Direction, operation: str, at: str) -> dict[str, str]:
+    return {"operation": operation, "kind": "dry_run", "at": at, "direction": direction.value}
 
 
 def _counted(proposal: ActionProposal, in_force: InForce) -> set[str]:

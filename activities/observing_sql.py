@@ -96,6 +96,16 @@ _PROOFS = """
       SELECT e.reported_at AS at, e.seconds FROM countersign.effect_report AS e
       WHERE e.resolved_digest = :resolved_digest AND e.undone_by = asked.operation
       ORDER BY e.reported_at DESC LIMIT 1) AS last"""
+_REHEARSALS = """
+  SELECT 'do' AS direction, asked.digest, last.at FROM unnest(:rehearsals) AS asked (digest)
+    CROSS JOIN LATERAL (
+      SELECT e.reported_at AS at FROM countersign.effect_report AS e WHERE e.rehearsed = asked.digest
+      ORDER BY e.reported_at DESC LIMIT 1) AS last
+  UNION ALL
+  SELECT 'undo', asked.digest, last.at FROM unnest(:rehearsals) AS asked (digest)
+    CROSS JOIN LATERAL (
+      SELECT e.reported_at AS at FROM countersign.effect_report AS e WHERE e.undo_rehearsed = asked.digest
+      ORDER BY e.reported_at DESC LIMIT 1) AS last"""
 _SLOS = """
   SELECT wanted.name, wanted.target, last.budget_left, last.measured_at AS at, last.source
   FROM unnest(:slo_targets, :slo_names) AS wanted (target, name)
@@ -111,12 +121,14 @@ _PARTS = {
     "in_flight": _FLYING,
     "last_hour": _LAST_HOUR,
     "undo_proofs": _PROOFS,
+    "rehearsals": _REHEARSALS,
     "slo_states": _SLOS,
 }
 _TEXTS = ARRAY(Text)
 _TYPES: Mapping[str, Any] = {
     **dict.fromkeys(
-        ("operations", "counted", "done", "resolved", "scopes", "undos", "slo_targets", "slo_names"), _TEXTS
+        ("operations", "counted", "done", "resolved", "scopes", "undos", "rehearsals", "slo_targets", "slo_names"),
+        _TEXTS,
     ),
     **dict.fromkeys(("target", "target_kind", "environment", "agent", "effect", "proposal_id"), Text()),
     **dict.fromkeys(("history_since", "flying_since", "hour_since", "at"), TIMESTAMP(timezone=True)),

@@ -126,6 +126,7 @@ class PermitUse:
     closed: bool
     target: str | None = None
     remedies: str | None = None
+    dry_run: bool = False
 
 
 def resolved_digest(resolved: Sequence[str]) -> str:
@@ -209,6 +210,7 @@ async def read_use(connection: AsyncConnection, permit: Permit, ledger: Ledger |
         closed=row.closed is not None,
         target=normalize(proposal["target"]) if "target" in proposal else None,
         remedies=proposal.get("remedies"),
+        dry_run=proposal.get("dry_run", False) is True,
     )
 
 
@@ -226,7 +228,7 @@ def claim_row(permit: Permit, *, token: str, used_by: str, run_id: str | None, a
         "used_by": used_by,
         "run_id": run_id,
         "used_at": at,
-        "effect": permit.operation if permit.direction is Direction.do else None,
+        "effect": permit.operation if permit.direction is Direction.do and not permit.dry_run else None,
     }
 
 

@@ -29,6 +29,7 @@ def make_plan(file: CaseFile, standing: Standing | None, *, local_dispatch: bool
         standing=standing,
         screen=make_screen(proposal, revision, file.assessment_digest) if pending else None,
         stopped=file.stop is not None,
+        dry_run=proposal.dry_run,
     )
 
 

@@ -106,6 +106,7 @@ def conclusion(
         len(file.proposal.steps),
         stopped_to_ask=file.stop is not None and file.proposal.on_stop is StopVerb.ask,
         criteria=len(file.criteria),
+        dry_run=file.proposal.dry_run,
     )
     resolution: ResultResolution = file.resolution  # type: ignore[assignment]
     if resolution != "approved":

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.attempt import Attempt
 from activities.clock import Clock
@@ -93,7 +94,7 @@ class Reports:
                 "digest": digest(body),
                 "reported_at": now,
                 "late": report.late,
-                **_proof(permit, report),
+                **await _proof(connection, permit, report),
             }
             await connection.execute(_REPORT, reported)
             content = _content(permit, report)
@@ -108,12 +109,22 @@ def _counts(found: PermitUse, report: EffectReport, attempt: Attempt) -> bool:
     return found.report is None or found.report == report.model_copy(update={"late": found.report.late})
 
 
-def _proof(permit: Permit, report: EffectReport) -> dict[str, Any]:
-    """That an undo was seen to work on these ids, and how long it took."""
+async def _proof(connection: AsyncConnection, permit: Permit, report: EffectReport) -> dict[str, Any]:
+    """That an undo was seen to work on these ids, and how long it took; or what exactly a dry run rehearsed."""
+    if permit.dry_run:
+        return await _rehearsed(connection, permit, report)
     if permit.direction is not Direction.undo or not report.succeeded:
         return {}
     seconds = (report.finished_at - report.started_at).total_seconds()
     return {"undone_by": permit.operation, "resolved_digest": permit.resolved_digest, "seconds": max(seconds, 0.0)}
+
+
+async def _rehearsed(connection: AsyncConnection, permit: Permit, report: EffectReport) -> dict[str, Any]:
+    found = {"rehearsed": permit.order_digest} if report.passed("do") else {}
+    if report.passed("undo"):
+        _, undo = await step_permits(connection, permit.permit_id)
+        found |= {"undo_rehearsed": undo.order_digest} if undo is not None else {}
+    return found
 
 
 def _content(permit: Permit, report: EffectReport) -> dict[str, Any]:

@@ -195,12 +195,17 @@ class PermitUseRow(_Record, table=True):
 class EffectReportRow(_Record, table=True):
     """What the executor reports of a used permit: succeeded, failed or unknown; `late` where it was back-filled.
 
-    The last three are given where an undo succeeded: its operation, the digest of the ids that it was done to, and how
-    long it took.
+    `undone_by`, `resolved_digest` and `seconds` are given where an undo succeeded: its operation, the digest of the ids
+    that it was done to, and how long it took. `rehearsed` and `undo_rehearsed` are given in a dry run that went well:
+    the digests of the orders, of the step and of its undo, that were rehearsed.
     """
 
     __tablename__ = "effect_report"
-    __table_args__ = (Index("effect_report_by_undo", "resolved_digest", "undone_by", "reported_at"),)
+    __table_args__ = (
+        Index("effect_report_by_undo", "resolved_digest", "undone_by", "reported_at"),
+        Index("effect_report_by_rehearsal", "rehearsed", "reported_at"),
+        Index("effect_report_by_undo_rehearsal", "undo_rehearsed", "reported_at"),
+    )
     permit_id: UUID = Field(primary_key=True, foreign_key=f"{SCHEMA}.permit_use.permit_id")
     status: _String
     body: bytes
@@ -210,6 +215,8 @@ class EffectReportRow(_Record, table=True):
     undone_by: _OptionalString = None
     resolved_digest: _OptionalString = None
     seconds: _OptionalNumber = None
+    rehearsed: _OptionalString = None
+    undo_rehearsed: _OptionalString = None
 
 
 class HoldRow(_Record, table=True):

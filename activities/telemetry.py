@@ -50,12 +50,13 @@ CODES: Mapping[str, frozenset[str]] = {
             *("action_digest_mismatch", "already_closed", "assurance_not_accepted", "claimed_already"),
             *("claimed_by_another", "malformed_permit", "no_cause_to_undo", "nothing_to_undo", "permit_expired"),
             *("clock_differs", "later_step_open", "on_hold", "revoked"),
-            *("unknown_executor", "unknown_permit", "void", "withdrawn"),
+            *("dry_run_mismatch", "unknown_executor", "unknown_permit", "void", "withdrawn"),
         }
     ),
 }
 LABELS: Mapping[str, frozenset[str]] = {
     "code": frozenset().union(*CODES.values()),
+    "dry_run": frozenset({"false", "true"}),
     "outcome": frozenset(Outcome),
     "resolution": frozenset({"approved", "denied", "expired", "withdrawn", "refused"}),
     "risk_tier": frozenset(RiskTier),
@@ -119,10 +120,10 @@ METRICS: Mapping[str, Metric] = {
         Metric(
             "countersign_resolutions",
             "counter",
-            ("resolution", "risk_tier"),
+            ("resolution", "risk_tier", "dry_run"),
             "finished actions by resolution: denials, expiries, withdrawals, approvals",
         ),
-        Metric("countersign_outcomes", "counter", ("outcome", "risk_tier"), "finished actions by outcome"),
+        Metric("countersign_outcomes", "counter", ("outcome", "risk_tier", "dry_run"), "finished actions by outcome"),
         Metric("countersign_refusals", "counter", ("what", "code"), "starts, decisions, dispatches and claims refused"),
         Metric("countersign_violations", "counter", (), "contradictions between what was told and what was recorded"),
         Metric("countersign_undo_results", "counter", ("status",), "undo reports by status"),
@@ -266,9 +267,10 @@ def samples_of(kind: EntryKind, content: Any) -> Iterable[Sample]:
             return [Sample("countersign_escalations", 1, (str(content["due"]["stage"]),))]
         case EntryKind.recorded:
             result, tier = content["result"], str(content["result"]["risk_tier"])
+            dry = str(bool(result.get("dry_run"))).lower()
             return [
-                Sample("countersign_resolutions", 1, (str(result["resolution"]), tier)),
-                Sample("countersign_outcomes", 1, (str(result["outcome"]), tier)),
+                Sample("countersign_resolutions", 1, (str(result["resolution"]), tier, dry)),
+                Sample("countersign_outcomes", 1, (str(result["outcome"]), tier, dry)),
             ]
         case EntryKind.reported if content["direction"] == "undo":
             return [Sample("countersign_undo_results", 1, (str(content["report"]["status"]),))]

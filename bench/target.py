@@ -11,7 +11,7 @@ import asyncpg
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities.executors.base import EffectUnknownError, Order, ProbeError, Seen, Supports
+from activities.executors.base import EffectUnknownError, Order, PreconditionFailedError, ProbeError, Seen, Supports
 from bench.bare import EFFECT, ONE_COMMIT
 
 DATABASE = "bench_target"
@@ -54,6 +54,9 @@ class InsertExecutor:
             await self._pool.execute(_INSERT, order.parameters["what"])
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             raise EffectUnknownError(str(error)) from error
+
+    async def dry_run(self, order: Order) -> str:
+        raise PreconditionFailedError(f"{order.operation} is not rehearsed here")
 
     async def observe(self, order: Order) -> Seen:
         return "done" if await self._count(order.parameters["what"]) else "none"

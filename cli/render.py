@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from policy.neutral import visible
-from policy.screen import Screen
+from policy.screen import DRY_RUN, Screen
 from policy.screen_plain import WIDTH, screen_plain
 
 _SHORT = 40
@@ -29,7 +29,7 @@ def headline(status: Mapping[str, Any]) -> str:
     """One line: which action, in which state, how bad."""
     state = status["state"] or status["resolution"] or "unknown"
     tier = f", {status['risk_tier']} ({status['risk_score']} of 100)" if status["risk_tier"] else ""
-    return f"{_safe(status['proposal_id'])} revision {status['revision']}: {_safe(state)}{_safe(tier)}"
+    return f"{_dry(status)}{_safe(status['proposal_id'])} revision {status['revision']}: {_safe(state)}{_safe(tier)}"
 
 
 def screen(value: Mapping[str, Any]) -> str:
@@ -87,7 +87,7 @@ def result(value: Mapping[str, Any]) -> str:
     ]
     return _join(
         [
-            f"{_safe(value['resolution'])}, outcome {_safe(value['outcome'])}, next: {_next(value['next_action'])}",
+            f"{_dry(value)}{_safe(value['resolution'])}, outcome {_safe(value['outcome'])}, next: {_next(value)}",
             *(f"- {_safe(reason['code'])}: {_safe(reason['message'])}" for reason in value["reasons"]),
             f"decided: {', '.join(decided) or 'by nobody'}; assurance: {_safe(value['assurance'])}",
             f"took: {_at(value['timings']['proposed_at'])} to {_at(value['timings']['finished_at'])}",
@@ -123,7 +123,13 @@ def pending(rows: Sequence[Mapping[str, str]]) -> str:
     return _table(columns, [tuple(_at(row.get(name, "")) for name in columns) for row in rows])
 
 
-def _next(action: str) -> str:
+def _dry(value: Mapping[str, Any]) -> str:
+    """The mark of a dry run; what an older release wrote was none."""
+    return f"{DRY_RUN}: " if value.get("dry_run") else ""
+
+
+def _next(value: Mapping[str, Any]) -> str:
+    action = value["next_action"]
     return {
         "none": "nothing to do",
         "propose_anew": "propose anew",

@@ -52,7 +52,8 @@ def _decision(content: Mapping[str, Any]) -> str:
 
 def _recorded(content: Mapping[str, Any]) -> str:
     result = content["result"]
-    return f"{result['resolution']}, outcome {result['outcome']}: " + "; ".join(
+    dry = "dry run, nothing is changed: " if result.get("dry_run") else ""
+    return f"{dry}{result['resolution']}, outcome {result['outcome']}: " + "; ".join(
         reason["message"] for reason in result["reasons"]
     )
 
@@ -67,7 +68,8 @@ def _dispatched(content: Mapping[str, Any]) -> str:
     for permit in content["permits"]:
         what = f"{permit['operation']} {canonical(permit['parameters']).decode()} on {', '.join(permit['resolved'])}"
         said.append(f"step {permit['step']}: {what}" if permit["direction"] == "do" else f"undo: {what}")
-    return "; ".join(said)
+    dry = "dry run, nothing is changed: " if any(permit.get("dry_run") for permit in content["permits"]) else ""
+    return dry + "; ".join(said)
 
 
 def _reported(content: Mapping[str, Any]) -> str:

@@ -90,7 +90,8 @@ def judged(situation: Situation, names: tuple[str, ...] = ("infrastructure",)) -
     received = receive(_proposal(situation, known, targets, at))
     proofs: tuple[UndoProof, ...] = ()
     if situation.undo_proved:
-        proofs = (UndoProof(operation=situation.operation, kind="dry_run", at=at - timedelta(minutes=5)),)
+        undone = UndoProof(operation=situation.operation, kind="dry_run", at=at - timedelta(minutes=5))
+        proofs = (undone, undone.model_copy(update={"direction": "do"}))
     observed = Observed(at=at, undo_proofs=proofs, catalog_at=at, directory_at=at)
     facts = collect(received.proposal, catalog=targets, directory=directory(), registry=known, observed=observed)
     return assess_revision(

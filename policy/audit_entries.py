@@ -2,7 +2,8 @@
 
 - An entry's id follows from what it is about, so nobody can give an entry another kind or another subject.
 - Where an assessment knew of an earlier denial of the same effect, those who denied it were told, and nowhere else.
-- An executor's report is about its permit, and its status follows from its measurements of the approved criteria.
+- An executor's report is about its permit, and its status follows from its measurements of the approved criteria. That
+  of a dry run has no effect and no measurement, and nothing else is a dry run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -110,6 +111,8 @@ def check_report(permit: Permit, report: EffectReport, content: _Content) -> lis
         found.append(f"its report is about permit {report.permit_id}")
     if report.finished_at < report.started_at:
         found.append("it ended before it began")
+    if permit.dry_run or report.dry_run:
+        return found + _check_rehearsal(permit, report)
     wanted = [[item.probe, item.equals] for item in permit.criteria for _ in permit.resolved]
     measured = [[item.probe, item.expected] for item in report.measurements]
     if measured and canonical(measured) != canonical(wanted):
@@ -118,6 +121,19 @@ def check_report(permit: Permit, report: EffectReport, content: _Content) -> lis
     met = len(measured) == len(wanted) and all(item.met for item in report.measurements)
     if report.status == "succeeded" and not (report.effect == "done" and met):
         found.append("it is reported as succeeded without an effect, or without every criterion met")
+    return found
+
+
+def _check_rehearsal(permit: Permit, report: EffectReport) -> list[str]:
+    found = []
+    if permit.dry_run != report.dry_run:
+        found.append(f"dry_run is {report.dry_run}, its permit's is {permit.dry_run}")
+    if report.effect != "none" or report.measurements:
+        found.append("a dry run is reported with an effect or a measurement")
+    if report.status == "succeeded" and not report.passed("do"):
+        found.append("it is reported as succeeded without a rehearsal of the step")
+    if report.status == "succeeded" and any(item.passed is False for item in report.rehearsals):
+        found.append("it is reported as succeeded with a rehearsal that failed")
     return found
 
 

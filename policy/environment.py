@@ -96,7 +96,9 @@ def _operation(asked: Question) -> dict[str, Any]:
         "operation.needs_no_undo": asked.operation.needs_no_undo,
         "parameters": dict(asked.parameters),
         "undo.declared": asked.has_undo,
-        "undo.proved": any(item.operation in known.inverse for item in observed.undo_proofs),
+        "undo.proved": any(
+            item.operation in known.inverse and item.direction == "undo" for item in observed.undo_proofs
+        ),
         "undo.seconds_known": known.undo_seconds is not None,
     }
     if known.undo_seconds is not None:

@@ -10,7 +10,7 @@ is not among its inputs. All of this must hold, each failure is a reason, and no
   and without whoever stands behind the proposal today;
 - what the target resolves to is what was assessed, and is not empty;
 - no hold lies on the target, but for one that this action remedies with somebody's approval;
-- every earlier step ran and reported success, and nothing has been undone.
+- every earlier step ran and reported success, or in a dry run was rehearsed, and nothing has been undone.
 """
 
 from datetime import datetime
@@ -59,6 +59,7 @@ class DispatchInputs(RecordModel):
     requesters_now: tuple[str, ...] = ()
     permit_until_now: Instant | None = None
     records: tuple[StepRecord, ...] = ()
+    dry_run: bool = False
 
 
 def may_dispatch(inputs: DispatchInputs) -> tuple[Reason, ...]:
@@ -159,7 +160,9 @@ def _earlier_steps(inputs: DispatchInputs) -> list[Reason]:
     done = {
         item.step
         for item in inputs.records
-        if item.direction == "do" and item.report is not None and item.report.succeeded
+        if item.direction == "do"
+        and item.report is not None
+        and (item.report.rehearsed if inputs.dry_run else item.report.succeeded)
     }
     undone = any(item.direction == "undo" and item.use == "claimed" for item in inputs.records)
     missing = [str(step) for step in range(1, inputs.step) if step not in done]

@@ -74,6 +74,7 @@ def gate_inputs(
         case=revision.case(ballots),
         groups_now=_groups(ballots, directory),
         records=records,
+        dry_run=proposal.dry_run,
     )
 
 

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 
 from policy.base import Reason
 from policy.facts import Facts
+from policy.observed import UndoProof
 from policy.proposal import ActionProposal
+from policy.reversal import proof_holds
 
 _SHOWN = 5
 
@@ -81,7 +83,7 @@ def _lack(what: str, name: str, proposal: ActionProposal, facts: Facts) -> str |
             bare = [step.name for step in proposal.steps if step.operation == name and step.undo is None]
             return f"step {', '.join(bare)} has none" if bare else None
         case "dry_run":
-            proved = any(item.operation == name and item.kind == "dry_run" for item in facts.observed.undo_proofs)
+            proved = any(_rehearsed(item, name, facts) for item in facts.observed.undo_proofs)
             # A rehearsal is what makes the proof.
             return None if proved or proposal.dry_run else "none of it on this target is on record"
         case "expected_targets":
@@ -89,3 +91,9 @@ def _lack(what: str, name: str, proposal: ActionProposal, facts: Facts) -> str |
         case "produced_at":
             return None if proposal.produced_at else "the proposal does not say when its plan was made"
     return "nobody knows how to check that"
+
+
+def _rehearsed(proof: UndoProof, operation: str, facts: Facts) -> bool:
+    """Whether a proof is of a dry run of the steps with this operation, and young enough."""
+    its = (proof.kind, proof.direction, proof.operation)
+    return its == ("dry_run", "do", operation) and proof_holds(proof, facts.at)

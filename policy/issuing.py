@@ -3,6 +3,7 @@
 - Both are made from the approved proposal and its revision alone; nothing that a caller says is in them.
 - The ids to act on and the executor are those that were assessed. The criteria belong to the last step, the minimum of
   every operation with them.
+- The permits of a dry run say so, and have no criteria: nothing is changed that could be measured.
 - The permit to do expires by the policy in force when it is issued, and with the window that lets it run; the permit to
   undo never does.
 """
@@ -41,6 +42,7 @@ def issue(
         until: when the window closes that lets it run (UTC); None where there is none.
     """
     planned = proposal.steps[step - 1]
+    measured = step == len(proposal.steps) and not proposal.dry_run
 
     def permit(direction: Direction, operation: str, **rest: Any) -> Permit:
         return Permit(
@@ -59,6 +61,7 @@ def issue(
             resolved_digest=digest_of(list(revision.facts.resolved)),
             assurance=Assurance.claimed,
             issued_at=now,
+            dry_run=proposal.dry_run,
             **rest,
         )
 
@@ -67,7 +70,7 @@ def issue(
         planned.operation,
         parameters=planned.parameters,
         timeout_seconds=planned.timeout_seconds,
-        criteria=effective(proposal, revision.facts.operations) if step == len(proposal.steps) else (),
+        criteria=effective(proposal, revision.facts.operations) if measured else (),
         expires_at=min(now + document.permit_ttl, until or datetime.max.replace(tzinfo=UTC)),
     )
     if planned.undo is None:

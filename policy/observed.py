@@ -57,12 +57,17 @@ class Calibration(RecordModel):
 class UndoProof(RecordModel):
     """The last time that an undo was seen to work on this target: measured by us, by the executor's dry run, or by a
     restore that somebody reported through the record.
+
+    A dry run counts only for the very same orders: operation, parameters and ids, of every step with this operation. It
+    also proves the steps themselves (`direction` do), which is no proof of an undo. How long an undo takes it does not
+    tell.
     """
 
     operation: str
     kind: Literal["undone", "dry_run", "restore"]
     at: Instant
     seconds: float | None = None
+    direction: Literal["do", "undo"] = "undo"
 
 
 class SloState(RecordModel):
@@ -110,7 +115,7 @@ class Observed(RecordModel):
         calibration: of the proposing agent; None where it has no measured outcome.
         in_flight: other proposals that were approved and have no result yet, on the same failure domains.
         last_hour: how many effects ran in the last hour, by operation, over all targets.
-        undo_proofs: by the operation that undoes.
+        undo_proofs: by the operation that undoes, or that a dry run rehearsed.
         slo_states: of the target and of what depends on it directly.
         similar: the last similar actions, newest first, five at most.
         draft: what is to be put in force; None where no document is published.

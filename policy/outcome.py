@@ -7,6 +7,9 @@
 - Something was done and had to be undone: compensated if every undo reported success, otherwise compensation_failed.
 - Something was done and nothing was undone, because a criterion could not be measured to its end or because of a stop
   whose verb is to ask people: inconclusive.
+- A dry run changes nothing, so it ends as not_executed, however it went: what was rehearsed is in the reasons. A claim
+  of it without a report did nothing either. Only where the record says that something was done under its permits,
+  which cannot be, nobody knows: outcome_unknown.
 """
 
 from enum import StrEnum
@@ -33,6 +36,9 @@ class Outcome(StrEnum):
         return self in (Outcome.compensation_failed, Outcome.outcome_unknown, Outcome.inconclusive)
 
 
+# The code of the reasons of a dry run in which everything went well.
+REHEARSED = "rehearsed"
+
 Effect = Literal["none", "done", "unknown"]
 
 
@@ -56,8 +62,17 @@ class Measurement(RecordModel):
         return value
 
 
+class Rehearsal(RecordModel):
+    """What came of rehearsing one order. `passed` is None where the executor cannot rehearse it."""
+
+    direction: Literal["do", "undo"]
+    operation: str
+    passed: bool | None
+    message: str = ""
+
+
 class EffectReport(RecordModel):
-    """What the executor says it did, once per permit."""
+    """What the executor says it did, once per permit. That of a dry run has no effect, and says what was rehearsed."""
 
     permit_id: str
     status: Literal["succeeded", "failed", "unknown"]
@@ -67,6 +82,8 @@ class EffectReport(RecordModel):
     started_at: Instant
     finished_at: Instant
     late: bool = False
+    dry_run: bool = False
+    rehearsals: tuple[Rehearsal, ...] = ()
 
     @property
     def succeeded(self) -> bool:
@@ -77,6 +94,15 @@ class EffectReport(RecordModel):
     def failed(self) -> bool:
         """Said to have failed, or with a measurement that says so."""
         return self.status == "failed" or any(item.met is False for item in self.measurements)
+
+    @property
+    def rehearsed(self) -> bool:
+        """A dry run that went well."""
+        return self.dry_run and self.status == "succeeded" and self.effect == "none"
+
+    def passed(self, direction: Literal["do", "undo"]) -> bool:
+        """Whether a dry run that went well rehearsed this direction."""
+        return self.rehearsed and any(item.passed and item.direction == direction for item in self.rehearsals)
 
 
 class StepRecord(RecordModel):
@@ -91,7 +117,7 @@ class StepRecord(RecordModel):
 
 
 def conclude(
-    records: tuple[StepRecord, ...], steps: int, *, stopped_to_ask: bool, criteria: int = 1
+    records: tuple[StepRecord, ...], steps: int, *, stopped_to_ask: bool, criteria: int = 1, dry_run: bool = False
 ) -> tuple[Outcome, tuple[Reason, ...]]:
     """The outcome of an action of so many steps.
 
@@ -100,7 +126,10 @@ def conclude(
         steps: how many steps were approved.
         stopped_to_ask: whether a stop came whose approved verb is to ask people.
         criteria: how many success criteria were approved; each must have been measured. At least one.
+        dry_run: whether a dry run was approved.
     """
+    if dry_run:
+        return _rehearsed(records, steps)
     claimed = [item for item in records if item.direction == "do" and item.use == "claimed"]
     reports = {item.step: item.report for item in claimed if item.report is not None}
     unsure = [str(item.step) for item in claimed if item.step not in reports or reports[item.step].effect == "unknown"]
@@ -121,6 +150,27 @@ def conclude(
         stopped = _reason("stopped", "stopped after an effect; the approved verb is to ask people")
         return Outcome.inconclusive, (*refused, *_failures(done), stopped)
     return _left_done(done, refused, steps, max(criteria, 1))
+
+
+def _rehearsed(records: tuple[StepRecord, ...], steps: int) -> tuple[Outcome, tuple[Reason, ...]]:
+    """The end of a dry run."""
+    claimed = [item for item in records if item.use == "claimed"]
+    if acted := [str(item.step) for item in claimed if _acted(item)]:
+        message = f"step {', '.join(acted)} of a dry run was reported with an effect"
+        return Outcome.outcome_unknown, (_reason("effect_unknown", message),)
+    if not claimed:
+        return Outcome.not_executed, (_reason("not_executed", "no step was begun"),)
+    said = {item.step: item.report.message if item.report else "no report, and no effect" for item in claimed}
+    well = {item.step for item in claimed if item.report is not None and item.report.rehearsed}
+    if well == set(range(1, steps + 1)):
+        return Outcome.not_executed, tuple(_reason(REHEARSED, f"step {step}: {text}") for step, text in said.items())
+    failed = [f"step {step}: {text}" for step, text in said.items() if step not in well]
+    why = failed or [f"{len(well)} of {steps} steps were rehearsed"]
+    return Outcome.not_executed, tuple(_reason("rehearsal_failed", text) for text in why)
+
+
+def _acted(record: StepRecord) -> bool:
+    return record.direction == "undo" or (record.report is not None and record.report.effect != "none")
 
 
 def _left_done(

@@ -4,6 +4,8 @@
 - It carries everything the executor needs; the executor acts on the permit it read from the record, and on nothing that
   a workflow or a caller told it.
 - `resolved` are ids. An executor never widens them and never turns a selector into more.
+- The permit of a dry run lets an executor rehearse and nothing else: both directions carry the mark, nothing is done
+  under it, so nothing is ever undone.
 - A forward permit expires. An undo permit does not: compensation never waits. It may be claimed only where something
   was done that has to be undone (`policy/gate.py`).
 """
@@ -12,6 +14,7 @@ from enum import StrEnum
 from uuid import UUID, uuid5
 
 from policy.base import Instant, RecordModel
+from policy.canonical import digest_of
 from policy.decision import Assurance
 from policy.proposal import Criterion, Parameters
 
@@ -45,11 +48,23 @@ class Permit(RecordModel):
     assurance: Assurance
     issued_at: Instant
     expires_at: Instant | None
+    dry_run: bool = False
+
+    @property
+    def order_digest(self) -> str:
+        """The digest of what exactly it lets be done to which ids."""
+        return order_digest(self.environment, self.resolved, self.operation, self.parameters)
 
 
 def permit_id(proposal_id: str, revision: int, step: int, direction: Direction) -> str:
     """The one id a permit of this step can have: issuing twice gives the same permit."""
     return str(uuid5(_NAMESPACE, f"permit/{proposal_id}/{revision}/{step}/{direction}"))
+
+
+def order_digest(environment: str, resolved: tuple[str, ...], operation: str, parameters: Parameters) -> str:
+    """The digest of what exactly is done to which ids: a rehearsal proves this, and nothing else."""
+    order = {"operation": operation, "parameters": parameters, "environment": environment, "resolved": list(resolved)}
+    return digest_of(order)
 
 
 def entry_id(proposal_id: str, *parts: object) -> str:

@@ -87,7 +87,8 @@ def advise(
 
 def proof_of(step: Step, facts: Facts) -> UndoProof | None:
     """The newest proof of a step's undo on this target, however old, or None."""
-    proofs = [item for item in facts.observed.undo_proofs if step.undo and item.operation == step.undo.operation]
+    undone = [item for item in facts.observed.undo_proofs if item.direction == "undo"]
+    proofs = [item for item in undone if step.undo and item.operation == step.undo.operation]
     return max(proofs, key=lambda item: item.at, default=None)
 
 

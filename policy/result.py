@@ -9,7 +9,7 @@ from typing import Literal
 from policy.base import Instant, Reason, RecordModel
 from policy.decision import Assurance
 from policy.operations import RiskTier
-from policy.outcome import Outcome
+from policy.outcome import REHEARSED, Outcome
 
 ResultResolution = Literal["approved", "denied", "expired", "withdrawn", "refused"]
 NextAction = Literal["none", "propose_anew", "ask_a_person"]
@@ -54,14 +54,15 @@ class ActionResult(RecordModel):
     policy_digest: str | None = None
     resolved_digest: str | None = None
     timings: Timings
+    dry_run: bool = False
 
 
-def next_action(resolution: ResultResolution, outcome: Outcome) -> NextAction:
-    """What a platform can do after this end."""
+def next_action(resolution: ResultResolution, outcome: Outcome, reasons: tuple[Reason, ...] = ()) -> NextAction:
+    """What a platform can do after this end; after a dry run that went well, nothing."""
     if outcome.needs_hold:
         return "ask_a_person"
     if resolution == "approved" and outcome is Outcome.succeeded:
         return "none"
-    if resolution == "denied":
+    if resolution == "denied" or any(reason.code == REHEARSED for reason in reasons):
         return "none"
     return "propose_anew"

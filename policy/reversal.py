@@ -90,7 +90,8 @@ def leaves_nothing(known: RegisteredOperation) -> bool:
 
 def best_proofs(facts: Facts) -> dict[str, UndoProof]:
     """The proof of each undo that still holds: one that was done before one that was only tried dry, the newest."""
-    held = [proof for proof in facts.observed.undo_proofs if proof_holds(proof, facts.at)]
+    undone = [proof for proof in facts.observed.undo_proofs if proof.direction == "undo"]
+    held = [proof for proof in undone if proof_holds(proof, facts.at)]
     held.sort(key=lambda proof: (proof.kind != "dry_run", proof.at))
     return {proof.operation: proof for proof in held}
 
@@ -115,7 +116,7 @@ def _way_back(number: int, step: Step, known: RegisteredOperation, proofs: tuple
     undo = step.undo.operation if step.undo is not None else None
     needed = not leaves_nothing(known)
     # However old: that an undo once took an hour does not become less true.
-    measured = [proof.seconds for proof in proofs if proof.operation == undo]
+    measured = [proof.seconds for proof in proofs if proof.operation == undo and proof.direction == "undo"]
     said = [item for item in (known.undo_seconds, *measured) if item is not None]
     seconds = max(said, default=None) if needed else 0.0
     return _WayBack(number, step.operation, undo, needed, not can_be_undone(step, known), seconds)

@@ -28,6 +28,8 @@ from policy.revision import Revision
 from policy.safer import SaferOperation
 
 FIRST = 10
+# How everything that is shown of a dry run is marked.
+DRY_RUN = "dry run: nothing is changed"
 _SENTENCE, _REASONS = 200, 5
 
 

@@ -16,7 +16,7 @@ from policy.indicators_exposure import BUDGET_HOLDS
 from policy.observed import DenialFact
 from policy.operations import RiskTier
 from policy.presenting import Ending, percent, since
-from policy.screen import Screen
+from policy.screen import DRY_RUN, Screen
 from policy.screen_effects import breaks, undone
 from policy.screen_pieces import (
     Line,
@@ -52,7 +52,7 @@ def sections(screen: Screen) -> tuple[Section, ...]:
     now = screen.assessed_at
     return (
         *_denied(screen),
-        Section(HAPPENS, (*_on(screen), *_steps(screen), *_criteria(screen))),
+        Section(HAPPENS, (*_dry_run(screen), *_on(screen), *_steps(screen), *_criteria(screen))),
         Section(WHY, _why(screen, now)),
         Section(BREAKS, breaks(screen, now)),
         Section(UNDONE, undone(screen, now)),
@@ -78,6 +78,10 @@ def _denial(item: DenialFact) -> tuple[Line, ...]:
     by = (" by ", *names_of(item.denied_by, len(item.denied_by))) if item.denied_by else ()
     why: Line = (": ", Noted(item.reason)) if item.reason else ()
     return (("the same effect was denied", *by, f"{when} as ", Named(item.proposal_id), tier, *why),)
+
+
+def _dry_run(screen: Screen) -> tuple[Line, ...]:
+    return ((f"{DRY_RUN}, its steps are rehearsed",),) if screen.dry_run else ()
 
 
 def _on(screen: Screen) -> tuple[Line, ...]:

@@ -29,6 +29,7 @@ def status_fields(
     receipts: Mapping[str, DecisionReceipt],
     result: ActionResult | None,
     refused_messages: int,
+    dry_run: bool,
 ) -> dict[str, Any]:
     """The fields of `status` as JSON.
 
@@ -37,17 +38,15 @@ def status_fields(
         revision: the one that is open, from 1.
         state: of `policy.lifecycle.State`, or None where only the workflow knows it.
         resolution: how the case stands or ended.
-        verdict: of the policy.
-        risk_tier: as assessed.
-        risk_score: as assessed, 0..100.
+        verdict: of the policy; `risk_tier` and `risk_score` (0..100) are as assessed.
         action_digest: of the proposal as received.
         assessment_digest: of the revision.
         policy_digest: of the policy that it was assessed under.
         screen: what an approver is shown, or None where nobody is asked.
         standing: the stages, or None where nobody is asked.
-        receipts: the answers to decisions by their id.
+        receipts: the answers to decisions by their id; `refused_messages` of them did not count.
         result: once the action ended.
-        refused_messages: how many decisions did not count.
+        dry_run: whether nothing is changed by it.
     """
     return {
         "proposal_id": proposal_id,
@@ -70,6 +69,7 @@ def status_fields(
         "assurance": "claimed",
         "result": result.model_dump(mode="json") if result else None,
         "refused_messages": refused_messages,
+        "dry_run": dry_run,
     }
 
 

@@ -32,19 +32,28 @@ class BenchExecutor:
     """Writes a row for each order, then does what a test told it for that operation and key.
 
     refuse: nothing is written. hang: waits before it writes, until `go_on`. fail: written, and went wrong. lose:
-    written, and nobody knows. break: written, and the adapter has a fault.
+    written, and nobody knows. break: written, and the adapter has a fault. A dry run is noted and writes nothing; told
+    to refuse or hang it does that, told anything else it breaks.
     """
 
     name = "bench"
-    supports = Supports(frozenset(), frozenset({"bench.count"}), timedelta(seconds=1), observes_by_effect=False)
+    supports = Supports(
+        operations=frozenset(),
+        probes=frozenset({"bench.count"}),
+        stops_within=timedelta(seconds=1),
+        observes_by_effect=False,
+        dry_runs=frozenset({"bench.touch", "bench.set", "bench.unset", "bench.put", "bench.press"}),
+    )
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
         self.behaviour: dict[tuple[str, str], Behaviour] = {}
+        self.rehearsed: list[tuple[str, str]] = []
         self.begun: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.go_on: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def execute(self, order: Order) -> None:
+        order.check_real()
         key = str(order.parameters["key"])
         behaviour = self.behaviour.get((order.operation, key))
         self.begun[key].set()
@@ -64,6 +73,19 @@ class BenchExecutor:
             case "break":
                 raise RuntimeError("broken on purpose")
 
+    async def dry_run(self, order: Order) -> str:
+        key = str(order.parameters["key"])
+        behaviour = self.behaviour.get((order.operation, key))
+        self.begun[key].set()
+        if behaviour == "refuse":
+            raise PreconditionFailedError("refused on purpose")
+        if behaviour == "hang":
+            await self.go_on[key].wait()
+        elif behaviour is not None:
+            raise RuntimeError("broken on purpose")
+        self.rehearsed.append((f"{order.direction} {order.operation}", key))
+        return f"would {order.operation}"
+
     async def observe(self, order: Order) -> Seen:
         found = await self._pool.fetchval("SELECT count(*) FROM effect WHERE permit_id = $1", order.permit_id)
         return "done" if found else "none"
@@ -72,6 +94,10 @@ class BenchExecutor:
         if probe != "bench.count":
             raise ProbeError(f"probe {probe} is not here")
         return len([each for each in await self.effects(str(parameters["key"])) if each.startswith("do")])
+
+    def rehearsals(self, key: str) -> list[str]:
+        """What was rehearsed under a key, in order: direction and operation."""
+        return [what for what, of in self.rehearsed if of == key]
 
     async def effects(self, key: str) -> list[str]:
         """What was done under a key, in order: direction and operation."""

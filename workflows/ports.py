@@ -120,6 +120,7 @@ class Plan(RecordModel):
     standing: Standing | None = None
     screen: Screen | None = None
     stopped: bool = False
+    dry_run: bool = False
 
 
 class AssessResult(RecordAnswer):

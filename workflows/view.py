@@ -13,7 +13,7 @@ from policy.decision import DecisionReceipt
 from policy.lifecycle import State
 from policy.neutral import code_text, markdown_text
 from policy.result import ActionResult
-from policy.screen import Screen
+from policy.screen import DRY_RUN, Screen
 from policy.screen_markdown import screen_markdown
 from policy.standing import Standing
 from policy.status import status_fields
@@ -83,6 +83,7 @@ class View:
             receipts=self._receipts,
             result=result,
             refused_messages=self._refused,
+            dry_run=self._dry_run,
         )
 
     def explain(self, state: State) -> dict[str, Any]:
@@ -111,7 +112,15 @@ class View:
             parts += [*measured, *(_question(screen, self._standing) if asked and self._standing else ()), words]
         return "\n\n".join(parts)
 
+    @property
+    def _dry_run(self) -> bool:
+        plan, result = self._plan, self._result
+        return (plan is not None and plan.dry_run) or (result is not None and result.dry_run)
+
     def _summary(self, state: State) -> str:
+        return f"{DRY_RUN}: {self._said(state)}" if self._dry_run else self._said(state)
+
+    def _said(self, state: State) -> str:
         if self._result is not None:
             return f"{self._result.resolution}, outcome {self._result.outcome}"
         if state is State.pending and self._standing is not None:

@@ -6,7 +6,9 @@
    means done.
 3. An undo may be asked for again until it is reported: carrying it out twice must leave what carrying it out once does.
 4. A probe only reads, and a value that it cannot read is an error, never a guess.
-5. It gets its credentials from the composition root, so that no other role has them.
+5. Whether it would carry an order out it finds out without changing anything: it reads, or it rolls back. It says what
+   would happen and what it could not find out. An order of a dry run is never carried out.
+6. It gets its credentials from the composition root, so that no other role has them.
 """
 
 from collections.abc import Mapping
@@ -49,6 +51,7 @@ class Supports:
     Attributes:
         operations: the operations that it carries out.
         probes: the values that it can read.
+        dry_runs: the operations that it can rehearse without changing anything.
         stops_within: how long it goes on after it was told to stop; an effect is not broken off half-way.
         observes_by_effect: `observe` looks at the state of the target, so it cannot tell its own effect from the same
             effect by somebody else.
@@ -58,11 +61,16 @@ class Supports:
     probes: frozenset[str]
     stops_within: timedelta
     observes_by_effect: bool
+    dry_runs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a permit lets an executor do. `permit_id` is the idempotency key where a target takes one."""
+    """What a permit lets an executor do. `permit_id` is the idempotency key where a target takes one.
+
+    With `dry_run` it lets it rehearse only. An undo is rehearsed before its step was done: what the order expects to
+    find after the step cannot be there.
+    """
 
     permit_id: str
     direction: Direction
@@ -70,6 +78,7 @@ class Order:
     parameters: Mapping[str, JsonValue]
     resolved: tuple[str, ...]
     timeout: timedelta
+    dry_run: bool = False
 
     @classmethod
     def under(cls, permit: Permit) -> "Order":
@@ -81,7 +90,17 @@ class Order:
             parameters=MappingProxyType(permit.parameters),
             resolved=permit.resolved,
             timeout=timedelta(seconds=permit.timeout_seconds),
+            dry_run=permit.dry_run,
         )
+
+    def check_real(self) -> None:
+        """Refuse to carry out what may only be rehearsed.
+
+        Raises:
+            PreconditionFailedError: it is the order of a dry run.
+        """
+        if self.dry_run:
+            raise PreconditionFailedError(f"permit {self.permit_id} is of a dry run: nothing is carried out under it")
 
 
 @dataclass(frozen=True)
@@ -122,6 +141,13 @@ class Executor(Protocol):
             PreconditionFailedError: nothing was done.
             EffectUnknownError: it cannot tell.
             ExecutorError: done, in whole or in part, and it went wrong.
+        """
+
+    async def dry_run(self, order: Order) -> str:
+        """Rehearse an order of `supports.dry_runs` without changing anything; what it would do, and what is not sure.
+
+        Raises:
+            PreconditionFailedError: it would not be carried out, and why.
         """
 
     async def observe(self, order: Order) -> Seen:

@@ -3,7 +3,9 @@
 1. It holds no right to write publications: `countersign.publish_permitted` runs as the owner, and looks at the claimed
    permit itself. What the order says is not what is published; what the permit says is.
 2. The same permit publishes once, however often it is asked.
-3. The server's own refusals (class P0) come before anything is written: nothing was done.
+3. A dry run only reads: whether that draft is there, and whether what it would replace is in force. The function itself
+   refuses the permit of a dry run.
+4. The server's own refusals (class P0) come before anything is written: nothing was done.
 """
 
 from collections.abc import Mapping
@@ -27,10 +29,15 @@ from activities.executors.base import (
     TargetUnreachableError,
 )
 from policy.builtin import EXECUTOR, IN_FORCE, PUBLISH
+from policy.permit import Direction
 
 _PUBLISH = text("SELECT countersign.publish_permitted(:permit, :at)")
 _DONE = text("SELECT count(*) FROM countersign.publication WHERE permit_id = :permit")
 _IN_FORCE = text("SELECT digest FROM countersign.publication WHERE kind = :kind ORDER BY seq DESC LIMIT 1")
+_THERE = text(
+    "SELECT count(*) FROM (SELECT digest FROM countersign.draft WHERE digest = :digest AND kind = :kind"
+    " UNION ALL SELECT digest FROM countersign.document WHERE digest = :digest AND kind = :kind) AS found"
+)
 _REFUSED = "P0001"
 
 
@@ -48,6 +55,7 @@ class DocumentsExecutor:
         probes=frozenset({IN_FORCE}),
         stops_within=timedelta(seconds=5),
         observes_by_effect=False,
+        dry_runs=frozenset({PUBLISH}),
     )
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -56,6 +64,7 @@ class DocumentsExecutor:
 
     async def execute(self, order: Order) -> None:
         """Put the draft in force that the order's permit names; see `Executor.execute`."""
+        order.check_real()
         if order.operation != PUBLISH:
             raise PreconditionFailedError(f"operation {order.operation} is not {PUBLISH}")
         sent = False
@@ -72,6 +81,21 @@ class DocumentsExecutor:
             if getattr(error.orig, "sqlstate", None) != _REFUSED:
                 raise EffectUnknownError(str(error.orig)) from error
             raise PreconditionFailedError(str(error.orig).rpartition(": ")[2]) from error
+
+    async def dry_run(self, order: Order) -> str:
+        """Whether the draft would be put in force; see `Executor.dry_run`."""
+        kind, wanted, previous = (str(order.parameters.get(name)) for name in ("kind", "digest", "previous"))
+        try:
+            async with self._database.snapshot() as connection:
+                there = await connection.scalar(_THERE, {"digest": wanted, "kind": kind})
+                before = await connection.scalar(_IN_FORCE, {"kind": kind})
+        except DatabaseUnavailableError as error:
+            raise TargetUnreachableError(str(error)) from error
+        if not there:
+            raise PreconditionFailedError(f"there is no draft {wanted} of kind {kind}")
+        if order.direction is Direction.do and before != previous:
+            raise PreconditionFailedError(f"the {kind} in force is {before}, approved was a change of {previous}")
+        return f"would put {kind} {wanted} in force over {previous}"
 
     async def observe(self, order: Order) -> Seen:
         """Whether this very permit published; see `Executor.observe`."""

@@ -9,7 +9,8 @@
    an advisory lock keeps two executors from passing that check together.
 4. It needs pg_signal_backend, pg_read_all_stats, ALTER SYSTEM on each parameter it may change, and EXECUTE on
    pg_reload_conf (`deploy/orders.py`); it needs no superuser and can end no superuser's session.
-5. Probes run in new read-only sessions with a statement timeout: an old session may not have seen a reload yet.
+5. Probes and dry runs run in new read-only sessions with a statement timeout: an old session may not have seen a
+   reload yet.
 
 A parameter that takes a list (`search_path`) gets the value as one item.
 """
@@ -33,6 +34,7 @@ from activities.executors.base import (
     TargetUnreachableError,
 )
 from activities.executors.postgres_probes import PROBES, Parameters, backend_start, pid, setting, text
+from activities.executors.postgres_rehearsal import REHEARSALS
 from activities.executors.postgres_session import (
     CONNECT_SECONDS,
     FAILURES,
@@ -84,14 +86,24 @@ class PostgresExecutor:
             probes=frozenset(PROBES),
             stops_within=timedelta(seconds=CONNECT_SECONDS + 4 * STATEMENT_SECONDS + _RELOAD_SECONDS),
             observes_by_effect=True,
+            dry_runs=frozenset(REHEARSALS),
         )
 
     async def execute(self, order: Order) -> None:
         """Carry an order out; see `Executor.execute`."""
+        order.check_real()
         operation = self._operations.get(order.operation)
         if operation is None:
             raise PreconditionFailedError(f"operation {order.operation} is none of {', '.join(self._operations)}")
         await operation(_one(order), order.parameters)
+
+    async def dry_run(self, order: Order) -> str:
+        """What an order would do, without doing it; see `Executor.dry_run`."""
+        rehearsal = REHEARSALS.get(order.operation)
+        if rehearsal is None:
+            raise PreconditionFailedError(f"operation {order.operation} is none of {', '.join(REHEARSALS)}")
+        async with self._session(_one(order), read_only=True) as reading:
+            return await rehearsal(reading, order)
 
     async def observe(self, order: Order) -> Seen:
         """Whether the target is as the order would have left it; see `Executor.observe`."""

@@ -27,7 +27,14 @@ from temporalio import activity
 
 from activities.connection import connect
 from activities.database import Database
-from activities.executors.base import Order, ProbeError, Seen, Supports, TargetUnreachableError
+from activities.executors.base import (
+    Order,
+    PreconditionFailedError,
+    ProbeError,
+    Seen,
+    Supports,
+    TargetUnreachableError,
+)
 from activities.settings import Role, Settings
 from worker import running_workers
 
@@ -109,6 +116,9 @@ class CountingExecutor:
             await self._run("INSERT INTO effect (permit_id, direction, resource) VALUES ($1, $2, $3)", *row)
         await asyncio.sleep(self._pause)
         self._crash.reach(f"after:{kind}")
+
+    async def dry_run(self, order: Order) -> str:
+        raise PreconditionFailedError(f"{order.operation} is not rehearsed here")
 
     async def observe(self, order: Order) -> Seen:
         found = await self._run("SELECT 1 FROM effect WHERE permit_id = $1", order.permit_id)

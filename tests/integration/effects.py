@@ -45,8 +45,13 @@ class Target:
     """A target in memory, with its executor: counts what was done, and does what a test tells it."""
 
     name: str = "memory"
-    supports: Supports = field(default_factory=lambda: Supports(frozenset(), frozenset(), timedelta(0), False))
+    supports: Supports = field(
+        default_factory=lambda: Supports(
+            frozenset(), frozenset(), timedelta(0), False, dry_runs=frozenset({"memory.switch.on"})
+        )
+    )
     orders: list[Order] = field(default_factory=list)
+    rehearsed: list[Order] = field(default_factory=list)
     fails_with: BaseException | None = None
     seen: Seen = "unknown"
     reads: list[Any] = field(default_factory=lambda: [True])
@@ -63,6 +68,14 @@ class Target:
         await self.go_on.wait()
         if self.fails_with is not None:
             raise self.fails_with
+
+    async def dry_run(self, order: Order) -> str:
+        self.rehearsed.append(order)
+        self.begun.set()
+        await self.go_on.wait()
+        if self.fails_with is not None:
+            raise self.fails_with
+        return f"would {order.direction} it"
 
     async def observe(self, order: Order) -> Seen:
         return self.seen
@@ -89,6 +102,7 @@ class World:
     target: Target = field(default_factory=Target)
     proposal: str = field(default_factory=lambda: f"p-{uuid4().hex}")
     action_digest: str = DIGEST
+    dry_run: bool = False
 
     def __post_init__(self) -> None:
         self.activities = self.process()
@@ -98,9 +112,16 @@ class World:
         return ExecutorActivities(self.database, self.clock, {"memory": self.target}, "worker-1")
 
     async def permit(
-        self, step: int = 1, *, criteria: tuple[Criterion, ...] = (), proposal: bytes = b"{}", **change: Any
+        self,
+        step: int = 1,
+        *,
+        criteria: tuple[Criterion, ...] = (),
+        proposal: bytes = b"{}",
+        dry_run: bool = False,
+        **change: Any,
     ) -> Permit:
         """Issue the permits of a step; gives the forward one. `change` is for the forward one only."""
+        self.dry_run = dry_run
         self.action_digest = digest(proposal)
         await self.sql(
             "INSERT INTO countersign.proposal SELECT $1, $2, $2, $4, 'action/' || $1, $3, $3 ON CONFLICT DO NOTHING",
@@ -135,6 +156,7 @@ class World:
             assurance=Assurance.claimed,
             issued_at=self.clock.at,
             expires_at=expires_at,
+            dry_run=self.dry_run,
         )
 
     def let_attempts_end(self) -> None:

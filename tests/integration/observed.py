@@ -17,8 +17,8 @@ from activities.reports import Reports
 from activities.tables import SloStateRow
 from cli.policy import publish_one
 from policy.observed import Observed
-from policy.outcome import EffectReport, Measurement
-from policy.permit import Direction, permit_id
+from policy.outcome import EffectReport, Measurement, Rehearsal
+from policy.permit import Direction, Permit, permit_id
 from policy.proposal import receive
 from tests.integration.left_behind import UNDO_OVERDUE, assessed, recorded, release_holds
 from tests.replay import recording as scenes
@@ -97,7 +97,9 @@ class Past:
     async def ended(self, proposal_id: str, target: str, outcome: str = "succeeded", **other: Any) -> None:
         """An action that ended so."""
         await self.begun(proposal_id, target, **other)
-        if outcome != "outcome_unknown":
+        if outcome == "not_executed":
+            await self._rehearsed(proposal_id)
+        elif outcome != "outcome_unknown":
             await self._report(proposal_id, Direction.do, met=outcome == "succeeded")
         if outcome == "compensated":
             await self._claim(proposal_id, Direction.undo)
@@ -113,9 +115,7 @@ class Past:
 
     async def _report(self, proposal_id: str, direction: Direction, *, met: bool | None = None) -> None:
         """The executor's report of a permit that took two seconds."""
-        async with self.place.database.snapshot() as connection:
-            permit, _ = await step_permits(connection, permit_id(proposal_id, 1, 1, direction))
-        assert permit is not None
+        permit, _ = await self._permits(proposal_id, direction)
         ended = datetime.now(UTC)
         measurement = Measurement(probe="postgres.parameter.value", expected="32MB", value="32MB", met=met)
         report = EffectReport(
@@ -127,6 +127,31 @@ class Past:
             finished_at=ended,
         )
         await Reports(self.place.database, SystemClock()).store(permit, report, attempt().under(permit))
+
+    async def _rehearsed(self, proposal_id: str) -> None:
+        """The executor's report of a dry run in which the step and its undo went well."""
+        permit, undo = await self._permits(proposal_id, Direction.do)
+        assert undo is not None
+        now = datetime.now(UTC)
+        report = EffectReport(
+            permit_id=permit.permit_id,
+            status="succeeded",
+            effect="none",
+            started_at=now,
+            finished_at=now,
+            dry_run=True,
+            rehearsals=tuple(
+                Rehearsal(direction=item.direction.value, operation=item.operation, passed=True)
+                for item in (permit, undo)
+            ),
+        )
+        await Reports(self.place.database, SystemClock()).store(permit, report, attempt().under(permit))
+
+    async def _permits(self, proposal_id: str, direction: Direction) -> tuple[Permit, Permit | None]:
+        async with self.place.database.snapshot() as connection:
+            permit, other = await step_permits(connection, permit_id(proposal_id, 1, 1, direction))
+        assert permit is not None
+        return permit, other
 
     async def observed(self, target: str, *, later: timedelta = timedelta(0), **other: Any) -> Observed:
         """What is observed of another proposal."""

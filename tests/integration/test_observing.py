@@ -105,7 +105,7 @@ async def test_a_dry_run_is_no_history(past: Past) -> None:
     """It touched nothing: it is not tallied, not shown as similar, and not in flight."""
     await past.begun("dry", "dry", dry_run=True)
     running = await past.observed("dry")
-    await past.ended("dry-2", "dry", dry_run=True)
+    await past.ended("dry-2", "dry", "not_executed", dry_run=True)
 
     found = await past.observed("dry")
 

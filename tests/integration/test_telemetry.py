@@ -115,12 +115,9 @@ async def test_a_denied_action_is_counted_once_however_often_it_is_started(measu
     found = await measured.scrape()
     counted = {key: value for key, value in found.items() if ("risk_tier", str(tier)) in key[1]}
     assert counted["countersign_proposals_total", frozenset({("verdict", "deny"), ("risk_tier", str(tier))})] == 1
-    assert (
-        counted["countersign_resolutions_total", frozenset({("resolution", "denied"), ("risk_tier", str(tier))})] == 1
-    )
-    assert (
-        counted["countersign_outcomes_total", frozenset({("outcome", "not_executed"), ("risk_tier", str(tier))})] == 1
-    )
+    real = {("risk_tier", str(tier)), ("dry_run", "false")}
+    assert counted["countersign_resolutions_total", frozenset({("resolution", "denied"), *real})] == 1
+    assert counted["countersign_outcomes_total", frozenset({("outcome", "not_executed"), *real})] == 1
 
 
 async def test_a_pending_action_is_followed_from_the_question_to_the_undo(measured: Measured) -> None:
@@ -143,7 +140,7 @@ async def test_a_pending_action_is_followed_from_the_question_to_the_undo(measur
     assert [(await world.send(handle, yes)).counted for _ in range(2)] == [True, True]
     result = await world.result(handle)
 
-    await measured.shows("countersign_outcomes_total", 1, outcome=str(result.outcome), risk_tier=tier)
+    await measured.shows("countersign_outcomes_total", 1, outcome=str(result.outcome), risk_tier=tier, dry_run="false")
     found = await measured.scrape()
     times = frozenset({("risk_tier", tier)})
     assert found["countersign_time_to_first_decision_seconds_count", times] == 1

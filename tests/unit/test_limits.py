@@ -160,7 +160,7 @@ def _operations(**changes: Any) -> dict[str, RegisteredOperation]:
     return {**known, "pg.set": known["pg.set"].model_copy(update=changes)}
 
 
-_PROOF = UndoProof(operation="pg.set", kind="dry_run", at=T0)
+_PROOF = UndoProof(operation="pg.set", kind="dry_run", at=T0, direction="do")
 REQUIRED: dict[str, tuple[str, dict[str, Any], dict[str, Any], str | None]] = {
     "evidence": ("evidence", {}, {}, "pg.set requires evidence: the proposal points to none"),
     "evidence that is there": ("evidence", {}, {"evidence": [{"kind": "graph", "text": "up"}]}, None),

@@ -17,7 +17,10 @@ from starter import run
 from tests.unit.builders import POLICY, T0, a_directory, a_policy, a_proposal, facts_of, step_json
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-_SESSION: dict[str, Any] = {"operation": "pg.end_session", "steps": [step_json("pg.end_session", parameters={"pid": 1}, undo=None)]}
+_SESSION: dict[str, Any] = {
+    "operation": "pg.end_session",
+    "steps": [step_json("pg.end_session", parameters={"pid": 1}, undo=None)],
+}
 STRICT = POLICY.replace(
     b"match: {operations: [pg.end_session]}, verdict: allow", b"match: {operations: [pg.end_session]}, verdict: deny"
 )
