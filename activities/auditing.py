@@ -45,7 +45,7 @@ async def audit(body: bytes, runner: WorkflowRunner, runtime: Runtime | None = N
     entries, broken = read_entries(file)
     books = Recomputation(file, entries)
     findings = [*broken, *check_texts(file), *books.findings]
-    notes = []
+    notes = list(books.notes)
     if file.history is None:
         notes.append(f"no history, so only the ledger was checked: {file.history_note or 'no reason is given'}")
     else:

@@ -30,6 +30,7 @@ from policy.observed import HoldFact
 from policy.proposal import ActionProposal, Criterion, ReceivedProposal, effect_digest
 from policy.result import ActionResult
 from policy.revision import Revision
+from policy.sealing import Sealed, seal
 from policy.standing import ApprovalCase, Ballot
 
 FIRST_REVISION = 1
@@ -55,6 +56,8 @@ _CASE = (
         _ASSESSMENT.revision,
         _ASSESSMENT.body.label("revision_body"),
         _ASSESSMENT.digest.label("assessment_digest"),
+        _ASSESSMENT.screen,
+        _ASSESSMENT.presented_digest,
         _RESOLUTION.kind.label("resolution"),
         _RESOLUTION.resolved_at,
         _RESOLUTION.body.label("resolution_body"),
@@ -105,7 +108,7 @@ _HOLDS = (
 class CaseFile:
     """What the record holds of a proposal. `revision` is its newest, and None where nothing was assessed yet.
 
-    `reasons` are those of the resolution.
+    `reasons` are those of the resolution. `kept` is what people were shown, where a release kept that.
     """
 
     received: ReceivedProposal
@@ -119,6 +122,7 @@ class CaseFile:
     result: ActionResult | None
     reasons: tuple[Reason, ...] = ()
     ballots: tuple[Ballot, ...] = ()
+    kept: Sealed | None = None
 
     @property
     def proposal(self) -> ActionProposal:
@@ -128,6 +132,13 @@ class CaseFile:
     def criteria(self) -> tuple[Criterion, ...]:
         """What the action is measured by: the minimum of its operations, and what the proposal adds."""
         return effective(self.proposal, self.revision.facts.operations if self.revision else {})
+
+    @property
+    def sealed(self) -> Sealed | None:
+        """What people are shown and decide by; None where nobody is asked."""
+        if self.kept is not None or self.revision is None or self.assessment_digest is None:
+            return self.kept
+        return seal(self.proposal, self.revision, self.assessment_digest)
 
     @property
     def case(self) -> ApprovalCase | None:
@@ -157,6 +168,7 @@ async def read_case(connection: AsyncConnection, proposal_id: str, ledger: Ledge
         result=ActionResult.model_validate_json(row.result_body) if row.result_body is not None else None,
         reasons=_reasons(row.resolution_body),
         ballots=await read_ballots(connection, proposal_id, row.revision) if asked else (),
+        kept=Sealed(body=row.screen, presented_digest=row.presented_digest) if row.screen is not None else None,
     )
 
 

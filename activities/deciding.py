@@ -11,7 +11,6 @@ from typing import Any
 from activities.cases import CaseFile
 from policy.decision import Assurance, DecisionSubmission, Refusal
 from policy.directory import Directory, PersonFacts
-from policy.screen import make_screen
 from policy.standing import ApprovalCase, Ballot, refuse
 
 CLOCK_SKEW = timedelta(minutes=1)
@@ -81,8 +80,7 @@ def _about(file: CaseFile, submission: DecisionSubmission) -> Why | None:
         return Refusal.unknown_request, f"this is proposal {file.proposal.proposal_id}, not {submission.proposal_id}"
     if submission.revision != revision.revision:
         return Refusal.revision_mismatch, f"revision {revision.revision} is open, not {submission.revision}"
-    assert file.assessment_digest is not None
-    shown = make_screen(file.proposal, revision, file.assessment_digest).presented_digest
+    shown = file.sealed.presented_digest if file.sealed else None
     pairs: tuple[tuple[Refusal, str, Any, Any], ...] = (
         (Refusal.action_digest_mismatch, "action_digest", submission.action_digest, file.received.action_digest),
         (Refusal.assessment_digest_mismatch, "assessment_digest", submission.assessment_digest, file.assessment_digest),

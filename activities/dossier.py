@@ -37,10 +37,11 @@ class Dossier:
 
     @property
     def screen(self) -> Screen | None:
-        """What an approver is shown, made from the record; None where nothing was assessed."""
-        if self.file.revision is None or self.file.assessment_digest is None:
+        """What an approver is shown: as sealed, and where nobody was asked, as it would be; None without assessment."""
+        file = self.file
+        if file.revision is None or file.assessment_digest is None:
             return None
-        return make_screen(self.file.proposal, self.file.revision, self.file.assessment_digest)
+        return file.sealed.screen if file.sealed else make_screen(file.proposal, file.revision, file.assessment_digest)
 
     def standing(self, now: datetime) -> Standing | None:
         """Where the case stands by the recorded votes; None where nobody is asked."""
@@ -63,6 +64,7 @@ class Dossier:
             action_digest=file.received.action_digest,
             assessment_digest=file.assessment_digest,
             policy_digest=revision.documents.policy if revision else None,
+            presented_digest=file.sealed.presented_digest if file.sealed else None,
             screen=screen,
             standing=standing,
             receipts=self.receipts,

@@ -1,7 +1,6 @@
 """What a workflow is told of a case that goes on: enough to wait and to call, nothing to decide by."""
 
 from activities.cases import CaseFile
-from policy.screen import make_screen
 from policy.standing import Standing
 from workflows.ports import Plan, StepPlan
 
@@ -12,6 +11,7 @@ def make_plan(file: CaseFile, standing: Standing | None, *, local_dispatch: bool
     assert revision is not None
     assert file.assessment_digest is not None
     pending = standing is not None and file.resolution is None
+    shown = file.sealed if pending else None
     return Plan(
         proposal_id=proposal.proposal_id,
         revision=revision.revision,
@@ -27,7 +27,8 @@ def make_plan(file: CaseFile, standing: Standing | None, *, local_dispatch: bool
         local_dispatch=local_dispatch,
         resolution=file.resolution,
         standing=standing,
-        screen=make_screen(proposal, revision, file.assessment_digest) if pending else None,
+        screen=shown.screen if shown else None,
+        presented_digest=shown.presented_digest if shown else None,
         stopped=file.stop is not None,
         dry_run=proposal.dry_run,
     )

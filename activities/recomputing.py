@@ -38,6 +38,7 @@ from policy.permit import Permit, entry_id
 from policy.proposal import ReceivedProposal, StopVerb
 from policy.result import ActionResult
 from policy.revision import Revision
+from policy.sealing import check_sealed, sealed_of
 from policy.standing import Ballot, Standing
 from workflows.ports import StartFacts
 
@@ -46,12 +47,15 @@ MALFORMED = (CountersignError, ValueError, KeyError, TypeError, AttributeError, 
 
 
 class Recomputation:
-    """One ledger, computed again. `cases` has the case after each entry, by position; `findings` what differs."""
+    """One ledger, computed again. `cases` has the case after each entry, by position; `findings` what differs, and
+    `notes` what may.
+    """
 
     def __init__(self, file: AuditFile, entries: Sequence[ReadEntry]) -> None:
         self.entries = tuple(entries)
         self.cases: dict[int, CaseFile] = {}
         self.findings: list[Finding] = []
+        self.notes: list[str] = []
         self.received: ReceivedProposal | None = None
         self.case: CaseFile | None = None
         self.permits: dict[str, Permit] = {}
@@ -137,6 +141,9 @@ class Recomputation:
         found = ["it was assessed before"] if self.case is not None else []
         found += check_assessed(self.received, entry.content, entry.at, self._documents)
         revision = Revision.model_validate(entry.content["revision"])
+        wrong, said = check_sealed(self.received.proposal, revision, entry.content)
+        self.notes += [f"{entry.where}: {note}" for note in said]
+        found += wrong
         verdict = revision.evaluation.verdict
         resolution = {Verdict.allow: "approved", Verdict.deny: "denied"}.get(verdict)
         self.case = CaseFile(
@@ -150,6 +157,7 @@ class Recomputation:
             stop=None,
             result=None,
             reasons=revision.evaluation.reasons if resolution else (),
+            kept=sealed_of(entry.content["screen"]) if entry.content.get("screen") is not None else None,
         )
         return found
 

@@ -15,6 +15,7 @@ from policy.base import Reason, instant_text
 from policy.canonical import canonical, digest
 from policy.proposal import ReceivedProposal
 from policy.revision import Revision, revision_digest
+from policy.sealing import Sealed
 
 _SCOPES = """
 INSERT INTO countersign.approved_scope (scope, proposal_id, resolved_at)
@@ -30,8 +31,9 @@ _REGISTERED = """registered AS (
   VALUES (:proposal_id, :action_digest, :effect_digest, :proposal_body, :workflow_id, :at, :absolute_deadline))"""
 _ASSESSED = """assessed AS (
   INSERT INTO countersign.assessment
-    (proposal_id, revision, digest, body, verdict, risk_tier, policy_digest, assessed_at)
-  VALUES (:proposal_id, :revision, :digest, :body, :verdict, :risk_tier, :policy_digest, :at))"""
+    (proposal_id, revision, digest, body, verdict, risk_tier, policy_digest, assessed_at, screen, presented_digest)
+  VALUES
+    (:proposal_id, :revision, :digest, :body, :verdict, :risk_tier, :policy_digest, :at, :screen, :presented_digest))"""
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("proposal_id", "kind", "resolution_digest"), Text()),
     **dict.fromkeys(("resolution_body",), LargeBinary()),
@@ -41,8 +43,8 @@ _TYPES: dict[str, Any] = {
 }
 _REGISTER_TYPES: dict[str, Any] = _TYPES | {
     **dict.fromkeys(("action_digest", "effect_digest", "workflow_id", "digest", "verdict"), Text()),
-    **dict.fromkeys(("risk_tier", "policy_digest"), Text()),
-    **dict.fromkeys(("proposal_body", "body"), LargeBinary()),
+    **dict.fromkeys(("risk_tier", "policy_digest", "presented_digest"), Text()),
+    **dict.fromkeys(("proposal_body", "body", "screen"), LargeBinary()),
     **dict.fromkeys(("at", "absolute_deadline"), TIMESTAMP(timezone=True)),
 }
 _RESOLVE = text(f"WITH {_RESOLVED} {_SCOPES}").bindparams(
@@ -58,6 +60,7 @@ async def store_registered(
     received: ReceivedProposal,
     revision: Revision,
     body: bytes,
+    sealed: Sealed | None,
     *,
     workflow_id: str,
     resolution: str | None,
@@ -69,6 +72,7 @@ async def store_registered(
         received: the proposal.
         revision: its assessment, and `body` the canonical bytes of it.
         body: see there.
+        sealed: what people are shown; None where nobody is asked.
         workflow_id: which workflow it was started as.
         resolution: approved or denied where the verdict needs nobody; None where people are asked.
     """
@@ -85,6 +89,8 @@ async def store_registered(
         "risk_tier": str(revision.assessment.risk_tier),
         "policy_digest": revision.documents.policy,
         "at": at,
+        "screen": sealed.body if sealed else None,
+        "presented_digest": sealed.presented_digest if sealed else None,
     }
     final = _resolution(revision.proposal_id, revision.revision, resolution, reasons, at)
     scopes = approved_scopes(received, revision) if resolution == "approved" else []

@@ -26,6 +26,7 @@ from policy.outcome import Outcome
 from policy.proposal import ReceivedProposal
 from policy.result import ActionResult
 from policy.revision import assess_revision, revision_digest
+from policy.sealing import seal
 from policy.telling import telling
 from workflows.interface import workflow_id
 from workflows.ports import StartFacts
@@ -104,7 +105,7 @@ async def register(
     start: StartFacts,
     now: datetime,
 ) -> CaseFile:
-    """Register a proposal, assess it, and store both with the deadline that nothing moves.
+    """Register a proposal, assess it, and store both with what people are shown and the deadline that nothing moves.
 
     A verdict that needs nobody is a resolution at once; a denial is the end.
     """
@@ -120,13 +121,17 @@ async def register(
     )
     body = revision.body()
     resolution = {Verdict.allow: "approved", Verdict.deny: "denied"}.get(revision.evaluation.verdict)
-    await store_registered(connection, received, revision, body, workflow_id=start.workflow_id, resolution=resolution)
-    await ledger.append(
-        EntryKind.assessed,
-        {"assessment_digest": revision_digest(body), "revision": revision.model_dump(mode="json")},
-        revision.revision,
-        new=True,
+    sealed = seal(received.proposal, revision, revision_digest(body))
+    await store_registered(
+        connection, received, revision, body, sealed, workflow_id=start.workflow_id, resolution=resolution
     )
+    content = {
+        "assessment_digest": revision_digest(body),
+        "revision": revision.model_dump(mode="json"),
+        "presented_digest": sealed.presented_digest if sealed else None,
+        "screen": sealed.value if sealed else None,
+    }
+    await ledger.append(EntryKind.assessed, content, revision.revision, new=True)
     if (told := telling(revision)) is not None:
         await ledger.append(EntryKind.denier_told, told, revision.revision, new=True)
     return CaseFile(
@@ -140,6 +145,7 @@ async def register(
         stop=None,
         result=None,
         reasons=revision.evaluation.reasons if resolution else (),
+        kept=sealed,
     )
 
 

@@ -94,7 +94,10 @@ class ProposalRow(_Record, table=True):
 
 
 class AssessmentRow(_Record, table=True):
-    """One assessment of a proposal; a material change makes the next revision."""
+    """One assessment of a proposal; a material change makes the next revision.
+
+    `screen` is what people are shown, sealed under `presented_digest`; both are null where nobody is asked.
+    """
 
     __tablename__ = "assessment"
     proposal_id: _ProposalKey
@@ -105,6 +108,8 @@ class AssessmentRow(_Record, table=True):
     risk_tier: _String
     policy_digest: _String
     assessed_at: _Instant
+    screen: bytes | None = None
+    presented_digest: _OptionalString = None
 
 
 class DecisionRow(_Record, table=True):

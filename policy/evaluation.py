@@ -59,6 +59,15 @@ class Excluded(RecordModel):
     reason: str
 
 
+class AppliedException(RecordModel):
+    """An exception that took something out of the answer: who let it through, until when, and why."""
+
+    id: str
+    approved_by: tuple[str, ...]
+    expires_at: Instant
+    reason: str = ""
+
+
 class Evaluation(RecordModel):
     """The answer of a policy. `matched` names every limit, rule and freeze that spoke, `decided_by` the first that
     decided, `decided_in` its document.
@@ -70,6 +79,7 @@ class Evaluation(RecordModel):
         permit_until: when the window closes, an exception ends or a freeze begins, which no permit outlives.
         observed: what rules would have said that observe or warn.
         exceptions: ids of those that took something out of the answer.
+        applied: the same, with who approved them.
         break_glass: the id, where the chain is that of an emergency.
         review_seconds: within how long such an action is reviewed.
         excluded: who does not approve it, besides the people who ask.
@@ -87,6 +97,7 @@ class Evaluation(RecordModel):
     permit_until: Instant | None = None
     observed: tuple[ObservedAnswer, ...] = ()
     exceptions: tuple[str, ...] = ()
+    applied: tuple[AppliedException, ...] = ()
     break_glass: str | None = None
     review_seconds: int | None = None
     excluded: tuple[Excluded, ...] = ()
@@ -155,6 +166,7 @@ def _decide(policy: PolicySet, case: Case, said: list[Speech]) -> Evaluation:
         permit_seconds=int(policy.permit_ttl.total_seconds()),
         permit_until=_until(answers, case.timing, applied.values()),
         exceptions=tuple(applied),
+        applied=tuple(_applied(item) for item in applied.values()),
         break_glass=glass.id if glass else None,
         review_seconds=int(glass.review_within.total_seconds()) if glass else None,
         excluded=_excluded(policy, asking, applied.values()) if asking else (),
@@ -249,6 +261,12 @@ def _observed(said: list[Speech]) -> tuple[ObservedAnswer, ...]:
 def _until(answers: list[Answer], timing: Timing, applied: Iterable[PolicyException]) -> datetime | None:
     ends = [*(item.until for item in answers if item.until is not None), *(item.expires_at for item in applied)]
     return min((*ends, *([timing.next_freeze] if timing.next_freeze else [])), default=None)
+
+
+def _applied(item: PolicyException) -> AppliedException:
+    return AppliedException(
+        id=item.id, approved_by=item.approved_by, expires_at=item.expires_at, reason=shortened(item.reason)
+    )
 
 
 def _excluded(policy: PolicySet, asking: list[Answer], applied: Iterable[PolicyException]) -> tuple[Excluded, ...]:

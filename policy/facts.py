@@ -23,7 +23,8 @@ class Facts(RecordModel):
     """What was known of one proposal at one instant. `operations` holds every operation of its steps and undos.
 
     `units_touched` of `units_total` is how much of the target's capacity the steps take at once, by what the operations
-    registry counts and the catalog says there is; None where one of the two does not say.
+    registry counts and the catalog says there is; None where one of the two does not say. `unresolved` says why the
+    target resolves to nothing.
     """
 
     target_known: bool
@@ -36,6 +37,7 @@ class Facts(RecordModel):
     target_objectives: tuple[SloObjective, ...] = ()
     failure_domains: tuple[str, ...] = ()
     resolved_ids: tuple[str, ...] = ()
+    unresolved: str = ""
     units_touched: float | None = None
     units_total: float | None = None
     reach: Reach = Reach()
@@ -104,6 +106,7 @@ def collect(
     """
     entity = catalog.entity(proposal.target)
     person = directory.person(proposal.on_behalf_of)
+    resolution = catalog.resolution(proposal.target)
     refusals = (*parameter_refusals(proposal, registry), *minimum_refusals(proposal, registry))
     return Facts(
         target_known=entity is not None,
@@ -115,7 +118,8 @@ def collect(
         target_system=entity.system if entity else None,
         target_objectives=catalog.objectives_of(proposal.target),
         failure_domains=catalog.failure_domains_of(proposal.target),
-        resolved_ids=catalog.resolve(proposal.target),
+        resolved_ids=resolution.ids,
+        unresolved=resolution.reason,
         units_touched=registry.units_touched(proposal, entity.units if entity else None),
         units_total=entity.units if entity else None,
         reach=catalog.reach(proposal.target) if entity else Reach(),

@@ -33,7 +33,8 @@ def _target(proposal: ActionProposal, facts: Facts) -> Iterator[Reason]:
     if not facts.target_known:
         yield Reason(code="unknown_target", message=f"target {proposal.target} is not in the catalog")
     elif not facts.resolved:
-        message = f"target {proposal.target} has no countersign/resource-id in the catalog"
+        why = facts.unresolved or "the catalog has no id of it"
+        message = f"target {proposal.target} resolves to nothing: {why}"
         yield Reason(code="unresolved_target", message=message)
     elif facts.target_environment != proposal.environment:
         message = f"environment {proposal.environment} is declared, the catalog says {facts.target_environment}"

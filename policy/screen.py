@@ -4,22 +4,25 @@
   words, once, for every medium.
 - Measured facts come first, the proposer's words last, labelled as such. The recommended path and the safer operations
   are ours, never quoted from the proposal.
-- `presented_digest` is the digest of the screen as JSON: a decision says what its author had in front of them.
+- `presented_digest` is the digest of the screen as JSON: a decision says what its author had in front of them. It is
+  sealed with the assessment (`policy/sealing.py`), so fields are only ever added, with defaults that never change.
 - What people and proposers wrote is kept with everything that does not show written out (`policy/neutral.py`), and cut.
 - Parameters are kept whole: they are what would run. Of lists that could be endless the first are kept, and the count.
 """
 
 import json
+import re
 from typing import Any
 
 from policy.base import Instant, RecordModel, instant_text
 from policy.canonical import digest_of
 from policy.catalog import Dependent, SloObjective
+from policy.chains import Verdict
 from policy.criteria import effective, minimum
-from policy.evaluation import Excluded, ObservedAnswer
+from policy.evaluation import AppliedException, Excluded, ObservedAnswer
 from policy.indicators import Indicator
 from policy.neutral import WORDS_LIMIT, cut
-from policy.observed import DenialFact, HoldFact, LastActions, SloState, UndoProof
+from policy.observed import DenialFact, DraftFact, HoldFact, LastActions, SloState, UndoProof
 from policy.operations import RiskTier
 from policy.presenting import Advice, Ending, advise, endings, proof_of
 from policy.proposal import ActionProposal, ChangeType, Criterion, Evidence, Parameters, Step, StopVerb
@@ -31,6 +34,8 @@ FIRST = 10
 # How everything that is shown of a dry run is marked.
 DRY_RUN = "dry run: nothing is changed"
 _SENTENCE, _REASONS = 200, 5
+_CHANGE = 300
+_MORE = re.compile(r"and ([0-9]{1,9}) changes more")
 
 
 class ScreenStep(RecordModel):
@@ -44,6 +49,22 @@ class ScreenStep(RecordModel):
     needs_no_undo: bool = False
     undo_seconds: int | None = None
     proof: UndoProof | None = None
+
+
+class ScreenDraft(RecordModel):
+    """A draft of a governed document that would be put in force: who wrote it, and what it changes in meaning.
+
+    `compared` is whether changes in meaning are known of its kind; `changes` holds the first of `change_count`.
+    """
+
+    kind: str
+    digest: str
+    previous: str | None = None
+    authors: tuple[str, ...] = ()
+    compared: bool = False
+    changes: tuple[str, ...] = ()
+    change_count: int = 0
+    problems: tuple[str, ...] = ()
 
 
 class Screen(RecordModel):
@@ -60,12 +81,14 @@ class Screen(RecordModel):
     spelled: str | None = None
     resolved: tuple[str, ...]
     resolved_count: int = 0
+    unresolved: str = ""
     environment: str
     failure_domains: tuple[str, ...] = ()
     failure_domain_count: int = 0
     units_touched: float | None = None
     units_total: float | None = None
     dry_run: bool = False
+    draft: ScreenDraft | None = None
     denials: tuple[DenialFact, ...] = ()
     denial_count: int = 0
     risk_tier: RiskTier
@@ -86,6 +109,7 @@ class Screen(RecordModel):
     slo_states: tuple[SloState, ...] = ()
     objectives: tuple[SloObjective, ...] = ()
     catalog_at: Instant | None = None
+    stale: tuple[str, ...] = ()
     steps: tuple[ScreenStep, ...]
     on_stop: StopVerb = StopVerb.compensate
     criteria: tuple[str, ...]
@@ -95,11 +119,14 @@ class Screen(RecordModel):
     similar: tuple[LastActions, ...] = ()
     recommended: tuple[Advice, ...] = ()
     safer: tuple[SaferOperation, ...] = ()
+    verdict: Verdict = Verdict.require_approval
     policy: tuple[str, ...]
+    decided_by: str | None = None
     decided_in: str | None = None
     noted: tuple[ObservedAnswer, ...] = ()
     noted_count: int = 0
     exceptions: tuple[str, ...] = ()
+    applied: tuple[AppliedException, ...] = ()
     break_glass: str | None = None
     review_seconds: int | None = None
     permit_until: Instant | None = None
@@ -118,9 +145,15 @@ class Screen(RecordModel):
     alternatives: tuple[str, ...] = ()
 
     @property
-    def presented_digest(self) -> str:
+    def sealed_value(self) -> Any:
+        """The JSON value whose digest a decision names, as `policy/sealing.py` keeps it."""
         # Without defaults, so that a field which a later release adds does not change the digest of this screen.
-        return digest_of(self.model_dump(mode="json", exclude_defaults=True))
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    @property
+    def presented_digest(self) -> str:
+        """The digest of this screen as this release reads it; what is decided by is the sealed one."""
+        return digest_of(self.sealed_value)
 
 
 def make_screen(proposal: ActionProposal, revision: Revision, assessment_digest: str) -> Screen:
@@ -132,6 +165,7 @@ def make_screen(proposal: ActionProposal, revision: Revision, assessment_digest:
         steps=tuple(_step(step, revision) for step in proposal.steps),
         on_stop=proposal.on_stop,
         dry_run=proposal.dry_run,
+        draft=_draft(revision.facts.observed.draft),
         **_targets(proposal, revision),
         **_risk(revision),
         **_breaks(revision),
@@ -162,6 +196,28 @@ def _step(step: Step, revision: Revision) -> ScreenStep:
     )
 
 
+def _draft(fact: DraftFact | None) -> ScreenDraft | None:
+    """What is shown of a draft; its texts were written by its authors."""
+    if fact is None:
+        return None
+    return ScreenDraft(
+        kind=fact.kind,
+        digest=fact.digest,
+        previous=fact.previous,
+        authors=fact.authors[:FIRST],
+        compared=fact.kind == "policy" and not fact.problems,
+        changes=tuple(cut(item, _CHANGE) for item in fact.changes[:FIRST]),
+        change_count=_count(fact.changes),
+        problems=tuple(cut(item, _CHANGE) for item in fact.problems[:_REASONS]),
+    )
+
+
+def _count(changes: tuple[str, ...]) -> int:
+    """How many changes there are: the last sentence may say how many were left out (`activities/drafts.py`)."""
+    more = _MORE.fullmatch(changes[-1]) if changes else None
+    return len(changes) - 1 + int(more[1]) if more else len(changes)
+
+
 def _targets(proposal: ActionProposal, revision: Revision) -> dict[str, Any]:
     facts = revision.facts
     return {
@@ -169,6 +225,7 @@ def _targets(proposal: ActionProposal, revision: Revision) -> dict[str, Any]:
         "spelled": proposal.target if proposal.target != proposal.target_ref else None,
         "resolved": facts.resolved[:FIRST],
         "resolved_count": len(facts.resolved),
+        "unresolved": cut(facts.unresolved, _SENTENCE),
         "environment": facts.target_environment or "unknown",
         "failure_domains": facts.failure_domains[:FIRST],
         "failure_domain_count": len(facts.failure_domains),
@@ -205,17 +262,21 @@ def _breaks(revision: Revision) -> dict[str, Any]:
         "slo_states": tuple(states[:FIRST]),
         "objectives": facts.target_objectives[:FIRST],
         "catalog_at": facts.observed.catalog_at,
+        "stale": revision.timing.stale,
     }
 
 
 def _policy(revision: Revision) -> dict[str, Any]:
     answer = revision.evaluation
     return {
+        "verdict": answer.verdict,
         "policy": tuple(cut(reason.message, _SENTENCE) for reason in answer.reasons[:_REASONS]),
+        "decided_by": answer.decided_by,
         "decided_in": answer.decided_in,
         "noted": answer.observed[:_REASONS],
         "noted_count": len(answer.observed),
         "exceptions": answer.exceptions[:FIRST],
+        "applied": answer.applied[:FIRST],
         "break_glass": answer.break_glass,
         "review_seconds": answer.review_seconds,
         "permit_until": answer.permit_until,

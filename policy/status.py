@@ -3,9 +3,10 @@
 Both fill the same fields (`docs/spec/contract.md`); what neither knows is None, empty or 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from policy.base import RecordModel
 from policy.decision import DecisionReceipt
 from policy.result import ActionResult
 from policy.screen import Screen
@@ -24,6 +25,7 @@ def status_fields(
     action_digest: str | None,
     assessment_digest: str | None,
     policy_digest: str | None,
+    presented_digest: str | None,
     screen: Screen | None,
     standing: Standing | None,
     receipts: Mapping[str, DecisionReceipt],
@@ -31,21 +33,25 @@ def status_fields(
     refused_messages: int,
     dry_run: bool,
 ) -> dict[str, Any]:
-    """The fields of `status` as JSON.
+    """The fields of `status`.
 
     Args:
         proposal_id: which action, or None where nothing is known of it yet.
         revision: the one that is open, from 1.
         state: of `policy.lifecycle.State`, or None where only the workflow knows it.
         resolution: how the case stands or ended.
-        verdict: of the policy; `risk_tier` and `risk_score` (0..100) are as assessed.
+        verdict: of the policy.
+        risk_tier: as assessed.
+        risk_score: as assessed, 0..100.
         action_digest: of the proposal as received.
         assessment_digest: of the revision.
         policy_digest: of the policy that it was assessed under.
-        screen: what an approver is shown, or None where nobody is asked.
+        presented_digest: of the screen as sealed, or None where nobody is asked.
+        screen: what an approver is shown, or would be.
         standing: the stages, or None where nobody is asked.
-        receipts: the answers to decisions by their id; `refused_messages` of them did not count.
+        receipts: the answers to decisions by their id.
         result: once the action ended.
+        refused_messages: how many decisions did not count.
         dry_run: whether nothing is changed by it.
     """
     return {
@@ -53,24 +59,45 @@ def status_fields(
         "revision": revision,
         "state": state,
         "resolution": resolution,
-        "outcome": str(result.outcome) if result else None,
         "verdict": _text(verdict),
         "risk_tier": _text(risk_tier),
         "risk_score": risk_score,
         "action_digest": action_digest,
         "assessment_digest": assessment_digest,
         "policy_digest": policy_digest,
-        "presented_digest": screen.presented_digest if screen else None,
-        "stage": standing.stage if standing else None,
-        "stages": [stage.model_dump(mode="json") for stage in standing.stages] if standing else [],
-        "due": [due.model_dump(mode="json") for due in standing.due] if standing else [],
-        "receipts": {name: receipt.model_dump(mode="json") for name, receipt in receipts.items()},
-        "screen": screen.model_dump(mode="json") if screen else None,
+        "presented_digest": presented_digest,
+        **_waits(standing),
+        "screen": _json(screen),
         "assurance": "claimed",
-        "result": result.model_dump(mode="json") if result else None,
-        "refused_messages": refused_messages,
+        **_ended(result),
+        **_answered(receipts, refused_messages),
         "dry_run": dry_run,
     }
+
+
+def _waits(standing: Standing | None) -> dict[str, Any]:
+    """Which stage is open, all of them, and what time will bring."""
+    if standing is None:
+        return {"stage": None, "stages": [], "due": []}
+    return {"stage": standing.stage, "stages": _json_list(standing.stages), "due": _json_list(standing.due)}
+
+
+def _ended(result: ActionResult | None) -> dict[str, Any]:
+    """The result, and how it ended in one word."""
+    return {"outcome": str(result.outcome) if result else None, "result": _json(result)}
+
+
+def _answered(receipts: Mapping[str, DecisionReceipt], refused: int) -> dict[str, Any]:
+    """What decisions were answered."""
+    return {"receipts": {name: _json(receipt) for name, receipt in receipts.items()}, "refused_messages": refused}
+
+
+def _json(value: RecordModel | None) -> Any:
+    return value.model_dump(mode="json") if value else None
+
+
+def _json_list(values: Iterable[RecordModel]) -> list[Any]:
+    return [value.model_dump(mode="json") for value in values]
 
 
 def _text(value: str | None) -> str | None:

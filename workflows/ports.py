@@ -119,6 +119,7 @@ class Plan(RecordModel):
     resolution: str | None = None
     standing: Standing | None = None
     screen: Screen | None = None
+    presented_digest: str | None = None
     stopped: bool = False
     dry_run: bool = False
 

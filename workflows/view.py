@@ -27,7 +27,7 @@ DECIDE_HELP = (
 )
 DECIDE_SIGNAL_HELP = "the same JSON object as the update, without an answer: read the receipt with the query `status`"
 _RECEIPTS_KEPT = 500
-_DIGESTS = ("action_digest", "assessment_digest", "policy_digest", "presented_digest")
+_DIGESTS = ("action_digest", "assessment_digest", "policy_digest")
 _REASON, _DUE = 400, 5
 
 
@@ -78,6 +78,7 @@ class View:
             action_digest=plan.action_digest if plan else result.action_digest if result else None,
             assessment_digest=plan.assessment_digest if plan else None,
             policy_digest=plan.policy_digest if plan else None,
+            presented_digest=_presented(plan) if plan else None,
             screen=plan.screen if plan else None,
             standing=standing,
             receipts=self._receipts,
@@ -109,7 +110,9 @@ class View:
         if screen is not None:
             *measured, words = self._shown
             asked = state is State.pending and self._standing is not None
-            parts += [*measured, *(_question(screen, self._standing) if asked and self._standing else ()), words]
+            presented = _presented(self._plan) if self._plan else None
+            question = _question(screen, presented, self._standing) if asked and self._standing else ()
+            parts += [*measured, *question, words]
         return "\n\n".join(parts)
 
     @property
@@ -130,7 +133,12 @@ class View:
         return str(state)
 
 
-def _question(screen: Screen, standing: Standing) -> list[str]:
+def _presented(plan: Plan) -> str | None:
+    """The sealed digest; a plan of a release that sealed nothing has none, and its screen is as it was made."""
+    return plan.presented_digest or (plan.screen.presented_digest if plan.screen else None)
+
+
+def _question(screen: Screen, presented: str | None, standing: Standing) -> list[str]:
     current = standing.current
     due = [f"- {instant_text(item.at.replace(microsecond=0))}: {markdown_text(item.text)}" for item in standing.due]
     groups = ", ".join(code_text(group) for group in current.groups)
@@ -150,14 +158,14 @@ def _question(screen: Screen, standing: Standing) -> list[str]:
             [
                 "### How to answer",
                 f"`countersign approve {screen.proposal_id}`, or this as update or signal `{DECIDE}`, names put in:",
-                f"```json\n{_template(screen, current.number)}\n```",
+                f"```json\n{_template(screen, presented, current.number)}\n```",
                 f"```\n{command}\n```",
             ]
         ),
     ]
 
 
-def _template(screen: Screen, stage: int) -> str:
+def _template(screen: Screen, presented: str | None, stage: int) -> str:
     """The decision filled in, a few fields a line: what is to be changed stands in lines of its own."""
     lines: tuple[dict[str, Any], ...] = (
         {"decision_id": f"YOUR-NAME-stage-{stage}"},
@@ -165,6 +173,7 @@ def _template(screen: Screen, stage: int) -> str:
         {"vote": "approve", "justification": ""},
         {"proposal_id": screen.proposal_id, "revision": screen.revision, "stage": stage},
         *({name: getattr(screen, name)} for name in _DIGESTS),
+        {"presented_digest": presented},
         {"issued_at": instant_text(screen.assessed_at), "expires_at": instant_text(screen.absolute_deadline)},
     )
     return "{" + ",\n ".join(json.dumps(line)[1:-1] for line in lines) + "}"
