@@ -10,12 +10,14 @@ from policy.conditions import NAMES, Condition
 from policy.directory import read_directory
 from policy.document import PolicySet, read_policy
 from policy.operations import read_operations
+from policy.policy_tests import read_policy_tests
 
 SPEC = (Path(__file__).parents[2] / "docs/spec/policy-document.md").read_text()
 READERS: dict[str, Callable[[bytes], object]] = {
     "PolicyDocument": read_policy,
     "OperationsRegistry": read_operations,
     "Directory": read_directory,
+    "PolicyTests": read_policy_tests,
 }
 EXAMPLES = [block.encode() for block in re.findall(r"```yaml\n(.*?)```", SPEC, re.DOTALL)]
 

@@ -21,9 +21,6 @@ def test_the_page_shows_what_is_printed(
 ) -> None:
     """Each command of the page, run in a checkout, prints what stands below it."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    candidate = (ROOT / "examples/policy.yaml").read_text()
-    candidate = candidate.replace("{groups: [dba], count: 1}", "{groups: [dba], count: 2}")
-    (tmp_path / "candidate.yaml").write_text(candidate.replace("tiers: [low, medium]", "tiers: [low]"))
     monkeypatch.chdir(tmp_path)
     words = shlex.split(command)
     dated = words[1] in {"check", "diff"}
