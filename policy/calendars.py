@@ -23,6 +23,7 @@ from policy.chains import PositiveDuration
 from policy.facts import Facts
 from policy.match import Where
 from policy.operations import RegisteredOperation
+from policy.parts import views_of_parts
 from policy.recurrence import MAX_YEARS, Recurrence, read_recurrence
 from policy.timing import Timing
 from policy.zones import zone_of
@@ -158,7 +159,8 @@ def timing_of(policy: "PolicySet", facts: Facts) -> Timing:
     """What the calendars of a policy say of the instant of some facts, for the operations in them; pure."""
     at = facts.at
     stale = tuple(sorted({name for document in policy.documents for name in _stale(document, facts)}))
-    mine = [item for document in policy.documents for item in _calendars_of(document, facts)]
+    views = views_of_parts(policy, facts)
+    mine = [item for document in policy.documents for item in _calendars_of(document, facts, views)]
     if at is None:
         closed = tuple(item.id for item in mine if item.kind == "freeze")
         return Timing(freezes=closed, peak=next((item.id for item in mine if item.kind == "peak"), None), stale=stale)
@@ -180,12 +182,24 @@ def timing_of(policy: "PolicySet", facts: Facts) -> Timing:
     )
 
 
-def _calendars_of(document: "PolicyDocument", facts: Facts) -> list[Calendar]:
-    """The calendars of a document that speak of any operation of an action."""
+def _calendars_of(document: "PolicyDocument", facts: Facts, views: tuple[Facts, ...]) -> list[Calendar]:
+    """The calendars of a document that speak of any operation of an action. Freezes and peak hours of a part are those
+    of the whole target, too; a window that is open for a part opens nothing.
+    """
     if not document.calendars:
         return []
-    operations = [known for known in facts.operations.values() if document.speaks_of(known, facts)]
-    return [item for item in document.calendars if any(item.speaks_of(known, facts) for known in operations)]
+    asked = [
+        (known, view)
+        for view in (facts, *views)
+        for known in facts.operations.values()
+        if document.speaks_of(known, view)
+    ]
+    of_whole = [pair for pair in asked if pair[1] is facts]
+    return [
+        item
+        for item in document.calendars
+        if any(item.speaks_of(*pair) for pair in (of_whole if item.kind == "window" else asked))
+    ]
 
 
 def _stale(document: "PolicyDocument", facts: Facts) -> list[str]:

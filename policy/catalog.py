@@ -111,6 +111,16 @@ class Catalog:
         """A target and everything that belongs to it, directly or not, by reference."""
         return tuple(item.ref for item in self._held(normalize(ref)))
 
+    def system_of(self, ref: str) -> str | None:
+        """The system that something belongs to: itself, the one that it names, or that of what it is part of."""
+        at, seen = self.entities.get(normalize(ref)), set()
+        while at is not None and at.ref not in seen:
+            if at.kind == "system" or at.system is not None:
+                return at.ref if at.kind == "system" else at.system
+            seen.add(at.ref)
+            at = next((self.entities[whole] for whole in at.part_of if whole in self.entities), None)
+        return None
+
     def objectives_of(self, ref: str) -> tuple[SloObjective, ...]:
         """The objectives of the SLOs of a target and of its parts."""
         return tuple(item for part in self._held(normalize(ref)) for item in self.objectives.get(part.ref, ()))

@@ -15,6 +15,7 @@ Several documents:
 
 - Each one that speaks can only make the answer stricter: the strictest answer counts, and where people are asked, those
   of every document are asked, in the order of the documents and of their rules.
+- So can what is said of a part of the target (`policy/parts.py`).
 """
 
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from policy.document import PolicyDocument, PolicySet, Rule
 from policy.environment import Case, Question
 from policy.errors import ConditionError
 from policy.exceptions import BreakGlass, PolicyException
+from policy.parts import views_of_parts
 from policy.proposal import ChangeType
 
 _SHOWN = 120
@@ -53,6 +55,7 @@ class Speech:
     """All that one document says of one operation: its answer, and what led to it.
 
     `noted` are the answers of rules that observe or warn, `exceptions` those that took something out of the answer.
+    `of_part`: it was asked about a part of the target, so that it allows nothing of the whole.
     """
 
     document: PolicyDocument
@@ -62,10 +65,18 @@ class Speech:
     noted: tuple[Answer, ...] = ()
     exceptions: tuple[PolicyException, ...] = ()
     failed: tuple[Reason, ...] = ()
+    of_part: bool = False
 
 
 def speeches(policy: PolicySet, case: Case) -> list[Speech]:
-    """What each document says of each operation of an action, in the order of the documents; pure."""
+    """What each document says of each operation of an action, in the order of the documents, then of parts; pure."""
+    found = _speeches(policy, case)
+    for view in views_of_parts(policy, case.facts):
+        found += [replace(item, of_part=True) for item in _speeches(policy, replace(case, facts=view))]
+    return found
+
+
+def _speeches(policy: PolicySet, case: Case) -> list[Speech]:
     questions = list(case.questions())
     return [
         _speech(document, question)

@@ -35,6 +35,7 @@ from policy.facts import Facts
 from policy.impact import ImpactAssessment
 from policy.impossible import why_impossible
 from policy.limits import Limit, exceeded, registered_bounds
+from policy.parts import views_of_parts
 from policy.proposal import ActionProposal
 from policy.timing import Timing
 
@@ -133,7 +134,7 @@ def evaluate(
 
 def _decide(policy: PolicySet, case: Case, said: list[Speech]) -> Evaluation:
     """The answer of the rules and freezes, where no limit denies."""
-    covered = {item.operation for item in said if item.answer is not None}
+    covered = {item.operation for item in said if item.answer is not None and not item.of_part}
     if uncovered := [name for name in case.proposal.operations if name not in covered]:
         where = f"on {case.proposal.target} in {case.proposal.environment}"
         reasons = tuple(Reason(code="no_rule", message=f"no rule covers {name} {where}") for name in uncovered)
@@ -208,13 +209,13 @@ def _denied(policy: PolicySet, answers: list[Answer]) -> Evaluation:
 
 def _limits(policy: PolicySet, case: Case) -> Iterator[Answer]:
     """Every limit that is crossed, those of the registry last."""
-    questions = list(case.questions())
+    cases = (case, *(replace(case, facts=view) for view in views_of_parts(policy, case.facts)))
+    asked = [question for each in cases for question in each.questions()]
     for document in policy.documents:
+        mine = [item for item in asked if document.speaks_of(item.operation, item.case.facts)]
         for limit in document.limits:
             where = document.metadata.name
-            for code, message in _crossed(
-                limit, case, [item for item in questions if document.speaks_of(item.operation, case.facts)]
-            ):
+            for code, message in _crossed(limit, case, mine):
                 reason = Reason(code=code, message=f"{limit.id}: {message}")
                 yield Answer(where, limit.id, Verdict.deny, reason, controls=limit.controls)
     for name in case.proposal.operations:

@@ -19,6 +19,14 @@ from policy.proposal import ActionProposal
 from policy.safer import SaferOperation, safer_operations
 
 
+class PartFact(RecordModel):
+    """Something that belongs to the target: what a policy can name it by."""
+
+    ref: str
+    system: str | None = None
+    owner: str | None = None
+
+
 class Facts(RecordModel):
     """What was known of one proposal at one instant. `operations` holds every operation of its steps and undos.
 
@@ -34,6 +42,7 @@ class Facts(RecordModel):
     target_criticality: str | None = None
     target_owner: str | None = None
     target_system: str | None = None
+    parts: tuple[PartFact, ...] = ()
     target_objectives: tuple[SloObjective, ...] = ()
     failure_domains: tuple[str, ...] = ()
     resolved_ids: tuple[str, ...] = ()
@@ -115,7 +124,8 @@ def collect(
         target_environment=entity.environment if entity else None,
         target_criticality=entity.criticality if entity else None,
         target_owner=entity.owner if entity else None,
-        target_system=entity.system if entity else None,
+        target_system=catalog.system_of(proposal.target),
+        parts=_parts(proposal, catalog),
         target_objectives=catalog.objectives_of(proposal.target),
         failure_domains=catalog.failure_domains_of(proposal.target),
         resolved_ids=resolution.ids,
@@ -132,6 +142,12 @@ def collect(
         observed=observed,
         bad_parameters=tuple(dict.fromkeys(refusals)),
     )
+
+
+def _parts(proposal: ActionProposal, catalog: Catalog) -> tuple[PartFact, ...]:
+    members = (ref for ref in catalog.members_of(proposal.target) if ref != proposal.target_ref)
+    found = ((ref, catalog.entities[ref].owner) for ref in members)
+    return tuple(PartFact(ref=ref, system=catalog.system_of(ref), owner=owner) for ref, owner in found)
 
 
 def _owner(proposal: ActionProposal, directory: Directory) -> str | None:

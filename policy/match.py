@@ -7,9 +7,10 @@
 - Of `match` and `when` both must hold; `match` is looked at first, because it costs less.
 """
 
+from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from policy.base import EdgeModel, Name, Operation
 from policy.catalog import normalize
@@ -20,13 +21,17 @@ from policy.operations import RegisteredOperation, RiskTier
 Effect = Literal["performance", "security", "data_access", "availability"]
 
 
+def _system(name: str) -> str:
+    return normalize(name, "system")
+
+
 class Where(EdgeModel):
     """What is known of an operation on a target before its risk is. Environments are the catalog's."""
 
     operations: Annotated[tuple[Operation, ...], Field(min_length=1)] | None = None
     environments: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     targets: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
-    systems: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    systems: Annotated[tuple[Annotated[Name, AfterValidator(_system)], ...], Field(min_length=1)] | None = None
     effects: Annotated[tuple[Effect, ...], Field(min_length=1)] | None = None
     destructive: bool | None = None
     read_only: bool | None = None
@@ -47,8 +52,13 @@ class Where(EdgeModel):
             and (self.read_only is None or self.read_only == operation.read_only)
             and (self.effects is None or not set(self.effects).isdisjoint(operation.effects))
             and (self.systems is None or facts.target_system in self.systems)
-            and (self.targets is None or facts.target_ref in {normalize(target) for target in self.targets})
+            and (self.targets is None or facts.target_ref in self.target_refs)
         )
+
+    @cached_property
+    def target_refs(self) -> frozenset[str]:
+        """The targets that it lists, as the catalog writes them."""
+        return frozenset(normalize(target) for target in self.targets or ())
 
 
 class Match(Where):
