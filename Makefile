@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test lint chaos bench lock
+.PHONY: help setup demo dev test lint chaos bench judges lock
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ chaos: $(READY) ## kill and restart every part in every state (long)
 
 bench: $(READY) ## measure against bare Temporal workflows (docs/benchmarks.md)
 	@$(BIN)/python -m bench
+
+judges: $(READY) ## which real outages would have met their gate, and what passes with no person
+	@$(BIN)/python -m judges
 
 lock: $(READY) ## write requirements.txt anew from pyproject.toml, newest versions allowed, hashes for all platforms
 	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile pyproject.toml --extra dev --extra test --upgrade \

@@ -22,8 +22,16 @@ from workflows import interface
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "judges").rglob("*.md")])
 OWN_SERVERS = "## On your own Temporal and PostgreSQL"
 BOUND_SECONDS = 60.0
+OWNER_SAYS = {
+    "policy check": "a policy that can be used",
+    "policy test": "7 cases as expected",
+    "policy diff": "3 changes in meaning",
+    "simulate": "1 with another answer",
+    "policy propose": "proposed",
+}
 RUNNABLE = {"make", "countersign", "temporal", "python"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -127,8 +135,13 @@ def _started(folder: Path) -> Iterator[Desk]:
 
 
 def test_every_make_target_exists() -> None:
-    """`make demo`, `make test` and `make dev` start what the tests try under its own name."""
-    recipes = {"make demo": "starter.py demo", "make test": "-m pytest", "make dev": "starter.py dev"}
+    """Each target of the README starts what the tests try under its own name."""
+    recipes = {
+        "make demo": "starter.py demo",
+        "make test": "-m pytest",
+        "make dev": "starter.py dev",
+        "make judges": "-m judges",
+    }
 
     wanted = [command for command in _commands(README) if command.startswith("make ")]
     assert wanted == list(recipes)
@@ -137,12 +150,33 @@ def test_every_make_target_exists() -> None:
         assert recipes[command] in dry.stdout
 
 
-def test_the_links_lead_somewhere() -> None:
-    """Every relative link of the README, pictures included, is a file or a folder."""
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("https://")]
+@pytest.mark.parametrize("page", PAGES, ids=[str(path.relative_to(ROOT)) for path in PAGES])
+def test_the_links_lead_somewhere(page: Path) -> None:
+    """Every relative link, pictures included, is a file or a folder, and a heading where it names one."""
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()) if not link.startswith("https://")]
 
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    for link in links:
+        path, _, heading = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not heading or heading in _headings(target.read_text()), link
+
+
+def _headings(text: str) -> set[str]:
+    """The headings of a page as links name them."""
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_every_document_is_listed() -> None:
+    """`docs/README.md` links each document, or the folder's own list."""
+    index = ROOT / "docs/README.md"
+    linked = {(index.parent / link).resolve() for link in re.findall(r"\]\(([^)\s]+)\)", index.read_text())}
+    alone = [path for path in PAGES if path != index and path.parent.name not in {"adr", "data"}]
+
+    assert [path for path in alone if path not in linked and path.name != "README.md"] == []
+    decisions = (ROOT / "docs/adr/README.md").read_text()
+    assert [path.name for path in (ROOT / "docs/adr").glob("0*.md") if path.name not in decisions] == []
 
 
 def test_the_other_language_says_the_same_names() -> None:
@@ -170,6 +204,20 @@ def test_a_reader_gets_from_a_proposal_to_an_audited_outcome(desk: Desk) -> None
     assert "counted" in said["countersign approve high-impact-1 --as ben"]
     assert "approved, outcome succeeded" in said["countersign show high-impact-1"]
     assert "consistent, not proven untampered" in said["countersign audit replay high-impact-1.json"]
+    _assert_policy_changed(desk, {command.split("countersign ")[-1]: text for command, text in said.items()})
+
+
+def _assert_policy_changed(desk: Desk, said: Mapping[str, str]) -> None:
+    """The owner's steps say what they find, and after two people's yes the candidate is in force."""
+    found = {name: text for command, text in said.items() for name in OWNER_SAYS if command.startswith(name)}
+    assert {name for name, text in OWNER_SAYS.items() if text in found.get(name, "")} == set(OWNER_SAYS)
+
+    proposal_id = found["policy propose"].split(":", 1)[0]
+    for person in ("sam", "dora"):
+        assert "counted" in desk.run(f"countersign approve {proposal_id} --as {person}")
+    _await_result(desk, proposal_id)
+    assert "approved, outcome succeeded" in desk.run(f"countersign show {proposal_id}")
+    assert "count: 2" in desk.run("countersign policy show")
 
 
 def _follow(desk: Desk, command: str, said: Mapping[str, str]) -> str:
@@ -179,13 +227,13 @@ def _follow(desk: Desk, command: str, said: Mapping[str, str]) -> str:
         named = decision.replace("YOUR-NAME", "dora").replace("YOUR-IDENTITY", "dora")
         (desk.folder / "decision.json").write_text(named)
     if command.startswith("countersign show"):
-        _await_result(desk)
+        _await_result(desk, "high-impact-1")
     return desk.run(command)
 
 
-def _await_result(desk: Desk) -> None:
+def _await_result(desk: Desk, proposal_id: str) -> None:
     deadline = time.monotonic() + BOUND_SECONDS
-    while json.loads(desk.run("countersign status high-impact-1"))["result"] is None:
+    while json.loads(desk.run(f"countersign status {proposal_id}"))["result"] is None:
         assert time.monotonic() < deadline
 
 
