@@ -82,8 +82,7 @@ def test_what_belongs_to_a_part_of_a_system_belongs_to_the_system(target: str) -
     "more",
     [
         "limits: [{id: never, match: {targets: [cache]}, reason: never}]",
-        "calendars:\n"
-        "  - {id: never, kind: freeze, match: {targets: [cache]}, zone: UTC, start: '2030-01-01', duration: 2d}",
+        "calendars: [{id: never, kind: freeze, match: {targets: [cache]}, zone: UTC, start: 2030-01-01, duration: 2d}]",
     ],
     ids=["limit", "freeze"],
 )
