@@ -12,7 +12,6 @@
   `countersign/units`, `countersign/failure-domains` (a list with commas), `countersign/sources`.
 """
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,6 +25,8 @@ PARTY_KINDS = ("group", "user")
 KINDS = (*TARGET_KINDS, *PARTY_KINDS)
 REF = re.compile(r"[a-z0-9._-]{1,63}:[a-z0-9._-]{1,63}/[a-z0-9._-]{1,253}")
 _PART_OF = {"subcomponentOf": "component", "system": "system", "domain": "domain", "subdomainOf": "domain"}
+# Far above any capacity, and far below what the sum of a whole domain could make a record refuse.
+MAX_UNITS = 1e9
 # Stands for a kind that was left out, until all entities are known.
 UNSAID = "unsaid"
 _SHOWN = 120
@@ -238,8 +239,10 @@ def _units(where: str, notes: Mapping[str, Any]) -> float | None:
         units = float(found) if isinstance(found, str | int | float) and not isinstance(found, bool) else 0.0
     except (ValueError, OverflowError):
         units = 0.0
-    if not (math.isfinite(units) and units > 0):
-        raise DocumentError(f"{where}: countersign/units = {_shown(found)} is not a number above 0")
+    if not 0 < units <= MAX_UNITS:
+        raise DocumentError(
+            f"{where}: countersign/units = {_shown(found)} is not a number above 0, {MAX_UNITS:g} at most"
+        )
     return units
 
 

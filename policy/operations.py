@@ -22,7 +22,7 @@ from policy.consistency import contradictions
 from policy.errors import DocumentError, explain
 from policy.governed import Metadata
 from policy.parameter_types import Parameter
-from policy.proposal import ActionProposal, Step
+from policy.proposal import ActionProposal, Step, Undo
 from policy.yaml_text import read_yaml
 
 Effect = Literal["performance", "security", "data_access", "availability"]
@@ -33,6 +33,8 @@ Effects = Annotated[
     Discriminator(lambda given: "levels" if isinstance(given, dict) else "list"),
 ]
 
+# A number in the record is an integer in every reader's float (RFC 7493).
+MAX_UNITS = float(2**53 - 1)
 # What is wrong is kept several times over, and a proposal can be wrong in thousands of ways.
 MAX_REASONS = 20
 
@@ -185,17 +187,23 @@ class OperationsRegistry(RecordModel):
         return self._probes.get(name)
 
     def units_touched(self, proposal: ActionProposal, total: float | None = None) -> float | None:
-        """How many units of the target's capacity the steps take together; None where an operation does not say.
+        """How many units of the target's capacity the steps take together, or their undos, if that is more; None where
+        an operation does not say. An undo whose operation counts nothing gives back what its step took.
 
         Args:
             proposal: what is asked for.
             total: how many units the target has; what takes `all` of it is not known without.
         """
+        undos = [step.undo for step in proposal.steps if step.undo is not None]
+        counting = [undo for undo in undos if (known := self.find(undo.operation)) is not None and known.counts]
         taken = [self._units(step, total) for step in proposal.steps]
-        known = [units for units in taken if units is not None]
-        return sum(known) if len(known) == len(taken) else None
+        given_back = [self._units(undo, total) for undo in counting]
+        if None in taken or None in given_back:
+            return None
+        # The sum of what a proposal may say can be more than a record can hold, and is all there is in any case.
+        return min(MAX_UNITS, max(sum(filter(None, taken)), sum(filter(None, given_back))))
 
-    def _units(self, step: Step, total: float | None) -> float | None:
+    def _units(self, step: Step | Undo, total: float | None) -> float | None:
         known = self.find(step.operation)
         if known is not None and known.read_only:
             return 0.0
