@@ -15,6 +15,7 @@ from policy.document import read_policy
 from policy.observed import Calibration, Tally
 from policy.proposal import receive
 from policy.search_attributes import TYPES
+from tests.integration.left_behind import UNDO_OVERDUE, recorded
 from tests.integration.observed import Past, objective, proposal, targets
 from tests.replay import recording as scenes
 from tests.replay.recording import recording
@@ -24,7 +25,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 SET = "postgres.parameter.set"
 AGENT = "agent:tuner"
 CATALOG = (
-    targets("tallied", "elsewhere", "bigger", "flying", "beside", "undone", "hourly", "told", "dry", "owned", "old")
+    targets(
+        "tallied", "elsewhere", "bigger", "flying", "beside", "undone", "hourly", "told", "dry", "owned", "old", "tried"
+    )
     + targets("first", "second", zone="shared")
     + targets("above", criticality="high")
     + targets("unlike", environment="test")
@@ -186,6 +189,42 @@ async def test_an_undo_that_worked_here_is_a_proof(past: Past) -> None:
     (proof,) = found.undo_proofs
     assert (proof.operation, proof.kind) == ("postgres.parameter.reset", "undone")
     assert proof.seconds == pytest.approx(2)
+
+
+async def test_a_dry_run_proves_exactly_what_it_rehearsed(past: Past) -> None:
+    """The same orders on the same ids: not with another value, not on another target, and no seconds of an undo."""
+    nothing = await past.observed("tried")
+    await past.ended("tried-1", "tried", "not_executed", dry_run=True)
+    step = scenes.proposal("other")["steps"][0]
+    bigger = {**step, "parameters": {**step["parameters"], "value": "64MB"}}
+    other_undo = {**step, "undo": {**step["undo"], "parameters": {"name": "maintenance_work_mem"}}}
+
+    found, elsewhere = await past.observed("tried"), await past.observed("beside")
+    changed = await past.observed("tried", steps=[bigger])
+    twice = await past.observed("tried", steps=[step, {**bigger, "name": "again"}])
+    undone = await past.observed("tried", steps=[other_undo])
+
+    def proofs(observed: Any) -> list[tuple[str, str]]:
+        return [(item.direction, item.operation) for item in observed.undo_proofs]
+
+    do, undo = ("do", SET), ("undo", "postgres.parameter.reset")
+    assert proofs(nothing) == proofs(elsewhere) == []
+    assert proofs(found) == [do, undo]
+    assert {(item.kind, item.seconds) for item in found.undo_proofs} == {("dry_run", None)}
+    assert (proofs(changed), proofs(twice), proofs(undone)) == ([undo], [undo], [do])
+
+
+async def test_a_dry_run_that_nobody_reported_leaves_no_hold(past: Past) -> None:
+    """A claim without a report is no unknown effect: it ends as not executed, and the target stays free."""
+    await past.begun("dry-lost", "dry", dry_run=True)
+
+    answer = await recorded(past.place, "dry-lost", UNDO_OVERDUE)
+    found = await past.observed("dry")
+
+    assert answer.result is not None
+    assert (answer.result.outcome, answer.result.next_action) == ("not_executed", "propose_anew")
+    assert [reason.code for reason in answer.result.reasons] == ["rehearsal_failed"]
+    assert found.holds == ()
 
 
 async def test_the_newest_measured_state_of_each_objective_counts(past: Past) -> None:

@@ -146,7 +146,13 @@ async def test_a_pending_action_is_followed_from_the_question_to_the_undo(measur
     assert found["countersign_time_to_first_decision_seconds_count", times] == 1
     assert found["countersign_time_to_approval_seconds_count", times] == 1
     assert 1 <= found["countersign_time_to_approval_seconds_sum", times] < 60
-    assert found["countersign_resolutions_total", frozenset({("resolution", "approved"), ("risk_tier", tier)})] == 1
+    assert (
+        found[
+            "countersign_resolutions_total",
+            frozenset({("resolution", "approved"), ("risk_tier", tier), ("dry_run", "false")}),
+        ]
+        == 1
+    )
     assert found["countersign_refusals_total", frozenset({("what", "decision"), ("code", "self_approval")})] == 1
     assert result.outcome == "compensated"
     assert found["countersign_undo_results_total", frozenset({("status", "succeeded")})] == 1

@@ -165,6 +165,11 @@ async def precondition_failed(place: Recording, proposal_id: str) -> None:
     await (await place.start(proposal_id, value)).result()
 
 
+async def dry_run(place: Recording, proposal_id: str) -> None:
+    """The step and its undo are rehearsed: nothing is changed, read back or undone."""
+    await (await place.start(proposal_id, proposal(proposal_id, scratch=True, dry_run=True))).result()
+
+
 async def denied_by_limit(place: Recording, proposal_id: str) -> None:
     """A limit denies; nobody is asked."""
     drop = {"name": "drop", "operation": "postgres.table.drop", "parameters": {"table": "orders"}}
@@ -354,6 +359,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     two_steps,
     compensated,
     precondition_failed,
+    dry_run,
     denied_by_limit,
     two_stages,
     denied_by_person,

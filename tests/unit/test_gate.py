@@ -31,6 +31,8 @@ def _step(
     return StepRecord(step=step, direction=direction, use=use, report=report)
 
 
+_REHEARSED = _report(effect="none", met=None).model_copy(update={"dry_run": True, "measurements": ()})
+_FAILED = _REHEARSED.model_copy(update={"status": "failed"})
 _DONE = _step(1, report=_report())
 
 
@@ -186,6 +188,19 @@ def test_an_allowed_action_does_not_touch_what_is_held() -> None:
     allowed = {"assessed_verdict": Verdict.allow, "verdict_now": Verdict.allow, "case": None, "chain_now": None}
     reasons = may_dispatch(_inputs(**allowed, remedies="p-0", holds=(_HOLD,)))
     assert [reason.code for reason in reasons] == ["on_hold"]
+
+
+@pytest.mark.parametrize(
+    ("dry_run", "report", "holds"),
+    [(True, _REHEARSED, True), (True, _report(), False), (False, _REHEARSED, False), (True, _FAILED, False)],
+    ids=["rehearsed", "done in a dry run", "rehearsed in a real action", "not rehearsed"],
+)
+def test_a_dry_run_goes_on_by_rehearsals_and_nothing_else_does(
+    dry_run: bool, report: EffectReport, holds: bool
+) -> None:
+    """The next step of a dry run needs a rehearsal of the one before it, that of a real action its effect."""
+    found = may_dispatch(_inputs(dry_run=dry_run, records=(_step(1, report=report),)))
+    assert [reason.code for reason in found] == ([] if holds else ["step_order"])
 
 
 def test_every_reason_is_named() -> None:

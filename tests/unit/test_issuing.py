@@ -101,3 +101,11 @@ def test_issuing_again_gives_the_same_permit() -> None:
     """The id of a permit follows from what it is for, not from when it was issued."""
     assert _issue(1) == _issue(1)
     assert _issue(1)[0].expires_at == at(5) + timedelta(minutes=5)
+
+
+def test_the_permits_of_a_dry_run_say_so() -> None:
+    """Both directions carry the mark of the proposal, and nothing is to be measured; otherwise they are the same."""
+    real, dry = _issue(1), _issue(1, dry_run=True)
+    assert [permit.dry_run for permit in (*real, *dry)] == [False, False, True, True]
+    assert dry[0].criteria == ()
+    assert [permit.order_digest for permit in dry] == [permit.order_digest for permit in real]

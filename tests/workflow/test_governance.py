@@ -176,3 +176,27 @@ async def test_publishing_is_an_action_of_its_own(world: World) -> None:
     found = [await world.run(together), await world.result(nothing)]
     assert [item.reasons[0].code for item in found] == ["not_alone", "unknown_draft"]
     assert PUBLISH in str(together)
+
+
+async def test_a_rehearsed_publication_publishes_nothing(world: World) -> None:
+    """The draft and what it would replace are found, two people are asked, and the permit publishes nothing."""
+    before = await _with_root(world)
+    key = await _draft(world, _policy("rehearsed"))
+    parameters = {"kind": "policy", "digest": key, "previous": before}
+    body = publication(world.id(), parameters, "ann", "to see whether it would")
+    handle = await world.start(body | {"dry_run": True})
+    await world.pending(handle)
+    await world.decide(handle, "bob")
+    await world.pending(handle, stage=2)
+    await world.decide(handle, "dan")
+    result = await world.result(handle)
+
+    assert (result.outcome, [reason.code for reason in result.reasons]) == ("not_executed", ["rehearsed"])
+    assert f"would put policy {key} in force over {before}" in result.reasons[0].message
+    permits = await world.sql("SELECT permit_id FROM countersign.permit WHERE proposal_id = $1", result.proposal_id)
+    connection = await asyncpg.connect(world.url.replace("//postgres@", "//countersign_executor@"))
+    for row in permits:
+        with pytest.raises(asyncpg.RaiseError, match=r"is of a dry run|is not a claimed permit"):
+            await connection.execute("SELECT countersign.publish_permitted($1, now())", row["permit_id"])
+    await connection.close()
+    assert await _in_force(world) == before
