@@ -4,6 +4,7 @@ What `claimed` identities cannot protect yet is in SECURITY.md, and where an inv
 """
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,9 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_no_reset_of_a_closed_action_does_anything_again",
         "test_no_reset_of_a_pending_action_forgets_or_adds_a_vote",
         "test_delete_and_start_again_does_nothing_again",
+        "test_nobody_publishes_without_a_claimed_permit",
+        "test_what_stops_the_real_action_stops_its_rehearsal",
+        "test_a_rehearsal_that_fails_says_why_and_is_no_effect",
     ),
     "2 at most once; where it cannot be known, outcome_unknown": (
         "test_a_killed_worker_never_doubles_an_effect",
@@ -30,21 +34,73 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
     ),
     "3 what was approved is what runs": (
         "test_a_permit_that_does_not_hold_together_is_refused",
+        "test_expected_targets",
+        "test_what_was_sealed_is_what_is_shown",
+        "test_a_draft_over_another_policy_than_the_one_in_force_is_denied",
+        "test_a_publication_in_between_stops_the_one_that_was_approved",
         "test_a_decision_that_does_not_count_is_answered_and_recorded",
     ),
-    "4 one computation, one now": ("test_rules_and_workflows_read_no_world",),
-    "5 nothing is vacuously allowed (facts have no age and criteria no registry yet)": (
+    "4 one computation, one now": (
+        "test_rules_and_workflows_read_no_world",
+        "test_the_same_documents_have_the_same_answer",
+        "test_the_same_question_has_the_same_answer",
+        "test_an_instant_is_an_argument",
+        "test_past_actions_are_judged_by_the_facts_of_then",
+    ),
+    "5 nothing is vacuously allowed": (
         "test_denied_before_any_rule",
         "test_nobody_can_approve_an_empty_chain",
         "test_what_nobody_registered_is_the_worst",
+        "test_an_unknown_target_is_the_worst_case_in_every_respect",
+        "test_what_has_no_answer",
+        "test_what_has_no_answer_is_named",
+        "test_no_rule_denies",
+        "test_limits",
+        "test_stale_facts",
+        "test_without_an_instant_nothing_is_open_and_everything_is_frozen",
+        "test_resolution",
+        "test_what_holds_before_shows_nothing",
+        "test_a_proposal_never_lowers_the_minimum",
+        "test_who_can_approve",
     ),
-    "6 nothing that the proposer controls lowers the tier": ("test_nothing_the_proposer_writes_lowers", "test_floor"),
-    "7 separation of duties is between people (policy's author and executor's operator come with signing)": (
+    "6 nothing that the proposer controls lowers the tier": (
+        "test_nothing_the_proposer_writes_lowers",
+        "test_floor",
+        "test_worse_is_never_lower",
+        "test_the_tier_is_never_below_the_floor",
+        "test_nothing_the_owner_of_the_target_writes_lowers_below_the_floor",
+        "test_nothing_observed_lowers_below_the_floor_of_the_operations",
+        "test_ten_thousand_successes_of_one_agent_count_as_twenty",
+        "test_outcomes_by_criteria_of_the_proposer_alone_are_no_history",
+        "test_a_dry_run_is_no_history",
+        "test_no_stated_confidence_is_worth_more_than_silence",
+        "test_what_was_denied_enters_no_lower_tier",
+        "test_an_audit_misses_what_was_not_told",
+        "test_the_undo_counts_as_if_it_were_proposed",
+        "test_the_worst_state_counts",
+        "test_an_edge_more_lowers_nothing",
+        "test_hints_only_raise",
+        "test_no_name_is_free_text_of_the_proposer",
+        "test_the_words_of_the_proposer_come_last",
+        "test_a_further_document_never_makes_an_answer_milder",
+        "test_nothing_lifts_a_limit",
+    ),
+    "7 separation of duties is between people (the executor's operator comes with signing)": (
         "test_conflict",
         "test_one_person_does_not_approve_two_stages",
         "test_an_alias_of_a_voter_is_no_second_person",
+        "test_who_wrote_the_policy_or_granted_an_exception_does_not_approve",
+        "test_who_granted_an_exception_or_wrote_the_policy_is_no_approver",
+        "test_two_people_who_did_not_write_it_put_a_draft_in_force",
+        "test_a_policy_in_force_that_asks_too_few_is_not_followed",
+        "test_a_policy_that_locks_the_door_or_leaves_it_open_is_denied",
     ),
-    "8 dispatch re-checks everything": ("test_gate_closes", "test_gate_holds"),
+    "8 dispatch re-checks everything": (
+        "test_gate_closes",
+        "test_gate_holds",
+        "test_the_calendars_of_now_are_asked",
+        "test_until_when_a_permit_may_wait",
+    ),
     "9 refused attempts are evidence": (
         "test_a_decision_that_does_not_count_is_answered_and_recorded",
         "test_a_flood_of_junk_grows_neither_ledger_nor_state_without_end",
@@ -55,6 +111,16 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_a_malformed_start_fails_at_once",
         "test_megabytes_that_waited_for_a_worker_are_read_one_by_one",
         "test_a_number_that_the_record_cannot_hold_is_no_decision",
+        "test_no_text_of_a_proposer_has_an_effect",
+        "test_no_name_of_a_proposer_has_an_effect",
+        "test_no_text_at_all_has_an_effect",
+        "test_nor_has_a_workflow_that_lies",
+        "test_a_hostile_condition_ends_soon",
+        "test_a_hostile_value_ends_soon",
+        "test_any_text_is_read_or_refused",
+        "test_a_mutated_document_is_answered",
+        "test_anything_is_imported_or_refused",
+        "test_whatever_is_imported_can_be_published",
     ),
     "11 write-ahead audit; compensation never waits": (
         "test_without_the_record_nothing_starts_and_an_undo_still_runs",
@@ -72,17 +138,21 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_nothing_moves_the_absolute_deadline",
         "test_an_outage_across_a_deadline_falls_to_the_stages_verb",
         "test_clocks_that_disagree_stop_dispatch",
+        "test_the_dates_are_those_of_dateutil",
+        "test_zones_are_those_of_the_locked_package",
+        "test_a_rule_enforces_from_the_beginning_of_its_day",
     ),
 }
 
 
-def _defined() -> set[str]:
+@cache
+def _defined() -> frozenset[str]:
     names: set[str] = set()
     for path in TESTS.rglob("test_*.py"):
         tree = ast.parse(path.read_text())
         kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
         names |= {node.name for node in ast.walk(tree) if isinstance(node, kinds) and node.name.startswith("test_")}
-    return names
+    return frozenset(names)
 
 
 def test_there_are_fourteen() -> None:
