@@ -13,8 +13,8 @@ order in which they speak; the first that does is the recommended path, and the 
 8. Nothing undoes a step: ask for a backup, or deny.
 9. The undo of a step was never seen to work on this target, or not in the last 30 days: ask for a dry run first.
 10. Several targets in several failure domains, or more than half of the capacity, at once: stage it.
-11. What the assessment needs was not known (a dependent that nobody described, an SLO that was not measured): look at
-    it first.
+11. What the assessment needs was not known (a dependent that nobody described, an SLO that was not measured, a fact
+    that is older than the policy takes): look at it first.
 12. Nothing measured speaks against it: approve.
 """
 
@@ -80,7 +80,7 @@ def advise(
         *_not_undoable(proposal, facts),
         *_unproved(proposal, facts, now),
         *_at_once(facts),
-        *_unknown(facts, now),
+        *_unknown(facts, timing, now),
     ]
     return tuple(found[:MAX_ADVICE]) or (Advice(code="approve", text="approve: nothing measured speaks against it"),)
 
@@ -201,7 +201,7 @@ def _at_once(facts: Facts) -> list[Advice]:
     return []
 
 
-def _unknown(facts: Facts, now: datetime) -> list[Advice]:
+def _unknown(facts: Facts, timing: Timing, now: datetime) -> list[Advice]:
     old = [item.name for item in facts.observed.slo_states if _is_old(item, now)]
     measured = {item.name for item in facts.observed.slo_states}
     unmeasured = [*old, *(item.name for item in facts.target_objectives if item.name not in measured)]
@@ -209,4 +209,7 @@ def _unknown(facts: Facts, now: datetime) -> list[Advice]:
         return [Advice(code="look_first", text=f"look first: {unmeasured[0]} has no measurement of the last hour")]
     if facts.reach.dangling:
         return [Advice(code="look_first", text=f"look first: {facts.reach.dangling} dependents are not in the catalog")]
+    if timing.stale:
+        text = f"look first: the {' and the '.join(timing.stale)} facts are missing or older than the policy takes"
+        return [Advice(code="look_first", text=text)]
     return []

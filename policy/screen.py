@@ -165,7 +165,7 @@ def make_screen(proposal: ActionProposal, revision: Revision, assessment_digest:
         steps=tuple(_step(step, revision) for step in proposal.steps),
         on_stop=proposal.on_stop,
         dry_run=proposal.dry_run,
-        draft=_draft(revision.facts.observed.draft),
+        draft=_draft(revision.facts.observed.draft) if len(proposal.steps) == 1 else None,
         **_targets(proposal, revision),
         **_risk(revision),
         **_breaks(revision),
@@ -197,7 +197,7 @@ def _step(step: Step, revision: Revision) -> ScreenStep:
 
 
 def _draft(fact: DraftFact | None) -> ScreenDraft | None:
-    """What is shown of a draft; its texts were written by its authors."""
+    """What is shown of a draft; its texts were written by its authors. One that is not published alone is denied."""
     if fact is None:
         return None
     return ScreenDraft(

@@ -14,7 +14,7 @@ from policy.presenting import percent, since
 from policy.proposal import StopVerb
 from policy.reversal import proof_holds
 from policy.screen import Screen, ScreenStep
-from policy.screen_pieces import Line, Named, Noted, duration_text, parameters_of
+from policy.screen_pieces import Line, Named, Noted, duration_text, names_of, parameters_of
 
 SHOWN_DEPENDENTS, SHOWN_SLOS = 4, 3
 _EFFECT_ON_DEPENDENT = {"hard": "breaks", "soft": "is degraded"}
@@ -27,6 +27,8 @@ def breaks(screen: Screen, now: datetime) -> tuple[Line, ...]:
     if len(screen.slo_states) > len(states):
         lines.append((f"and {len(screen.slo_states) - len(states)} SLOs more",))
     lines += _unmeasured(screen)
+    if screen.stale:
+        lines.append(("missing, or older than the policy takes: ", *names_of(screen.stale, len(screen.stale))))
     return (*lines, *map(_dependent, screen.dependents[:SHOWN_DEPENDENTS]))
 
 

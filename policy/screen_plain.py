@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 from policy.neutral import chat_text, cut, sentence
 from policy.screen import Screen
+from policy.screen_draft import in_meaning
 from policy.screen_pieces import Line, Named, Piece, Said, Section
 from policy.screen_text import BREAKS, DENIED, HAPPENS, RECOMMENDED, UNDONE, headline, sections
 
@@ -32,6 +33,7 @@ def screen_notice(screen: Screen) -> str:
     lines: list[Line] = [("countersign asks: ", *headline(screen))]
     lines += [("denied before: ", *line) for line in found.get(DENIED, ())[:1]]
     lines += found[HAPPENS][:2]
+    lines += [("puts in force a ", Named(draft.kind), f": {in_meaning(draft)}")] if (draft := screen.draft) else []
     lines += [("breaks: ", *found[BREAKS][0]), ("undo of ", *found[UNDONE][0])]
     lines += [("we recommend: ", *line) for line in found[RECOMMENDED][:2]]
     lines += [("look and answer: countersign show ", Named(screen.proposal_id))]

@@ -2,13 +2,12 @@
 
 - `policy/screen_pieces.py` has the pieces. The writers (`screen_markdown.py`, `screen_plain.py`) neutralise every one
   that is not ours, and nothing else.
-- The order is that of the questions of an approver: was it denied before; what will happen to what; why; what breaks;
-  how it is undone; what weighs most; how similar actions ended; what we recommend; what would be safer; what the policy
-  says; and last, quoted, the proposer's words.
+- The order is that of the questions of an approver: was it denied before; what will happen to what; what a draft would
+  change; why; what breaks; how it is undone; what weighs most; how similar actions ended; what we recommend; what would
+  be safer; what the policy says; and last, quoted, the proposer's words.
 - What is not known is said, not left out. Ages are counted back from the assessment.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
 
 from policy.indicators import Indicator
@@ -17,6 +16,7 @@ from policy.observed import DenialFact
 from policy.operations import RiskTier
 from policy.presenting import Ending, percent, since
 from policy.screen import DRY_RUN, Screen
+from policy.screen_draft import drafted
 from policy.screen_effects import breaks, undone
 from policy.screen_pieces import (
     Line,
@@ -25,18 +25,20 @@ from policy.screen_pieces import (
     Said,
     Section,
     day_text,
-    duration_text,
-    minute_text,
     names_of,
     parameters_of,
 )
+from policy.screen_policy import answered
 
-DENIED, HAPPENS, WHY, BREAKS = "Denied before", "What will happen", "Why", "What breaks if it goes wrong"
+DENIED, HAPPENS, DRAFT = "Denied before", "What will happen", "What the draft changes"
+WHY, BREAKS = "Why", "What breaks if it goes wrong"
 UNDONE, WEIGHS, ENDED = "How it is undone", "What weighs most", "How similar actions ended"
 RECOMMENDED, POLICY = "Recommended path and safer ways", "What the policy says"
 WORDS = "The proposer's words (not verified)"
-TITLES = (DENIED, HAPPENS, WHY, BREAKS, UNDONE, WEIGHS, ENDED, RECOMMENDED, POLICY, WORDS)
-SHOWN_CRITERIA, SHOWN_NOTES = 3, 3
+TITLES = (DENIED, HAPPENS, DRAFT, WHY, BREAKS, UNDONE, WEIGHS, ENDED, RECOMMENDED, POLICY, WORDS)
+SHOWN_CRITERIA = 3
+# Where one step was done is no news.
+ONLY_STATE = "after step 1 of 1"
 _VALUE = 200
 
 
@@ -53,13 +55,14 @@ def sections(screen: Screen) -> tuple[Section, ...]:
     return (
         *_denied(screen),
         Section(HAPPENS, (*_dry_run(screen), *_on(screen), *_steps(screen), *_criteria(screen))),
+        *((Section(DRAFT, drafted(screen.draft)),) if screen.draft else ()),
         Section(WHY, _why(screen, now)),
         Section(BREAKS, breaks(screen, now)),
         Section(UNDONE, undone(screen, now)),
         _weighs(screen, now),
         Section(ENDED, _ended(screen)),
         Section(RECOMMENDED, (*((Noted(item.text),) for item in screen.recommended), *_safer(screen))),
-        Section(POLICY, _policy(screen)),
+        Section(POLICY, answered(screen)),
         Section(WORDS, _words(screen), quoted=True),
     )
 
@@ -92,6 +95,7 @@ def _on(screen: Screen) -> tuple[Line, ...]:
     where = "not known" if not domains else f"{domains}: " if domains > 1 else ""
     return (
         (f"{targets}: " if count else "acts on nothing that is known", *names_of(screen.resolved, count), *spelled),
+        *_unresolved(screen),
         (
             f"failure {'domain' if domains == 1 else 'domains'} {where}",
             *names_of(screen.failure_domains, domains),
@@ -99,6 +103,11 @@ def _on(screen: Screen) -> tuple[Line, ...]:
         ),
         *_beside(screen),
     )
+
+
+def _unresolved(screen: Screen) -> tuple[Line, ...]:
+    """Why there is no id of the target."""
+    return (("it resolves to nothing: ", Noted(screen.unresolved)),) if screen.unresolved else ()
 
 
 def _beside(screen: Screen) -> tuple[Line, ...]:
@@ -151,8 +160,8 @@ def _weighs(screen: Screen, now: datetime) -> Section:
     score = f"impact {screen.impact:.2f} and likelihood {screen.likelihood:.2f} make {screen.risk_score} of 100"
     raised = screen.floor is not RiskTier.low and screen.floor_reason
     floor: Line = (f"; its floor is {screen.floor}: ", Noted(screen.floor_reason)) if raised else ()
-    many = len(screen.steps) > 1 and screen.worst_state
-    worst: tuple[Line, ...] = (("worst state: ", Noted(screen.worst_state)),) if many else ()
+    tells = screen.worst_state not in ("", ONLY_STATE)
+    worst: tuple[Line, ...] = (("worst state: ", Noted(screen.worst_state)),) if tells else ()
     return Section(WEIGHS, ((score, *floor), *worst, *(_indicator(item, now) for item in screen.indicators)))
 
 
@@ -201,40 +210,6 @@ def _safer(screen: Screen) -> tuple[Line, ...]:
     ]
     own = f"; the proposer names {len(screen.alternatives)} of its own, below" if screen.alternatives else ""
     return tuple(lines) or ((f"safer: no registered operation of the same family{own}",),)
-
-
-def _policy(screen: Screen) -> tuple[Line, ...]:
-    behind: Line = ("asked by ", *names_of(screen.requesters, len(screen.requesters)), " through ", Named(screen.agent))
-    return (
-        *((Noted(item),) for item in screen.policy),
-        *_emergency(screen),
-        *_noted(screen),
-        (*behind, f"; ends at {minute_text(screen.absolute_deadline)} at the latest"),
-        *(
-            (*names_of(item.people, len(item.people)), " may not answer: ", Noted(item.reason))
-            for item in screen.excluded
-        ),
-    )
-
-
-def _emergency(screen: Screen) -> Iterator[Line]:
-    """What lets it through that would else be stopped, and until when."""
-    if screen.break_glass:
-        review = "" if screen.review_seconds is None else f", reviewed within {duration_text(screen.review_seconds)}"
-        yield ("BREAK-GLASS ", Named(screen.break_glass), f": the chain is that of an emergency{review}")
-    if screen.exceptions:
-        yield ("only by exception ", *names_of(screen.exceptions, len(screen.exceptions)))
-    if screen.permit_until:
-        yield (f"nothing starts after {minute_text(screen.permit_until)}: a window closes or a freeze begins",)
-
-
-def _noted(screen: Screen) -> Iterator[Line]:
-    """What rules would have said that are not enforced yet."""
-    for item in screen.noted[:SHOWN_NOTES]:
-        said = f" would have said {str(item.verdict).replace('_', ' ')} ({item.enforcement} only): "
-        yield (Named(item.rule), " of ", Named(item.document), said, Noted(item.message, 120))
-    if (more := screen.noted_count - len(screen.noted[:SHOWN_NOTES])) > 0:
-        yield (f"and {more} more rules that are not enforced",)
 
 
 def _words(screen: Screen) -> tuple[Line, ...]:

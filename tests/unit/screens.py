@@ -11,7 +11,7 @@ from policy.base import Reason
 from policy.catalog import Dependent, Reach, SloObjective
 from policy.chains import Verdict
 from policy.document import Enforcement
-from policy.evaluation import Evaluation, Excluded, ObservedAnswer
+from policy.evaluation import AppliedException, Evaluation, Excluded, ObservedAnswer
 from policy.facts import Facts
 from policy.impact import ImpactAssessment
 from policy.indicators import Indicator
@@ -21,6 +21,7 @@ from policy.proposal import receive
 from policy.revision import DocumentDigests, Revision
 from policy.safer import SaferOperation
 from policy.screen import Screen, make_screen
+from policy.timing import Timing
 
 NOW = datetime(2030, 1, 31, 9, 0, tzinfo=UTC)
 DIGEST = "sha256:" + "0" * 64
@@ -96,6 +97,7 @@ def revision_of(
     facts: dict[str, Any],
     observed: Observed = Observed(at=NOW),  # noqa: B008
     answer: Evaluation | None = None,
+    timing: Timing = Timing(),  # noqa: B008
     **assessed: Any,
 ) -> Revision:
     """A revision with this conclusion."""
@@ -125,6 +127,7 @@ def revision_of(
         assessed_at=NOW,
         absolute_deadline=NOW + timedelta(days=7),
         facts=Facts(**facts, observed=observed),
+        timing=timing,
         assessment=ImpactAssessment(**conclusion),
         evaluation=answer or Evaluation(verdict=Verdict.require_approval, reasons=(TWO_PEOPLE,)),
     )
@@ -181,7 +184,13 @@ def high_impact() -> Screen:
         ),
     }
     floor = {"floor": RiskTier.critical, "floor_reason": "the same effect was denied in orders-index-2"}
-    critical = {"risk_tier": RiskTier.critical, "risk_score": 88, "impact": 0.93, "likelihood": 0.86, **floor}
+    critical: dict[str, Any] = {
+        "risk_tier": RiskTier.critical,
+        "risk_score": 88,
+        "impact": 0.93,
+        "likelihood": 0.86,
+        **floor,
+    }
     return screen_of(proposal, revision_of(proposal, facts, _a_bad_record(drop.name), _two_documents(), **critical))
 
 
@@ -239,6 +248,14 @@ def _two_documents() -> Evaluation:
         decided_in="root",
         observed=(warned,),
         exceptions=("report-freeze-7",),
+        applied=(
+            AppliedException(
+                id="report-freeze-7",
+                approved_by=("dan",),
+                expires_at=NOW + timedelta(hours=13),
+                reason="the report of January is done",
+            ),
+        ),
         permit_until=NOW + timedelta(hours=13),
         excluded=(Excluded(people=("dan",), reason="approved the exception report-freeze-7"),),
     )

@@ -29,6 +29,7 @@ def test_what_is_not_known() -> None:
     """What nobody knows is none, and nothing is resolved; it is never everything."""
     facts = facts_of(a_proposal(target="nothing", agent={"id": "stray"}, on_behalf_of="bob"))
     assert (facts.target_known, facts.resolved, facts.reach.total) == (False, (), 0)
+    assert facts.unresolved == "component:default/nothing is not in the catalog"
     assert (facts.agent_owner, facts.requesters) == (None, ("bob",))
 
 

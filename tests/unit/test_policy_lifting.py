@@ -103,6 +103,8 @@ def test_what_lifts_what(case: Lifted) -> None:
 
     assert (found.verdict, found.decided_by, found.break_glass) == (case.verdict, case.by, case.glass), found.reasons
     assert found.exceptions == case.exceptions
+    assert tuple(item.id for item in found.applied) == case.exceptions
+    assert all(item.approved_by and item.reason for item in found.applied)
     if case.glass:
         assert (found.chain_name, found.review_seconds) == ("one", 2 * 86400)
 

@@ -34,6 +34,11 @@ def _advice(
     return [item.code for item in advise(asked, known, Evaluation(verdict=verdict, reasons=()), timing, NOW)]
 
 
+def test_facts_that_the_policy_takes_for_stale_are_looked_at_first() -> None:
+    """By the calendars of the policy, whatever was measured of them."""
+    assert _advice(timing=Timing(at=NOW, stale=("catalog",))) == ["look_first"]
+
+
 def test_nothing_measured_speaks_against_it() -> None:
     """Approve is what is left once every rule was asked."""
     assert _advice() == ["approve"]

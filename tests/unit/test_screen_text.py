@@ -17,7 +17,11 @@ if __name__ == "__main__":
 from markdown_it import MarkdownIt
 
 from policy import screen_text
+from policy.base import Reason
+from policy.chains import Verdict
+from policy.evaluation import AppliedException, Evaluation, Excluded
 from policy.neutral import chat_text, markdown_text, sentence
+from policy.observed import DraftFact, Observed
 from policy.proposal import MAX_STEPS
 from policy.screen import Screen
 from policy.screen_markdown import LIMIT_BYTES, screen_markdown
@@ -29,9 +33,12 @@ from policy.screen_plain import (
     screen_notice,
     screen_plain,
 )
+from tests.unit.governed_screens import GOVERNED, publish
 from tests.unit.hostile import NAMES, TEXTS
-from tests.unit.screens import DATABASE, SCENES, high_impact, proposal_of, revision_of, screen_of
+from tests.unit.screens import DATABASE, DIGEST, NOW, high_impact, proposal_of, revision_of, screen_of
+from tests.unit.screens import SCENES as ASKED
 
+SCENES = {**ASKED, **GOVERNED}
 GOLDEN = Path(__file__).parents[1] / "golden"
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 Writer = Callable[[Screen], str]
@@ -72,7 +79,32 @@ def hostile_screen(text: str, name: str = "raise-work-mem", steps: int = 2) -> S
         ],
         alternatives=[{"operation": "postgres.parameter.reset", "summary": text}] * 5,
     )
-    return screen_of(proposal, revision_of(proposal, {**DATABASE, "resolved_ids": (name,) * 30}))
+    facts = {**DATABASE, "resolved_ids": (name,) * 30, "unresolved": text}
+    return screen_of(proposal, revision_of(proposal, facts, answer=_hostile_answer(text)))
+
+
+def hostile_draft(text: str, name: str = "dba", **more: Any) -> Screen:
+    """A draft whose authors put a text wherever one of theirs could come out again."""
+    changes = tuple(f"{text[:400]}: {text} -> {name} (milder)" for _ in range(12))
+    fact = {"kind": "policy", "previous": text, "authors": (text, name), "changes": changes, **more}
+    proposal = proposal_of()
+    observed = Observed(at=NOW, draft=DraftFact(digest=DIGEST, **fact))
+    return screen_of(proposal, revision_of(proposal, DATABASE, observed, _hostile_answer(text)))
+
+
+def _hostile_answer(text: str) -> Evaluation:
+    """An answer with reasons and names as the authors of a policy could write them."""
+    applied = AppliedException(id=text[:100], approved_by=(text,), expires_at=NOW, reason=text)
+    return Evaluation(
+        verdict=Verdict.hold,
+        reasons=(Reason(code="rule_hold", message=text),),
+        decided_by=text,
+        decided_in=text,
+        exceptions=(text[:100],),
+        applied=(applied,),
+        break_glass=text,
+        excluded=(Excluded(people=(text,), reason=text),),
+    )
 
 
 def step_criterion(text: str) -> dict[str, Any]:
@@ -80,10 +112,10 @@ def step_criterion(text: str) -> dict[str, Any]:
     return {"probe": "postgres.parameter.value", "parameters": {"name": text}, "equals": [text]}
 
 
-def _all_at_once() -> Screen:
-    """Every text of the corpus that is not endless in one rationale, and a name that looks like a mention."""
+def _all_at_once(make: Callable[[str, str], Screen]) -> Screen:
+    """Every text of the corpus that is not endless in one text, and a name that looks like a mention."""
     texts = (text for text in TEXTS.values() if len(text) < 100)
-    return hostile_screen("\n".join(texts)[:2000], NAMES[1])
+    return make("\n".join(texts)[:2000], NAMES[1])
 
 
 def _texts(medium: str) -> str:
@@ -91,7 +123,7 @@ def _texts(medium: str) -> str:
 
 
 FILES = {f"{scene}.{medium}": (medium, scene) for scene in SCENES for medium in WRITERS} | {
-    f"hostile/{what}.{medium}": (medium, what) for what in ("texts", "screen") for medium in WRITERS
+    f"hostile/{what}.{medium}": (medium, what) for what in ("texts", "screen", "draft") for medium in WRITERS
 }
 
 
@@ -99,7 +131,8 @@ def _text(file: str) -> str:
     medium, what = FILES[file]
     if what == "texts":
         return _texts(medium)
-    return WRITERS[medium](SCENES[what]() if what in SCENES else _all_at_once()) + "\n"
+    hostile = hostile_draft if what == "draft" else hostile_screen
+    return WRITERS[medium](SCENES[what]() if what in SCENES else _all_at_once(hostile)) + "\n"
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -182,6 +215,15 @@ def test_no_name_of_a_proposer_has_an_effect(name: str) -> None:
     _check_notice(screen)
 
 
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_no_text_of_an_author_has_an_effect(text: str) -> None:
+    """What a draft's authors wrote comes out in its changes, and in why it cannot be published."""
+    for screen in (hostile_draft(text, NAMES[0]), hostile_draft(text, kind="catalog", problems=(text,) * 9)):
+        _check_terminal(screen)
+        _check_markdown(screen)
+        _check_notice(screen)
+
+
 @settings(max_examples=40)
 @given(st.text(_RECEIVED, max_size=300))
 def test_no_text_at_all_has_an_effect(text: str) -> None:
@@ -197,7 +239,8 @@ def test_no_text_at_all_has_an_effect(text: str) -> None:
 @given(st.text(max_size=300))
 def test_nor_has_a_workflow_that_lies(text: str) -> None:
     """A screen that does not come from the record may hold anything in any text, and is shown without effect, too."""
-    value = high_impact().model_dump(mode="json")
+    draft = publish().model_dump(mode="json")["draft"]
+    value = {**high_impact().model_dump(mode="json"), "draft": draft}
     screen = Screen.model_validate(_with(value, text))
 
     _check_terminal(screen)
@@ -205,7 +248,7 @@ def test_nor_has_a_workflow_that_lies(text: str) -> None:
 
 
 _OURS = {"assessed_at", "absolute_deadline", "at", "as_of", "catalog_at", "risk_tier", "tier", "floor", "on_stop"}
-_ONE_OF = {"scope", "strength", "kind", "part", "enforcement", "verdict", "permit_until"}
+_ONE_OF = {"scope", "strength", "kind", "part", "enforcement", "verdict", "permit_until", "expires_at"}
 
 
 def _with(value: Any, text: str, field: str = "") -> Any:
@@ -242,7 +285,7 @@ def test_the_words_of_the_proposer_come_last() -> None:
     above, words = text.split(screen_text.WORDS)
 
     assert "APPROVE-THIS" in words
-    assert "APPROVE-THIS" not in above.split(screen_text.RECOMMENDED)[1]
+    assert "APPROVE-THIS" not in above.split(screen_text.RECOMMENDED)[1].split(screen_text.POLICY)[0]
 
 
 def test_the_denial_of_the_same_effect_comes_first() -> None:
@@ -250,6 +293,16 @@ def test_the_denial_of_the_same_effect_comes_first() -> None:
     text = screen_plain(high_impact())
 
     assert text.index("denied by ben, cleo on 2030-01-25") < text.index(screen_text.HAPPENS)
+
+
+def test_what_a_draft_changes_is_counted_though_not_all_is_shown() -> None:
+    """Eight changes are shown, and the count is that of all, of those that were never kept, too."""
+    text = screen_plain(publish(), 10_000)
+
+    assert "32 changes in meaning:" in text
+    assert text.count("  change: ") == 8
+    assert "and 24 more: countersign policy diff shows them all" in text
+    assert text.index(screen_text.HAPPENS) < text.index(screen_text.DRAFT) < text.index(screen_text.WHY)
 
 
 if __name__ == "__main__":
