@@ -5,7 +5,10 @@
   what it would change in meaning, and why it could not be published.
 """
 
-from datetime import datetime
+import asyncio
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import date, datetime
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
@@ -21,11 +24,25 @@ from policy.errors import DocumentError
 from policy.observed import DraftFact
 from policy.policy_diff import diff
 from policy.proposal import ActionProposal
+from policy.revision import DocumentDigests
 
+# Reading a large draft and comparing it takes longer than an assessment may: it goes on beside the event loop, and the
+# next attempt finds it done. One thread, so that drafts take turns.
+_READER = ThreadPoolExecutor(1, thread_name_prefix="read-draft")
+_REMEMBERED = 16
 # An approver reads no more; `countersign policy diff` shows all of them.
 _CHANGES, _SENTENCE = 20, 300
 _DRAFT = DraftRow.__table__.c  # type: ignore[attr-defined]
+_READ_DRAFTS: "dict[tuple[str, DocumentDigests, date], Future[_Look]]" = {}
 _READ = select(_DRAFT.kind, _DRAFT.body, _DRAFT.drafted_by).where(_DRAFT.digest == bindparam("digest"))
+
+
+class _Look(NamedTuple):
+    """What a draft says: whom it names as authors, what it changes in sentences, and why it cannot be published."""
+
+    authors: tuple[str, ...]
+    changes: tuple[str, ...]
+    problems: tuple[str, ...]
 
 
 async def store_draft(connection: AsyncConnection, draft: Draft, *, by: str, at: datetime) -> str:
@@ -62,30 +79,38 @@ async def read_draft(
     if row is None:
         return None
     kind: Kind = row.kind
-    problems: tuple[str, ...]
-    changes: tuple[str, ...] = ()
-    authors: tuple[str, ...] = (row.drafted_by,)
-    try:
-        document = READERS[kind](bytes(row.body))
-    except DocumentError as error:
-        problems = (str(error),)
-    else:
-        authors = tuple(dict.fromkeys((row.drafted_by, *authors_of(document))))
-        problems = problems_of(document, policy=in_force.policy, directory=in_force.directory, at=now)
-        if isinstance(document, PolicySet):
-            changes = _changes(in_force, document, now)
+    key = (wanted, in_force.digests, now.date())
+    read = _READ_DRAFTS.get(key)
+    if read is None:
+        if len(_READ_DRAFTS) >= _REMEMBERED:
+            _READ_DRAFTS.clear()
+        read = _READ_DRAFTS[key] = _READER.submit(_look_at, kind, bytes(row.body), in_force, now)
+    found = await asyncio.shield(asyncio.wrap_future(read))
     return DraftFact(
         kind=kind,
         digest=wanted,
-        authors=authors,
+        authors=tuple(dict.fromkeys((row.drafted_by, *found.authors))),
         previous=getattr(in_force.digests, kind),
-        changes=changes,
-        problems=(*stranger(row.drafted_by, in_force.directory), *problems),
+        changes=found.changes,
+        problems=(*stranger(row.drafted_by, in_force.directory), *found.problems),
     )
+
+
+def _look_at(kind: Kind, body: bytes, in_force: InForce, now: datetime) -> _Look:
+    try:
+        document = READERS[kind](body)
+    except DocumentError as error:
+        return _Look((), (), (str(error),))
+    problems = problems_of(document, policy=in_force.policy, directory=in_force.directory, at=now)
+    changes = _changes(in_force, document, now) if isinstance(document, PolicySet) else ()
+    return _Look(authors_of(document), changes, problems)
 
 
 def _changes(in_force: InForce, draft: PolicySet, now: datetime) -> tuple[str, ...]:
     """What a draft of a policy changes in meaning, a sentence each, and how many more there are."""
-    found = diff(in_force.policy, draft, now=now, operations=in_force.operations, catalog=in_force.catalog).changes
+    try:
+        found = diff(in_force.policy, draft, now=now, operations=in_force.operations, catalog=in_force.catalog).changes
+    except DocumentError as error:
+        return (f"what it changes cannot be said: {error}"[:_SENTENCE],)
     said = tuple(str(item)[:_SENTENCE] for item in found[:_CHANGES])
     return said if len(found) <= _CHANGES else (*said, f"and {len(found) - _CHANGES} changes more")

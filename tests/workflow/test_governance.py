@@ -111,6 +111,35 @@ async def test_a_policy_that_locks_the_door_or_leaves_it_open_is_denied(world: W
     assert await _in_force(world) == before
 
 
+async def test_a_draft_that_is_too_different_to_compare_is_still_asked_about(world: World) -> None:
+    """What cannot be said of a draft is said so; it never keeps the assessment from ending."""
+    before = await _with_root(world)
+    rules = "".join(
+        f"  - {{id: r{number}, match: {{environments: [e{number}], targets: [t{number}]}}, verdict: deny}}\n"
+        for number in range(700)
+    )
+    wide = '\n---\napiVersion: countersign/v1\nkind: PolicyDocument\nmetadata: {name: wide, version: "1"}\nrules:\n'
+    handle = await _propose(world, await _draft(world, _policy("wide", wide + rules)), before)
+    await world.pending(handle)
+    rows = await world.sql(
+        "SELECT convert_from(body, 'UTF8') AS body FROM countersign.assessment ORDER BY assessed_at DESC LIMIT 1"
+    )
+    assert "what it changes cannot be said: the policies tell" in rows[0]["body"]
+    await world.decide(handle, "bob", "deny")
+    assert (await world.result(handle)).resolution == "denied"
+
+
+async def test_what_nobody_approved_is_not_put_in_force_by_an_undo(world: World) -> None:
+    """The undo of a publication is that publication turned round, and who stored a draft is somebody."""
+    before = await _with_root(world)
+    key, other = await _draft(world, _policy("seen")), await _draft(world, _policy("unseen"))
+    value = publication(world.id(), {"kind": "policy", "digest": key, "previous": before}, "ann", "look at this one")
+    value["steps"][0]["undo"]["parameters"]["digest"] = other  # type: ignore[index]
+    foreign = await _propose(world, await _draft(world, _policy("by nobody"), by="ANN"), before)
+    found = [await world.run(value), await world.result(foreign)]
+    assert [item.reasons[0].code for item in found] == ["undo_is_no_inverse", "unfit_draft"]
+
+
 async def test_a_policy_in_force_that_asks_too_few_is_not_followed(world: World) -> None:
     """The pinned minimum holds even where somebody put a weak policy in force as the owner."""
     weak = POLICY + (ROOT % uuid4().hex).replace("require_approval, chain: governors", "allow").encode()
