@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import pytest
 
+from cli import render, timeline
 from policy.audit_entries import check_report
 from policy.decision import Assurance
 from policy.outcome import EffectReport, Outcome, Rehearsal, StepRecord, conclude
@@ -153,3 +154,21 @@ def test_an_auditor_holds_a_report_to_its_permit(
     content = {"revision": 1, "step": 1, "direction": "do", "action_digest": _DIGEST}
     found = check_report(issued, said, content)
     assert any(wrong in item for item in found) if wrong else found == []
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_what_is_shown_of_it_is_marked(dry_run: bool) -> None:
+    """The head line, the result and the entries about what is permitted and how it ended say it first."""
+    status = {"proposal_id": "p-1", "revision": 1, "state": "pending", "resolution": None, "risk_tier": None}
+    result: dict[str, Any] = {"resolution": "approved", "outcome": "not_executed", "next_action": "none", "reasons": []}
+    result |= {"decided_by": [], "assurance": "claimed", "dry_run": dry_run}
+    result |= {"timings": {"proposed_at": "2030-01-31T09:00:00Z", "finished_at": "2030-01-31T09:00:01Z"}}
+    permits = [_permit(dry_run=dry_run).model_dump(mode="json")]
+    contents = {"dispatched": {"permits": permits}, "recorded": {"result": result}}
+    entries = [{"at": "2030-01-31T09:00:00Z", "kind": kind, "content": said} for kind, said in contents.items()]
+
+    shown = [render.headline(status | {"dry_run": dry_run}), render.result(result)]
+    shown += [said for _, _, said in timeline.lines(entries)]
+
+    assert [text.startswith("dry run") for text in shown] == [dry_run] * 4
+    assert ["nothing is changed" in text for text in shown] == [dry_run] * 4

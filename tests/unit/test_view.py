@@ -135,3 +135,13 @@ def test_the_details_of_an_end_are_its_reasons() -> None:
 
     assert details.startswith("## approved, outcome succeeded")
     assert r"- everything \| was \<b\>done\</b\>" in details
+
+
+@pytest.mark.parametrize("state", [State.pending, State.executing])
+def test_a_dry_run_is_marked_in_every_state(state: State) -> None:
+    """Details, explanation and status say that nothing is changed, while it is asked about and while it runs."""
+    view = _view(_file(dry_run=True))
+    assert view.markdown(state).startswith("## dry run: nothing is changed: ")
+    assert view.explain(state)["summary"].startswith("dry run: nothing is changed: ")
+    assert view.status(state)["dry_run"] is True
+    assert _view(_file()).status(state)["dry_run"] is False
