@@ -13,14 +13,30 @@ from pydantic import BaseModel
 
 from cli.schema import FOLDER, schema_text, schemas
 from policy import search_attributes
+from policy.chains import Verdict
 from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, Vote, receive_decision
 from policy.lifecycle import State
+from policy.operations import RegisteredOperation
 from policy.outcome import Outcome
 from policy.proposal import ActionProposal, receive
 from policy.result import ActionResult, NextAction, ResultResolution
 from workflows import interface
 
 TEXT = (Path(__file__).parents[2] / "docs" / "spec" / "contract.md").read_text()
+# Where reasons of a result are written.
+_RULES = (
+    "composition.py",
+    "criteria.py",
+    "evaluation.py",
+    "gate.py",
+    "governance.py",
+    "impossible.py",
+    "operations.py",
+    "outcome.py",
+    "parameters.py",
+    "standing.py",
+)
+_REQUIREMENTS = get_args(get_args(RegisteredOperation.model_fields["required"].annotation)[0])
 MODELS: list[type[BaseModel]] = [ActionProposal, ActionResult, DecisionSubmission, DecisionReceipt]
 
 
@@ -147,17 +163,15 @@ def test_the_names_are_those_of_the_interface() -> None:
 def test_every_reason_code_that_the_rules_write_is_described() -> None:
     """The codes in the sources of a result's reasons are in the table."""
     described = set(_names(_section("Reason codes"), "`code`"))
-    written = set()
-    for path in [
-        Path("policy") / name for name in ("evaluation.py", "outcome.py", "operations.py", "standing.py", "gate.py")
-    ]:
-        written |= _codes(Path(__file__).parents[2] / path)
+    written = {f"rule_{verdict}" for verdict in Verdict} | {f"missing_{what}" for what in _REQUIREMENTS}
+    for name in _RULES:
+        written |= _codes(Path(__file__).parents[2] / "policy" / name)
 
     assert written <= described
 
 
 def _codes(path: Path) -> set[str]:
-    """The literal codes that are given to `Reason(code=...)`, `_reason(...)` and `say(...)` in a source file."""
+    """The literal codes that are given to `Reason(code=...)`, `_reason(...)`, `say(...)`, … in a source file."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
@@ -165,6 +179,8 @@ def _codes(path: Path) -> set[str]:
         given = [item.value for item in node.keywords if item.arg == "code"]
         if node.func.id in ("_reason", "say", "deny") and node.args:
             given.append(node.args[0])
+        if node.func.id == "answer" and len(node.args) > 1:
+            given.append(node.args[1])
         found |= {item.value for item in given if isinstance(item, ast.Constant) and isinstance(item.value, str)}
     return found
 
