@@ -25,6 +25,7 @@ from policy.observed import DraftFact
 from policy.policy_diff import diff
 from policy.proposal import ActionProposal
 from policy.revision import DocumentDigests
+from policy.screen import UNSAID
 
 # Reading a large draft and comparing it takes longer than an assessment may: it goes on beside the event loop, and the
 # next attempt finds it done. One thread, so that drafts take turns.
@@ -111,6 +112,6 @@ def _changes(in_force: InForce, draft: PolicySet, now: datetime) -> tuple[str, .
     try:
         found = diff(in_force.policy, draft, now=now, operations=in_force.operations, catalog=in_force.catalog).changes
     except DocumentError as error:
-        return (f"what it changes cannot be said: {error}"[:_SENTENCE],)
+        return (f"{UNSAID}: {error}"[:_SENTENCE],)
     said = tuple(str(item)[:_SENTENCE] for item in found[:_CHANGES])
     return said if len(found) <= _CHANGES else (*said, f"and {len(found) - _CHANGES} changes more")

@@ -35,6 +35,8 @@ FIRST = 10
 DRY_RUN = "dry run: nothing is changed"
 _SENTENCE, _REASONS = 200, 5
 _CHANGE = 300
+# How the one sentence begins where a draft is too different to compare (`activities/drafts.py`).
+UNSAID = "what it changes cannot be said"
 _MORE = re.compile(r"and ([0-9]{1,9}) changes more")
 
 
@@ -54,7 +56,8 @@ class ScreenStep(RecordModel):
 class ScreenDraft(RecordModel):
     """A draft of a governed document that would be put in force: who wrote it, and what it changes in meaning.
 
-    `compared` is whether changes in meaning are known of its kind; `changes` holds the first of `change_count`.
+    `compared` is whether its changes in meaning are known, `uncompared` why they are not; `changes` holds the first of
+    `change_count`.
     """
 
     kind: str
@@ -62,6 +65,7 @@ class ScreenDraft(RecordModel):
     previous: str | None = None
     authors: tuple[str, ...] = ()
     compared: bool = False
+    uncompared: str = ""
     changes: tuple[str, ...] = ()
     change_count: int = 0
     problems: tuple[str, ...] = ()
@@ -200,14 +204,17 @@ def _draft(fact: DraftFact | None) -> ScreenDraft | None:
     """What is shown of a draft; its texts were written by its authors. One that is not published alone is denied."""
     if fact is None:
         return None
+    unsaid = next((item for item in fact.changes if item.startswith(UNSAID)), "")
+    changes = () if unsaid else fact.changes
     return ScreenDraft(
         kind=fact.kind,
         digest=fact.digest,
         previous=fact.previous,
         authors=fact.authors[:FIRST],
-        compared=fact.kind == "policy" and not fact.problems,
-        changes=tuple(cut(item, _CHANGE) for item in fact.changes[:FIRST]),
-        change_count=_count(fact.changes),
+        compared=fact.kind == "policy" and not fact.problems and not unsaid,
+        uncompared=cut(unsaid, _CHANGE),
+        changes=tuple(cut(item, _CHANGE) for item in changes[:FIRST]),
+        change_count=_count(changes),
         problems=tuple(cut(item, _CHANGE) for item in fact.problems[:_REASONS]),
     )
 

@@ -32,6 +32,8 @@ def in_meaning(draft: ScreenDraft) -> str:
 
 def _changes(draft: ScreenDraft) -> tuple[Line, ...]:
     count, shown = draft.change_count, draft.changes[:SHOWN_CHANGES]
+    if draft.uncompared:
+        return ((Noted(draft.uncompared), "; compare the texts"),)
     if not draft.compared:
         return (("what it changes in meaning was not computed: compare the texts",),)
     if not count:

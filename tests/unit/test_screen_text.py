@@ -23,7 +23,7 @@ from policy.evaluation import AppliedException, Evaluation, Excluded
 from policy.neutral import chat_text, markdown_text, sentence
 from policy.observed import DraftFact, Observed
 from policy.proposal import MAX_STEPS
-from policy.screen import Screen
+from policy.screen import UNSAID, Screen
 from policy.screen_markdown import LIMIT_BYTES, screen_markdown
 from policy.screen_plain import (
     NOTICE_LINES,
@@ -293,6 +293,17 @@ def test_the_denial_of_the_same_effect_comes_first() -> None:
     text = screen_plain(high_impact())
 
     assert text.index("denied by ben, cleo on 2030-01-25") < text.index(screen_text.HAPPENS)
+
+
+def test_what_cannot_be_compared_is_no_change() -> None:
+    """A draft that is too different, and one of a kind that is not compared, say so instead of a count."""
+    sentence_of = f"{UNSAID}: they tell 90000 cases apart"
+    different = screen_plain(hostile_draft("x", changes=(sentence_of,)), 10_000)
+    catalog = screen_plain(hostile_draft("x", kind="catalog", changes=()), 10_000)
+
+    assert f"{sentence_of}; compare the texts" in different
+    assert "in meaning was not computed" in catalog
+    assert "changes in meaning:" not in different + catalog
 
 
 def test_what_a_draft_changes_is_counted_though_not_all_is_shown() -> None:
