@@ -80,7 +80,7 @@ def row(found: WorkflowExecution) -> dict[str, str]:
         "environment": search_attributes.ENVIRONMENT,
         "waits for": search_attributes.WAITING_GROUPS,
         "next deadline": search_attributes.NEXT_DEADLINE,
-        "denied before by": search_attributes.DENIED_BY,
+        render.DENIED_BEFORE: search_attributes.DENIED_BY,
     }
     texts = {label: ", ".join(_text(item) for item in attributes.get(name, ())) for label, name in names.items()}
     return {"id": found.id.removeprefix(interface.workflow_id("")), **texts}

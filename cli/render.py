@@ -19,8 +19,9 @@ from rich.text import Text
 
 from policy.neutral import visible
 from policy.screen import DRY_RUN, Screen
-from policy.screen_plain import WIDTH, screen_plain
+from policy.screen_plain import WIDTH, screen_notice, screen_plain
 
+DENIED_BEFORE = "denied before by"
 _SHORT = 40
 _ASSURANCE = "assurance: claimed (identities are not verified)"
 
@@ -39,6 +40,11 @@ def screen(value: Mapping[str, Any]) -> str:
     except ValidationError as error:
         return f"what an approver sees cannot be read by this release: {error.error_count()} fields are wrong"
     return _join([_ASSURANCE, "", screen_plain(shown, WIDTH)])
+
+
+def notice(value: Mapping[str, Any]) -> str:
+    """What an approver sees in ten lines, for a chat message or a mail."""
+    return screen_notice(Screen.model_validate(value))
 
 
 def standing(stages: Sequence[Mapping[str, Any]], due: Sequence[Mapping[str, Any]]) -> str:
@@ -116,10 +122,12 @@ def timeline(entries: Iterable[tuple[str, str, str]]) -> str:
 
 
 def pending(rows: Sequence[Mapping[str, str]]) -> str:
-    """The actions that wait, as visibility lists them."""
+    """The actions that wait, as visibility lists them; who denied one before only where somebody did."""
     if not rows:
         return "nothing is waiting"
-    columns = ("id", "state", "tier", "target", "environment", "waits for", "next deadline")
+    columns: tuple[str, ...] = ("id", "state", "tier", "target", "environment", "waits for", "next deadline")
+    if any(row.get(DENIED_BEFORE) for row in rows):
+        columns = (*columns, DENIED_BEFORE)
     return _table(columns, [tuple(_at(row.get(name, "")) for name in columns) for row in rows])
 
 

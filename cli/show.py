@@ -7,11 +7,17 @@ from cli import exits, render, timeline
 from cli.arguments import Commands, add_proposal_id
 from cli.case import Case, look, why
 from cli.place import Place, find_place
+from policy.errors import CountersignError
+
+
+class NoNoticeError(CountersignError):
+    """There is nothing to tell people of an action."""
 
 
 def register(commands: Commands) -> None:
     show = commands.add_parser("show", help="an action: what, how bad, where it stands, who did what")
     show.set_defaults(run=_show)
+    show.add_argument("--notice", action="store_true", help="only what to send to whoever is asked: ten lines of text")
     status = commands.add_parser("status", help="the machine-readable state of an action, as JSON")
     status.set_defaults(run=_status)
     explain = commands.add_parser("explain", help="why an action is pending or ended, and who could unblock it")
@@ -24,7 +30,7 @@ def register(commands: Commands) -> None:
 async def _show(args: argparse.Namespace) -> int:
     place = find_place()
     case = await look(place, args.proposal_id)
-    print(show_text(case, place))
+    print(notice_text(case) if args.notice else show_text(case, place))
     return exits.OK
 
 
@@ -56,6 +62,18 @@ def show_text(case: Case, place: Place) -> str:
     if case.dossier is not None:
         parts += ["", render.timeline(timeline.lines(case.dossier.entries))]
     return "\n".join(parts)
+
+
+def notice_text(case: Case) -> str:
+    """What to send to whoever is asked, from the record; it answers nothing and nobody decides by it.
+
+    Raises:
+        NoNoticeError: there is no assessment of it on record.
+    """
+    status = case.checked()
+    if case.dossier is None or not status["screen"]:
+        raise NoNoticeError(f"action {case.proposal_id} has no assessment on record: there is nothing to send")
+    return render.notice(status["screen"])
 
 
 def _warnings(case: Case) -> list[str]:

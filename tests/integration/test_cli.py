@@ -121,6 +121,9 @@ def test_a_pending_action_is_told_without_temporal(house: House, monkeypatch: py
     assert shown.code == exits.OK
     assert "note: temporal at 127.0.0.1:1: Connection refused" in shown.out
     assert "stage 1 (dba): 1 of dba" in house.run("explain", "away").out
+    notice = house.run("show", "away", "--notice").out.splitlines()
+    assert notice[0].startswith("countersign asks: ")
+    assert notice[-1].startswith("the proposer says (not verified): ")
     assert house.run("status", "away").json["source"] == "record"
 
 

@@ -173,6 +173,7 @@ TEXTS: dict[str, Callable[[], str]] = {
     "explain": lambda: render.explain(_explanation()),
     "timeline": lambda: render.timeline(timeline.lines(ENTRIES)),
     "list": lambda: render.pending(_listed()),
+    "list_denied": lambda: render.pending([_listed()[0], {**_listed()[0], "denied before by": "ben, evil\x1b[2J"}]),
     "list_empty": lambda: render.pending([]),
 }
 
