@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.cases import CaseFile
 from activities.closing import stop
 from activities.ledger import Ledger
-from activities.registering import approved_scopes, store_resolution
+from activities.registering import approved_scopes, denied_scopes, store_resolution
 from activities.telemetry import note_resolution
 from policy.base import Reason, instant_text
 from policy.ledger import EntryKind
@@ -39,7 +39,8 @@ async def settle(
         return file.resolution
     assert file.revision is not None
     proposal_id, revision = file.proposal.proposal_id, file.revision.revision
-    scopes = approved_scopes(file.received, file.revision) if standing.resolution == "approved" else []
+    scopes_of = {"approved": approved_scopes, "denied": denied_scopes}.get(standing.resolution)
+    scopes = scopes_of(file.received, file.revision) if scopes_of else []
     await store_resolution(connection, proposal_id, revision, standing.resolution, standing.reasons, now, scopes=scopes)
     content = {"kind": standing.resolution, "at": instant_text(now), "standing": standing.model_dump(mode="json")}
     await ledger.append(EntryKind.resolved, content, revision)

@@ -5,7 +5,9 @@
   read it, nothing counts it.
 - Of each kind of outcome the newest 100 within 180 days are read. So the statement costs the same however long
   the record is, and nobody pushes a failure out of sight with a row of successes.
-- A denial counts where people denied. By whom: those whose last vote in a stage says so.
+- A denial counts where people denied the same effect, or anything that this would do to any of its ids: under another
+  name of the target, split, or among other steps it is the same to who denied it. By whom: those whose last vote in a
+  stage says so.
 - An action is in flight from its approval to its result, for a day at most, where it acts on the same target, the same
   ids or the same failure domains.
 - A dry run proves the very orders that it rehearsed, on the same ids; the newest one of each is read.
@@ -22,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.documents import InForce
 from activities.observing_sql import OBSERVE
 from activities.permits import resolved_digest
-from activities.registering import scopes_of
+from activities.registering import orders_of, scopes_of
 from policy.canonical import parse_canonical
 from policy.catalog import CRITICALITIES, Catalog
 from policy.observed import DenialFact, HoldFact, Observed, UndoProof
@@ -100,6 +102,7 @@ def _wanted(received: ReceivedProposal, in_force: InForce, now: datetime) -> dic
         "done": list(_DONE),
         "resolved": list(resolved),
         "resolved_digest": resolved_digest(resolved),
+        "orders": orders_of(proposal, resolved, in_force.operations.find),
         "rehearsals": sorted({one for _, _, one in _orders(proposal, resolved)}),
         "scopes": scopes_of(proposal.target_ref, resolved, catalog.failure_domains_of(proposal.target)),
         "slo_targets": [target for target, _ in objectives],

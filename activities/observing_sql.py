@@ -65,13 +65,16 @@ _DENIALS = """
         CASE WHEN d.vote = 'deny' THEN convert_from(d.body, 'UTF8') END) ORDER BY d.received_at, d.arrival)
       FROM countersign.decision AS d
       WHERE d.proposal_id = p.proposal_id AND d.revision = denied.revision AND d.counted) AS votes
-  FROM countersign.proposal AS p
+  FROM (SELECT e.proposal_id FROM countersign.proposal AS e WHERE e.effect_digest = :effect
+      UNION SELECT near.proposal_id FROM unnest(:orders) AS wanted (scope)
+        CROSS JOIN LATERAL (SELECT s.proposal_id FROM countersign.approved_scope AS s
+          WHERE s.scope = wanted.scope ORDER BY s.resolved_at DESC LIMIT 10) AS near) AS p
     CROSS JOIN LATERAL (
       SELECT r.revision, r.resolved_at, a.risk_tier AS tier FROM countersign.resolution AS r
       JOIN countersign.assessment AS a ON a.proposal_id = r.proposal_id AND a.revision = r.revision
       WHERE r.proposal_id = p.proposal_id AND r.kind = 'denied' AND a.verdict IN ('require_approval', 'hold')
       ORDER BY r.revision DESC LIMIT 1) AS denied
-  WHERE p.effect_digest = :effect AND p.proposal_id <> :proposal_id
+  WHERE p.proposal_id <> :proposal_id
   ORDER BY denied.resolved_at DESC LIMIT 10"""
 _FLYING = """
   SELECT DISTINCT near.proposal_id FROM unnest(:scopes) AS wanted (scope)
@@ -127,7 +130,18 @@ _PARTS = {
 _TEXTS = ARRAY(Text)
 _TYPES: Mapping[str, Any] = {
     **dict.fromkeys(
-        ("operations", "counted", "done", "resolved", "scopes", "undos", "rehearsals", "slo_targets", "slo_names"),
+        (
+            "operations",
+            "counted",
+            "done",
+            "resolved",
+            "scopes",
+            "undos",
+            "rehearsals",
+            "slo_targets",
+            "slo_names",
+            "orders",
+        ),
         _TEXTS,
     ),
     **dict.fromkeys(("target", "target_kind", "environment", "agent", "effect", "proposal_id"), Text()),

@@ -2,8 +2,9 @@
 needs nobody, its resolution. They are there together or not at all.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import bindparam, text
@@ -13,10 +14,14 @@ from sqlalchemy.types import Integer, LargeBinary, Text
 
 from policy.base import Reason, instant_text
 from policy.canonical import canonical, digest
-from policy.proposal import ReceivedProposal
+from policy.operations import RegisteredOperation
+from policy.permit import order_digest
+from policy.proposal import ActionProposal, ReceivedProposal, Step, Undo
 from policy.revision import Revision, revision_digest
 from policy.sealing import Sealed
 
+# Of a target with thousands of ids the first are enough to know it again, and all of them together always are.
+_MAX_ORDERS = 2000
 _SCOPES = """
 INSERT INTO countersign.approved_scope (scope, proposal_id, resolved_at)
   SELECT DISTINCT wanted.scope, resolved.proposal_id, resolved.resolved_at
@@ -107,7 +112,9 @@ async def store_resolution(
     *,
     scopes: Iterable[str] = (),
 ) -> None:
-    """Write the resolution of a revision, unless it has one; with `scopes`, what an approved action acts on."""
+    """Write the resolution of a revision, unless it has one; with `scopes`, what an approved action acts on, or what
+    people denied.
+    """
     row = _resolution(proposal_id, revision, kind, reasons, at)
     await connection.execute(_RESOLVE, {**row, "scopes": list(scopes)})
 
@@ -122,6 +129,31 @@ def approved_scopes(received: ReceivedProposal, revision: Revision) -> list[str]
     if received.proposal.dry_run:
         return []
     return scopes_of(received.proposal.target_ref, revision.facts.resolved, revision.facts.failure_domains)
+
+
+def denied_scopes(received: ReceivedProposal, revision: Revision) -> list[str]:
+    """What people denied, by which it is known again under another name of the target, split, or among other steps."""
+    return orders_of(received.proposal, revision.facts.resolved, revision.facts.operation)
+
+
+def orders_of(
+    proposal: ActionProposal, resolved: tuple[str, ...], known: Callable[[str], RegisteredOperation | None]
+) -> list[str]:
+    """What a proposal would do to all of its ids, and to each alone: a scope for each order that changes something.
+
+    Args:
+        proposal: what is asked for; its undos count as if they were proposed themselves.
+        resolved: the ids of its target.
+        known: the operations registry.
+    """
+    each: list[Step | Undo] = [*proposal.steps, *(step.undo for step in proposal.steps if step.undo is not None)]
+    acting = [item for item in each if (operation := known(item.operation)) is None or not operation.read_only]
+    found = (
+        f"denied {order_digest(proposal.environment, ids, item.operation, item.parameters)}"
+        for ids in (resolved, *((one,) for one in resolved))
+        for item in acting
+    )
+    return list(dict.fromkeys(islice(found, _MAX_ORDERS)))
 
 
 def _resolution(

@@ -284,7 +284,9 @@ class ResultRow(_Record, table=True):
 
 
 class ApprovedScopeRow(_Record, table=True):
-    """What an approved action acts on: a row for its target, each id that it resolves to, and each failure domain."""
+    """What an approved action acts on: a row for its target, each id that it resolves to, and each failure domain. And
+    what people denied: a row for each order, on all ids and on each alone.
+    """
 
     __tablename__ = "approved_scope"
     __table_args__ = (Index("approved_scope_by_time", "scope", "resolved_at"),)
