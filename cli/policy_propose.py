@@ -51,6 +51,8 @@ async def _run(args: argparse.Namespace) -> int:
         if kind not in digests:
             raise DocumentError(f"no {kind} is in force: the first one is published with `countersign policy publish`")
         body = compose(bodies.get(kind), part, kind, whole=args.whole)
+        if body == bodies[kind]:
+            raise DocumentError(f"{args.file} changes nothing: it is in force as it is")
         refuse(str(args.file), kind, body, bodies, now)
         key = await _store(database, kind, body, identity, now)
     finally:

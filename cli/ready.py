@@ -16,15 +16,16 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.database import Database, DatabaseUnavailableError
-from activities.documents import COMPOSED, READERS, Kind, kind_of, publish, publishers_in_force
+from activities.documents import COMPOSED, READERS, Documents, Kind, kind_of, publish, publishers_in_force
 from activities.schedules import ensure_schedules
 from activities.settings import Role, Settings
-from cli.policy import publish_one, read_file
+from cli.policy import read_file
 from deploy.dev import StackAddresses
 from deploy.migrations.roles import MigrationError
 from deploy.migrations.runner import migrate
 from deploy.orders import DATABASE as ORDERS
 from deploy.orders import OPERATOR, prepare_orders
+from policy.canonical import digest
 from policy.errors import CountersignError, DocumentError
 from policy.search_attributes import TYPES
 
@@ -92,15 +93,25 @@ async def prepare_schedules(client: Client, *, slo_states: bool = False) -> list
         ) from error
 
 
-async def publish_folder(url: str, folder: Path, *, by: str, at: datetime) -> list[tuple[Kind, str]]:
-    """Publish every governed document of a folder; kind and digest of each. Other YAML files are refused.
+async def publish_folder(url: str, folder: Path, *, by: str, at: datetime) -> list[tuple[Kind, str, bool]]:
+    """Put the documents of a folder in force of each kind that has none yet, all of them or none; kind, digest in force
+    afterwards, and whether it is the folder's. What is in force changes by an action, never by setting up again.
 
     Raises:
         DocumentError: a document cannot be used, or two are of one kind; nothing was published then.
 
     """
-    found = documents_of(folder)
-    return [(kind, await publish_one(url, kind, body, by=by, at=at)) for kind, body in found.items()]
+    database = Database(url, pool_size=1, application="countersign-publish")
+    told = []
+    try:
+        async with database.transaction() as connection:
+            in_force = await Documents().digests_in_force(connection)
+            for kind, body in documents_of(folder).items():
+                key = in_force.get(kind) or await publish(connection, kind, body, by=by, at=at)
+                told.append((kind, key, key == digest(body)))
+    finally:
+        await database.close()
+    return told
 
 
 def documents_of(folder: Path) -> dict[Kind, bytes]:

@@ -16,7 +16,9 @@ def register(commands: Commands) -> None:
         "setup", help="migrate the database, register search attributes and schedules (safe to repeat)"
     )
     parser.set_defaults(run=_setup)
-    parser.add_argument("--publish", metavar="DIR", type=Path, help="also put the documents of a folder in force")
+    parser.add_argument(
+        "--publish", metavar="DIR", type=Path, help="also put the documents of a folder in force, where none is"
+    )
 
 
 async def _setup(args: argparse.Namespace) -> int:
@@ -30,6 +32,7 @@ async def _setup(args: argparse.Namespace) -> int:
     made = await prepare_schedules(client, slo_states=place.settings.prometheus_url is not None)
     print(f"schedules: {', '.join(made) or 'none'} to make, housekeeping runs by itself")
     if args.publish:
-        for kind, digest in await publish_folder(url, args.publish, by=getpass.getuser(), at=datetime.now(UTC)):
-            print(f"{kind} {digest} is in force")
+        for kind, digest, ours in await publish_folder(url, args.publish, by=getpass.getuser(), at=datetime.now(UTC)):
+            left = "" if ours else ", and was before: change it with `countersign policy propose FILE`"
+            print(f"{kind} {digest} is in force{left}")
     return exits.OK

@@ -68,8 +68,10 @@ def notice_text(case: Case) -> str:
     """What to send to whoever is asked, from the record; it answers nothing and nobody decides by it.
 
     Raises:
-        NoNoticeError: there is no assessment of it on record.
+        NoNoticeError: there is no assessment of it on record, or it has ended.
     """
+    if case.closed:
+        raise NoNoticeError(f"action {case.proposal_id} has ended: nobody is asked any more")
     status = case.checked()
     if case.dossier is None or not status["screen"]:
         raise NoNoticeError(f"action {case.proposal_id} has no assessment on record: there is nothing to send")

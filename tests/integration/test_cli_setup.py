@@ -5,6 +5,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -50,6 +51,20 @@ def test_set_up_can_be_repeated(idle: House, documents: Path) -> None:
     assert "nothing to migrate" in ran.out
     assert "no search attribute registered" in ran.out
     assert ran.out.count("is in force") == len(DOCUMENTS)
+
+
+def test_set_up_leaves_alone_what_is_in_force(idle: House, documents: Path, tmp_path: Path) -> None:
+    """A document that was changed since is not rolled back by setting up again; who asked for it is told."""
+    before = idle.run("policy", "show").out
+    other = tmp_path / "other"
+    shutil.copytree(documents, other)
+    (other / "policy.yaml").write_text((documents / "policy.yaml").read_text() + "# another\n")
+
+    ran = idle.run("setup", "--publish", str(other))
+
+    assert ran.code == exits.OK, ran.err
+    assert ran.out.count("and was before: change it with `countersign policy propose FILE`") == 1
+    assert idle.run("policy", "show").out == before
 
 
 def test_set_up_makes_a_fresh_namespace_and_database_ready(
