@@ -108,6 +108,7 @@ def test_a_closed_action_is_told_without_temporal(house: House, monkeypatch: pyt
     assert "no-destruction" in again.out
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
     assert "denied, outcome not_executed" in house.run("show", "forgotten").out
+    assert "has ended: nobody is asked any more" in house.run("show", "forgotten", "--notice").err
     assert "limit: no-destruction: nothing is ended here" in house.run("explain", "forgotten").out
     assert house.run("propose", file).err.startswith("countersign: temporal at 127.0.0.1:1: Connection refused")
 
