@@ -11,13 +11,15 @@ durable, or none of them is. Issuing again gives the same permit.
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import text
 from temporalio import activity
 
 from activities.cases import read_case
 from activities.clock import Clock, differs
-from activities.database import Database
+from activities.database import Database, lock_key
 from activities.documents import Documents, InForce
 from activities.ledger import Ledger
+from activities.observing import is_capped
 from activities.permits import read_issued, store_permits
 from activities.starting import gather
 from policy.base import Reason, RecordModel
@@ -28,6 +30,9 @@ from policy.issuing import issue
 from policy.ledger import EntryKind, EntryRef
 from policy.permit import Direction, Permit
 from workflows.ports import DispatchRequest, DispatchResult, PermitPort
+
+# Where effects an hour are limited, each permit is counted before the next one is asked for.
+_ONE_AT_A_TIME = text(f"SELECT pg_advisory_xact_lock({lock_key('effects an hour')})")
 
 
 class PermitActivities(PermitPort):
@@ -52,6 +57,8 @@ class PermitActivities(PermitPort):
             if mine := issued.of_step(request.step):
                 return _result(mine, await ledger.head())
             in_force = await self._documents.in_force(connection)
+            if is_capped(file.proposal, in_force) and not file.proposal.dry_run:
+                await connection.execute(_ONE_AT_A_TIME)
             facts = await gather(connection, file.received, in_force, request.now)
             inputs = gate_inputs(
                 file.proposal,

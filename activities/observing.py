@@ -15,6 +15,7 @@
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -46,6 +47,8 @@ async def observe(
     """Everything that is observed of a proposal as of `now` (UTC)."""
     row = (await connection.execute(OBSERVE, _wanted(received, in_force, now))).mappings().one()
     found: dict[str, Any] = {name: _read(value) for name, value in row.items()}
+    effects = Counter({item["operation"]: item["n"] for item in found["last_hour"]})
+    effects.update({item["operation"]: item["n"] for item in found["issued"] if item["operation"] in effects})
     return Observed(
         at=now,
         holds=tuple(HoldFact.model_validate(item) for item in found["holds"]),
@@ -53,7 +56,7 @@ async def observe(
         tallies=found["tallies"],
         calibration=next(iter(found["calibration"]), None),
         in_flight=tuple(item["proposal_id"] for item in found["in_flight"]),
-        last_hour={item["operation"]: item["n"] for item in found["last_hour"] if item["n"] > 0},
+        last_hour={operation: count for operation, count in effects.items() if count > 0},
         undo_proofs=(*found["undo_proofs"], *_rehearsed(received.proposal, in_force, found["rehearsals"])),
         slo_states=found["slo_states"],
         similar=found["similar"],
@@ -93,6 +96,7 @@ def _wanted(received: ReceivedProposal, in_force: InForce, now: datetime) -> dic
         "effect": received.effect_digest,
         "operations": sorted({step.operation for step in proposal.steps}),
         "counted": sorted(_counted(proposal, in_force)),
+        "capped": is_capped(proposal, in_force),
         "undos": sorted({step.undo.operation for step in proposal.steps if step.undo is not None}),
         "target": proposal.target_ref,
         "target_kind": _kind_of(proposal.target_ref),
@@ -137,6 +141,14 @@ def _rehearsed(proposal: ActionProposal, in_force: InForce, rows: Sequence[Mappi
 
 def _proof(direction: Direction, operation: str, at: str) -> dict[str, str]:
     return {"operation": operation, "kind": "dry_run", "at": at, "direction": direction.value}
+
+
+def is_capped(proposal: ActionProposal, in_force: InForce) -> bool:
+    """Whether effects an hour are limited, so that permits which are not used yet count, too."""
+    caps = [limit.max_per_hour for document in in_force.policy.documents for limit in document.limits]
+    known = (in_force.operations.find(name) for name in proposal.operations)
+    caps += [operation.caps.per_hour for operation in known if operation is not None]
+    return any(cap is not None for cap in caps)
 
 
 def _counted(proposal: ActionProposal, in_force: InForce) -> set[str]:

@@ -2,7 +2,8 @@
 
 Each part is a row of JSON in the answer. Every look-up stops at a number of rows of an index that ends in the instant:
 100 outcomes of each kind (5 where people only read them), 500 stated confidences, 10 denials, 300 approvals a scope,
-10,000 effects of an operation. What is asked for comes as parameters, limits are written here.
+10,000 effects of an operation, 10,000 permits that are not used yet. What is asked for comes as parameters, limits are
+written here.
 
 Nothing here may be answered by reading a whole table, however the planner is mistaken about its size: each look-up is a
 lateral or scalar subquery of its own, and sessions plan once and avoid sequential scans (`activities/database.py`).
@@ -13,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
-from sqlalchemy.types import Integer, Text
+from sqlalchemy.types import Boolean, Integer, Text
 
 _HISTORY = """
   SELECT 'target' AS scope, found.* FROM unnest(:operations) AS asked (operation)
@@ -93,6 +94,16 @@ _LAST_HOUR = """
       JOIN countersign.permit_use AS u ON u.permit_id = p.permit_id
       WHERE p.proposal_id = :proposal_id AND u.effect = asked.operation AND u.used_at > :hour_since
         AND u.used_at <= :at) AS mine"""
+# A permit that is issued and not used yet will be an effect: whoever comes at once would come before anything counts.
+_ISSUED = """
+  SELECT live.operation, count(*) AS n FROM (
+    SELECT granted.body->>'operation' AS operation FROM countersign.permit AS p
+      CROSS JOIN LATERAL (SELECT CAST(convert_from(p.body, 'UTF8') AS jsonb) AS body) AS granted
+    WHERE :capped AND p.expires_at > :at AND p.direction = 'do' AND p.proposal_id <> :proposal_id
+      AND NOT COALESCE(CAST(granted.body->>'dry_run' AS boolean), false)
+      AND (SELECT u.use FROM countersign.permit_use AS u WHERE u.permit_id = p.permit_id
+        AND (u.use <> 'claimed' OR u.used_at <= :at)) IS NULL
+    LIMIT 10000) AS live GROUP BY live.operation"""
 _PROOFS = """
   SELECT asked.operation, 'undone' AS kind, last.at, last.seconds FROM unnest(:undos) AS asked (operation)
     CROSS JOIN LATERAL (
@@ -123,6 +134,7 @@ _PARTS = {
     "denials": _DENIALS,
     "in_flight": _FLYING,
     "last_hour": _LAST_HOUR,
+    "issued": _ISSUED,
     "undo_proofs": _PROOFS,
     "rehearsals": _REHEARSALS,
     "slo_states": _SLOS,
@@ -147,6 +159,7 @@ _TYPES: Mapping[str, Any] = {
     **dict.fromkeys(("target", "target_kind", "environment", "agent", "effect", "proposal_id"), Text()),
     **dict.fromkeys(("history_since", "flying_since", "hour_since", "at"), TIMESTAMP(timezone=True)),
     "criticalities": ARRAY(Integer),
+    "capped": Boolean(),
     "resolved_digest": Text(),
 }
 _COLUMNS = ", ".join(f"(SELECT json_agg(part) FROM ({sql}) AS part) AS {name}" for name, sql in _PARTS.items())  # noqa: S608

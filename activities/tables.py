@@ -166,6 +166,7 @@ class PermitRow(_Record, table=True):
     __tablename__ = "permit"
     __table_args__ = (
         UniqueConstraint("proposal_id", "revision", "step", "direction", name="permit_once_per_step_and_direction"),
+        Index("permit_by_expiry", "expires_at"),
     )
     permit_id: _UuidKey
     proposal_id: _Proposal

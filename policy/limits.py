@@ -2,8 +2,9 @@
 
 - A limit without caps denies what it matches. One with caps denies what exceeds any of them.
 - A cap whose fact nobody knows denies: how many may run at once cannot be kept where nobody counts.
-- `max_per_hour` counts the effects of the last hour and the steps that are proposed now: of the operations that the
-  match lists, of all operations where there is no match and no condition, and else of those in the action.
+- `max_per_hour` counts the effects of the last hour, the permits that are not used yet, and the steps that are proposed
+  now: of the operations that the match lists, of all where there is no match and no condition, else of those in the
+  action.
 - `max_plan_age` is from `produced_at` to the instant of the facts, when it is assessed and when it is dispatched.
 """
 

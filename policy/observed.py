@@ -114,7 +114,8 @@ class Observed(RecordModel):
         tallies: outcomes of similar actions.
         calibration: of the proposing agent; None where it has no measured outcome.
         in_flight: other proposals that were approved and have no result yet, on the same failure domains.
-        last_hour: how many effects ran in the last hour, by operation, over all targets.
+        last_hour: how many effects ran in the last hour, by operation, over all targets; where a limit asks for them,
+            with those whose permits are not used yet.
         undo_proofs: by the operation that undoes, or that a dry run rehearsed.
         slo_states: of the target and of what depends on it directly.
         similar: the last similar actions, newest first, five at most.
