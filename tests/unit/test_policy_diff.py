@@ -158,7 +158,7 @@ CHANGED: dict[str, tuple[str, list[str]]] = {
         'metadata: {name: team, version: "1", scope: team, covers: {systems: [shop]}}\n'
         "rules:\n  - {id: team, match: {operations: [pg.end_session]}, verdict: require_approval, chain: t}\n"
         "chains:\n  t: {stages: [{name: t, requirements: [{groups: [sre]}], deadline: 1h}]}\n",
-        ["pg.end_session of shop: allowed -> 1 of sre (stricter)"],
+        ["pg.end_session of system:default/shop: allowed -> 1 of sre (stricter)"],
     ),
 }
 
