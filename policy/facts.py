@@ -8,7 +8,7 @@
 """
 
 from policy.base import Instant, Reason, RecordModel
-from policy.builtin import AGENT
+from policy.builtin import AGENT, PUBLISH
 from policy.catalog import Catalog, Reach, SloObjective
 from policy.criteria import minimum_refusals
 from policy.directory import Directory
@@ -151,9 +151,13 @@ def _parts(proposal: ActionProposal, catalog: Catalog) -> tuple[PartFact, ...]:
 
 
 def _owner(proposal: ActionProposal, directory: Directory) -> str | None:
-    """Who answers for the agent; who proposes from the command line answers for that."""
+    """Who answers for the agent. Who proposes a document from the command line answers for that, and for nothing else:
+    no platform's agent hides its owner behind it.
+    """
     if proposal.agent.id != AGENT:
         return directory.owner_of(proposal.agent.id)
+    if set(proposal.operations) != {PUBLISH}:
+        return None
     person = directory.person(proposal.on_behalf_of)
     return person.person_id if person else None
 

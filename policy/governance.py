@@ -21,7 +21,8 @@ from policy.evaluation import Evaluation
 from policy.facts import Facts
 from policy.proposal import ActionProposal
 
-MINIMUM = {"policy": 2, "operations": 2, "directory": 2, "catalog": 1}
+# A catalog says which target is production and what its id is: as much as a policy does.
+MINIMUM = {"policy": 2, "operations": 2, "directory": 2, "catalog": 2}
 
 
 def pinned(proposal: ActionProposal, facts: Facts, evaluation: Evaluation) -> Evaluation:

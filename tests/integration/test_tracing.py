@@ -362,7 +362,8 @@ async def test_with_both_addresses_the_endpoint_has_the_metrics(denied: Denied) 
     both = Settings(metrics_address="127.0.0.1:9464", otlp_endpoint="http://127.0.0.1:4318")
 
     assert isinstance(telemetry_export._metrics(both, telemetry_export.EVERY), PrometheusConfig)
-    assert 'countersign_resolutions_total{resolution="denied"' in denied.scraped
+    resolutions = [line for line in denied.scraped.splitlines() if line.startswith("countersign_resolutions_total{")]
+    assert any('resolution="denied"' in line for line in resolutions), resolutions
     assert "temporal_workflow_completed_total{" in denied.scraped
 
 

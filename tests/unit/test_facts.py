@@ -91,3 +91,8 @@ def test_explanations_are_short() -> None:
     assert len(text) == MESSAGE_LIMIT
     assert text.startswith("extra_0: extra inputs are not permitted (got 'xxx")
     assert text.endswith("…")
+
+
+def test_the_agent_of_the_command_line_hides_nobody() -> None:
+    """What proposes documents for a person proposes nothing else: a platform's agent has an owner of its own."""
+    assert facts_of(a_proposal(agent={"id": "agent:countersign"})).agent_owner is None
