@@ -16,7 +16,7 @@ from activities.database import DatabaseUnavailableError
 from activities.telemetry_client import stop_tracing
 from cli import exits
 from policy.errors import CountersignError
-from policy.neutral import visible
+from policy.screens.neutral import visible
 
 # One module a line, in the order of `--help`, with the commands that its `register(commands)` adds.
 MODULES = {

@@ -28,8 +28,8 @@ from policy.errors import ProposalError
 from policy.lifecycle import State
 from policy.proposal import ReceivedProposal, receive
 from policy.result import ActionResult
+from policy.screens.telling import deniers
 from policy.standing import Standing
-from policy.telling import deniers
 from workflows.ports import (
     UNVERIFIED,
     AdvanceRequest,

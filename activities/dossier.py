@@ -19,8 +19,8 @@ from policy.errors import AuditError
 from policy.ledger import verify_chain
 from policy.lifecycle import State
 from policy.screen import Screen, make_screen
+from policy.screens.status import status_fields
 from policy.standing import Standing, stand
-from policy.status import status_fields
 
 _ENTRY = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
 _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]

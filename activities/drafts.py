@@ -18,11 +18,11 @@ from activities.documents import READERS, InForce, Kind
 from activities.tables import DraftRow
 from policy.builtin import PUBLISH
 from policy.canonical import digest
+from policy.checks.policy_diff import diff
 from policy.document import PolicySet
 from policy.draft import Draft, authors_of, problems_of, stranger
 from policy.errors import DocumentError
 from policy.observed import DraftFact
-from policy.policy_diff import diff
 from policy.proposal import ActionProposal
 from policy.revision import DocumentDigests
 from policy.screen import UNSAID

@@ -24,11 +24,11 @@ from policy.base import Reason
 from policy.canonical import parse_canonical
 from policy.gate import out_of_turn
 from policy.ledger import EntryKind
-from policy.neutral import visible
 from policy.outcome import Outcome, StepRecord, conclude
 from policy.permit import Direction, permit_id
 from policy.proposal import StopVerb
 from policy.result import ActionResult, ResultResolution
+from policy.screens.neutral import visible
 from workflows.ports import ExecuteResult, RecordRequest
 
 _LEDGER = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]

@@ -21,13 +21,13 @@ from policy.base import Reason
 from policy.document import Verdict
 from policy.facts import Facts, collect
 from policy.ledger import EntryKind
-from policy.neutral import visible
 from policy.outcome import Outcome
 from policy.proposal import ReceivedProposal
 from policy.result import ActionResult
 from policy.revision import assess_revision, revision_digest
+from policy.screens.neutral import visible
+from policy.screens.telling import telling
 from policy.sealing import seal
-from policy.telling import telling
 from workflows.interface import workflow_id
 from workflows.ports import StartFacts
 

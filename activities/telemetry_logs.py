@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from temporalio import activity, workflow
 
 from activities.telemetry import DIGEST
-from policy.neutral import visible
+from policy.screens.neutral import visible
 from workflows.interface import workflow_id
 
 _CUT = 4000

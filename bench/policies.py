@@ -17,6 +17,7 @@ from cedarpy import PolicySet as CedarPolicies
 
 from bench.assessment import AT, real_catalog
 from bench.figures import Quartiles, table
+from policy.checks.simulation import PastAction, simulate
 from policy.directory import read_directory
 from policy.document import PolicySet, read_policy
 from policy.evaluation import evaluate
@@ -25,7 +26,6 @@ from policy.impact import assess
 from policy.observed import Observed
 from policy.operations import OperationsRegistry, read_operations
 from policy.proposal import ActionProposal, receive
-from policy.simulation import PastAction, simulate
 
 _SIZES = (10, 100, 1000)
 _ROUNDS, _REQUESTS = 9, 40

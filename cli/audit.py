@@ -25,7 +25,7 @@ from policy.audit import VERDICT, ReadEntry
 from policy.base import instant_text
 from policy.canonical import digest
 from policy.errors import AuditError
-from policy.neutral import visible
+from policy.screens.neutral import visible
 from worker import workflow_runner
 from workflows.interface import workflow_id
 

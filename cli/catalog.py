@@ -12,11 +12,11 @@ from cli.place import NO_RECORD, find_place
 from cli.policy import read_file
 from policy.base import instant_text
 from policy.catalog import Catalog, Entity, normalize, read_catalog
-from policy.catalog_text import read_instant
+from policy.catalogs.catalog_text import read_instant
 from policy.errors import DocumentError
 from policy.importing.catalogs import InputFile, import_catalog
 from policy.importing.gathering import ImportOptions
-from policy.neutral import visible
+from policy.screens.neutral import visible
 
 
 def register(commands: Commands) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import timeline
-from policy.neutral import visible
+from policy.screens.neutral import visible
 
 WIDTH = 120
 _COLUMNS = ("", "proposal", "tier", "verdict", "decided by", "took", "outcome")

@@ -15,8 +15,8 @@ from policy.errors import DocumentError
 from policy.importing.aws_levels import import_levels
 from policy.importing.entries import ImportedOperations, operation_name
 from policy.importing.mcp import import_tools
-from policy.neutral import visible
 from policy.operations import OperationsRegistry, read_operations, unknown
+from policy.screens.neutral import visible
 
 SHIPPED = Path(__file__).parents[1] / "operations"
 _NAME_LIMIT = 40

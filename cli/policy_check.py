@@ -14,13 +14,13 @@ from cli import exits
 from cli.documents import GivenWorld, add_instant, add_world, read_file, read_world
 from policy.canonical import digest
 from policy.catalog import Catalog
-from policy.checking import check
+from policy.checks.checking import check
+from policy.checks.findings import Finding, Severity, worst
 from policy.directory import Directory
 from policy.document import PolicySet
 from policy.errors import DocumentError
-from policy.findings import Finding, Severity, worst
-from policy.neutral import visible
 from policy.operations import OperationsRegistry
+from policy.screens.neutral import visible
 
 if TYPE_CHECKING:
     from cli.arguments import Commands

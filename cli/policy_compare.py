@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from cli import exits
 from cli.documents import GivenWorld, add_instant, add_world, read_file, read_world
+from policy.checks.policy_diff import PolicyDiff, diff
 from policy.document import PolicySet, read_policy
 from policy.errors import DocumentError
-from policy.neutral import visible
-from policy.policy_diff import PolicyDiff, diff
+from policy.screens.neutral import visible
 
 if TYPE_CHECKING:
     from datetime import datetime

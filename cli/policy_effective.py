@@ -10,9 +10,9 @@ from cli import exits
 from cli.documents import add_instant, read_file
 from cli.place import NO_RECORD, find_place
 from policy.base import instant_text
+from policy.checks.effective import Effective, effective
 from policy.document import PolicySet, read_policy
-from policy.effective import Effective, effective
-from policy.neutral import visible
+from policy.screens.neutral import visible
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -21,12 +21,12 @@ from cli.place import find_place
 from cli.policy_check import check_body, shown
 from cli.policy_compare import compare, lines_of
 from policy.catalog import read_catalog
+from policy.checks.findings import Severity
+from policy.checks.streams import compose_stream
 from policy.directory import read_directory
 from policy.document import read_policy
 from policy.errors import DocumentError
-from policy.findings import Severity
 from policy.operations import read_operations
-from policy.streams import compose_stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

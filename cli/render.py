@@ -1,8 +1,8 @@
 """The texts of the command line: JSON values in, plain text out; nothing here reads, asks or prints.
 
-- What an approver sees is written by `policy/screen_plain.py`: measured facts first, the proposer's words last and
-  labelled.
-- Every text from outside goes through `policy.neutral.visible`: no control character of it reaches a terminal.
+- What an approver sees is written by `policy/screens/screen_plain.py`: measured facts first, the proposer's words last
+  and labelled.
+- Every text from outside goes through `policy.screens.neutral.visible`: no control character of it reaches a terminal.
 - No colour and a fixed width: what an approver saw can be compared, pasted into a ticket and kept as a golden file.
 """
 
@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from policy.neutral import visible
 from policy.screen import DRY_RUN, Screen
-from policy.screen_plain import WIDTH, screen_notice, screen_plain
+from policy.screens.neutral import visible
+from policy.screens.screen_plain import WIDTH, screen_notice, screen_plain
 
 DENIED_BEFORE = "denied before by"
 _SHORT = 40

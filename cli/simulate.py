@@ -17,13 +17,13 @@ from cli.arguments import Commands
 from cli.place import NO_RECORD, find_place
 from policy.audit import MAX_FILE_BYTES, read_audit_file
 from policy.canonical import parse_json
+from policy.checks.simulation import PastAction, Simulated, Simulation, past_action, simulate
 from policy.document import read_policy
 from policy.errors import CountersignError, DocumentError
 from policy.facts import collect
-from policy.neutral import visible
 from policy.observed import Observed
 from policy.proposal import receive
-from policy.simulation import PastAction, Simulated, Simulation, past_action, simulate
+from policy.screens.neutral import visible
 
 _SHOWN = 20
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from judges.situations import Situation
 from judges.world import cured, judged
 from policy.base import Reason
-from policy.chains import Verdict
 from policy.evaluation import Evaluation
 from policy.governance import seats
+from policy.rules.chains import Verdict
 
 _CODES = {
     "environment_mismatch": "DENY_ENV_MISMATCH",
@@ -25,7 +25,7 @@ _CODES = {
     "outside_window": "WINDOW",
     "unknown_operation": "DENY_UNKNOWN",
 }
-# What the sentence of a limit speaks of, by the words of `policy/limits.py`.
+# What the sentence of a limit speaks of, by the words of `policy/rules/limits.py`.
 _LIMITS = (
     (re.compile(r"failure domains"), "STAGED"),
     (re.compile(r"capacity|resolves to"), "DENY_OVER_CAP"),

@@ -17,7 +17,7 @@ from policy.ledger import EntryKind
 from policy.outcome import EffectReport, Measurement
 from policy.permit import Permit, entry_id
 from policy.revision import Revision
-from policy.telling import telling
+from policy.screens.telling import telling
 
 _Content: TypeAlias = Mapping[str, Any]
 

@@ -1,7 +1,7 @@
 """The catalog: what targets exist, what they are in the executor's world, and what depends on them.
 
-- The format is that of Backstage entity files (`policy/entities.py`), with service edges and OpenSLO v1 objectives from
-  elsewhere in the same text (`policy/catalog_text.py` reads it). Cycles are normal.
+- The format is that of Backstage entity files (`policy/catalogs/entities.py`), with service edges and OpenSLO v1
+  objectives from elsewhere in the same text (`policy/catalogs/catalog_text.py` reads it). Cycles are normal.
 - A target stands for what it holds: a system, a domain or a component resolves to the ids of all its parts. A part
   without an id, or in another environment, and an empty selection resolve to nothing at all, never to the rest of it.
 - What holds parts is at least as critical as the worst of them, whatever it says of itself.
@@ -17,11 +17,11 @@ from functools import cache, reduce
 from typing import NamedTuple
 
 from policy import builtin
-from policy.catalog_text import CatalogContent, Source, read_content
-from policy.entities import Entity, Party, normalize, worse
+from policy.catalogs.catalog_text import CatalogContent, Source, read_content
+from policy.catalogs.entities import Entity, Party, normalize, worse
+from policy.catalogs.graph import CRITICALITIES, CRITICALITY_WEIGHT, Dependent, Graph, Node, Reach
+from policy.catalogs.objectives import SloObjective
 from policy.errors import DocumentError
-from policy.graph import CRITICALITIES, CRITICALITY_WEIGHT, Dependent, Graph, Node, Reach
-from policy.objectives import SloObjective
 
 __all__ = [
     "CRITICALITIES",
@@ -126,7 +126,7 @@ class Catalog:
         return tuple(item for part in self._held(normalize(ref)) for item in self.objectives.get(part.ref, ()))
 
     def reach(self, ref: str) -> Reach:
-        """What depends on a target or on a part of it (`policy/graph.py`)."""
+        """What depends on a target or on a part of it (`policy/catalogs/graph.py`)."""
         start = normalize(ref)
         if not self.parts.get(start):
             return self.graph.reach((start,))

@@ -9,7 +9,7 @@
   that says the same as another, or its contrary.
 - Where the probes of an executor are declared, a criterion's probe is one of them, with parameters and a value of its
   types. All criteria are measured by the executor of the last step.
-- History counts only what was measured by the minimum (`policy/history.py`).
+- History counts only what was measured by the minimum (`policy/risk/history.py`).
 """
 
 from collections.abc import Iterator, Mapping

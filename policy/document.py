@@ -1,7 +1,7 @@
 """The policy document: versioned YAML, identified by the digest of its bytes (`docs/spec/policy-document.md`).
 
 - A text holds one document or several: those of the root, the organisation and its teams. All of them are in force
-  together (`policy/composition.py`).
+  together (`policy/rules/composition.py`).
 - Rules, limits, calendars, exceptions and break-glass have ids, and an id names one thing in the whole text.
 - What a rule names is there: chains, windows, what an exception lifts. Conditions are checked here, not at run time.
 - A rule that observes or warns says from when it enforces. Limits always do.
@@ -20,8 +20,12 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from policy.base import EdgeModel, Name, Text
-from policy.calendars import Calendar
-from policy.chains import (
+from policy.errors import DocumentError, explain
+from policy.facts import Facts
+from policy.governed import Metadata, read_documents
+from policy.operations import RegisteredOperation, RiskTier
+from policy.rules.calendars import Calendar
+from policy.rules.chains import (
     MAX_STAGES,
     ApprovalChain,
     EscalationStep,
@@ -31,15 +35,12 @@ from policy.chains import (
     Verdict,
     written,
 )
-from policy.errors import DocumentError, explain
-from policy.exceptions import BreakGlass, PolicyException
-from policy.facts import Facts
-from policy.governed import Metadata, read_documents
-from policy.limits import Limit
-from policy.match import Effect, Match, Scoped, Where
-from policy.operations import RegisteredOperation, RiskTier
+from policy.rules.exceptions import BreakGlass, PolicyException
+from policy.rules.limits import Limit
+from policy.rules.match import Effect, Match, Scoped, Where
 
-# What waits for people imports these from `policy.chains`; the rest of the house reads them here, with the document.
+# What waits for people imports these from `policy.rules.chains`; the rest of the house reads them here, with the
+# document.
 __all__ = [
     "MAX_STAGES",
     "ApprovalChain",

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from policy.builtin import AGENT, ENVIRONMENT, PUBLISH, TARGET
 from policy.catalog import Catalog, builtin_catalog
-from policy.chains import Verdict
+from policy.checks.satisfiability import satisfiability
 from policy.directory import Directory
 from policy.document import PolicySet
 from policy.facts import collect
@@ -23,7 +23,7 @@ from policy.judging import judge
 from policy.observed import DraftFact, Observed
 from policy.operations import OperationsRegistry, builtin_operations
 from policy.proposal import ActionProposal
-from policy.satisfiability import satisfiability
+from policy.rules.chains import Verdict
 
 
 class Draft(NamedTuple):

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal
 
 from policy.base import Instant, RecordModel
-from policy.chains import Requirement, Stage
+from policy.rules.chains import Requirement, Stage
 
 DueKind = Literal["reminder", "escalation", "deadline"]
 

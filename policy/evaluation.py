@@ -6,8 +6,8 @@
 - A limit of any document, or a cap of the operations registry, that any operation of the action exceeds denies. No rule
   lifts it, no approval, no exception and no break-glass. A condition of a limit that fails denies, too.
 - Then each operation, the undos too, is asked about as if it were proposed alone, of every document that speaks of it
-  (`policy/composition.py`). An operation of which no rule speaks denies. A mild step in the same proposal makes no
-  other step milder.
+  (`policy/rules/composition.py`). An operation of which no rule speaks denies. A mild step in the same proposal makes
+  no other step milder.
 - The strictest of those answers is the verdict. Where operations or documents need different chains, all of them are
   asked, one after the other in the order of the documents and their rules.
 - A chain is part of the answer: what is asked of whom is fixed here, and kept. So is who may not answer: the authors of
@@ -24,20 +24,20 @@ from dataclasses import replace
 from datetime import datetime
 
 from policy.base import Instant, Reason, RecordModel
-from policy.calendars import timing_of
-from policy.chains import MAX_STAGES, ApprovalChain, Verdict
-from policy.composition import Answer, Speech, shortened, speeches
+from policy.catalogs.parts import views_of_parts
 from policy.document import Enforcement, PolicySet
-from policy.environment import Case, Question
 from policy.errors import ConditionError
-from policy.exceptions import PolicyException
 from policy.facts import Facts
 from policy.impact import ImpactAssessment
-from policy.impossible import why_impossible
-from policy.limits import Limit, exceeded, registered_bounds
-from policy.parts import views_of_parts
 from policy.proposal import ActionProposal
-from policy.timing import Timing
+from policy.rules.calendars import timing_of
+from policy.rules.chains import MAX_STAGES, ApprovalChain, Verdict
+from policy.rules.composition import Answer, Speech, shortened, speeches
+from policy.rules.environment import Case, Question
+from policy.rules.exceptions import PolicyException
+from policy.rules.impossible import why_impossible
+from policy.rules.limits import Limit, exceeded, registered_bounds
+from policy.rules.timing import Timing
 
 REGISTRY = "operations registry"
 

@@ -16,7 +16,7 @@ from policy.observed import DenialFact, HoldFact, Observed
 from policy.operations import OperationsRegistry, RegisteredOperation, unknown
 from policy.parameters import parameter_refusals
 from policy.proposal import ActionProposal
-from policy.safer import SaferOperation, safer_operations
+from policy.screens.safer import SaferOperation, safer_operations
 
 
 class PartFact(RecordModel):

@@ -13,7 +13,7 @@ from operator import and_
 from typing import Any
 
 from policy.catalog import normalize
-from policy.match import Match, Where
+from policy.rules.match import Match, Where
 
 DIMENSIONS = ("operations", "environments", "targets", "systems", "effects", "destructive", "read_only", "tiers")
 Values = frozenset[Any]

@@ -16,11 +16,11 @@ is not among its inputs. All of this must hold, each failure is a reason, and no
 from datetime import datetime
 
 from policy.base import Instant, Reason, RecordModel
-from policy.chains import ApprovalChain, Verdict
 from policy.decision import Vote
 from policy.observed import HoldFact
 from policy.operations import RiskTier
 from policy.outcome import EffectReport, StepRecord
+from policy.rules.chains import ApprovalChain, Verdict
 from policy.standing import ApprovalCase, Ballot, stand
 
 # Reasons that our workflow never meets: it asks once the action is approved, for the next step, while it is open.

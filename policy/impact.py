@@ -1,10 +1,11 @@
 """The impact assessment: facts in, a risk score and a tier out, with every indicator shown.
 
-- Impact (how bad) and likelihood (how probable) stay apart until the score. `policy/indicators.py` says how indicators
-  become one number: more of anything bad never lowers it. `docs/impact.md` is the whole model, with an example.
+- Impact (how bad) and likelihood (how probable) stay apart until the score. `policy/risk/indicators.py` says how
+  indicators become one number: more of anything bad never lowers it. `docs/impact.md` is the whole model, with an
+  example.
 - Tiers start at 0, 25, 50 and 75 points. The tier is never below the floor of any operation in the action, its undos
   included.
-- Assessed is the worst of the end, of every state half-way, and of the undos (`policy/reversal.py`).
+- Assessed is the worst of the end, of every state half-way, and of the undos (`policy/risk/reversal.py`).
 - The floor comes from what neither the proposer nor the target's owner writes: the operations registry, the record of
   holds and denials, and whether the target is known at all.
 - A target that is unknown and an operation that nobody registered are critical. What is destructive is high at least,
@@ -15,13 +16,13 @@
 
 from policy.base import RecordModel
 from policy.facts import Facts
-from policy.indicators import Indicator, weigh
-from policy.indicators_change import worst_change
-from policy.indicators_exposure import exposure_readings
-from policy.indicators_likelihood import likelihood_readings
 from policy.operations import RiskTier
 from policy.proposal import ActionProposal
-from policy.timing import Timing
+from policy.risk.indicators import Indicator, weigh
+from policy.risk.indicators_change import worst_change
+from policy.risk.indicators_exposure import exposure_readings
+from policy.risk.indicators_likelihood import likelihood_readings
+from policy.rules.timing import Timing
 
 TIER_STARTS = ((75, RiskTier.critical), (50, RiskTier.high), (25, RiskTier.medium), (0, RiskTier.low))
 

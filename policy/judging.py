@@ -4,14 +4,14 @@ auditor asks again, and where somebody only wants to know what would be.
 
 from typing import NamedTuple
 
-from policy.calendars import timing_of
 from policy.document import PolicySet
 from policy.evaluation import Evaluation, evaluate
 from policy.facts import Facts
 from policy.governance import pinned
 from policy.impact import ImpactAssessment, assess
 from policy.proposal import ActionProposal
-from policy.timing import Timing
+from policy.rules.calendars import timing_of
+from policy.rules.timing import Timing
 
 
 class Judgement(NamedTuple):

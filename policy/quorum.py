@@ -9,7 +9,7 @@
 from collections.abc import Sequence
 
 from policy.base import RecordModel
-from policy.chains import Requirement
+from policy.rules.chains import Requirement
 
 
 class Tally(RecordModel):

@@ -14,8 +14,8 @@ from policy.facts import Facts
 from policy.impact import ImpactAssessment
 from policy.judging import judge
 from policy.proposal import ReceivedProposal
+from policy.rules.timing import Timing
 from policy.standing import ApprovalCase, Ballot
-from policy.timing import Timing
 
 
 class DocumentDigests(RecordModel):

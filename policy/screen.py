@@ -1,12 +1,13 @@
 """What an approver sees, before anything else: the same facts in the CLI, the Temporal UI, notifications and exports.
 
-- A screen is data: what is known of one revision, in the order in which it is shown. `policy/screen_text.py` says it in
-  words, once, for every medium.
+- A screen is data: what is known of one revision, in the order in which it is shown. `policy/screens/screen_text.py`
+  says it in words, once, for every medium.
 - Measured facts come first, the proposer's words last, labelled as such. The recommended path and the safer operations
   are ours, never quoted from the proposal.
 - `presented_digest` is the digest of the screen as JSON: a decision says what its author had in front of them. It is
   sealed with the assessment (`policy/sealing.py`), so fields are only ever added, with defaults that never change.
-- What people and proposers wrote is kept with everything that does not show written out (`policy/neutral.py`), and cut.
+- What people and proposers wrote is kept with everything that does not show written out (`policy/screens/neutral.py`),
+  and cut.
 - Parameters are kept whole: they are what would run. Of lists that could be endless the first are kept, and the count.
 """
 
@@ -17,18 +18,18 @@ from typing import Any
 from policy.base import Instant, RecordModel, instant_text
 from policy.canonical import digest_of
 from policy.catalog import Dependent, SloObjective
-from policy.chains import Verdict
 from policy.criteria import effective, minimum
 from policy.evaluation import AppliedException, Excluded, ObservedAnswer
-from policy.indicators import Indicator
-from policy.neutral import WORDS_LIMIT, cut
 from policy.observed import DenialFact, DraftFact, HoldFact, LastActions, SloState, UndoProof
 from policy.operations import RiskTier
-from policy.presenting import Advice, Ending, advise, endings, proof_of
 from policy.proposal import ActionProposal, ChangeType, Criterion, Evidence, Parameters, Step, StopVerb
-from policy.reversal import leaves_nothing
 from policy.revision import Revision
-from policy.safer import SaferOperation
+from policy.risk.indicators import Indicator
+from policy.risk.reversal import leaves_nothing
+from policy.rules.chains import Verdict
+from policy.screens.neutral import WORDS_LIMIT, cut
+from policy.screens.presenting import Advice, Ending, advise, endings, proof_of
+from policy.screens.safer import SaferOperation
 
 FIRST = 10
 # How everything that is shown of a dry run is marked.

@@ -18,11 +18,11 @@ from datetime import datetime
 from typing import Literal
 
 from policy.base import Instant, Reason, RecordModel
-from policy.chains import ApprovalChain, Requirement, Stage
 from policy.decision import Assurance, Refusal, Vote
 from policy.duties import conflict
 from policy.escalation import Due, deadline_of, requirements_at, schedule
 from policy.quorum import Tally, tally
+from policy.rules.chains import ApprovalChain, Requirement, Stage
 
 ResolutionKind = Literal["pending", "approved", "denied", "expired"]
 _UNRESOLVED = ("open", "waiting")

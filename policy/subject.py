@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from policy.catalog import Catalog
+from policy.checks.findings import Finding, Severity, finding
+from policy.checks.positions import Place, Positions
 from policy.directory import Directory
 from policy.document import PolicyDocument
-from policy.findings import Finding, Severity, finding
 from policy.operations import OperationsRegistry
-from policy.positions import Place, Positions
 
 
 class WrittenPolicy(NamedTuple):

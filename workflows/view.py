@@ -11,12 +11,12 @@ from typing import Any
 from policy.base import instant_text
 from policy.decision import DecisionReceipt
 from policy.lifecycle import State
-from policy.neutral import code_text, markdown_text
 from policy.result import ActionResult
 from policy.screen import DRY_RUN, Screen
-from policy.screen_markdown import screen_markdown
+from policy.screens.neutral import code_text, markdown_text
+from policy.screens.screen_markdown import screen_markdown
+from policy.screens.status import status_fields
 from policy.standing import Standing
-from policy.status import status_fields
 from workflows.interface import DECIDE, workflow_id
 from workflows.ports import Plan
 

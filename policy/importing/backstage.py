@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from policy.catalog_text import MAX_EDGES, MAX_ENTITIES, Source, why_skipped
-from policy.entities import TARGET_KINDS
+from policy.catalogs.catalog_text import MAX_EDGES, MAX_ENTITIES, Source, why_skipped
+from policy.catalogs.entities import TARGET_KINDS
+from policy.catalogs.json_stream import read_stream
 from policy.errors import DocumentError
 from policy.importing.gathering import Gathering
-from policy.json_stream import read_stream
 
 _NAMES = {
     "serviceedges": "documents of service edges",

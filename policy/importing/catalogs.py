@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from policy.canonical import digest
 from policy.catalog import Catalog, read_catalog
-from policy.catalog_text import Source
+from policy.catalogs.catalog_text import Source
 from policy.errors import DocumentError
 from policy.importing import criticality, edges
 from policy.importing.backstage import gather_documents

@@ -3,8 +3,8 @@
 Its values are ours: critical, high, medium, low. A service without one stays unknown, which counts as the worst.
 """
 
-from policy.catalog_text import Source
-from policy.entities import UNSAID, criticality_of, reference
+from policy.catalogs.catalog_text import Source
+from policy.catalogs.entities import UNSAID, criticality_of, reference
 from policy.errors import DocumentError
 from policy.importing.gathering import Gathering, Stated
 from policy.importing.rows import Row, Table, chosen

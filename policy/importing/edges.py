@@ -3,10 +3,10 @@
 An edge is hard unless its row says `soft`, or whoever imports says that what it leads to is nothing to break for.
 """
 
-from policy.catalog_text import MAX_EDGES, Source
-from policy.entities import UNSAID, candidates, is_hard, reference
+from policy.catalogs.catalog_text import MAX_EDGES, Source
+from policy.catalogs.entities import UNSAID, candidates, is_hard, reference
+from policy.catalogs.graph import Edge
 from policy.errors import DocumentError
-from policy.graph import Edge
 from policy.importing.gathering import Gathering
 from policy.importing.rows import Row, Table, chosen
 

@@ -10,9 +10,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from policy.catalog_text import CatalogContent, Source
-from policy.entities import UNSAID, Entity, candidates, worse
-from policy.graph import Edge
+from policy.catalogs.catalog_text import CatalogContent, Source
+from policy.catalogs.entities import UNSAID, Entity, candidates, worse
+from policy.catalogs.graph import Edge
 from policy.importing.report import Skip
 
 

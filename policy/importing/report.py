@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from policy.catalog_text import Source
+from policy.catalogs.catalog_text import Source
 
 _FIRST = 20
 

@@ -9,8 +9,8 @@ import csv
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from policy.catalogs.json_stream import MAX_STREAM_BYTES
 from policy.errors import DocumentError
-from policy.json_stream import MAX_STREAM_BYTES
 
 MAX_ROWS = 2_000_000
 _SHOWN = 60

@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from policy.entities import Entity, Party
-from policy.graph import Edge
+from policy.catalogs.entities import Entity, Party
+from policy.catalogs.graph import Edge
+from policy.catalogs.objectives import ServiceObjectives
 from policy.importing.gathering import Gathering
-from policy.objectives import ServiceObjectives
 
 _EDGES_A_LINE = 500
 # What JSON may write as it is and YAML takes for a line break, or refuses.

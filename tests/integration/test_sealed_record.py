@@ -12,7 +12,7 @@ from activities.dossier import read_dossier
 from activities.export import export_action
 from deploy.dev import Stack, ephemeral_stack
 from policy.canonical import digest
-from policy.presenting import Advice
+from policy.screens.presenting import Advice
 from policy.search_attributes import TYPES
 from tests.replay import recording as scenes
 from tests.replay.recording import Recording, recording

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from policy.calendars import timing_of
 from policy.document import PolicySet
 from policy.evaluation import Evaluation, evaluate
 from policy.impact import assess
+from policy.rules.calendars import timing_of
 from tests.unit.builders import POLICY, T0, a_policy, a_proposal, facts_of
 
 # T0 is 09:00 UTC.

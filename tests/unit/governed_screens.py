@@ -5,14 +5,14 @@ from typing import Any
 
 from policy.base import Reason
 from policy.builtin import ENVIRONMENT, TARGET
-from policy.chains import Verdict
 from policy.document import Enforcement
 from policy.draft import publication
 from policy.evaluation import Evaluation, Excluded, ObservedAnswer
 from policy.observed import DraftFact, Observed
 from policy.operations import builtin_operations
+from policy.rules.chains import Verdict
+from policy.rules.timing import Timing
 from policy.screen import Screen
-from policy.timing import Timing
 from tests.unit.screens import DATABASE, NOW, ago, proposal_of, revision_of, screen_of
 
 

@@ -9,19 +9,19 @@ from typing import Any
 
 from policy.base import Reason
 from policy.catalog import Dependent, Reach, SloObjective
-from policy.chains import Verdict
 from policy.document import Enforcement
 from policy.evaluation import AppliedException, Evaluation, Excluded, ObservedAnswer
 from policy.facts import Facts
 from policy.impact import ImpactAssessment
-from policy.indicators import Indicator
 from policy.observed import DenialFact, HoldFact, LastActions, Observed, SloState, Tally, UndoProof
 from policy.operations import RegisteredOperation, RiskTier
 from policy.proposal import receive
 from policy.revision import DocumentDigests, Revision
-from policy.safer import SaferOperation
+from policy.risk.indicators import Indicator
+from policy.rules.chains import Verdict
+from policy.rules.timing import Timing
 from policy.screen import Screen, make_screen
-from policy.timing import Timing
+from policy.screens.safer import SaferOperation
 
 NOW = datetime(2030, 1, 31, 9, 0, tzinfo=UTC)
 DIGEST = "sha256:" + "0" * 64

@@ -6,7 +6,7 @@ from policy.catalog import Reach
 from policy.impact import ImpactAssessment, assess
 from policy.observed import Observed
 from policy.operations import RegisteredOperation
-from policy.timing import Timing
+from policy.rules.timing import Timing
 from tests.unit.builders import T0, a_proposal, facts_of, step_json
 
 DO, UNDO = "x.do", "x.undo"

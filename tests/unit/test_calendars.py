@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from policy.calendars import Calendar, Span, timing_of
 from policy.catalog import SloObjective
 from policy.document import PolicySet
 from policy.errors import DocumentError
 from policy.facts import Facts
 from policy.observed import SloState
-from policy.timing import Timing
-from policy.zones import zone_of
+from policy.rules.calendars import Calendar, Span, timing_of
+from policy.rules.timing import Timing
+from policy.rules.zones import zone_of
 from tests.unit.builders import POLICY, T0, a_policy, a_proposal, facts_of
 
 

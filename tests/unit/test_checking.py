@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from policy.catalog import read_catalog
-from policy.checking import Kind, check
+from policy.checks.checking import Kind, check
+from policy.checks.findings import MAX_FINDINGS, Finding, Severity, worst
 from policy.directory import read_directory
-from policy.findings import MAX_FINDINGS, Finding, Severity, worst
 from policy.operations import read_operations
 from tests.unit.builders import CATALOG, DIRECTORY, OPERATIONS
 

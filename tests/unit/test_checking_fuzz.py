@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policy.catalog import read_catalog
-from policy.checking import check
+from policy.checks.checking import check
+from policy.checks.findings import Finding, Severity
 from policy.directory import read_directory
-from policy.findings import Finding, Severity
 from policy.operations import read_operations
 from tests.unit.builders import CATALOG, DIRECTORY, OPERATIONS, POLICY
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.calendars import timing_of
 from policy.document import PolicySet, Verdict, read_policy
 from policy.errors import DocumentError
+from policy.rules.calendars import timing_of
 from tests.unit.asking import ask
 from tests.unit.builders import T0, a_proposal, facts_of, step_json
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.conditions import MAX_LENGTH, MAX_LENGTH_OF_TWO_MACROS, NAMES, Condition, Environment
 from policy.errors import ConditionError, DocumentError
+from policy.rules.conditions import MAX_LENGTH, MAX_LENGTH_OF_TWO_MACROS, NAMES, Condition, Environment
 from tests.unit.builders import T0
 
 _VALUES: dict[str, Any] = {

@@ -13,13 +13,13 @@ from pydantic import BaseModel
 
 from cli.schema import FOLDER, schema_text, schemas
 from policy import search_attributes
-from policy.chains import Verdict
 from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, Vote, receive_decision
 from policy.lifecycle import State
 from policy.operations import RegisteredOperation
 from policy.outcome import Outcome
 from policy.proposal import ActionProposal, receive
 from policy.result import ActionResult, NextAction, ResultResolution
+from policy.rules.chains import Verdict
 from workflows import interface
 
 TEXT = (Path(__file__).parents[2] / "docs" / "spec" / "contract.md").read_text()
@@ -165,7 +165,8 @@ def test_every_reason_code_that_the_rules_write_is_described() -> None:
     described = set(_names(_section("Reason codes"), "`code`"))
     written = {f"rule_{verdict}" for verdict in Verdict} | {f"missing_{what}" for what in _REQUIREMENTS}
     for name in _RULES:
-        written |= _codes(Path(__file__).parents[2] / "policy" / name)
+        (path,) = (Path(__file__).parents[2] / "policy").rglob(name)
+        written |= _codes(path)
 
     assert written <= described
 

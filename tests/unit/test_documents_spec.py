@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from policy.conditions import NAMES, Condition
+from policy.checks.policy_tests import read_policy_tests
 from policy.directory import read_directory
 from policy.document import PolicySet, read_policy
 from policy.operations import read_operations
-from policy.policy_tests import read_policy_tests
+from policy.rules.conditions import NAMES, Condition
 
 SPEC = (Path(__file__).parents[2] / "docs/spec/policy-document.md").read_text()
 READERS: dict[str, Callable[[bytes], object]] = {

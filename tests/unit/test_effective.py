@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from policy.checks.effective import effective
 from policy.document import read_policy
-from policy.effective import effective
 
 POLICY = read_policy(b"""
 apiVersion: countersign/v1

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from policy.facts import Facts
 from policy.footprints import Coverage, Footprint, first
-from policy.match import Match, Where
 from policy.operations import RegisteredOperation, RiskTier
+from policy.rules.match import Match, Where
 
 
 def _match(**lists: Any) -> Match:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.graph import CRITICALITIES, CRITICALITY_WEIGHT, Edge, Graph, Node, Reach
+from policy.catalogs.graph import CRITICALITIES, CRITICALITY_WEIGHT, Edge, Graph, Node, Reach
 
 _FACTOR = {0: 1.0, 1: 0.3, 2: 0.09}
 _NAMES = [*(f"component:default/s{number}" for number in range(7)), "api:default/a", "system:default/x"]

@@ -6,10 +6,10 @@ import pytest
 
 from policy.facts import Facts
 from policy.impact import ImpactAssessment, assess
-from policy.indicators import WEIGHTS
 from policy.observed import DenialFact, HoldFact, LastActions, Observed, Tally
 from policy.operations import EFFECTS, RegisteredOperation, RiskTier
-from policy.timing import Timing
+from policy.risk.indicators import WEIGHTS
+from policy.rules.timing import Timing
 from tests.unit.builders import T0, a_proposal, facts_of, step_json
 from tests.unit.single import DO, DROP, FRESH, READ, REPAIR, RESTART, UNDO, assess_one, evidence_of, reach_of, value_of
 

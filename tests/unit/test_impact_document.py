@@ -11,11 +11,11 @@ from policy.catalog import read_catalog
 from policy.directory import read_directory
 from policy.facts import collect
 from policy.impact import TIER_STARTS, ImpactAssessment, assess
-from policy.indicators import WEIGHTS, Reading, filled
 from policy.observed import Observed
 from policy.operations import read_operations
 from policy.proposal import receive
-from policy.timing import Timing
+from policy.risk.indicators import WEIGHTS, Reading, filled
+from policy.rules.timing import Timing
 
 TEXT = (Path(__file__).parents[2] / "docs" / "impact.md").read_text()
 INPUTS = {found[1]: found[2] for found in re.finditer(r"```\w+ (\w+)\n(.*?)```", TEXT, re.DOTALL)}

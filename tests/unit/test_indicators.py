@@ -7,7 +7,7 @@ import pytest
 
 from policy.catalog import Dependent, Reach, SloObjective
 from policy.observed import Calibration, DenialFact, SloState, Tally, UndoProof
-from policy.timing import Timing
+from policy.rules.timing import Timing
 from tests.unit.builders import T0
 from tests.unit.single import DO, FRESH, REPAIR, UNDO, assess_one, evidence_of, value_of
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from policy.catalogs.json_stream import MAX_LINE_BYTES, MAX_STREAM_BYTES, MAX_VALUE_BYTES, read_stream
 from policy.errors import DocumentError
 from policy.importing.writing import line
-from policy.json_stream import MAX_LINE_BYTES, MAX_STREAM_BYTES, MAX_VALUE_BYTES, read_stream
 from policy.yaml_text import MAX_DOCUMENT_BYTES, read_yaml
 
 _TEXTS = st.text(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from policy.neutral import chat_text, code_text, cut, markdown_text, sentence, visible
+from policy.screens.neutral import chat_text, code_text, cut, markdown_text, sentence, visible
 from tests.unit.hostile import TEXTS
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])

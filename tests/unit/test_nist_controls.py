@@ -2,7 +2,7 @@
 
 import pytest
 
-from policy.nist_controls import CONTROLS, looks_like_nist, oscal_id
+from policy.checks.nist_controls import CONTROLS, looks_like_nist, oscal_id
 
 
 def test_every_control_has_an_oscal_id_and_a_title() -> None:

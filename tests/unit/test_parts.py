@@ -3,11 +3,11 @@
 import pytest
 
 from policy.catalog import read_catalog
-from policy.chains import Verdict
 from policy.evaluation import Evaluation
 from policy.facts import collect
 from policy.judging import judge
 from policy.observed import Observed
+from policy.rules.chains import Verdict
 from tests.unit.builders import T0, a_directory, a_policy, a_proposal, a_registry, step_json
 
 _PART = """

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy.catalog import read_catalog
+from policy.checks.policy_diff import diff
 from policy.document import PolicySet, read_policy
 from policy.errors import DocumentError
 from policy.judging import judge
 from policy.operations import read_operations
-from policy.policy_diff import diff
 from tests.unit.builders import CATALOG, OPERATIONS, a_proposal, facts_of, step_json
 
 NOW = datetime(2030, 1, 15, 12, tzinfo=UTC)

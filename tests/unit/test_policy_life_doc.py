@@ -31,7 +31,7 @@ def test_the_page_shows_what_is_printed(
 
 def test_every_code_of_a_finding_is_on_the_page() -> None:
     """No finding is without its line in the table."""
-    sources = "".join(path.read_text() for path in (ROOT / "policy").glob("checking*.py"))
+    sources = "".join(path.read_text() for path in (ROOT / "policy").rglob("checking*.py"))
     codes = set(re.findall(r"Severity\.\w+,\s*\"([a-z_]+)\"", sources))
     assert len(codes) > 20
     assert sorted(code for code in codes if f"`{code}`" not in TEXT) == []

@@ -7,8 +7,8 @@ import pytest
 from pydantic import Field, ValidationError
 
 from policy.base import EdgeModel, Name
+from policy.checks.positions import MAX_MISFITS, Misfit, Place, Positions
 from policy.errors import DocumentError
-from policy.positions import MAX_MISFITS, Misfit, Place, Positions
 from policy.yaml_text import read_written, read_yaml
 
 TEXT = b"""\

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from policy.chains import Verdict
 from policy.evaluation import Evaluation
 from policy.facts import Facts
 from policy.observed import DenialFact, Observed, Tally, UndoProof
 from policy.operations import read_operations
-from policy.presenting import advise, endings, percent, since
 from policy.proposal import receive
-from policy.safer import SaferOperation, safer_operations
-from policy.timing import Timing
+from policy.rules.chains import Verdict
+from policy.rules.timing import Timing
+from policy.screens.presenting import advise, endings, percent, since
+from policy.screens.safer import SaferOperation, safer_operations
 from tests.unit.screens import DATABASE, NOW, RESET, SET, ago, proposal_of, registered, slo
 
 _PROVED = UndoProof(operation=RESET.name, kind="undone", at=ago(days=3))

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from policy.builtin import TARGET
-from policy.chains import Verdict
 from policy.directory import read_directory
 from policy.document import read_policy
 from policy.draft import problems_of, publication, stranger
@@ -15,6 +14,7 @@ from policy.judging import judge
 from policy.observed import DraftFact, Observed
 from policy.operations import builtin_operations
 from policy.proposal import receive
+from policy.rules.chains import Verdict
 from tests.unit.builders import T0, a_catalog, a_directory
 
 DRAFT, BEFORE, OTHER = (f"sha256:{digit * 64}" for digit in "abe")

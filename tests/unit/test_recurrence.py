@@ -10,7 +10,7 @@ from dateutil.rrule import rrulestr  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.recurrence import read_recurrence
+from policy.rules.recurrence import read_recurrence
 
 _START = date(2026, 1, 1)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.regions import Dimension, boxes, sentence
+from policy.checks.regions import Dimension, boxes, sentence
 
 DIMENSIONS = (
     Dimension("operation", ("set", "reset", "drop", "any other operation"), "{}", "every operation but {}"),

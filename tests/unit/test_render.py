@@ -18,7 +18,7 @@ from policy.escalation import Due
 from policy.operations import RiskTier
 from policy.outcome import Outcome
 from policy.result import ActionResult, DecidedBy, Timings
-from policy.screen_plain import WIDTH
+from policy.screens.screen_plain import WIDTH
 from policy.standing import StageStanding
 from tests.unit.screens import high_impact
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from policy.facts import Facts
-from policy.indicators import filled
-from policy.indicators_change import change_readings, worst_change
 from policy.observed import Observed, UndoProof
 from policy.operations import RegisteredOperation
 from policy.proposal import ActionProposal
-from policy.reversal import State, best_proofs, states
+from policy.risk.indicators import filled
+from policy.risk.indicators_change import change_readings, worst_change
+from policy.risk.reversal import State, best_proofs, states
 from tests.unit.builders import T0, a_proposal, step_json
 
 DO, LOOK, RESTART, UNDO = "x.do", "x.look", "x.restart", "x.undo"

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from policy.chains import ApprovalChain, EscalationStep, Requirement, Stage
+from policy.checks.satisfiability import satisfiability
 from policy.directory import Directory, Person, RegisteredAgent
 from policy.governed import Metadata
-from policy.satisfiability import satisfiability
+from policy.rules.chains import ApprovalChain, EscalationStep, Requirement, Stage
 
 
 def _directory(**people: str) -> Directory:

@@ -16,16 +16,16 @@ if __name__ == "__main__":
 
 from markdown_it import MarkdownIt
 
-from policy import screen_text
 from policy.base import Reason
-from policy.chains import Verdict
 from policy.evaluation import AppliedException, Evaluation, Excluded
-from policy.neutral import chat_text, markdown_text, sentence
 from policy.observed import DraftFact, Observed
 from policy.proposal import MAX_STEPS
+from policy.rules.chains import Verdict
 from policy.screen import UNSAID, Screen
-from policy.screen_markdown import LIMIT_BYTES, screen_markdown
-from policy.screen_plain import (
+from policy.screens import screen_text
+from policy.screens.neutral import chat_text, markdown_text, sentence
+from policy.screens.screen_markdown import LIMIT_BYTES, screen_markdown
+from policy.screens.screen_plain import (
     NOTICE_LINES,
     NOTICE_WIDTH,
     WIDTH,

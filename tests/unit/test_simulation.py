@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.audit import AuditFile
+from policy.checks.simulation import PastAction, past_action, simulate
 from policy.document import read_policy
 from policy.errors import AuditError
-from policy.simulation import PastAction, past_action, simulate
 from starter import run
 from tests.unit.builders import POLICY, T0, a_directory, a_policy, a_proposal, facts_of, step_json
 

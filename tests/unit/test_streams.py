@@ -5,8 +5,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy.checks.streams import compose_stream, split_stream
 from policy.errors import DocumentError
-from policy.streams import compose_stream, split_stream
 from policy.yaml_text import read_yaml
 
 ROOT = "# the root: \u00e4\U0001f600\nkind: P\nmetadata: {name: root}\nrules: 1\n"

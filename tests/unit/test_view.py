@@ -11,7 +11,6 @@ from activities.cases import CaseFile
 from activities.dossier import Dossier
 from activities.planning import make_plan
 from policy.base import Reason
-from policy.chains import ApprovalChain, Verdict
 from policy.decision import DecisionReceipt, receive_decision
 from policy.evaluation import Evaluation
 from policy.lifecycle import State
@@ -19,7 +18,8 @@ from policy.operations import RiskTier
 from policy.outcome import Outcome
 from policy.proposal import receive
 from policy.result import ActionResult, Timings
-from policy.screen_markdown import LIMIT_BYTES
+from policy.rules.chains import ApprovalChain, Verdict
+from policy.screens.screen_markdown import LIMIT_BYTES
 from policy.standing import stand
 from tests.unit.builders import stage
 from tests.unit.hostile import TEXTS

@@ -13,7 +13,7 @@ from policy.impact import ImpactAssessment, assess
 from policy.observed import Calibration, DenialFact, HoldFact, Observed, SloState, Tally, UndoProof
 from policy.operations import EFFECTS, Counted, RegisteredOperation, RiskTier
 from policy.proposal import ActionProposal
-from policy.timing import Timing
+from policy.rules.timing import Timing
 from tests.unit.builders import T0, a_proposal, step_json
 
 NAMES = ("x.one", "x.two")

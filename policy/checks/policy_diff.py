@@ -1,0 +1,275 @@
+"""What changes in meaning from one policy to another, and not what changes in its text.
+
+- Both are asked the same questions (`policy/checks/probing.py`), one for each case that either of them tells apart, and
+  their answers are compared in a form that is equal where the meaning is (`policy/checks/meaning.py`). Where no answer
+  differs, and no deadline, author or age of facts, nothing is said.
+- Answers that change in the same way are said together, with where they do.
+- Conditions are compared by their text; a change of one is said with `if`, and nobody claims to know what it changes.
+- A change is stricter where the answer at its mildest and at its strictest is no milder than before, and one of the two
+  is stricter; milder the other way round; anything else is just different.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from policy.base import RecordModel
+from policy.canonical import canonical
+from policy.catalog import Catalog
+from policy.checks.meaning import Answer, Form, Meaning, Speech
+from policy.checks.probing import Probes
+from policy.checks.regions import Point, boxes, sentence
+from policy.document import PolicySet
+from policy.operations import OperationsRegistry
+from policy.rules.chains import Verdict, written
+
+Direction = Literal["stricter", "milder", "different"]
+_TIER, _OWNER, _SYSTEM, _TARGET, _ENVIRONMENT, _OPERATION = 5, 4, 3, 2, 1, 0
+_ORDER = (_TIER, _OWNER, _SYSTEM, _TARGET, _ENVIRONMENT, _OPERATION)
+_DENIED = 100_000
+# A rule can be lifted by an exception, a limit by nothing.
+_WALL = 100_001
+_BY_VERDICT = 10_000
+
+
+class Change(RecordModel):
+    """One change: where, from what to what, and whether it is stricter."""
+
+    where: str
+    before: str
+    after: str
+    direction: Direction
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.before} -> {self.after} ({self.direction})"
+
+
+class PolicyDiff(RecordModel):
+    """All changes. `asked` is how many cases were compared, `conditions` how many conditions by their text only."""
+
+    changes: tuple[Change, ...]
+    asked: int
+    conditions: int
+
+
+def diff(
+    old: PolicySet,
+    new: PolicySet,
+    *,
+    now: datetime,
+    operations: OperationsRegistry | None = None,
+    catalog: Catalog | None = None,
+) -> PolicyDiff:
+    """Compare two policies in meaning; pure.
+
+    Args:
+        old: the one before.
+        new: the one after.
+        now: the instant (UTC): what expired by then is not there any more.
+        operations: the operations registry, so that what is registered is said by name.
+        catalog: the same for targets and environments.
+
+    Raises:
+        DocumentError: they tell more cases apart than can be asked.
+    """
+    before, after = Meaning(old, now), Meaning(new, now)
+    probes = Probes([*before.items, *after.items], operations, catalog)
+    shift = len(before.items)
+    changed: dict[tuple[Form, Form], list[Point]] = {}
+    for point, bits in probes:
+        pair = before.at(bits), after.at(bits >> shift)
+        if pair[0] != pair[1]:
+            changed.setdefault(pair, []).append(point)
+    said: dict[tuple[str, str, Direction], list[Point]] = {}
+    for (one, other), points in changed.items():
+        words = {**before.words, **after.words}
+        said.setdefault((*_said(one, other, words), _direction(one, other)), []).extend(points)
+    changes = [
+        Change(where=sentence(box, probes.dimensions), before=key[0], after=key[1], direction=key[2])
+        for key, points in said.items()
+        for box in boxes(points, _ORDER)
+    ]
+    conditions = {item.when for part in (*old.documents, *new.documents) for item in (*part.rules, *part.limits)}
+    return PolicyDiff(changes=(*_general(old, new), *changes), asked=len(probes), conditions=len(conditions - {None}))
+
+
+def _general(old: PolicySet, new: PolicySet) -> Iterator[Change]:
+    """What holds of every action."""
+    for name in ("absolute_deadline", "permit_ttl"):
+        one, other = getattr(old, name), getattr(new, name)
+        if one != other:
+            way: Direction = "stricter" if other < one else "milder"
+            yield Change(where=name, before=written(one), after=written(other), direction=way)
+    for name, before, after in (
+        ("authors, who approve nothing", _authors(old), _authors(new)),
+        ("age of facts that counts as stale", _ages(old), _ages(new)),
+        ("peak hours", _peaks(old), _peaks(new)),
+    ):
+        if before != after:
+            one, other = ("; ".join(sorted(items)) or "none" for items in (before, after))
+            way = "stricter" if before < after else "milder" if after < before else "different"
+            yield Change(where=name, before=one, after=other, direction=way)
+
+
+def _authors(policy: PolicySet) -> frozenset[str]:
+    return frozenset(name for part in policy.documents for name in part.metadata.authors)
+
+
+def _ages(policy: PolicySet) -> frozenset[str]:
+    ages = [part.fact_ages.model_dump(mode="json") for part in policy.documents]
+    return frozenset(f"{name} {value}" for item in ages for name, value in item.items() if value is not None)
+
+
+def _peaks(policy: PolicySet) -> frozenset[str]:
+    every = (item for part in policy.documents for item in part.calendars if item.kind == "peak")
+    return frozenset(canonical(item.model_dump(mode="json", exclude={"id", "reason"})).decode() for item in every)
+
+
+def _said(one: Form, other: Form, words: Mapping[str, str]) -> tuple[str, str]:
+    """Before and after, in as few words as tell them apart."""
+    for detailed in (False, True)[_hides(one, other) :]:
+        before, after = (_parts(form, words, detailed=detailed) for form in (one, other))
+        differing = [name for name in before if before[name] != after[name]]
+        if differing:
+            return (
+                "; ".join(text for name in differing if (text := before[name])) or "nothing more",
+                "; ".join(text for name in differing if (text := after[name])) or "nothing more",
+            )
+    return "the same words", "the same words, said in another order or to other people"
+
+
+def _hides(one: Form, other: Form) -> bool:
+    """Whether two chains differ and ask the same people, so that few words would not show it."""
+    before, after = (
+        {answer.chain for speech in form.speeches for answer in speech.answers if answer.chain} for form in (one, other)
+    )
+    short = [{_chain(text, detailed=False) for text in found} for found in (before - after, after - before)]
+    return bool(short[0] & short[1])
+
+
+def _parts(form: Form, words: Mapping[str, str], *, detailed: bool) -> dict[str, str]:
+    if form.wall:
+        return {"answer": "denied by a limit", "caps": "", "freezes": "", "noted": "", "exceptions": "", "glass": ""}
+    caps = sorted(
+        " and ".join(item[1:] or ("nothing",)) + (f" if `{item[0]}`" if item[0] else "") for item in form.caps
+    )
+    every = form.speeches
+    freezes = sorted({words.get(item, item) for speech in every for item in speech.freezes})
+    exceptions = sorted(_exception(item, words) for speech in every for item in speech.exceptions)
+    glass = [f"break-glass asks {_chain(speech.glass[0], detailed=True)}" for speech in every if speech.glass]
+    if detailed:
+        freezes = sorted({_calendar(item, words) for speech in every for item in speech.freezes})
+        exceptions = sorted(repr(item) for speech in every for item in speech.exceptions)
+        glass = [repr(speech.glass) for speech in every if speech.glass]
+    said = [_speech(speech, words, detailed=detailed) for speech in every]
+    # Whoever allows adds nothing to what another document says.
+    said = [text for text in said if text != "allowed"] or said
+    return {
+        "answer": ", and also ".join(said) or "denied, no rule",
+        "caps": f"limited to {', '.join(caps)}" if caps else "",
+        "freezes": f"frozen in {', '.join(freezes)}" if freezes else "",
+        "noted": "; ".join(sorted(f"{item[0]} until {item[1]}: {item[3]}" for s in every for item in s.noted)),
+        "exceptions": "; ".join(exceptions),
+        "glass": "; ".join(glass),
+    }
+
+
+def _speech(speech: Speech, words: Mapping[str, str], *, detailed: bool) -> str:
+    told = [_answer(answer, words, detailed=detailed) for answer in speech.answers]
+    if not speech.answers or not speech.answers[-1].always:
+        told.append("denied, no rule")
+    text = ", otherwise ".join(told)
+    hidden = sorted(item for item in speech.fails if f"`{item}`" not in text)
+    return text + "".join(f", and denied if `{item}` has no answer" for item in hidden)
+
+
+def _answer(answer: Answer, words: Mapping[str, str], *, detailed: bool) -> str:
+    said = {Verdict.allow: "allowed", Verdict.deny: "denied"}.get(answer.verdict)
+    if said is None:
+        said = ("held for " if answer.verdict is Verdict.hold else "") + _chain(answer.chain, detailed=detailed)
+    if answer.always:
+        return said
+    ways = sorted(" and ".join(sorted(_condition(*item, words) for item in way)) for way in answer.alternatives)
+    return f"{said} {' or '.join(ways)}"
+
+
+def _condition(kind: str, value: str, words: Mapping[str, str]) -> str:
+    return f"if `{value}`" if kind == "when" else f"{kind} of {words.get(value, value)}"
+
+
+def _exception(item: tuple[Any, ...], words: Mapping[str, str]) -> str:
+    when, _, day, *_, answers, thawed = item
+    said = ", otherwise ".join(_answer(answer, words, detailed=False) for answer in answers) or "unchanged"
+    freezes = f", not frozen in {', '.join(sorted(words.get(one, one) for one in thawed))}" if thawed else ""
+    return f"exception until {day}{f' if `{when}`' if when else ''}: {said}{freezes}"
+
+
+def _calendar(text: str, words: Mapping[str, str]) -> str:
+    told = json.loads(text)
+    dates = [*(f"and {day}" for day in told["rdates"]), *(f"not {day}" for day in told["exdates"])]
+    often = [told["rrule"]] if told["rrule"] else []
+    when = " ".join([told["start"], told["zone"], "for", told["duration"], *often, *dates])
+    return f"{words.get(text, 'a calendar')} ({when})"
+
+
+def _chain(text: str, *, detailed: bool) -> str:
+    return ", then ".join(_stage(stage, detailed=detailed) for stage in json.loads(text))
+
+
+def _stage(stage: Mapping[str, Any], *, detailed: bool) -> str:
+    asked = " and ".join(f"{item['count']} of {' or '.join(item['groups'])}" for item in stage["requirements"])
+    if not detailed:
+        return asked
+    more = [f"within {stage['deadline']}, then {stage['on_expiry']}", f"denied by {stage['deny_threshold']}"]
+    more += [f"reminded after {', '.join(stage['reminders'])}"] if stage["reminders"] else []
+    more += [f"{', '.join(step['add_groups'])} added after {step['after']}" for step in stage["escalations"]]
+    return f"{asked} ({'; '.join(more)})"
+
+
+def _direction(one: Form, other: Form) -> Direction:
+    (low, high), (low_after, high_after) = _levels(one), _levels(other)
+    if (low, high) != (low_after, high_after):
+        if low_after >= low and high_after >= high:
+            return "stricter"
+        return "milder" if low_after <= low and high_after <= high else "different"
+    walls, walls_after = _walls(one), _walls(other)
+    if walls != walls_after and _lifts(one) == _lifts(other):
+        return "stricter" if walls < walls_after else "milder" if walls_after < walls else "different"
+    return "different"
+
+
+def _levels(form: Form) -> tuple[int, int]:
+    """How strict the answer is at its mildest and at its strictest."""
+    if form.wall:
+        return _WALL, _WALL
+    if not form.speeches:
+        return _DENIED, _DENIED
+    found = [[_level(answer) for answer in speech.answers] for speech in form.speeches]
+    ends = [
+        levels[-1] if speech.answers and speech.answers[-1].always else _DENIED
+        for levels, speech in zip(found, form.speeches, strict=True)
+    ]
+    return _together(ends), _together([max(levels, default=_DENIED) for levels in found])
+
+
+def _together(levels: list[int]) -> int:
+    """The strictest answer of several documents; where people are asked, those of all are."""
+    if max(levels) >= _DENIED:
+        return _DENIED
+    return max(level // _BY_VERDICT for level in levels) * _BY_VERDICT + sum(level % _BY_VERDICT for level in levels)
+
+
+def _level(answer: Answer) -> int:
+    if not answer.verdict.asks:
+        return _DENIED if answer.verdict is Verdict.deny else 0
+    seats: int = sum(item["count"] for stage in json.loads(answer.chain) for item in stage["requirements"])
+    return _BY_VERDICT * answer.verdict.strictness + seats
+
+
+def _walls(form: Form) -> frozenset[Any]:
+    return form.caps | frozenset(item for speech in form.speeches for item in speech.freezes)
+
+
+def _lifts(form: Form) -> frozenset[Any]:
+    return frozenset(item for speech in form.speeches for item in speech.exceptions)

@@ -1,0 +1,1 @@
+"""What an assessment is made of: indicators, history, calibration, and the states that an action can end in."""
