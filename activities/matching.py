@@ -5,9 +5,11 @@ event is left over. This is what the SDK's replayer does not compare.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -51,8 +53,10 @@ def _pairs(
     for command in commands:
         if command.kind != "update_response" or _is_answer(command):
             asked[command.kind].append(command)
-    for kind, (chosen, differs) in _PAIRS.items():
+    spans = _spans(events)
+    for kind, (chosen, compare) in _PAIRS.items():
         made = [event for event in events if chosen(event)]
+        differs = partial(_timer, spans=spans) if kind == "start_timer" else compare
         pairs = _by_update(asked[kind], made, events) if kind == "update_response" else zip_longest(asked[kind], made)
         yield from ((command, event, differs) for command, event in pairs)
 
@@ -126,12 +130,27 @@ def _local_activity(command: Any, event: Any) -> str:
     return "; ".join(found)
 
 
-def _timer(command: Any, event: Any) -> str:
+def _spans(events: Sequence[Event]) -> dict[int, timedelta]:
+    """How long each workflow task took, by the number of the event that completed it.
+
+    The workflow's clock moves while a task waits for local activities. A replay hands their answers over together, so
+    that it may read another instant of the same task where a run read one.
+    """
+    at = {event.number: event.at for event in events}
+    return {
+        event.number: event.at - at.get(event.said.started_event_id, event.at)
+        for event in events
+        if event.name == "WORKFLOW_TASK_COMPLETED"
+    }
+
+
+def _timer(command: Any, event: Any, spans: Mapping[int, timedelta] = MappingProxyType({})) -> str:
+    """Whether a timer is another one, or rings at another instant than any that its workflow task could have meant."""
     if found := _same_timer(command, event):
         return found
-    if command.start_to_fire_timeout == event.start_to_fire_timeout:
-        return ""
     recorded, asked = _length(event.start_to_fire_timeout), _length(command.start_to_fire_timeout)
+    if abs(recorded - asked) <= spans.get(event.workflow_task_completed_event_id, timedelta(0)):
+        return ""
     return f"the timer is set for {recorded}, the replay sets it for {asked}"
 
 

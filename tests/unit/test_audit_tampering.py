@@ -4,11 +4,15 @@ import base64
 import copy
 import json
 from collections.abc import Callable
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from activities.auditing import audit
+from activities.matching import _timer
 from policy.canonical import digest
 from policy.permit import entry_id
 from tests.unit.tampering import (
@@ -340,3 +344,18 @@ async def _found(name: str, edit: Edit) -> None:
 
     texts = [str(finding) for finding in audited.findings]
     assert any(expected in text for text in texts), (expected, texts)
+
+
+def test_a_clock_that_moved_within_a_task_is_no_edit() -> None:
+    """A timer may differ by what its workflow task took, and by no microsecond more."""
+    started = SimpleNamespace(
+        start_to_fire_timeout=Duration(seconds=1), timer_id="1", workflow_task_completed_event_id=4
+    )
+    asked = {
+        microseconds: SimpleNamespace(start_to_fire_timeout=Duration(seconds=1, nanos=1000 * microseconds), seq=1)
+        for microseconds in (0, 17_000, 20_000, 20_001)
+    }
+    spans = {4: timedelta(milliseconds=20)}
+    found = {microseconds: _timer(command, started, spans) for microseconds, command in asked.items()}
+    assert [bool(item) for item in found.values()] == [False, False, False, True]
+    assert _timer(asked[17_000], started) != ""
