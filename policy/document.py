@@ -56,6 +56,8 @@ __all__ = [
 ]
 
 MAX_PERMIT_TTL = timedelta(hours=1)
+# A rule that observes for longer was never meant to enforce.
+MAX_OBSERVING = timedelta(days=366)
 
 
 class Scope(StrEnum):
@@ -150,6 +152,10 @@ class Rule(Scoped):
         if isinstance(self.chain, str):
             return (ChainChoice(chain=self.chain),)
         return self.chain or ()
+
+    def observes_too_long(self, at: datetime) -> bool:
+        """Whether, from an instant on, it would observe or warn for longer than a document may be published to."""
+        return self.enforce_from is not None and datetime.combine(self.enforce_from, time(), UTC) - at > MAX_OBSERVING
 
     def enforced(self, at: datetime | None) -> bool:
         """Whether its answer counts at an instant; where nobody knows the time it does."""

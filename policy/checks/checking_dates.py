@@ -2,7 +2,8 @@
 
 - An exception that is over does nothing and hides what it once lifted: a warning. One that ends within `SOON` is a
   warning, too, so that nobody is surprised.
-- A rule that observes or warns enforces from its day on, without anybody doing anything: a warning within `SOON`.
+- A rule that observes or warns enforces from its day on, without anybody doing anything: a warning within `SOON`. One
+  that does so for more than a year is an error: such a switch never expires.
 - A review that is overdue is a warning, one that is due within `REVIEW_SOON` an info.
 - A window or freeze that lies in the past altogether never opens again: a warning.
 """
@@ -58,6 +59,9 @@ def _switch(written: WrittenPolicy, number: int, rule: Rule, now: datetime) -> I
     if rule.enforced(now):
         message = f"rule {rule.id} enforces since {rule.enforce_from}: remove enforcement and enforce_from"
         yield written.say(Severity.warning, "switch_expired", message, *path)
+    elif rule.observes_too_long(now):
+        message = f"rule {rule.id} only {doing} until {rule.enforce_from}: name a day within a year"
+        yield written.say(Severity.error, "observes_too_long", message, *path)
     elif _midnight(rule.enforce_from) - now <= SOON:
         message = f"rule {rule.id} only {doing} until {rule.enforce_from}, then it enforces: look at what it would do"
         yield written.say(Severity.warning, "switch_expires_soon", message, *path)

@@ -190,6 +190,12 @@ FOUND: dict[str, tuple[bytes, list[str]]] = {
         _rules("{id: a, match: {operations: [pg.drop]}, verdict: deny, enforcement: warn, enforce_from: 2030-01-20}"),
         ["6:93 warning switch_expires_soon: rule a only warns until 2030-01-20"],
     ),
+    "a rule that observes for ever": (
+        _rules(
+            "{id: a, match: {operations: [pg.drop]}, verdict: deny, enforcement: observe, enforce_from: 9999-12-31}"
+        ),
+        ["6:96 error observes_too_long: rule a only observes until 9999-12-31: name a day within a year"],
+    ),
     "a rule that does not observe any more": (
         _rules("{id: a, match: {operations: [pg.drop]}, verdict: deny, enforcement: warn, enforce_from: 2030-01-15}"),
         ["6:93 warning switch_expired: rule a enforces since 2030-01-15"],
