@@ -28,6 +28,7 @@ from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.client import Client, Interceptor, OutboundInterceptor, StartWorkflowInput, WorkflowHandle
 from temporalio.converter import PayloadConverter
 from temporalio.runtime import PrometheusConfig
+from temporalio.service import RPCError
 from temporalio.worker import Replayer
 
 import worker
@@ -178,11 +179,14 @@ class Processes:
         )
 
     async def pending(self, handle: Handle) -> dict[str, Any]:
-        async def status() -> dict[str, Any]:
-            found: dict[str, Any] = await handle.query(STATUS, rpc_timeout=timedelta(seconds=10))
-            return found
-
-        return await until(status, lambda found: found["state"] == "pending")
+        """The status, as soon as people are asked; a worker process that has just been started needs its time."""
+        async with asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(RPCError):
+                    found: dict[str, Any] = await handle.query(STATUS, rpc_timeout=timedelta(seconds=20))
+                    if found["state"] == "pending":
+                        return found
+                await asyncio.sleep(0.05)
 
 
 @pytest_asyncio.fixture(name="processes", scope="module", loop_scope="module")
