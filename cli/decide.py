@@ -142,8 +142,9 @@ def _refuse_unattended(args: argparse.Namespace) -> None:
 
 
 def _confirmed(args: argparse.Namespace, identity: str) -> bool:
-    answer = input(f"{args.vote.replace('_', ' ')} as {identity}? Type the vote to confirm: ")
-    return answer.strip().replace("-", "_") == str(args.vote)
+    word = args.vote.replace("_", " ")
+    answer = input(f'{word} as {identity}? Type "{word}" to confirm: ')
+    return answer.strip().replace("-", "_").replace(" ", "_") == str(args.vote)
 
 
 def _report(answer: Answer, submission: dict[str, Any], *, as_json: bool) -> int:

@@ -60,6 +60,7 @@ def _welcome(stack: Stack) -> str:
             f"temporal     {stack.temporal_address}, namespace {stack.namespace}",
             f"temporal ui  {stack.ui_url}",
             f"database     {stack.database_url('countersign_reader')}",
+            f"elsewhere    export TEMPORAL_ADDRESS={stack.temporal_address} TEMPORAL_NAMESPACE={stack.namespace}",
             "identities are only claimed here: anybody on this machine can answer as anybody",
             "ready: use every command of countersign in another terminal; Ctrl-C stops",
         ]

@@ -179,14 +179,11 @@ class Processes:
         )
 
     async def pending(self, handle: Handle) -> dict[str, Any]:
-        """The status, as soon as people are asked; a worker process that has just been started needs its time."""
         async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(RPCError):
-                    found: dict[str, Any] = await handle.query(STATUS, rpc_timeout=timedelta(seconds=20))
-                    if found["state"] == "pending":
-                        return found
-                await asyncio.sleep(0.05)
+                    if (found := await handle.query(STATUS, rpc_timeout=timedelta(seconds=20)))["state"] == "pending":
+                        return dict(found)
 
 
 @pytest_asyncio.fixture(name="processes", scope="module", loop_scope="module")
