@@ -17,7 +17,7 @@ from activities.drafts import store_draft
 from cli import exits
 from cli.documents import read_file
 from cli.place import Place, find_place
-from cli.policy_publish import compose, in_force, refuse
+from cli.policy_publish import compose, in_force, refuse, world_of
 from cli.propose import start
 from policy.draft import Draft, publication
 from policy.errors import DocumentError
@@ -53,7 +53,7 @@ async def _run(args: argparse.Namespace) -> int:
         body = compose(bodies.get(kind), part, kind, whole=args.whole)
         if body == bodies[kind]:
             raise DocumentError(f"{args.file} changes nothing: it is in force as it is")
-        refuse(str(args.file), kind, body, bodies, now)
+        refuse(str(args.file), kind, body, world_of(bodies), now)
         key = await _store(database, kind, body, identity, now)
     finally:
         await database.close()

@@ -63,11 +63,12 @@ async def _run(args: argparse.Namespace) -> int:
                 f"a {kind} is in force: propose the change with `countersign policy propose {args.file}`, "
                 f"or publish it as the owner with --ceremony"
             )
-        refuse(str(args.file), kind, part, bodies, now)
+        world = world_of(bodies)
+        refuse(str(args.file), kind, part, world, now)
         body = compose(old, part, kind, whole=args.whole)
-        refuse(f"{args.file} with what is in force", kind, body, bodies, now)
+        refuse(f"{args.file} with what is in force", kind, body, world, now)
         if kind == "policy" and old is not None:
-            print("\n".join(lines_of(compare(read_policy(old), read_policy(body), _world(bodies), now))))
+            print("\n".join(lines_of(compare(read_policy(old), read_policy(body), world, now))))
         async with database.transaction() as connection:
             key = await publish_over(connection, kind, body, digests.get(kind), by=getpass.getuser(), at=now)
     finally:
@@ -88,7 +89,7 @@ def compose(old: bytes | None, part: bytes, kind: Kind, *, whole: bool) -> bytes
     return compose_stream(old, part) if old is not None and kind in COMPOSED and not whole else part
 
 
-def _world(bodies: "Mapping[Kind, bytes]") -> GivenWorld:
+def world_of(bodies: "Mapping[Kind, bytes]") -> GivenWorld:
     """The documents in force that a policy is checked against."""
     return GivenWorld(
         operations=read_operations(bodies["operations"]) if "operations" in bodies else None,
@@ -97,13 +98,13 @@ def _world(bodies: "Mapping[Kind, bytes]") -> GivenWorld:
     )
 
 
-def refuse(path: str, kind: Kind, body: bytes, bodies: "Mapping[Kind, bytes]", now: datetime) -> None:
+def refuse(path: str, kind: Kind, body: bytes, world: GivenWorld, now: datetime) -> None:
     """Refuse a text that has errors, against the other documents in force.
 
     Raises:
         DocumentError: with every error, a line each.
     """
-    errors = [item for item in check_body(body, _world(bodies), now) if item.severity is Severity.error]
+    errors = [item for item in check_body(body, world, now) if item.severity is Severity.error]
     if errors:
         lines = "\n".join(shown(path, item) for item in errors)
         raise DocumentError(f"malformed {_NAMES[kind]}, nothing was published:\n{lines}")

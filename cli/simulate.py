@@ -14,6 +14,7 @@ from typing import Any
 from activities.documents import READERS, Documents, InForce, Kind, NotPublishedError
 from cli import exits
 from cli.arguments import Commands
+from cli.documents import read_file
 from cli.place import NO_RECORD, find_place
 from policy.audit import MAX_FILE_BYTES, read_audit_file
 from policy.canonical import parse_json
@@ -138,10 +139,7 @@ async def _in_force() -> InForce:
 
 
 async def _bytes(path: Path, limit: int = 64 * 1024 * 1024) -> bytes:
-    try:
-        body = await asyncio.to_thread(path.read_bytes)
-    except OSError as error:
-        raise DocumentError(f"file {path} cannot be read: {error.strerror}") from None
+    body = await asyncio.to_thread(read_file, path)
     if len(body) > limit:
         raise DocumentError(f"file {path} has {len(body)} bytes, at most {limit} are read")
     return body
