@@ -118,9 +118,13 @@ def _annotations(flags: str) -> dict[str, Any]:
 
 
 def _judge(known: OperationsRegistry, operation: RegisteredOperation, given: Mapping[str, Any]) -> Judgement:
-    step: dict[str, Any] = {"name": "act", "operation": operation.name, "parameters": _filled(operation, given)}
+    step: dict[str, Any] = {
+        "name": "act",
+        "operation": operation.name,
+        "parameters": _fill(operation.parameters, given),
+    }
     if operation.inverse and (back := known.find(operation.inverse[0])) is not None:
-        step["undo"] = {"operation": back.name, "parameters": _filled(back, step["parameters"])}
+        step["undo"] = {"operation": back.name, "parameters": _fill(back.parameters, step["parameters"])}
     proposal = receive(_value(operation, step, [{"probe": "platform.healthy", "equals": True}])).proposal
     wanted = [item.model_dump(mode="json") for item in minimum(proposal, {operation.name: operation})]
     proposal = receive(_value(operation, step, wanted or [_criterion(known, operation, step)])).proposal
@@ -166,10 +170,6 @@ def _value(operation: RegisteredOperation, step: Mapping[str, Any], criteria: li
         "success_criteria": criteria,
         "produced_at": _AT.isoformat().replace("+00:00", "Z"),
     }
-
-
-def _filled(operation: RegisteredOperation, given: Mapping[str, Any]) -> dict[str, Any]:
-    return _fill(operation.parameters, given)
 
 
 def _fill(parameters: Mapping[str, Parameter], given: Mapping[str, Any]) -> dict[str, Any]:

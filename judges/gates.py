@@ -12,7 +12,6 @@ from judges.situations import Situation
 from judges.world import cured, judged
 from policy.base import Reason
 from policy.evaluation import Evaluation
-from policy.governance import seats
 from policy.rules.chains import Verdict
 
 _CODES = {
@@ -53,7 +52,7 @@ def gates(situation: Situation) -> tuple[str, ...]:
 
 
 def _people(evaluation: Evaluation) -> tuple[str, ...]:
-    count = seats(evaluation.chain)
+    count = evaluation.chain.seats if evaluation.chain else 0
     return () if not count else ("ONE_PERSON",) if count == 1 else ("TWO_PERSON",)
 
 

@@ -7,7 +7,6 @@ PUBLISH = "countersign.document.publish"
 IN_FORCE = "countersign.document.in_force"
 EXECUTOR = "countersign"
 TARGET = "resource:countersign/documents"
-RESOURCE_ID = "countersign:documents"
 ENVIRONMENT = "countersign"
 # Whoever proposes from the command line is the agent and the person in one.
 AGENT = "agent:countersign"

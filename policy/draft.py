@@ -18,11 +18,11 @@ from policy.checks.satisfiability import satisfiability
 from policy.directory import Directory
 from policy.document import PolicySet
 from policy.facts import collect
-from policy.governance import MINIMUM
 from policy.judging import judge
 from policy.observed import DraftFact, Observed
 from policy.operations import OperationsRegistry, builtin_operations
 from policy.proposal import ActionProposal
+from policy.revision import DocumentDigests
 from policy.rules.chains import Verdict
 
 
@@ -70,7 +70,7 @@ def problems_of(
         directory = document
     else:
         return ()
-    locked = (problem for kind in MINIMUM for problem in _locked(kind, policy, directory, at))
+    locked = (problem for kind in DocumentDigests.model_fields for problem in _locked(kind, policy, directory, at))
     return (*_misnamed(policy, directory), *locked)
 
 

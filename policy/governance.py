@@ -16,31 +16,24 @@ from collections.abc import Sequence
 
 from policy.base import Reason
 from policy.builtin import PUBLISH, TARGET
-from policy.document import ApprovalChain, Verdict
+from policy.document import Verdict
 from policy.evaluation import Evaluation
 from policy.facts import Facts
 from policy.proposal import ActionProposal
 
 # A catalog says which target is production and what its id is: as much as a policy does.
-MINIMUM = {"policy": 2, "operations": 2, "directory": 2, "catalog": 2}
+MINIMUM = 2
 
 
 def pinned(proposal: ActionProposal, facts: Facts, evaluation: Evaluation) -> Evaluation:
     """The evaluation of a policy, and where documents are published, whether it is strict enough to be followed."""
     if PUBLISH not in proposal.operations:
         return evaluation
-    refusals = (*_refusals(proposal, facts), *_weakness(proposal, evaluation))
+    refusals = (*_refusals(proposal, facts), *_weakness(evaluation))
     if not refusals:
         return evaluation
     denied = {"verdict": Verdict.deny, "chain": None, "chain_name": None, "decided_by": "governance"}
     return evaluation.model_copy(update={**denied, "reasons": (*refusals, *_denials(evaluation))})
-
-
-def seats(chain: ApprovalChain | None) -> int:
-    """How many distinct people a chain needs: nobody sits on two seats (`policy/quorum.py`, `policy/duties.py`)."""
-    if chain is None:
-        return 0
-    return sum(requirement.count for stage in chain.stages for requirement in stage.requirements)
 
 
 def _refusals(proposal: ActionProposal, facts: Facts) -> Sequence[Reason]:
@@ -66,14 +59,13 @@ def _refusals(proposal: ActionProposal, facts: Facts) -> Sequence[Reason]:
     return found
 
 
-def _weakness(proposal: ActionProposal, evaluation: Evaluation) -> Sequence[Reason]:
+def _weakness(evaluation: Evaluation) -> Sequence[Reason]:
     if evaluation.verdict is Verdict.deny:
         return ()
-    needed = MINIMUM.get(str(proposal.steps[0].parameters.get("kind")), max(MINIMUM.values()))
-    asked = seats(evaluation.chain)
-    if asked >= needed:
+    asked = evaluation.chain.seats if evaluation.chain else 0
+    if asked >= MINIMUM:
         return ()
-    message = f"the policy asks {asked} people, at least {needed} must approve what is published: mend the root policy"
+    message = f"the policy asks {asked} people, at least {MINIMUM} must approve what is published: mend the root policy"
     return (Reason(code="root_chain_too_weak", message=message),)
 
 

@@ -92,15 +92,25 @@ class Stage(EdgeModel):
     escalations: tuple[EscalationStep, ...] = ()
     on_expiry: ExpiryVerb = ExpiryVerb.deny
 
+    @property
+    def seats(self) -> int:
+        """How many distinct people it needs: nobody sits on two seats (`policy/quorum.py`)."""
+        return sum(requirement.count for requirement in self.requirements)
+
     @model_validator(mode="after")
     def _in_time(self) -> "Stage":
         late = [at for at in (*self.reminders, *(step.after for step in self.escalations)) if at >= self.deadline]
         if late:
             raise ValueError(f"stage {self.name}: reminders and escalations must come before the deadline")
-        if sum(requirement.count for requirement in self.requirements) > MAX_SEATS:
+        if self.seats > MAX_SEATS:
             raise ValueError(f"stage {self.name}: all requirements together may ask for {MAX_SEATS} people at most")
         return self
 
 
 class ApprovalChain(EdgeModel):
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=MAX_STAGES)]
+
+    @property
+    def seats(self) -> int:
+        """How many distinct people it needs: nobody approves in two stages (`policy/duties.py`)."""
+        return sum(stage.seats for stage in self.stages)
