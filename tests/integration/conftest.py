@@ -58,11 +58,17 @@ def _documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(name="place", scope="module")
-def _place(documents: Path) -> Iterator[tuple[Stack, Settings]]:
-    """A stack of its own, ready, without a worker."""
+@pytest.fixture(name="own_stack", scope="module")
+def _own_stack() -> Iterator[Stack]:
+    """A stack of a module's own: nobody else sees what it publishes, denies, counts or archives."""
     with ephemeral_stack(search_attributes=TYPES) as stack:
-        yield stack, asyncio.run(prepare_local(stack, datetime.now(UTC), documents))
+        yield stack
+
+
+@pytest.fixture(name="place", scope="module")
+def _place(own_stack: Stack, documents: Path) -> tuple[Stack, Settings]:
+    """A stack of its own, ready, without a worker."""
+    return own_stack, asyncio.run(prepare_local(own_stack, datetime.now(UTC), documents))
 
 
 @pytest.fixture(name="idle")

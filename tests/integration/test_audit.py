@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -13,9 +13,8 @@ import pytest_asyncio
 from activities.auditing import audit
 from activities.export import export_action, write_whole
 from cli import exits
-from deploy.dev import Stack, ephemeral_stack
+from deploy.dev import Stack
 from policy.errors import AuditError
-from policy.search_attributes import TYPES
 from starter import parser
 from tests.replay import recording as scenes
 from tests.replay.recording import Recording, recording
@@ -23,13 +22,6 @@ from worker import workflow_runner
 from workflows.interface import workflow_id
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest.fixture(name="own_stack", scope="module")
-def _own_stack() -> Iterator[Stack]:
-    """A stack of this module's own: its documents must not change under other tests."""
-    with ephemeral_stack(search_attributes=TYPES) as stack:
-        yield stack
 
 
 @pytest_asyncio.fixture(name="place", scope="module", loop_scope="module")

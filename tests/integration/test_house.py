@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,10 +21,9 @@ from activities.schedules import ARCHIVE_SCHEDULE, SWEEP_SCHEDULE, ensure_schedu
 from activities.tables import (
     ArchiveRow,
 )
-from deploy.dev import Stack, ephemeral_stack
+from deploy.dev import Stack
 from policy.canonical import digest
 from policy.permit import Direction
-from policy.search_attributes import TYPES
 from tests.integration.left_behind import (
     OVERDUE,
     STEP_SECONDS,
@@ -45,13 +44,6 @@ from workflows.interface import workflow_id
 from workflows.ports import ExecuteResult, RecordRequest
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest.fixture(name="own_stack", scope="module")
-def _own_stack() -> Iterator[Stack]:
-    """A stack of this module's own: an archive takes every closed run of a namespace."""
-    with ephemeral_stack(search_attributes=TYPES) as stack:
-        yield stack
 
 
 @pytest_asyncio.fixture(name="place", scope="module", loop_scope="module")

@@ -1,6 +1,6 @@
 """What is observed of a proposal: how similar actions ended, what runs now, what was proved, and who said no before."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,11 +10,10 @@ import pytest_asyncio
 
 from activities.documents import Documents
 from activities.observing import observe
-from deploy.dev import Stack, ephemeral_stack
+from deploy.dev import Stack
 from policy.document import read_policy
 from policy.observed import Calibration, Tally
 from policy.proposal import receive
-from policy.search_attributes import TYPES
 from tests.integration.left_behind import UNDO_OVERDUE, recorded
 from tests.integration.observed import Past, objective, proposal, targets
 from tests.replay import recording as scenes
@@ -34,13 +33,6 @@ CATALOG = (
     + objective("answers", "tallied")
     + objective("latency", "tallied")
 )
-
-
-@pytest.fixture(name="own_stack", scope="module")
-def _own_stack() -> Iterator[Stack]:
-    """A stack of this module's own: it publishes documents, and counts what is on record."""
-    with ephemeral_stack(search_attributes=TYPES) as stack:
-        yield stack
 
 
 @pytest_asyncio.fixture(name="past", scope="module", loop_scope="module")

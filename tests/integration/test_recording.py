@@ -1,6 +1,6 @@
 """The end of an action that anybody asks for, and what it leaves for the ones that come later."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
@@ -11,22 +11,14 @@ from activities.documents import Documents
 from activities.house import HouseActivities
 from activities.observing import observe
 from cli.policy import publish_one
-from deploy.dev import Stack, ephemeral_stack
+from deploy.dev import Stack
 from policy.permit import Direction
 from policy.proposal import receive
-from policy.search_attributes import TYPES
 from tests.integration.left_behind import OVERDUE, UNDO_OVERDUE, assessed, claimed, recorded, release_holds, reported
 from tests.replay import recording as scenes
 from tests.replay.recording import DOCUMENTS, Recording, recording
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest.fixture(name="own_stack", scope="module")
-def _own_stack() -> Iterator[Stack]:
-    """A stack of this module's own: it publishes documents."""
-    with ephemeral_stack(search_attributes=TYPES) as stack:
-        yield stack
 
 
 @pytest_asyncio.fixture(name="place", scope="module", loop_scope="module")

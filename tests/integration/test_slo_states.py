@@ -24,8 +24,7 @@ from activities.prometheus import ANSWER_BYTES, Prometheus, PrometheusError
 from activities.schedules import SLO_SCHEDULE, ensure_schedules
 from activities.slo_states import SloActivities
 from activities.tables import SloStateRow
-from deploy.dev import Stack, ephemeral_stack
-from policy.search_attributes import TYPES
+from deploy.dev import Stack
 from tests.integration.observed import Past, objective, targets
 from tests.replay.recording import recording
 from workflows.interface import SLO_WORKFLOW, TASK_QUEUE
@@ -35,13 +34,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CATALOG = targets("shop", "till") + objective("answers", "shop") + objective("latency", "till")
 QUERY = 'budget_left{slo="$name",target="$target"}'
 Answers = Callable[[str], bytes]
-
-
-@pytest.fixture(name="own_stack", scope="module")
-def _own_stack() -> Iterator[Stack]:
-    """A stack of this module's own: it publishes a catalog and makes a schedule."""
-    with ephemeral_stack(search_attributes=TYPES) as stack:
-        yield stack
 
 
 @pytest_asyncio.fixture(name="past", scope="module", loop_scope="module")

@@ -1,6 +1,6 @@
 """Who denied an effect is told when it is proposed again, on record and where a dashboard finds it."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
@@ -11,11 +11,11 @@ from activities.dossier import read_dossier
 from activities.export import export_action
 from cli import timeline
 from cli.pending import query
-from deploy.dev import Stack, ephemeral_stack
+from deploy.dev import Stack
 from policy.audit import read_entries
 from policy.audit_entries import check_told
 from policy.ledger import EntryKind
-from policy.search_attributes import DENIED_BY, TYPES
+from policy.search_attributes import DENIED_BY
 from tests.integration.left_behind import kinds_of
 from tests.replay import recording as scenes
 from tests.replay.recording import Recording, recording
@@ -25,13 +25,6 @@ from workflows.interface import workflow_id
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FIRST, AGAIN = "denied", "again"
-
-
-@pytest.fixture(name="own_stack", scope="module")
-def _own_stack() -> Iterator[Stack]:
-    """A stack of this module's own: what was denied before is counted."""
-    with ephemeral_stack(search_attributes=TYPES) as stack:
-        yield stack
 
 
 @pytest_asyncio.fixture(name="place", scope="module", loop_scope="module")
