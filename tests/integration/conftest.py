@@ -16,6 +16,7 @@ from activities.settings import Settings
 from cli.ready import prepare_local
 from deploy.dev import Stack, ephemeral_stack
 from deploy.migrations.runner import migrate
+from deploy.orders import prepare_orders
 from policy.search_attributes import TYPES
 from tests.integration.effects import World
 from tests.integration.terminal import DOCUMENTS, House, Ran, workers
@@ -102,3 +103,14 @@ def _house(idle: House) -> Iterator[House]:
     """The house with its worker."""
     with workers(idle.stack, idle.settings):
         yield idle
+
+
+@pytest.fixture(name="superuser")
+async def _superuser(stack: Stack) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    """A superuser's session in `orders`; afterwards no parameter that a test changed stays changed."""
+    await prepare_orders(stack.database_url("postgres", "postgres"))
+    connection = await asyncpg.connect(stack.database_url("postgres", "orders"))
+    yield connection
+    await connection.execute("ALTER SYSTEM RESET ALL")
+    await connection.execute("SELECT pg_reload_conf()")
+    await connection.close()

@@ -11,7 +11,6 @@ import pytest
 from activities.executors.base import Order, PreconditionFailedError, TargetCredentials, TargetUnreachableError
 from activities.executors.postgres import PostgresExecutor
 from deploy.dev import Stack
-from deploy.orders import prepare_orders
 from policy.permit import Direction
 
 ORDERS = "postgres/orders"
@@ -21,17 +20,6 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 def _order(operation: str, resource: str = ORDERS, direction: Direction = Direction.do, **parameters: Any) -> Order:
     return Order("permit-1", direction, operation, parameters, (resource,), timedelta(seconds=30), dry_run=True)
-
-
-@pytest.fixture(name="superuser")
-async def _superuser(stack: Stack) -> AsyncIterator[Connection]:
-    """A superuser's session in `orders`."""
-    await prepare_orders(stack.database_url("postgres", "postgres"))
-    connection = await asyncpg.connect(stack.database_url("postgres", "orders"))
-    yield connection
-    await connection.execute("ALTER SYSTEM RESET ALL")
-    await connection.execute("SELECT pg_reload_conf()")
-    await connection.close()
 
 
 @pytest.fixture(name="executor")

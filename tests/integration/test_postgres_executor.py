@@ -36,17 +36,6 @@ def _order(operation: str, resource: str = ORDERS, **parameters: Any) -> Order:
     return Order("permit-1", Direction.do, operation, parameters, (resource,), timedelta(seconds=30))
 
 
-@pytest.fixture(name="superuser")
-async def _superuser(stack: Stack) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """A superuser's session in `orders`; afterwards no parameter that a test changed stays changed."""
-    await prepare_orders(stack.database_url("postgres", "postgres"))
-    connection = await asyncpg.connect(stack.database_url("postgres", "orders"))
-    yield connection
-    await connection.execute("ALTER SYSTEM RESET ALL")
-    await connection.execute("SELECT pg_reload_conf()")
-    await connection.close()
-
-
 @pytest.fixture(name="executor")
 async def _executor(stack: Stack, superuser: object) -> PostgresExecutor:
     urls = {
