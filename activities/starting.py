@@ -18,6 +18,7 @@ from activities.ledger import Ledger
 from activities.observing import observe
 from activities.registering import store_registered
 from policy.base import Reason
+from policy.canonical import canonical
 from policy.document import Verdict
 from policy.facts import Facts, collect
 from policy.ledger import EntryKind
@@ -119,15 +120,17 @@ async def register(
         assessed_at=now,
         absolute_deadline=deadline,
     )
-    body = revision.body()
+    value = revision.value()
+    body = canonical(value)
+    assessment_digest = revision_digest(body)
     resolution = {Verdict.allow: "approved", Verdict.deny: "denied"}.get(revision.evaluation.verdict)
-    sealed = seal(received.proposal, revision, revision_digest(body))
+    sealed = seal(received.proposal, revision, assessment_digest)
     await store_registered(
         connection, received, revision, body, sealed, workflow_id=start.workflow_id, resolution=resolution
     )
     content = {
-        "assessment_digest": revision_digest(body),
-        "revision": revision.model_dump(mode="json"),
+        "assessment_digest": assessment_digest,
+        "revision": value,
         "presented_digest": sealed.presented_digest if sealed else None,
         "screen": sealed.value if sealed else None,
     }
@@ -139,7 +142,7 @@ async def register(
         registered_at=now,
         absolute_deadline=deadline,
         revision=revision,
-        assessment_digest=revision_digest(body),
+        assessment_digest=assessment_digest,
         resolution=resolution,
         resolved_at=now if resolution else None,
         stop=None,

@@ -20,6 +20,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from policy.base import EdgeModel, Name, Text
+from policy.catalogs.parts import ToldApart, told_apart
 from policy.errors import DocumentError, explain
 from policy.facts import Facts
 from policy.governed import Metadata, read_documents
@@ -257,6 +258,11 @@ class PolicySet(EdgeModel):
         if sum(item.metadata.scope is Scope.root for item in self.documents) > 1:
             raise ValueError("two documents have scope root, give one of them another")
         return self
+
+    @cached_property
+    def told_apart(self) -> ToldApart:
+        """By what its rules tell the parts of a target apart."""
+        return told_apart(self)
 
     @cached_property
     def order(self) -> dict[str, int]:

@@ -5,6 +5,7 @@ score, the verdict and the chain that its author was shown. An auditor computes 
 """
 
 from datetime import datetime
+from typing import Any
 
 from policy.base import Instant, RecordModel
 from policy.canonical import canonical, digest
@@ -42,9 +43,13 @@ class Revision(RecordModel):
     assessment: ImpactAssessment
     evaluation: Evaluation
 
+    def value(self) -> dict[str, Any]:
+        """It as a JSON value."""
+        return self.model_dump(mode="json")
+
     def body(self) -> bytes:
         """The canonical bytes."""
-        return canonical(self.model_dump(mode="json"))
+        return canonical(self.value())
 
     def case(self, ballots: tuple[Ballot, ...] = ()) -> ApprovalCase | None:
         """The question that is put to people, or None where none is asked."""

@@ -11,7 +11,7 @@ Example: `db` is all there is of the system `payments`, and a rule denies what i
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from policy.facts import Facts
 from policy.rules.match import Where
@@ -22,16 +22,30 @@ if TYPE_CHECKING:
 _TELLS_APART = re.compile(r"\btarget\s*\.\s*(ref|owner|system)\b")
 
 
+class ToldApart(NamedTuple):
+    """By what a policy can tell one part from another: by any name, where a condition asks for it, or by these."""
+
+    by_condition: bool
+    names: frozenset[str]
+
+
+def told_apart(policy: "PolicySet") -> ToldApart:
+    """By what a policy tells parts apart; the same for every action."""
+    return ToldApart(
+        any(_TELLS_APART.search(text) for document in policy.documents for text in _conditions(document)),
+        frozenset(name for document in policy.documents for name in _named(document)),
+    )
+
+
 def views_of_parts(policy: "PolicySet", facts: Facts) -> tuple[Facts, ...]:
     """The same facts as of each part that a policy may speak of; empty where the target holds none."""
     if not facts.parts:
         return ()
-    asks_by_name = any(_TELLS_APART.search(text) for document in policy.documents for text in _conditions(document))
-    named = {name for document in policy.documents for name in _named(document)}
+    told = policy.told_apart
     views: dict[tuple[str | None, ...], Facts] = {}
     for part in facts.parts:
         given = (part.ref, part.system, part.owner)
-        key = given if asks_by_name else tuple(name if name in named else None for name in given)
+        key = given if told.by_condition else tuple(name if name in told.names else None for name in given)
         if any(key) and key not in views:
             update = {"target_ref": part.ref, "target_system": part.system, "target_owner": part.owner}
             views[key] = facts.model_copy(update=update)
