@@ -10,6 +10,7 @@ from activities.database import Database
 from activities.drafts import store_draft
 from policy.builtin import PUBLISH
 from policy.canonical import digest
+from policy.decision import Refusal
 from policy.draft import Draft, publication
 from tests.world import DOCUMENTS, Handle, World, publish_documents
 
@@ -78,6 +79,21 @@ async def test_two_people_who_did_not_write_it_put_a_draft_in_force(world: World
     published = await world.sql("SELECT published_by, permit_id FROM countersign.publication ORDER BY seq DESC LIMIT 1")
     assert published[0]["published_by"] == f"action/{result.proposal_id}"
     assert published[0]["permit_id"] is not None
+
+
+async def test_who_wrote_a_draft_does_not_approve_it_whoever_proposes(world: World) -> None:
+    """Whoever stored it and whom it names are barred, though neither proposes, and no document in force names them."""
+    before = await _with_root(world)
+    body = _policy("theirs").replace(b"authors: [cleo]", b"authors: [eve]")
+    handle = await _propose(world, await _draft(world, body, by="bob"), before)
+
+    await world.pending(handle)
+    receipts = [await world.decide(handle, person) for person in ("bob", "eve")]
+    await handle.cancel()
+
+    assert [(item.counted, item.code) for item in receipts] == [(False, Refusal.self_approval)] * 2
+    assert (await world.result(handle)).outcome == "not_executed"
+    assert await _in_force(world) == before
 
 
 @pytest.mark.parametrize(
