@@ -48,5 +48,5 @@ judges: $(READY) ## which real outages would have met their gate, and what passe
 
 lock: $(READY) ## write requirements.txt anew from pyproject.toml, newest versions allowed, hashes for all platforms
 	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile pyproject.toml --extra dev --extra test --upgrade \
-	  --generate-hashes --allow-unsafe --strip-extras --quiet --output-file requirements.txt \
+	  --generate-hashes --allow-unsafe --no-strip-extras --quiet --output-file requirements.txt \
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
