@@ -13,9 +13,9 @@ from activities.closing import stop
 from activities.ledger import Ledger
 from activities.registering import approved_scopes, denied_scopes, store_resolution
 from activities.telemetry import note_resolution
+from policy.approval.standing import Standing, due_until, stand
 from policy.base import Reason, instant_text
 from policy.ledger import EntryKind
-from policy.standing import Standing, due_until, stand
 
 
 def standing_of(file: CaseFile, now: datetime, *, time_itself: bool = False) -> Standing | None:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Text, and_, bindparam, func, or_, select, true
+from sqlalchemy import Text, and_, bindparam, func, literal, or_, select, true, union_all
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.ledger import Ledger, head_of
 from activities.tables import (
     AssessmentRow,
+    CaseEventRow,
     DecisionRow,
     HoldReleaseRow,
     HoldRow,
@@ -23,6 +24,7 @@ from activities.tables import (
     StopRow,
 )
 from activities.telemetry import about
+from policy.approval.standing import ApprovalCase, Ballot, CaseEvent
 from policy.base import Reason
 from policy.canonical import parse_canonical
 from policy.criteria import effective
@@ -31,9 +33,10 @@ from policy.proposal import ActionProposal, Criterion, ReceivedProposal, effect_
 from policy.result import ActionResult
 from policy.revision import Revision
 from policy.sealing import Sealed, seal
-from policy.standing import ApprovalCase, Ballot
 
 FIRST_REVISION = 1
+# The kind of the row that holds the ballots which a revision kept of the one before.
+KEPT = "kept"
 
 _PROPOSAL = ProposalRow.__table__.c  # type: ignore[attr-defined]
 _ASSESSMENT = AssessmentRow.__table__.c  # type: ignore[attr-defined]
@@ -41,6 +44,7 @@ _RESOLUTION = ResolutionRow.__table__.c  # type: ignore[attr-defined]
 _STOP = StopRow.__table__.c  # type: ignore[attr-defined]
 _RESULT = ResultRow.__table__.c  # type: ignore[attr-defined]
 _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
+_EVENT = CaseEventRow.__table__.c  # type: ignore[attr-defined]
 _HOLD = HoldRow.__table__.c  # type: ignore[attr-defined]
 _RELEASE = HoldReleaseRow.__table__.c  # type: ignore[attr-defined]
 
@@ -79,15 +83,19 @@ _CASE = (
     .order_by(_ASSESSMENT.revision.desc())
     .limit(1)
 )
-_BALLOTS = (
-    select(_DECISION.receipt)
-    .where(
+# Decisions that counted, and what the record noted besides, in the order in which they happened.
+_HAPPENED = union_all(
+    select(
+        literal("ballot").label("kind"), _DECISION.receipt.label("body"), _DECISION.received_at, _DECISION.arrival
+    ).where(
         _DECISION.proposal_id == bindparam("proposal_id"),
         _DECISION.revision == bindparam("revision"),
         _DECISION.counted,
-    )
-    .order_by(_DECISION.received_at, _DECISION.arrival)
-)
+    ),
+    select(_EVENT.kind, _EVENT.body, _EVENT.happened_at, literal(0)).where(
+        _EVENT.proposal_id == bindparam("proposal_id"), _EVENT.revision == bindparam("revision")
+    ),
+).order_by("received_at", "arrival")
 _HOLDS = (
     select(_HOLD.hold_id, _HOLD.target, _HOLD.proposal_id, _HOLD.reason)
     .outerjoin(HoldReleaseRow, _RELEASE.hold_id == _HOLD.hold_id)
@@ -123,6 +131,7 @@ class CaseFile:
     reasons: tuple[Reason, ...] = ()
     ballots: tuple[Ballot, ...] = ()
     kept: Sealed | None = None
+    events: tuple[CaseEvent, ...] = ()
 
     @property
     def proposal(self) -> ActionProposal:
@@ -143,7 +152,7 @@ class CaseFile:
     @property
     def case(self) -> ApprovalCase | None:
         """The question to people with the votes so far; None where nobody is asked."""
-        return self.revision.case(self.ballots) if self.revision else None
+        return self.revision.case(self.ballots, self.events) if self.revision else None
 
 
 async def read_case(connection: AsyncConnection, proposal_id: str, ledger: Ledger | None = None) -> CaseFile | None:
@@ -156,6 +165,7 @@ async def read_case(connection: AsyncConnection, proposal_id: str, ledger: Ledge
     about(row.action_digest)
     revision = Revision.model_validate_json(row.revision_body) if row.revision_body is not None else None
     asked = revision is not None and revision.evaluation.chain is not None
+    happened = await read_happened(connection, proposal_id, row.revision) if asked else ((), ())
     return CaseFile(
         received=stored_proposal(row.body, row.action_digest),
         registered_at=row.registered_at,
@@ -167,8 +177,9 @@ async def read_case(connection: AsyncConnection, proposal_id: str, ledger: Ledge
         stop=row.stop,
         result=ActionResult.model_validate_json(row.result_body) if row.result_body is not None else None,
         reasons=_reasons(row.resolution_body),
-        ballots=await read_ballots(connection, proposal_id, row.revision) if asked else (),
+        ballots=happened[0],
         kept=Sealed(body=row.screen, presented_digest=row.presented_digest) if row.screen is not None else None,
+        events=happened[1],
     )
 
 
@@ -186,10 +197,24 @@ def stored_proposal(body: bytes, action_digest: str) -> ReceivedProposal:
     )
 
 
-async def read_ballots(connection: AsyncConnection, proposal_id: str, revision: int) -> tuple[Ballot, ...]:
-    """The decisions that were counted on arrival, in order of arrival."""
-    rows = await connection.execute(_BALLOTS, {"proposal_id": proposal_id, "revision": revision})
-    return tuple(Ballot.model_validate(parse_canonical(row.receipt)["ballot"]) for row in rows)
+async def read_happened(
+    connection: AsyncConnection, proposal_id: str, revision: int
+) -> tuple[tuple[Ballot, ...], tuple[CaseEvent, ...]]:
+    """The decisions that were counted on arrival, and what was noted besides, each in the order of their instants.
+
+    What a later revision kept of an earlier one comes first: it was given before this one opened.
+    """
+    ballots: list[Ballot] = []
+    events: list[CaseEvent] = []
+    for row in await connection.execute(_HAPPENED, {"proposal_id": proposal_id, "revision": revision}):
+        value = parse_canonical(row.body)
+        if row.kind == "ballot":
+            ballots.append(Ballot.model_validate(value["ballot"]))
+        elif row.kind == KEPT:
+            ballots += [Ballot.model_validate(item) for item in value["ballots"]]
+        else:
+            events.append(CaseEvent.model_validate(value))
+    return tuple(sorted(ballots, key=lambda item: item.received_at)), tuple(events)
 
 
 async def read_holds(

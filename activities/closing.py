@@ -16,6 +16,7 @@ from activities.ledger import Ledger
 from activities.observing import history_of
 from activities.permits import resolved_digest
 from activities.tables import HoldReleaseRow, HoldRow, ResultRow, StopRow
+from policy.approval.standing import Ballot, stand
 from policy.base import Reason, instant_text
 from policy.canonical import canonical, digest
 from policy.decision import Vote
@@ -23,7 +24,6 @@ from policy.ledger import EntryKind
 from policy.outcome import Outcome, StepRecord
 from policy.permit import entry_id
 from policy.result import ActionResult, DecidedBy, ResultResolution, Timings, next_action
-from policy.standing import Ballot, stand
 
 _STOP = insert_once(StopRow).on_conflict_do_nothing()
 _FINISH = insert(ResultRow)

@@ -22,6 +22,7 @@ from activities.starting import end_without_effect, refuse_start, register, star
 from activities.taking import note_malformed, read_submission, refused, take
 from activities.telemetry import about
 from policy import search_attributes
+from policy.approval.standing import Standing
 from policy.base import Reason
 from policy.decision import Refusal
 from policy.errors import ProposalError
@@ -29,7 +30,6 @@ from policy.lifecycle import State
 from policy.proposal import ReceivedProposal, receive
 from policy.result import ActionResult
 from policy.screens.telling import deniers
-from policy.standing import Standing
 from workflows.ports import (
     UNVERIFIED,
     AdvanceRequest,

@@ -1,7 +1,8 @@
 """Reading a decision against the record: who made it, what it names, and whether it counts.
 
 The order of the questions is fixed, so that equal decisions get equal refusals: is it about this
-action as it stands, is it valid at this instant, who is it, and may that person decide here (`policy/standing.py`).
+action as it stands, is it valid at this instant, who is it, and may that person decide here
+(`policy/approval/reading.py`).
 """
 
 from dataclasses import dataclass
@@ -9,9 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from activities.cases import CaseFile
+from policy.approval.standing import ApprovalCase, Ballot, refuse
 from policy.decision import Assurance, DecisionSubmission, Refusal
-from policy.directory import Directory, PersonFacts
-from policy.standing import ApprovalCase, Ballot, refuse
+from policy.people.directory import Directory
+from policy.people.facts import PersonFacts
 
 CLOCK_SKEW = timedelta(minutes=1)
 _TICK = timedelta(microseconds=1)

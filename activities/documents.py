@@ -22,10 +22,10 @@ from activities.tables import DocumentRow, PublicationRow
 from policy.canonical import digest
 from policy.catalog import Catalog, read_catalog
 from policy.catalogs.json_stream import read_stream
-from policy.directory import Directory, read_directory
 from policy.document import PolicySet, read_policy
 from policy.errors import CountersignError, DocumentError
 from policy.operations import OperationsRegistry, read_operations
+from policy.people.directory import Directory, read_directory
 from policy.revision import DocumentDigests
 
 Kind = Literal["policy", "operations", "catalog", "directory"]

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.cases import CaseFile, read_case
 from activities.tables import DecisionRow, LedgerEntryRow
+from policy.approval.standing import Standing, stand
 from policy.canonical import parse_canonical
 from policy.decision import DecisionReceipt
 from policy.errors import AuditError
@@ -20,7 +21,6 @@ from policy.ledger import verify_chain
 from policy.lifecycle import State
 from policy.screen import Screen, make_screen
 from policy.screens.status import status_fields
-from policy.standing import Standing, stand
 
 _ENTRY = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
 _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]

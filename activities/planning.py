@@ -1,7 +1,7 @@
 """What a workflow is told of a case that goes on: enough to wait and to call, nothing to decide by."""
 
 from activities.cases import CaseFile
-from policy.standing import Standing
+from policy.approval.standing import Standing
 from workflows.ports import Plan, StepPlan
 
 

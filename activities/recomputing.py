@@ -15,6 +15,7 @@ from activities.deciding import Reading, read_decision
 from activities.recording import conclusion
 from activities.starting import start_refusals
 from activities.taking import receipt_of, refused
+from policy.approval.standing import Ballot, Standing
 from policy.audit import AuditFile, Finding, GovernedDocuments, ReadEntry
 from policy.audit_entries import check_entry, check_report, check_told
 from policy.audit_evaluations import (
@@ -39,7 +40,6 @@ from policy.proposal import ReceivedProposal, StopVerb
 from policy.result import ActionResult
 from policy.revision import Revision
 from policy.sealing import check_sealed, sealed_of
-from policy.standing import Ballot, Standing
 from workflows.ports import StartFacts
 
 # What reading a content that is not what its kind promises can raise.

@@ -136,6 +136,19 @@ class DecisionRow(_Record, table=True):
     received_at: _Instant
 
 
+class CaseEventRow(_Record, table=True):
+    """What the record noted of an open case besides decisions; `body` is the event, or the ballots kept."""
+
+    __tablename__ = "case_event"
+    proposal_id: _ProposalKey
+    revision: int = Field(primary_key=True)
+    key: _Key
+    kind: _String
+    body: bytes
+    digest: _String
+    happened_at: _Instant
+
+
 class ResolutionRow(_Record, table=True):
     """The final fact of a revision: approved, denied, expired, withdrawn or refused; the first writer wins."""
 

@@ -14,11 +14,11 @@ from activities.documents import InForce
 from activities.ledger import Ledger
 from activities.tables import DecisionRow
 from activities.telemetry import note_first_decision
+from policy.approval.standing import Standing, stand
 from policy.canonical import canonical, digest
 from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, receive_decision
 from policy.errors import DecisionError
 from policy.ledger import EntryKind
-from policy.standing import Standing, stand
 from workflows.ports import CaseResult, DecisionRequest
 
 _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
@@ -163,7 +163,8 @@ async def _store(
 
 
 def _body(submission: DecisionSubmission) -> bytes:
-    return canonical(submission.model_dump(mode="json"))
+    # Only what was sent: a field that a later release adds must not make another decision of this one.
+    return canonical(submission.model_dump(mode="json", exclude_unset=True))
 
 
 def _content(

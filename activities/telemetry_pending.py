@@ -1,8 +1,8 @@
 """The gauges of what waits, read from the record every half minute by each process of the control role.
 
 - An action is pending while its newest revision asks people, has no resolution and has no result.
-- Its stage is computed by the rule that computes it everywhere (`policy.standing`). What cannot change is read once for
-  each action, votes only where there is more than one stage.
+- Its stage is computed by the rule that computes it everywhere (`policy.approval.standing`). What cannot change is read
+  once for each action, votes only where there is more than one stage.
 - Every process shows the same numbers, so they are never summed over processes.
 - A record that cannot be read leaves the gauges as they were, and says so in the log.
 """
@@ -24,11 +24,11 @@ from activities.clock import Clock
 from activities.database import Database, DatabaseUnavailableError
 from activities.tables import AssessmentRow, DecisionRow, ResolutionRow, ResultRow
 from activities.telemetry import Meter, Sample
+from policy.approval.standing import ApprovalCase, Ballot, stand
 from policy.canonical import parse_json
 from policy.document import Verdict
 from policy.operations import RiskTier
 from policy.revision import Revision
-from policy.standing import ApprovalCase, Ballot, stand
 
 log = logging.getLogger("countersign.telemetry")
 

@@ -17,12 +17,12 @@ from pathlib import Path
 
 from bench.figures import table
 from policy.catalog import Catalog, read_catalog
-from policy.directory import read_directory
 from policy.document import read_policy
 from policy.facts import collect
 from policy.judging import judge
 from policy.observed import Observed
 from policy.operations import read_operations
+from policy.people.directory import read_directory
 from policy.proposal import ActionProposal, receive
 
 ROOT = Path(__file__).parents[1]

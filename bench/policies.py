@@ -18,13 +18,13 @@ from cedarpy import PolicySet as CedarPolicies
 from bench.assessment import AT, real_catalog
 from bench.figures import Quartiles, table
 from policy.checks.simulation import PastAction, simulate
-from policy.directory import read_directory
 from policy.document import PolicySet, read_policy
 from policy.evaluation import evaluate
 from policy.facts import Facts, collect
 from policy.impact import assess
 from policy.observed import Observed
 from policy.operations import OperationsRegistry, read_operations
+from policy.people.directory import read_directory
 from policy.proposal import ActionProposal, receive
 
 _SIZES = (10, 100, 1000)

@@ -11,9 +11,9 @@ from activities.database import Database
 from activities.documents import Kind, publish
 from policy.base import Instant
 from policy.catalog import Catalog, read_catalog
-from policy.directory import Directory, read_directory
 from policy.errors import DocumentError
 from policy.operations import OperationsRegistry, read_operations
+from policy.people.directory import Directory, read_directory
 
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 

@@ -12,10 +12,10 @@ from cli.documents import read_file
 from policy.canonical import parse_json
 from policy.catalog import read_catalog
 from policy.checks.policy_tests import Case, CaseResult, PolicyTests, read_policy_tests, run_case
-from policy.directory import read_directory
 from policy.document import read_policy
 from policy.errors import CanonicalError, DocumentError
 from policy.operations import read_operations
+from policy.people.directory import read_directory
 from policy.screens.neutral import visible
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from policy.canonical import digest
 from policy.catalog import Catalog
 from policy.checks.checking import check
 from policy.checks.findings import Finding, Severity, worst
-from policy.directory import Directory
 from policy.document import PolicySet
 from policy.errors import DocumentError
 from policy.operations import OperationsRegistry
+from policy.people.directory import Directory
 from policy.screens.neutral import visible
 
 if TYPE_CHECKING:

@@ -23,10 +23,10 @@ from cli.policy_compare import compare, lines_of
 from policy.catalog import read_catalog
 from policy.checks.findings import Severity
 from policy.checks.streams import compose_stream
-from policy.directory import read_directory
 from policy.document import read_policy
 from policy.errors import DocumentError
 from policy.operations import read_operations
+from policy.people.directory import read_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

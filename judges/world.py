@@ -11,11 +11,11 @@ from typing import Any
 
 from judges.situations import Situation
 from policy.catalog import Catalog, read_catalog
-from policy.directory import Directory, read_directory
 from policy.document import PolicySet, read_policy
 from policy.facts import collect
 from policy.observed import Observed, UndoProof
 from policy.operations import OperationsRegistry, read_operations
+from policy.people.directory import Directory, read_directory
 from policy.proposal import receive
 from policy.revision import DocumentDigests, Revision, assess_revision
 

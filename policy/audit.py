@@ -18,11 +18,11 @@ from pydantic import ValidationError
 from policy.base import Digest, EdgeModel, Instant
 from policy.canonical import digest, parse_json
 from policy.catalog import Catalog, read_catalog
-from policy.directory import Directory, read_directory
 from policy.document import PolicySet, read_policy
 from policy.errors import AuditError, CanonicalError, DocumentError, explain
 from policy.ledger import EntryKind, read_entry, verify_chain
 from policy.operations import OperationsRegistry, read_operations
+from policy.people.directory import Directory, read_directory
 
 FORMAT: Literal["countersign-audit/1"] = "countersign-audit/1"
 VERDICT = "consistent, not proven untampered"

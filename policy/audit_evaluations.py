@@ -17,11 +17,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from policy.approval.escalation import Due
+from policy.approval.standing import ApprovalCase, Ballot, due_until, stand
 from policy.audit import GovernedDocuments
 from policy.base import Reason, RecordModel
 from policy.canonical import canonical, digest
 from policy.errors import AuditError, explain
-from policy.escalation import Due
 from policy.facts import Facts, collect
 from policy.gate import DispatchInputs, may_dispatch
 from policy.gate_inputs import gate_inputs
@@ -31,7 +32,6 @@ from policy.outcome import EffectReport, StepRecord
 from policy.permit import Permit
 from policy.proposal import ReceivedProposal
 from policy.revision import DocumentDigests, Revision, assess_revision
-from policy.standing import ApprovalCase, Ballot, due_until, stand
 
 _SHOWN = 120
 

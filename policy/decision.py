@@ -28,6 +28,16 @@ class Vote(StrEnum):
     retract = "retract"
     request_info = "request_info"
     acknowledge = "acknowledge"
+    answer = "answer"
+    release = "release"
+    revoke = "revoke"
+
+
+class Feedback(StrEnum):
+    """What an approver says of having been asked; it changes no vote."""
+
+    misdirected = "misdirected"
+    lacked_evidence = "lacked_evidence"
 
 
 class Assurance(StrEnum):
@@ -59,6 +69,10 @@ class DecisionSubmission(EdgeModel):
     issued_at: Instant
     expires_at: Instant
     proof: ClaimedProof
+    on_behalf_of: Name | None = None
+    asked: Name | None = None
+    answers: ProposalId | None = None
+    feedback: Annotated[tuple[Feedback, ...], Field(max_length=2)] = ()
 
 
 class Refusal(StrEnum):
@@ -81,6 +95,12 @@ class Refusal(StrEnum):
     not_eligible = "not_eligible"
     self_approval = "self_approval"
     sod_conflict = "sod_conflict"
+    not_delegated = "not_delegated"
+    newcomer = "newcomer"
+    on_hold = "on_hold"
+    not_held = "not_held"
+    unknown_question = "unknown_question"
+    not_authorized = "not_authorized"
     recused = "recused"
     justification_missing = "justification_missing"
     malformed = "malformed"

@@ -15,12 +15,12 @@ from typing import NamedTuple
 from policy.builtin import AGENT, ENVIRONMENT, PUBLISH, TARGET
 from policy.catalog import Catalog, builtin_catalog
 from policy.checks.satisfiability import satisfiability
-from policy.directory import Directory
 from policy.document import PolicySet
 from policy.facts import collect
 from policy.judging import judge
 from policy.observed import DraftFact, Observed
 from policy.operations import OperationsRegistry, builtin_operations
+from policy.people.directory import Directory
 from policy.proposal import ActionProposal
 from policy.revision import DocumentDigests
 from policy.rules.chains import Verdict

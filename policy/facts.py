@@ -11,10 +11,10 @@ from policy.base import Instant, Reason, RecordModel
 from policy.builtin import AGENT, PUBLISH
 from policy.catalog import Catalog, Reach, SloObjective
 from policy.criteria import minimum_refusals
-from policy.directory import Directory
 from policy.observed import DenialFact, HoldFact, Observed
 from policy.operations import OperationsRegistry, RegisteredOperation, unknown
 from policy.parameters import parameter_refusals
+from policy.people.directory import Directory
 from policy.proposal import ActionProposal
 from policy.screens.safer import SaferOperation, safer_operations
 

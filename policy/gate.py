@@ -15,13 +15,13 @@ is not among its inputs. All of this must hold, each failure is a reason, and no
 
 from datetime import datetime
 
+from policy.approval.standing import ApprovalCase, Ballot, stand
 from policy.base import Instant, Reason, RecordModel
 from policy.decision import Vote
 from policy.observed import HoldFact
 from policy.operations import RiskTier
 from policy.outcome import EffectReport, StepRecord
 from policy.rules.chains import ApprovalChain, Verdict
-from policy.standing import ApprovalCase, Ballot, stand
 
 # Reasons that our workflow never meets: it asks once the action is approved, for the next step, while it is open.
 _OUT_OF_TURN = frozenset({"unknown_step", "step_order", "compensating", "not_approved", "already_closed"})

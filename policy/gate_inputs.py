@@ -5,15 +5,15 @@ What an assessment of today says is computed here, from the facts of today and t
 
 from datetime import datetime
 
-from policy.directory import Directory
+from policy.approval.standing import Ballot
 from policy.document import PolicySet
 from policy.facts import Facts
 from policy.gate import DispatchInputs
 from policy.judging import judge
 from policy.outcome import StepRecord
+from policy.people.directory import Directory
 from policy.proposal import ActionProposal
 from policy.revision import Revision, barred
-from policy.standing import Ballot
 
 
 def gate_inputs(

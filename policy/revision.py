@@ -7,6 +7,7 @@ score, the verdict and the chain that its author was shown. An auditor computes 
 from datetime import datetime
 from typing import Any
 
+from policy.approval.standing import ApprovalCase, Ballot, CaseEvent
 from policy.base import Instant, RecordModel
 from policy.canonical import canonical, digest
 from policy.document import PolicySet
@@ -16,7 +17,6 @@ from policy.impact import ImpactAssessment
 from policy.judging import judge
 from policy.proposal import ReceivedProposal
 from policy.rules.timing import Timing
-from policy.standing import ApprovalCase, Ballot
 
 
 class DocumentDigests(RecordModel):
@@ -51,7 +51,7 @@ class Revision(RecordModel):
         """The canonical bytes."""
         return canonical(self.value())
 
-    def case(self, ballots: tuple[Ballot, ...] = ()) -> ApprovalCase | None:
+    def case(self, ballots: tuple[Ballot, ...] = (), events: tuple[CaseEvent, ...] = ()) -> ApprovalCase | None:
         """The question that is put to people, or None where none is asked."""
         if self.evaluation.chain is None:
             return None
@@ -61,6 +61,7 @@ class Revision(RecordModel):
             absolute_deadline=self.absolute_deadline,
             requesters=barred(self.facts, self.evaluation),
             ballots=ballots,
+            events=events,
         )
 
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from policy.catalog import Catalog
 from policy.checks.findings import Finding, Severity, finding
 from policy.checks.positions import Place, Positions
-from policy.directory import Directory
 from policy.document import PolicyDocument
 from policy.operations import OperationsRegistry
+from policy.people.directory import Directory
 
 
 class WrittenPolicy(NamedTuple):

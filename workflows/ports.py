@@ -17,13 +17,13 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from temporalio import activity
 from temporalio.common import RetryPolicy
 
+from policy.approval.standing import Standing
 from policy.base import Instant, Reason, RecordModel
 from policy.decision import DecisionReceipt
 from policy.ledger import EntryRef
 from policy.proposal import StopVerb
 from policy.result import ActionResult
 from policy.screen import Screen
-from policy.standing import Standing
 
 LOCAL_BUDGET = timedelta(seconds=3)
 LOCAL_RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=2)

@@ -8,6 +8,7 @@ import json
 from collections import OrderedDict
 from typing import Any
 
+from policy.approval.standing import Standing
 from policy.base import instant_text
 from policy.decision import DecisionReceipt
 from policy.lifecycle import State
@@ -16,7 +17,6 @@ from policy.screen import DRY_RUN, Screen
 from policy.screens.neutral import code_text, markdown_text
 from policy.screens.screen_markdown import screen_markdown
 from policy.screens.status import status_fields
-from policy.standing import Standing
 from workflows.interface import DECIDE, workflow_id
 from workflows.ports import Plan
 

@@ -23,11 +23,11 @@ from policy.checks.checking_people import people_findings
 from policy.checks.checking_reach import reach_findings
 from policy.checks.findings import Finding, Severity, finding, in_order
 from policy.checks.positions import Place, Positions
-from policy.directory import Directory, read_directory
 from policy.document import PolicyDocument, PolicySet, read_policy
 from policy.errors import DocumentError
 from policy.governed import MAX_DOCUMENTS
 from policy.operations import OperationsRegistry, read_operations
+from policy.people.directory import Directory, read_directory
 from policy.subject import Subject, WrittenPolicy
 from policy.yaml_text import Written, read_written
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from policy.checks.findings import Finding, Severity
 from policy.checks.satisfiability import satisfiability
-from policy.directory import Directory
+from policy.people.directory import Directory
 from policy.rules.chains import ApprovalChain
 from policy.subject import Subject, WrittenPolicy
 

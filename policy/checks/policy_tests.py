@@ -17,7 +17,6 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from policy.base import EdgeModel, Instant, Name, RecordModel, Text
 from policy.catalog import Catalog
-from policy.directory import Directory
 from policy.document import PolicySet
 from policy.errors import DocumentError, ProposalError, explain
 from policy.facts import collect
@@ -25,6 +24,7 @@ from policy.governed import Metadata, read_document
 from policy.judging import Judgement, judge
 from policy.observed import Observed
 from policy.operations import OperationsRegistry, RiskTier
+from policy.people.directory import Directory
 from policy.proposal import receive
 from policy.rules.chains import Verdict
 

@@ -1,7 +1,7 @@
 """Can anybody approve? A chain against the people of a directory.
 
-- One person fills one seat of the whole chain (`policy/duties.py`), so all seats of all stages are filled together, by
-  the same matching that counts votes (`policy/quorum.py`).
+- One person fills one seat of the whole chain (`policy/approval/duties.py`), so all seats of all stages are filled
+  together, by the same matching that counts votes (`policy/approval/quorum.py`).
 - Escalation adds groups only after a while: a chain that needs it to be filled can be satisfied, but late.
 - Whoever wrote the document does not approve what it asks about.
 - Whoever asks does not approve. For each person who may stand behind an action, the chain is asked without them.
@@ -10,8 +10,8 @@
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from policy.directory import Directory
-from policy.quorum import Tally, tally
+from policy.approval.quorum import Tally, tally
+from policy.people.directory import Directory, named
 from policy.rules.chains import ApprovalChain, Requirement
 
 
@@ -58,7 +58,9 @@ def satisfiability(chain: ApprovalChain, directory: Directory, authors: Collecti
         without=() if missing else tuple(name for name in seated if _missing(later, voters, name)),
         total=total,
         people=sum(
-            1 for person in directory.people if person.id not in silent and not set(groups).isdisjoint(person.groups)
+            1
+            for person in directory.people
+            if person.id not in silent and not set(groups).isdisjoint(map(named, person.groups))
         ),
     )
 
@@ -93,7 +95,11 @@ def _voters(
 ) -> list[tuple[str, frozenset[str]]]:
     """So many of each group as could sit on every seat: more of them change nothing and cost time."""
     kept = {person for group in groups for person in directory.members(group)[:enough]}
-    return [(person.id, frozenset(person.groups)) for person in directory.people if person.id in kept - set(silent)]
+    return [
+        (person.id, frozenset(map(named, person.groups)))
+        for person in directory.people
+        if person.id in kept - set(silent)
+    ]
 
 
 def _missing(

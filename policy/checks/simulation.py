@@ -17,13 +17,13 @@ from datetime import datetime
 from policy.audit import AuditFile, GovernedDocuments, read_entries
 from policy.canonical import parse_json
 from policy.checks.satisfiability import satisfiability
-from policy.directory import Directory
 from policy.document import PolicySet
 from policy.errors import AuditError
 from policy.evaluation import Evaluation
 from policy.facts import Facts
 from policy.judging import judge
 from policy.ledger import EntryKind
+from policy.people.directory import Directory
 from policy.proposal import ActionProposal, receive
 from policy.revision import Revision
 from policy.rules.chains import ApprovalChain, Verdict

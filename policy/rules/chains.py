@@ -2,7 +2,9 @@
 
 - Verdicts in order of strictness: `allow`, `require_approval`, `hold`, `deny`. `require_approval` and `hold` ask
   people; a hold says that nothing runs until they release it.
-- A chain has at least one stage, a stage at least one requirement, a requirement at least one group and a count of one.
+- A chain has at least one stage, a stage at least one requirement, and a requirement names somebody and a count of one.
+- A stage asks for all of its requirements (`all_of`), or for any one of them (`any_of`).
+- A condition of a requirement is a text here; `policy/document.py` checks it.
 - Durations are `90s`, `15m`, `4h`, `7d`.
 
 This file knows no conditions, so that what waits for people does not load the engine that evaluates them.
@@ -11,11 +13,12 @@ This file knows no conditions, so that what waits for people does not load the e
 import re
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from policy.base import EdgeModel, Name, Text
+from policy.rules.hours import Hours
 
 MAX_SEATS = 50
 MAX_STAGES = 10
@@ -66,44 +69,117 @@ class ExpiryVerb(StrEnum):
 
     deny = "deny"
     cancel = "cancel"
+    escalate = "escalate"
+    hold = "hold"
+    remind = "remind"
+    offer_alternative = "offer_alternative"
+
+
+class Mode(StrEnum):
+    """Whether a stage needs all of its requirements, or any one."""
+
+    all_of = "all_of"
+    any_of = "any_of"
+
+
+class Turn(StrEnum):
+    """Whom an escalation finds in the directory when it comes: by whom the stage asks at that instant."""
+
+    manager = "manager"
+    next_on_call = "next_on_call"
+    parent_group = "parent_group"
 
 
 class Requirement(EdgeModel):
-    """So many people out of these groups."""
+    """So many people out of these groups, roles and people, who have all of these qualifications and fit `when`."""
 
-    groups: Annotated[tuple[Name, ...], Field(min_length=1)]
+    groups: tuple[Name, ...] = ()
+    people: tuple[Name, ...] = ()
+    roles: tuple[Name, ...] = ()
+    qualifications: tuple[Name, ...] = ()
+    when: Annotated[str, Field(max_length=1000)] | None = None
     count: Annotated[int, Field(ge=1, le=50)] = 1
+
+    @model_validator(mode="after")
+    def _somebody(self) -> "Requirement":
+        if not (self.groups or self.people or self.roles or self.qualifications or self.when):
+            raise ValueError("requirement names nobody: give it groups, people, roles, qualifications or when")
+        return self
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The groups, roles and people, as people read them."""
+        return (*self.groups, *(f"role {role}" for role in self.roles), *self.people)
+
+    @property
+    def wanted(self) -> str:
+        """Whom it asks, in words."""
+        who = " or ".join(self.named) or "anybody"
+        with_all = f" with {' and '.join(self.qualifications)}" if self.qualifications else ""
+        fitting = f" where {self.when}" if self.when else ""
+        return f"{who}{with_all}{fitting}"
 
 
 class EscalationStep(EdgeModel):
-    """After so long without a resolution, these groups may answer, too. Recorded with its reason."""
+    """After so long without a resolution these may answer, too, or instead. Recorded with its reason.
+
+    `add_groups` are known beforehand; `to` is looked up in the directory when the time comes. With `replace` those who
+    were asked until then are not asked any more; votes that they gave stay.
+    """
 
     after: Duration
-    add_groups: Annotated[tuple[Name, ...], Field(min_length=1)]
+    add_groups: tuple[Name, ...] = ()
+    to: tuple[Turn, ...] = ()
+    replace: bool = False
     reason: Text
+
+    @model_validator(mode="after")
+    def _somebody(self) -> "EscalationStep":
+        if not (self.add_groups or self.to):
+            raise ValueError("an escalation names add_groups or to: it asks nobody")
+        return self
 
 
 class Stage(EdgeModel):
+    """One stage of a chain; `docs/spec/policy-document.md` describes each field."""
+
     name: Name
+    mode: Mode = Mode.all_of
     requirements: Annotated[tuple[Requirement, ...], Field(min_length=1, max_length=20)]
     deny_threshold: Annotated[int, Field(ge=1, le=50)] = 1
     deadline: PositiveDuration
+    hours: Name | Hours | None = None
     reminders: tuple[Duration, ...] = ()
+    remind_every: PositiveDuration | None = None
+    remind_hours: Name | Hours | None = None
     escalations: tuple[EscalationStep, ...] = ()
     on_expiry: ExpiryVerb = ExpiryVerb.deny
+    expiry_escalation: EscalationStep | None = None
+    release: Requirement | None = None
+    grace: PositiveDuration | None = None
+    on_request_info: Literal["continue", "pause"] = "continue"
+    on_infeasible: Literal["deny", "escalate"] = "deny"
+    newcomer_wait: PositiveDuration | None = None
+    outside_team: Annotated[int, Field(ge=0, le=50)] = 0
+    separate_lines: bool = False
 
     @property
     def seats(self) -> int:
-        """How many distinct people it needs: nobody sits on two seats (`policy/quorum.py`)."""
-        return sum(requirement.count for requirement in self.requirements)
+        """How many distinct people it needs at least: nobody sits on two seats (`policy/approval/quorum.py`)."""
+        counts = [requirement.count for requirement in self.requirements]
+        return sum(counts) if self.mode is Mode.all_of else min(counts)
 
     @model_validator(mode="after")
     def _in_time(self) -> "Stage":
         late = [at for at in (*self.reminders, *(step.after for step in self.escalations)) if at >= self.deadline]
         if late:
             raise ValueError(f"stage {self.name}: reminders and escalations must come before the deadline")
-        if self.seats > MAX_SEATS:
+        if sum(requirement.count for requirement in self.requirements) > MAX_SEATS:
             raise ValueError(f"stage {self.name}: all requirements together may ask for {MAX_SEATS} people at most")
+        if (self.on_expiry is ExpiryVerb.escalate) != (self.expiry_escalation is not None):
+            raise ValueError(f"stage {self.name}: expiry_escalation belongs to on_expiry: escalate, and only to it")
+        if self.release is not None and self.on_expiry is not ExpiryVerb.hold:
+            raise ValueError(f"stage {self.name}: release belongs to on_expiry: hold")
         return self
 
 

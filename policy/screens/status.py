@@ -6,11 +6,11 @@ Both fill the same fields (`docs/spec/contract.md`); what neither knows is None,
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from policy.approval.standing import Standing
 from policy.base import RecordModel
 from policy.decision import DecisionReceipt
 from policy.result import ActionResult
 from policy.screen import Screen
-from policy.standing import Standing
 
 
 def status_fields(

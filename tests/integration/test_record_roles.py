@@ -103,6 +103,14 @@ RECORD: dict[str, dict[str, Any]] = {
         "late": False,
     },
     "archive": {"proposal_id": "p-1", "run_id": "r-1", "path": "p-1.json", "digest": DIGEST, "archived_at": NOW},
+    "case_event": {
+        **CONTENT,
+        "proposal_id": "p-1",
+        "revision": 1,
+        "key": "dropped.d-1",
+        "kind": "dropped",
+        "happened_at": NOW,
+    },
     "approved_scope": {"scope": "db/orders", "proposal_id": "p-1", "resolved_at": NOW},
     "slo_state": {
         "target": "db/orders",
@@ -118,7 +126,7 @@ VOID = {"use": "void", "attempt_token": None, "run_id": None}
 MAY_INSERT: dict[str, set[str]] = {
     "countersign_control": {
         *{"proposal", "assessment", "decision", "resolution", "stop", "permit_use", "hold", "hold_release"},
-        *{"result", "ledger_entry", "archive", "approved_scope", "slo_state"},
+        *{"result", "ledger_entry", "archive", "approved_scope", "slo_state", "case_event"},
     },
     "countersign_permit": {"permit", "ledger_entry"},
     "countersign_executor": {"permit_use", "effect_report", "ledger_entry"},

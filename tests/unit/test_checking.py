@@ -8,8 +8,8 @@ import pytest
 from policy.catalog import read_catalog
 from policy.checks.checking import Kind, check
 from policy.checks.findings import MAX_FINDINGS, Finding, Severity, worst
-from policy.directory import read_directory
 from policy.operations import read_operations
+from policy.people.directory import read_directory
 from tests.unit.builders import CATALOG, DIRECTORY, OPERATIONS
 
 NOW = datetime(2030, 1, 15, 12, tzinfo=UTC)

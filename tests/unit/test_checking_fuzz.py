@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from policy.catalog import read_catalog
 from policy.checks.checking import check
 from policy.checks.findings import Finding, Severity
-from policy.directory import read_directory
 from policy.operations import read_operations
+from policy.people.directory import read_directory
 from tests.unit.builders import CATALOG, DIRECTORY, OPERATIONS, POLICY
 
 NOW = datetime(2030, 1, 15, 12, tzinfo=UTC)

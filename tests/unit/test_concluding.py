@@ -9,11 +9,11 @@ import pytest
 from activities.cases import CaseFile
 from activities.closing import make_result
 from activities.patience import left_at, over_at
+from policy.approval.standing import Ballot
 from policy.document import ApprovalChain, Requirement
 from policy.outcome import EffectReport, Outcome, StepRecord
 from policy.proposal import receive
 from policy.revision import DocumentDigests, assess_revision
-from policy.standing import Ballot
 from tests.unit.builders import T0, a_ballot, a_policy, at, facts_of, proposal_json, stage, step_json
 
 _DIGEST = "sha256:" + "0" * 64

@@ -2,8 +2,8 @@
 
 import pytest
 
-from policy.directory import read_directory
 from policy.errors import DocumentError
+from policy.people.directory import read_directory
 from tests.unit.builders import DIRECTORY, a_directory
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from policy.checks.policy_tests import read_policy_tests
-from policy.directory import read_directory
 from policy.document import PolicySet, read_policy
 from policy.operations import read_operations
+from policy.people.directory import read_directory
 from policy.rules.conditions import NAMES, Condition
 
 SPEC = (Path(__file__).parents[2] / "docs/spec/policy-document.md").read_text()

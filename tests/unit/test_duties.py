@@ -2,8 +2,8 @@
 
 import pytest
 
+from policy.approval.duties import conflict
 from policy.decision import Refusal, Vote
-from policy.duties import conflict
 
 
 @pytest.mark.parametrize("vote", Vote)

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from policy.approval.escalation import deadline_of, requirements_at, schedule
 from policy.document import Requirement, Stage
-from policy.escalation import deadline_of, requirements_at, schedule
 from tests.unit.builders import T0, at, escalation, stage
 
 _BUSY = stage(

@@ -10,13 +10,13 @@ import pytest
 from activities.executors.base import TargetCredentials
 from activities.executors.postgres import PostgresExecutor
 from policy.catalog import Catalog, read_catalog
-from policy.directory import Directory, read_directory
 from policy.document import PolicyDocument, PolicySet, Verdict, read_policy
 from policy.evaluation import Evaluation, evaluate
 from policy.facts import collect
 from policy.impact import ImpactAssessment, assess
 from policy.observed import Observed
 from policy.operations import OperationsRegistry, RiskTier, read_operations
+from policy.people.directory import Directory, read_directory
 from policy.proposal import ActionProposal, receive
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

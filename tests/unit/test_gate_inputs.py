@@ -1,9 +1,9 @@
 """What the gate is told of those who voted."""
 
-from policy.directory import Directory, Person
 from policy.document import PolicySet, Verdict
 from policy.gate import DispatchInputs, may_dispatch
 from policy.gate_inputs import gate_inputs
+from policy.people.directory import Directory, Person
 from policy.proposal import receive
 from policy.revision import DocumentDigests, Revision, assess_revision
 from tests.unit.asking import policy_with

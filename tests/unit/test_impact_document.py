@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from policy.catalog import read_catalog
-from policy.directory import read_directory
 from policy.facts import collect
 from policy.impact import TIER_STARTS, ImpactAssessment, assess
 from policy.observed import Observed
 from policy.operations import read_operations
+from policy.people.directory import read_directory
 from policy.proposal import receive
 from policy.risk.indicators import WEIGHTS, Reading, filled
 from policy.rules.timing import Timing

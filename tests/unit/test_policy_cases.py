@@ -11,10 +11,10 @@ import starter
 from cli.policy_cases import lines_of, run_file
 from policy.catalog import read_catalog
 from policy.checks.policy_tests import CaseResult, changed, read_policy_tests, run_case
-from policy.directory import read_directory
 from policy.document import read_policy
 from policy.errors import DocumentError
 from policy.operations import read_operations
+from policy.people.directory import read_directory
 from tests.unit.builders import CATALOG, DIRECTORY, OPERATIONS, POLICY, proposal_json
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from policy.builtin import TARGET
-from policy.directory import read_directory
 from policy.document import read_policy
 from policy.draft import problems_of, publication, stranger
 from policy.evaluation import Evaluation
@@ -13,6 +12,7 @@ from policy.facts import collect
 from policy.judging import judge
 from policy.observed import DraftFact, Observed
 from policy.operations import builtin_operations
+from policy.people.directory import read_directory
 from policy.proposal import receive
 from policy.rules.chains import Verdict
 from tests.unit.builders import T0, a_catalog, a_directory

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy.approval.quorum import tally
 from policy.document import Requirement
-from policy.quorum import tally
 
 _GROUPS = st.sampled_from("abcd")
 _REQUIREMENTS = st.lists(

@@ -12,14 +12,14 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cli import render, timeline
+from policy.approval.escalation import Due
+from policy.approval.standing import StageStanding
 from policy.base import Reason
 from policy.decision import Assurance, DecisionReceipt
-from policy.escalation import Due
 from policy.operations import RiskTier
 from policy.outcome import Outcome
 from policy.result import ActionResult, DecidedBy, Timings
 from policy.screens.screen_plain import WIDTH
-from policy.standing import StageStanding
 from tests.unit.screens import high_impact
 
 GOLDEN = Path(__file__).parents[1] / "cli_golden"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from policy.checks.satisfiability import satisfiability
-from policy.directory import Directory, Person, RegisteredAgent
 from policy.governed import Metadata
+from policy.people.directory import Directory, Person, RegisteredAgent
 from policy.rules.chains import ApprovalChain, EscalationStep, Requirement, Stage
 
 

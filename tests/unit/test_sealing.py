@@ -9,15 +9,15 @@ from activities.cases import CaseFile
 from activities.deciding import read_decision
 from activities.dossier import Dossier
 from activities.planning import make_plan
+from policy.approval.standing import stand
 from policy.decision import Refusal, receive_decision
-from policy.directory import read_directory
 from policy.evaluation import Evaluation
 from policy.lifecycle import State
+from policy.people.directory import read_directory
 from policy.proposal import receive
 from policy.revision import revision_digest
 from policy.rules.chains import ApprovalChain, Verdict
 from policy.sealing import check_sealed, seal, sealed_of
-from policy.standing import stand
 from tests.unit.builders import stage
 from tests.unit.screens import DATABASE, NOW, TWO_PEOPLE, proposal_of, revision_of
 from workflows.view import View

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy.approval.standing import ApprovalCase, Ballot, due_until, refuse, stand
 from policy.decision import Refusal, Vote
 from policy.document import ApprovalChain, Requirement, Stage
-from policy.standing import ApprovalCase, Ballot, due_until, refuse, stand
 from tests.unit.builders import T0, a_ballot, a_case, at, escalation, stage
 
 ONE = (stage("ops"),)

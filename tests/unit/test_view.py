@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 from activities.cases import CaseFile
 from activities.dossier import Dossier
 from activities.planning import make_plan
+from policy.approval.standing import stand
 from policy.base import Reason
 from policy.decision import DecisionReceipt, receive_decision
 from policy.evaluation import Evaluation
@@ -20,7 +21,6 @@ from policy.proposal import receive
 from policy.result import ActionResult, Timings
 from policy.rules.chains import ApprovalChain, Verdict
 from policy.screens.screen_markdown import LIMIT_BYTES
-from policy.standing import stand
 from tests.unit.builders import stage
 from tests.unit.hostile import TEXTS
 from tests.unit.screens import DATABASE, DIGEST, NOW, proposal_of, revision_of

@@ -6,33 +6,103 @@
 - The person behind an agent is its owner here, never who the proposal says it is.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from policy.base import EdgeModel, Name, RecordModel
+from policy.base import EdgeModel, Instant, Name, Text
 from policy.governed import Metadata, read_document
+from policy.people.facts import PersonFacts
+from policy.rules.chains import PositiveDuration
+from policy.rules.hours import Hours
+
+
+def named(held: "Held") -> str:
+    """The name of what is held."""
+    return held if isinstance(held, str) else held.name
+
+
+class Membership(EdgeModel):
+    """A group, role or qualification that is held from a day on, or until one (UTC; the last day is not included)."""
+
+    name: Name
+    since: Instant | None = None
+    until: Instant | None = None
+
+
+Held = Name | Membership
 
 
 class Person(EdgeModel):
+    """A person; `docs/spec/policy-document.md` describes each field."""
+
     id: Name
     name: str = ""
     aliases: tuple[Name, ...] = ()
-    groups: tuple[Name, ...] = ()
+    groups: tuple[Held, ...] = ()
+    roles: tuple[Held, ...] = ()
+    qualifications: tuple[Held, ...] = ()
+    manager: Name | None = None
+    team: str = ""
+    since: Instant | None = None
+    until: Instant | None = None
+    hours: Hours | None = None
+    contacts: dict[Name, str] = {}
 
 
 class RegisteredAgent(EdgeModel):
-    """An automation and the person who answers for it."""
+    """An automation, the person who answers for it, and the people by whose schedule it runs: all of them ask."""
+
+    id: Name
+    owner: Name
+    scheduled_by: tuple[Name, ...] = ()
+    team: str = ""
+
+
+class ServiceAccount(EdgeModel):
+    """An account that is no person, and the person who answers for it. It never votes."""
 
     id: Name
     owner: Name
 
 
-class PersonFacts(RecordModel):
-    """What the directory said of one person at one instant; kept with the vote it was used for."""
+class Group(EdgeModel):
+    """What is known of a group besides its members: the group above it."""
 
-    person_id: str
-    groups: tuple[str, ...]
+    name: Name
+    parent: Name | None = None
+
+
+class Rotation(EdgeModel):
+    """Who of a group is on call when: each in turn for `every`, from `start` on; `overrides` come first."""
+
+    group: Name
+    order: Annotated[tuple[Name, ...], Field(min_length=1)]
+    start: Instant
+    every: PositiveDuration
+    overrides: tuple["Override", ...] = ()
+
+
+class Override(EdgeModel):
+    """Somebody is on call out of turn."""
+
+    person: Name
+    since: Instant
+    until: Instant
+
+
+class Delegation(EdgeModel):
+    """Somebody lets another person decide for them, within a scope and until an instant. It cannot be passed on."""
+
+    id: Name
+    delegator: Name
+    delegate: Name
+    since: Instant
+    until: Instant
+    groups: tuple[Name, ...] | None = None
+    environments: tuple[Name, ...] | None = None
+    tiers: tuple[str, ...] | None = None
+    reason: Annotated[Text, Field(min_length=1)]
 
 
 class Directory(EdgeModel):
@@ -41,8 +111,13 @@ class Directory(EdgeModel):
     api_version: Literal["countersign/v1"] = Field(alias="apiVersion")
     kind: Literal["Directory"]
     metadata: Metadata
+    as_of: Instant | None = None
     people: tuple[Person, ...]
     agents: tuple[RegisteredAgent, ...] = ()
+    service_accounts: tuple[ServiceAccount, ...] = ()
+    groups: tuple[Group, ...] = ()
+    rotations: tuple[Rotation, ...] = ()
+    delegations: tuple[Delegation, ...] = ()
 
     @model_validator(mode="after")
     def _one_owner_each(self) -> "Directory":
@@ -65,7 +140,7 @@ class Directory(EdgeModel):
         """The person that an identity belongs to, or None."""
         for person in self.people:
             if identity == person.id or identity in person.aliases:
-                return PersonFacts(person_id=person.id, groups=person.groups)
+                return PersonFacts(person_id=person.id, groups=tuple(map(named, person.groups)))
         return None
 
     def owner_of(self, agent_id: str) -> str | None:
@@ -74,7 +149,7 @@ class Directory(EdgeModel):
 
     def members(self, group: str) -> tuple[str, ...]:
         """The ids of the people of a group, sorted."""
-        return tuple(sorted(person.id for person in self.people if group in person.groups))
+        return tuple(sorted(person.id for person in self.people if group in map(named, person.groups)))
 
 
 def read_directory(body: bytes) -> Directory:

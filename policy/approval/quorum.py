@@ -42,7 +42,7 @@ def tally(requirements: Sequence[Requirement], voters: Sequence[tuple[str, froze
     for number, requirement in enumerate(requirements):
         empty = [at for at, (name, _) in enumerate(seats) if name.startswith(f"{number}.") and at not in holder]
         if empty:
-            missing.append(f"{len(empty)} of {' or '.join(requirement.groups)}")
+            missing.append(f"{len(empty)} of {requirement.wanted}")
     return Tally(
         met=bool(seats) and not missing,
         seated={seats[seat][0]: voters[voter][0] for seat, voter in sorted(holder.items())},

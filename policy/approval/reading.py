@@ -9,153 +9,27 @@
   stays resolved.
 - Who asks may deny and may not approve. Who is in none of the groups that a stage asks has no vote in it, but may take
   back one that was given.
-- Denials reach the threshold: denied. Approvals fill every seat (`policy/quorum.py`): approved. Neither by the
+- Denials reach the threshold: denied. Approvals fill every seat (`policy/approval/quorum.py`): approved. Neither by the
   deadline: the stage's verb. A chain without stages is denied.
-- The same function serves the answer to a vote, the timers, `explain`, the gate at dispatch and the auditor.
+- The same reading serves the answer to a vote, the timers, `explain`, the gate at dispatch and the auditor.
 """
 
 from datetime import datetime
 from typing import Literal
 
-from policy.base import Instant, Reason, RecordModel
-from policy.decision import Assurance, Refusal, Vote
-from policy.duties import conflict
-from policy.escalation import Due, deadline_of, requirements_at, schedule
-from policy.quorum import Tally, tally
-from policy.rules.chains import ApprovalChain, Requirement, Stage
+from policy.approval.ballot import ApprovalCase, Ballot
+from policy.approval.duties import conflict
+from policy.approval.escalation import Due, deadline_of, requirements_at, schedule
+from policy.approval.quorum import Tally, tally
+from policy.approval.state import ResolutionKind, StageStanding, StageState, Standing, waiting
+from policy.base import Reason
+from policy.decision import Refusal, Vote
+from policy.rules.chains import Requirement, Stage
 
-ResolutionKind = Literal["pending", "approved", "denied", "expired"]
-_UNRESOLVED = ("open", "waiting")
-StageState = Literal["waiting", "open", "approved", "denied", "expired"]
 _TAKES_BACK = (Vote.abstain, Vote.retract, Vote.recuse)
 
 
-class Ballot(RecordModel):
-    """A decision that was accepted, with what the directory said of its author at that instant."""
-
-    decision_id: str
-    person_id: str
-    groups: tuple[str, ...]
-    stage: int
-    vote: Vote
-    received_at: Instant
-    assurance: Assurance
-    justification: str = ""
-
-
-class ApprovalCase(RecordModel):
-    """Everything the question depends on. `opened_at` is when the first stage opened."""
-
-    chain: ApprovalChain
-    opened_at: Instant
-    absolute_deadline: Instant
-    requesters: tuple[str, ...]
-    ballots: tuple[Ballot, ...] = ()
-
-
-class StageStanding(RecordModel):
-    """One stage: its state, who counts, who denied, what is missing, and until when. Numbers start at 1."""
-
-    number: int
-    name: str
-    state: StageState
-    opened_at: Instant | None = None
-    resolved_at: Instant | None = None
-    deadline: Instant | None = None
-    approvals: tuple[str, ...] = ()
-    denials: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-    acknowledged: tuple[str, ...] = ()
-
-
-class Standing(RecordModel):
-    """The whole case at one instant. `stage` is the open stage, or the one in which it was resolved; 0 without any."""
-
-    resolution: ResolutionKind
-    stage: int
-    stages: tuple[StageStanding, ...]
-    due: tuple[Due, ...] = ()
-    recused: tuple[str, ...] = ()
-    resolved_at: Instant | None = None
-    reasons: tuple[Reason, ...] = ()
-
-    @property
-    def current(self) -> StageStanding:
-        """The open stage, or the one in which the case was resolved."""
-        if not 0 < self.stage <= len(self.stages):
-            return StageStanding(number=0, name="none", state="denied")
-        return self.stages[self.stage - 1]
-
-    @property
-    def unresolved(self) -> tuple[StageStanding, ...]:
-        """The stages that the action still needs, the open one first; none once the case is resolved."""
-        return tuple(stage for stage in self.stages if self.resolution == "pending" and stage.state in _UNRESOLVED)
-
-    def waiting_for(self) -> list[str]:
-        """What each stage still needs, in words."""
-        return [
-            f"stage {stage.number} ({stage.name}){'' if stage.state == 'open' else ', once it opens'}: {item}"
-            for stage in self.unresolved
-            for item in stage.missing
-        ]
-
-    def could_unblock(self) -> dict[str, list[str]]:
-        """The groups whose people may answer, by stage."""
-        return {stage.name: list(stage.groups) for stage in self.unresolved}
-
-
-def _waiting(number: int, stage: Stage) -> StageStanding:
-    """A stage that has not opened: everybody that it will ask is missing."""
-    return StageStanding(
-        number=number,
-        name=stage.name,
-        state="waiting",
-        missing=tally(stage.requirements, ()).missing,
-        groups=tuple(dict.fromkeys(group for item in stage.requirements for group in item.groups)),
-    )
-
-
-def stand(case: ApprovalCase, now: datetime, *, deadline_counts_as_passed: bool) -> Standing:
-    """Evaluate a case at an instant.
-
-    Args:
-        case: chain, ballots in order of arrival, and who asks.
-        now: the instant (UTC); the newest ballot's, where that is later.
-        deadline_counts_as_passed: at exactly the deadline, True when time itself is evaluated, False for a decision.
-    """
-    reading = _Reading(case)
-    for ballot in case.ballots:
-        reading.take(ballot)
-    reading.let_pass(now, deadline_counts_as_passed=deadline_counts_as_passed)
-    return reading.standing()
-
-
-def refuse(case: ApprovalCase, ballot: Ballot) -> tuple[Refusal, str] | None:
-    """Why a ballot does not count when it arrives, or None; asked before it joins the case.
-
-    The instant of the decision is `ballot.received_at`: when the worker first saw it, never what the sender wrote.
-    """
-    reading = _Reading(case)
-    for earlier in case.ballots:
-        reading.take(earlier)
-    reading.let_pass(ballot.received_at, deadline_counts_as_passed=False)
-    return reading.refusal(ballot)
-
-
-def due_until(case: ApprovalCase, now: datetime) -> tuple[Due, ...]:
-    """Every reminder and escalation that has become due by an instant, in stages that were still open at theirs."""
-    found: list[Due] = []
-    for standing, stage in zip(stand(case, now, deadline_counts_as_passed=True).stages, case.chain.stages, strict=True):
-        if standing.opened_at is None:
-            continue
-        end = min(now, standing.resolved_at or now)
-        due = schedule(stage, standing.number, standing.opened_at, case.absolute_deadline)
-        found += [item for item in due if item.kind != "deadline" and item.at <= end]
-    return tuple(found)
-
-
-class _Reading:
+class Reading:
     """One reading of a case, ballot by ballot; it lives as long as one evaluation."""
 
     def __init__(self, case: ApprovalCase) -> None:
@@ -301,7 +175,7 @@ class _Reading:
         return Standing(
             resolution=self.resolution,
             stage=len(known),
-            stages=(*known, *(_waiting(at, item) for at, item in later)),
+            stages=(*known, *(waiting(at, item) for at, item in later)),
             due=self._due() if pending else (),
             recused=tuple(self.recused),
             resolved_at=None if pending else known[-1].resolved_at if known else self.case.opened_at,

@@ -1,0 +1,74 @@
+"""What a case is made of: the question, the ballots and events that came, all in order of their instants.
+
+- A ballot is a decision that was accepted, with what the directory said of its author at that instant. Votes count by
+  `policy/approval/reading.py`; the others (`answer`, `acknowledge`, `request_info`, `release`) move clocks.
+- An event is what the record noted besides: somebody was escalated to, a vote dropped, nobody is left, a grace.
+- No two of them have the same instant, so there is one order in which all of them are read.
+"""
+
+from typing import Literal
+
+from policy.base import Instant, RecordModel
+from policy.decision import Assurance, Feedback, Vote
+from policy.people.facts import PersonFacts
+from policy.rules.chains import ApprovalChain
+
+
+class Ballot(PersonFacts):
+    """A decision that was accepted. `person_id` is who acted; the rest of the facts are those that make it count.
+
+    Attributes:
+        delegator: for whom the person acted; groups, roles and qualifications are then the delegator's.
+        asked: whom a `request_info` asks; the proposer where it names nobody.
+        answers: the decision id of the `request_info` that an `answer` answers.
+        kept_from: the revision in which it was given, where a later one kept it.
+        feedback: what its author says of having been asked.
+    """
+
+    decision_id: str
+    stage: int
+    vote: Vote
+    received_at: Instant
+    assurance: Assurance
+    justification: str = ""
+    delegator: str | None = None
+    asked: str | None = None
+    answers: str | None = None
+    kept_from: int | None = None
+    feedback: tuple[Feedback, ...] = ()
+
+
+class CaseEvent(RecordModel):
+    """Something that the record noted of an open case.
+
+    `escalated`: the step `index` of `stage` found these `groups` and `people` (`replace`: instead of those before).
+    `dropped`: the vote `decision_id` counts no longer. `unreachable`: nobody is left for what `stage` needs. `grace`:
+    nobody was there at the deadline of `stage`, which now ends at `until`.
+    """
+
+    kind: Literal["escalated", "dropped", "unreachable", "grace"]
+    at: Instant
+    stage: int
+    index: int | None = None
+    groups: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
+    replace: bool = False
+    decision_id: str | None = None
+    until: Instant | None = None
+    reason: str = ""
+
+
+class ApprovalCase(RecordModel):
+    """Everything the question depends on. `opened_at` is when the first stage opened.
+
+    `requesters` are the person ids of who asks and of everybody else who may not approve, `teams` the teams of those
+    who ask.
+    """
+
+    chain: ApprovalChain
+    opened_at: Instant
+    absolute_deadline: Instant
+    requesters: tuple[str, ...]
+    ballots: tuple[Ballot, ...] = ()
+    events: tuple[CaseEvent, ...] = ()
+    teams: tuple[str, ...] = ()

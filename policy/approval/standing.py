@@ -1,0 +1,64 @@
+"""Where a case stands at an instant: asked by whoever takes a vote, lets time pass, explains, issues or audits.
+
+The rules are in `policy/approval/reading.py`. These are the questions that are asked of a reading.
+"""
+
+from datetime import datetime
+
+from policy.approval.ballot import ApprovalCase, Ballot, CaseEvent
+from policy.approval.escalation import Due, schedule
+from policy.approval.reading import Reading
+from policy.approval.state import ResolutionKind, StageStanding, StageState, Standing
+from policy.decision import Refusal
+
+__all__ = [
+    "ApprovalCase",
+    "Ballot",
+    "CaseEvent",
+    "ResolutionKind",
+    "StageStanding",
+    "StageState",
+    "Standing",
+    "due_until",
+    "refuse",
+    "stand",
+]
+
+
+def stand(case: ApprovalCase, now: datetime, *, deadline_counts_as_passed: bool) -> Standing:
+    """Evaluate a case at an instant.
+
+    Args:
+        case: chain, ballots in order of arrival, and who asks.
+        now: the instant (UTC); the newest ballot's, where that is later.
+        deadline_counts_as_passed: at exactly the deadline, True when time itself is evaluated, False for a decision.
+    """
+    reading = Reading(case)
+    for ballot in case.ballots:
+        reading.take(ballot)
+    reading.let_pass(now, deadline_counts_as_passed=deadline_counts_as_passed)
+    return reading.standing()
+
+
+def refuse(case: ApprovalCase, ballot: Ballot) -> tuple[Refusal, str] | None:
+    """Why a ballot does not count when it arrives, or None; asked before it joins the case.
+
+    The instant of the decision is `ballot.received_at`: when the worker first saw it, never what the sender wrote.
+    """
+    reading = Reading(case)
+    for earlier in case.ballots:
+        reading.take(earlier)
+    reading.let_pass(ballot.received_at, deadline_counts_as_passed=False)
+    return reading.refusal(ballot)
+
+
+def due_until(case: ApprovalCase, now: datetime) -> tuple[Due, ...]:
+    """Every reminder and escalation that has become due by an instant, in stages that were still open at theirs."""
+    found: list[Due] = []
+    for standing, stage in zip(stand(case, now, deadline_counts_as_passed=True).stages, case.chain.stages, strict=True):
+        if standing.opened_at is None:
+            continue
+        end = min(now, standing.resolved_at or now)
+        due = schedule(stage, standing.number, standing.opened_at, case.absolute_deadline)
+        found += [item for item in due if item.kind != "deadline" and item.at <= end]
+    return tuple(found)

@@ -1,0 +1,64 @@
+"""What one run remembers of its case, and what it shows: state, plan, stops, and everything that a client may read.
+
+Nothing here decides: the state moves by `policy/lifecycle.py`, all else is what an activity said last.
+"""
+
+from typing import Any
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from policy import search_attributes
+    from policy.lifecycle import Event, State, follow
+    from workflows import view
+    from workflows.attributes import update_of
+    from workflows.ports import ExecuteResult, Plan
+
+
+class Case:
+    """The memory of a run."""
+
+    def __init__(self) -> None:
+        self.state = State.assessing
+        self.view = view.View()
+        self.stop = False
+        self.stop_noted = False
+        self.told: list[ExecuteResult] = []
+        self._plan: Plan | None = None
+        self._attributes: dict[str, Any] = {}
+
+    @property
+    def plan(self) -> Plan:
+        """How the action goes on; there is one once it was assessed and is not over."""
+        assert self._plan is not None
+        return self._plan
+
+    @property
+    def planned(self) -> bool:
+        """Whether the action goes on."""
+        return self._plan is not None
+
+    def begin(self, plan: Plan) -> None:
+        """The action goes on, by this plan."""
+        self._plan = plan
+        if plan.stopped:
+            self.stop = self.stop_noted = True
+        self.view.begin(plan)
+
+    def follow(self, event: Event) -> None:
+        """Move to the next state."""
+        self.state = follow(self.state, event)
+        self.details()
+
+    def show(self, attributes: dict[str, Any]) -> None:
+        """Set what changed of the search attributes that an activity computed, cut to size and known to the server."""
+        known = {name: value for name, value in attributes.items() if name in search_attributes.TYPES}
+        updates = [update_of(*item) for item in known.items() if item not in self._attributes.items()]
+        self._attributes |= known
+        if updates:
+            workflow.upsert_search_attributes(updates)
+        self.details()
+
+    def details(self) -> None:
+        """Render the details that the Temporal UI shows."""
+        workflow.set_current_details(self.view.markdown(self.state))

@@ -1,0 +1,81 @@
+"""What happens once an action is approved: step by step under permits, and backwards where it has to be undone.
+
+Who stopped it and why the gate closed is on record; this only follows it.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from policy.lifecycle import Event
+    from policy.proposal import StopVerb
+    from workflows import execution, interface
+    from workflows.calling import ask
+    from workflows.case import Case
+    from workflows.ports import DispatchRequest, DispatchResult, PermitPort, StepPlan
+
+_Done = list[tuple[StepPlan, str | None]]
+
+
+class Effect:
+    """Runs the steps of a case.
+
+    Args:
+        case: the run's memory.
+        note_stop: puts a stop on record, once.
+    """
+
+    def __init__(self, case: Case, note_stop: Callable[[], Awaitable[None]]) -> None:
+        self._case = case
+        self._note_stop = note_stop
+
+    async def run_steps(self) -> Event:
+        """Run every step in order; the event that ends it."""
+        case, plan = self._case, self._case.plan
+        done: _Done = []
+        for step in plan.steps:
+            if case.stop:
+                await self._note_stop()
+                return await self._end_early(done, Event.withdrawn, Event.stopped)
+            permit = await self._dispatch(step)
+            if permit.permit_id is None:
+                return await self._end_early(done, Event.dispatch_refused, Event.step_failed)
+            case.follow(Event.permitted)
+            told = await execution.run_step(plan, step, permit.permit_id, lambda: case.stop, self._note_stop)
+            case.told.append(told)
+            if told.effect == "unknown":
+                return Event.effect_unknown
+            if told.effect == "done":
+                done.append((step, permit.undo_permit_id))
+            if case.stop_noted:
+                return await self._end_early(done, Event.never_started, Event.stopped)
+            if told.status != "succeeded":
+                return await self._end_early(done, Event.never_started, Event.step_failed)
+            if step is not plan.steps[-1]:
+                case.follow(Event.step_done)
+        return Event.steps_done
+
+    async def _end_early(self, done: _Done, nothing_done: Event, something_done: Event) -> Event:
+        """Undo what was done, in reverse order; with nothing done there is nothing to undo."""
+        if not done:
+            return nothing_done
+        if self._case.stop_noted and self._case.plan.on_stop is StopVerb.ask:
+            return Event.left_as_is
+        self._case.follow(something_done)
+        undone = True
+        for step, permit_id in reversed(done):
+            undone = permit_id is not None and await execution.undo_step(step, permit_id) and undone
+        return Event.undone if undone else Event.undo_failed
+
+    async def _dispatch(self, step: StepPlan) -> DispatchResult:
+        plan = self._case.plan
+        answer: DispatchResult = await ask(
+            PermitPort.dispatch,
+            lambda now: DispatchRequest(
+                proposal_id=plan.proposal_id, revision=plan.revision, step=step.number, now=now
+            ),
+            queue=interface.TASK_QUEUE if plan.local_dispatch else interface.PERMIT_QUEUE,
+            local=plan.local_dispatch,
+        )
+        return answer
