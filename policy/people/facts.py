@@ -13,7 +13,7 @@ class PersonFacts(RecordModel):
         qualifications: those that the person has and that have not lapsed.
         satisfies: the conditions of requirements (their texts) that hold for the person.
         managers: person ids of whom the person reports to, the nearest first.
-        team: the person's team; empty where the directory says none.
+        teams: the person's team, and the delegator's where the person acts for somebody; empty where nobody knows.
         since: since when (UTC) the person is there (key ``person``), or holds something (``group NAME``,
             ``role NAME``); a key that is missing is not known, and counts as new.
     """
@@ -24,5 +24,5 @@ class PersonFacts(RecordModel):
     qualifications: tuple[str, ...] = ()
     satisfies: tuple[str, ...] = ()
     managers: tuple[str, ...] = ()
-    team: str = ""
+    teams: tuple[str, ...] = ()
     since: dict[str, Instant] = {}
