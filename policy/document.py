@@ -36,6 +36,7 @@ from policy.rules.chains import (
     Verdict,
     written,
 )
+from policy.rules.conditions import PersonCondition
 from policy.rules.exceptions import BreakGlass, PolicyException
 from policy.rules.limits import Limit
 from policy.rules.match import Effect, Match, Scoped, Where
@@ -203,6 +204,16 @@ class PolicyDocument(EdgeModel):
         for where, kind, name, known in self._references():
             if name not in known:
                 raise ValueError(f"{kind} {name} is named by {where} and not defined")
+        return self
+
+    @model_validator(mode="after")
+    def _conditions_of_people(self) -> "PolicyDocument":
+        for name, chain in self.chains.items():
+            for text in chain.conditions:
+                try:
+                    PersonCondition.compile(text)
+                except DocumentError as error:
+                    raise ValueError(f"chain {name}: when `{text[:60]}`: {error}") from None
         return self
 
     def ids(self) -> Iterator[str]:

@@ -8,10 +8,13 @@ from datetime import datetime
 from policy.approval.standing import Ballot
 from policy.document import PolicySet
 from policy.facts import Facts
-from policy.gate import DispatchInputs
+from policy.gate import DispatchInputs, acting_key
 from policy.judging import judge
+from policy.operations import RiskTier
 from policy.outcome import StepRecord
+from policy.people.delegation import acting
 from policy.people.directory import Directory
+from policy.people.facts import PersonFacts
 from policy.proposal import ActionProposal
 from policy.revision import Revision, barred
 
@@ -72,13 +75,39 @@ def gate_inputs(
         remedies=proposal.remedies,
         holds=facts.holds,
         case=revision.case(ballots),
-        groups_now=_groups(ballots, directory),
+        people_now=_people(ballots, directory, revision, now, facts, judged.assessment.risk_tier),
         records=records,
         dry_run=proposal.dry_run,
     )
 
 
-def _groups(ballots: tuple[Ballot, ...], directory: Directory) -> dict[str, tuple[str, ...]]:
-    """The groups today of who voted. Who voted under an id that is somebody's alias by now is no second person."""
-    people = {name: directory.person(name) for name in sorted({ballot.person_id for ballot in ballots})}
-    return {name: person.groups for name, person in people.items() if person is not None and person.person_id == name}
+def _people(
+    ballots: tuple[Ballot, ...],
+    directory: Directory,
+    revision: Revision,
+    now: datetime,
+    facts: Facts,
+    tier: RiskTier | None,
+) -> dict[str, PersonFacts]:
+    """What the directory says today of who voted, and of for whom: under both ids, and together (`acting_key`).
+
+    Who voted under an id that is somebody's alias by now is no second person.
+    """
+    conditions = revision.evaluation.chain.conditions if revision.evaluation.chain is not None else ()
+    names = {name for ballot in ballots for name in (ballot.person_id, ballot.delegator) if name is not None}
+    known = {name: directory.facts(name, now, conditions) for name in sorted(names)}
+    found = {name: person for name, person in known.items() if person is not None and person.person_id == name}
+    for ballot in ballots:
+        if ballot.delegator in found and ballot.person_id in found:
+            acts = acting(
+                directory,
+                ballot.person_id,
+                ballot.delegator,
+                now,
+                environment=facts.target_environment,
+                tier=tier,
+                conditions=conditions,
+            )
+            if isinstance(acts, PersonFacts):
+                found[acting_key(ballot)] = acts
+    return found

@@ -88,7 +88,7 @@ def _nobody(written: WrittenPolicy, directory: Directory) -> Iterator[Finding]:
     for number, exception in enumerate(written.document.exceptions):
         named += [(("exceptions", number, "approved_by", at), name) for at, name in enumerate(exception.approved_by)]
     for path, name in named:
-        if directory.person(name) is None:
+        if directory.resolve(name) is None:
             yield written.say(
                 Severity.warning, "unknown_person", f"{name} is nobody in the directory: correct the name", *path
             )

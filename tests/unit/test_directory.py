@@ -4,7 +4,7 @@ import pytest
 
 from policy.errors import DocumentError
 from policy.people.directory import read_directory
-from tests.unit.builders import DIRECTORY, a_directory
+from tests.unit.builders import DIRECTORY, T0, a_directory
 
 
 def _body(people: str, agents: str = "[]") -> bytes:
@@ -58,12 +58,12 @@ def test_refused(body: bytes, message: str) -> None:
 def test_aliases_are_one_person() -> None:
     """Every alias resolves to the same person, with the same groups; nobody else resolves."""
     directory = a_directory()
-    by_id, by_alias = directory.person("ann"), directory.person("ann@example.org")
+    by_id, by_alias = directory.facts("ann", T0), directory.facts("ann@example.org", T0)
     assert by_id == by_alias
     assert by_id is not None
     assert by_id.groups == ("ops",)
-    assert directory.person("tuner") is None
-    assert directory.person("ANN") is None
+    assert [directory.resolve(name) for name in ("ann@example.org", "tuner", "ANN")] == ["ann", None, None]
+    assert [directory.facts(name, T0) for name in ("tuner", "ANN")] == [None, None]
 
 
 def test_agents_have_owners() -> None:

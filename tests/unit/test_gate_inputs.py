@@ -32,7 +32,7 @@ def _groups(directory: Directory, *voters: str) -> dict[str, tuple[str, ...]]:
         directory=directory,
         records=(),
     )
-    return inputs.groups_now
+    return {name: person.groups for name, person in (inputs.people_now or {}).items()}
 
 
 def _asked(policy: PolicySet, minutes: float) -> tuple[Revision, DispatchInputs]:
