@@ -174,6 +174,13 @@ class FactAges(EdgeModel):
     slo: PositiveDuration | None = None
 
 
+class Newcomers(EdgeModel):
+    """For so long nobody approves an action of these tiers by what they have only just come to hold."""
+
+    tiers: Annotated[tuple[RiskTier, ...], Field(min_length=1)]
+    wait: PositiveDuration
+
+
 class PolicyDocument(EdgeModel):
     """One document of a policy."""
 
@@ -182,6 +189,8 @@ class PolicyDocument(EdgeModel):
     metadata: PolicyMetadata
     absolute_deadline: PositiveDuration = timedelta(days=7)
     permit_ttl: PositiveDuration = timedelta(minutes=5)
+    max_directory_age: PositiveDuration | None = None
+    newcomers: Newcomers | None = None
     fact_ages: FactAges = FactAges()
     limits: tuple[Limit, ...] = ()
     calendars: Annotated[tuple[Calendar, ...], Field(max_length=100)] = ()
@@ -295,6 +304,16 @@ class PolicySet(EdgeModel):
     def permit_ttl(self) -> timedelta:
         """The shortest of all documents."""
         return min(item.permit_ttl for item in self.documents)
+
+    @property
+    def max_directory_age(self) -> timedelta | None:
+        """The shortest of all documents; None where none says one."""
+        return min((item.max_directory_age for item in self.documents if item.max_directory_age), default=None)
+
+    @property
+    def directory_seconds(self) -> int | None:
+        """The same in seconds."""
+        return int(self.max_directory_age.total_seconds()) if self.max_directory_age is not None else None
 
 
 def read_policy(body: bytes) -> PolicySet:

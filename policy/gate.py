@@ -8,12 +8,13 @@ is not among its inputs. All of this must hold, each failure is a reason, and no
   the same: the same chain. An input that was left out is no answer;
 - where people were asked, their recorded votes still approve every stage, with what they still hold today, and
   without whoever stands behind the proposal today;
+- the directory is not older than the policy takes;
 - what the target resolves to is what was assessed, and is not empty;
 - no hold lies on the target, but for one that this action remedies with somebody's approval;
 - every earlier step ran and reported success, or in a dry run was rehearsed, and nothing has been undone.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from policy.approval.standing import ApprovalCase, Ballot, stand
 from policy.base import Instant, Reason, RecordModel
@@ -21,6 +22,7 @@ from policy.decision import Vote
 from policy.observed import HoldFact
 from policy.operations import RiskTier
 from policy.outcome import EffectReport, StepRecord
+from policy.people.age import stale_directory
 from policy.people.facts import PersonFacts
 from policy.rules.chains import ApprovalChain, Verdict
 
@@ -36,7 +38,8 @@ class DispatchInputs(RecordModel):
     `people_now` holds what the directory says today of each person who voted, and of whoever they acted for, by id, and
     of a delegate by `acting_key`; absent means gone. In older records it is None, and `groups_now` has the groups.
     `requesters_now` are the people behind the proposal today, and those who may not approve it, besides those of the
-    case. `permit_until_now` is when the window closes that lets it run; the permit ends there.
+    case. `permit_until_now` is when the window closes that lets it run; the permit ends there. `directory_at` is when
+    the directory was true, and `directory_seconds` how old it may be; both are None where the policy does not say.
     """
 
     proposal_id: str
@@ -63,6 +66,8 @@ class DispatchInputs(RecordModel):
     people_now: dict[str, PersonFacts] | None = None
     requesters_now: tuple[str, ...] = ()
     permit_until_now: Instant | None = None
+    directory_at: Instant | None = None
+    directory_seconds: int | None = None
     records: tuple[StepRecord, ...] = ()
     dry_run: bool = False
 
@@ -75,6 +80,7 @@ def may_dispatch(inputs: DispatchInputs) -> tuple[Reason, ...]:
         *_resolved(inputs),
         *_same_policy(inputs),
         *_still_approved(inputs),
+        *_fresh_directory(inputs),
         *_same_target(inputs),
         *_no_hold(inputs),
         *_earlier_steps(inputs),
@@ -154,6 +160,12 @@ def _still(before: tuple[str, ...], today: tuple[str, ...]) -> tuple[str, ...]:
 def _last_vote(inputs: DispatchInputs) -> datetime:
     assert inputs.case is not None
     return max((ballot.received_at for ballot in inputs.case.ballots), default=inputs.case.opened_at)
+
+
+def _fresh_directory(inputs: DispatchInputs) -> list[Reason]:
+    most = timedelta(seconds=inputs.directory_seconds) if inputs.directory_seconds is not None else None
+    stale = stale_directory(inputs.directory_at, most, inputs.now)
+    return [stale] if stale is not None else []
 
 
 def _same_target(inputs: DispatchInputs) -> list[Reason]:

@@ -70,6 +70,8 @@ def gate_inputs(
         chain_now=today.chain,
         requesters_now=barred(facts, today),
         permit_until_now=today.permit_until,
+        directory_at=facts.observed.directory_at if document.max_directory_age is not None else None,
+        directory_seconds=document.directory_seconds,
         assessed_resolved=revision.facts.resolved,
         resolved_now=facts.resolved,
         remedies=proposal.remedies,
