@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from policy.base import EdgeModel, Instant
+from policy.catalogs.json_stream import read_stream
 from policy.governed import Metadata, read_document
 from policy.people import rotations
 from policy.people.consistency import contradictions
@@ -230,9 +231,9 @@ def _holders(pairs: Iterable[tuple[str, Person]]) -> dict[str, tuple[Person, ...
 
 
 def read_directory(body: bytes) -> Directory:
-    """Read a directory document.
+    """Read a directory document: YAML, or one JSON value, which may be larger (`policy/catalogs/json_stream.py`).
 
     Raises:
         DocumentError: names the place, the value and the fix.
     """
-    return read_document(body, Directory)
+    return read_document(body, Directory, read_stream)
