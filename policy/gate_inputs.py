@@ -4,6 +4,7 @@ What an assessment of today says is computed here, from the facts of today and t
 """
 
 from datetime import datetime
+from typing import Any
 
 from policy.approval.standing import Ballot
 from policy.document import PolicySet
@@ -50,8 +51,7 @@ def gate_inputs(
         directory: the directory in force now.
         records: what became of every permit so far.
     """
-    judged = judge(document, proposal, facts)
-    today = judged.evaluation
+    _, assessed, today = judge(document, proposal, facts)
     return DispatchInputs(
         proposal_id=revision.proposal_id,
         revision=revision.revision,
@@ -66,21 +66,26 @@ def gate_inputs(
         verdict_now=today.verdict,
         reasons_now=today.reasons,
         assessed_tier=revision.assessment.risk_tier,
-        tier_now=judged.assessment.risk_tier,
+        tier_now=assessed.risk_tier,
         chain_now=today.chain,
         requesters_now=barred(facts, today),
         permit_until_now=today.permit_until,
-        directory_at=facts.observed.directory_at if document.max_directory_age is not None else None,
-        directory_seconds=document.directory_seconds,
+        **_age(document, facts),
         assessed_resolved=revision.facts.resolved,
         resolved_now=facts.resolved,
         remedies=proposal.remedies,
         holds=facts.holds,
         case=revision.case(ballots),
-        people_now=_people(ballots, directory, revision, now, facts, judged.assessment.risk_tier),
+        people_now=_people(ballots, directory, revision, now, facts, assessed.risk_tier),
         records=records,
         dry_run=proposal.dry_run,
     )
+
+
+def _age(document: PolicySet, facts: Facts) -> dict[str, Any]:
+    """How old the directory is and may be; nothing where the policy takes any."""
+    seconds = document.directory_seconds
+    return {} if seconds is None else {"directory_at": facts.observed.directory_at, "directory_seconds": seconds}
 
 
 def _people(

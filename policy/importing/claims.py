@@ -35,7 +35,7 @@ def gather_claims(files: Iterable[tuple[str, bytes]]) -> GatheredPeople:
     Raises:
         DocumentError: names the file that cannot be read, or says that claim sets are of several issuers.
     """
-    found = GatheredPeople()
+    found = GatheredPeople(whole=False)
     issuers: set[Any] = set()
     for name, body in files:
         try:

@@ -10,7 +10,6 @@
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -23,14 +22,14 @@ ENTITLEMENT = "entitlement:"
 NEW, KNOWN, BACK, LEFT = "people who are new", "people who are known", "people who come back", "people who have left"
 
 
-@dataclass
 class Joined:
-    """Everybody, and what was decided on the way."""
+    """Everybody, by id, and what was decided on the way."""
 
-    people: dict[str, Person]
-    skips: list[Skip] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys((NEW, KNOWN, BACK, LEFT), 0))
+    def __init__(self, base: Directory | None) -> None:
+        self.people = {person.id: person for person in base.people} if base else {}
+        self.skips: list[Skip] = []
+        self.notes: list[str] = []
+        self.counts = dict.fromkeys((NEW, KNOWN, BACK, LEFT), 0)
 
 
 def join(source: GatheredPeople, prefix: str, base: Directory | None, as_of: datetime) -> Joined:
@@ -42,7 +41,7 @@ def join(source: GatheredPeople, prefix: str, base: Directory | None, as_of: dat
         base: the directory that there is.
         as_of: when the files were true (UTC).
     """
-    joined = Joined({person.id: person for person in base.people} if base else {})
+    joined = Joined(base)
     names = {subject: source.names(subject) for subject in SUBJECTS}
     pairs = _pairs(source.people, prefix, base, joined)
     identities = _identities(pairs, joined)

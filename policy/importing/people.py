@@ -9,7 +9,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -68,17 +68,17 @@ class FoundPerson:
     since: datetime | None = None
 
 
-@dataclass
 class GatheredPeople:
     """What all files of one source say. `whole`: whoever is not in them is not in the source."""
 
-    people: list[FoundPerson] = field(default_factory=list)
-    called: dict[HeldKind, dict[str, str]] = field(default_factory=lambda: {subject: {} for subject in SUBJECTS})
-    speaks: set[HeldKind | Literal["managers", "teams"]] = field(default_factory=set)
-    whole: bool = False
-    read: Counter[str] = field(default_factory=Counter)
-    skips: list[Skip] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    def __init__(self, *, whole: bool) -> None:
+        self.whole = whole
+        self.people: list[FoundPerson] = []
+        self.called: dict[HeldKind, dict[str, str]] = {subject: {} for subject in SUBJECTS}
+        self.speaks: set[HeldKind | Literal["managers", "teams"]] = set()
+        self.read: Counter[str] = Counter()
+        self.skips: list[Skip] = []
+        self.notes: list[str] = []
 
     def call(self, subject: HeldKind, key: str, text: str) -> str:
         """Remember what a key is called; the key."""
