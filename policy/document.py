@@ -17,7 +17,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from policy.base import EdgeModel, Name, Text
 from policy.catalogs.parts import ToldApart, told_apart
@@ -174,6 +175,22 @@ class FactAges(EdgeModel):
     slo: PositiveDuration | None = None
 
 
+def _conditions_checked(chain: ApprovalChain) -> ApprovalChain:
+    """A chain whose conditions on people were checked; each that is wrong is an error at its own place."""
+    wrong = []
+    for number, stage in enumerate(chain.stages):
+        asked = [(("requirements", at), item) for at, item in enumerate(stage.requirements)]
+        for where, item in [*asked, *([(("release",), stage.release)] if stage.release is not None else [])]:
+            try:
+                PersonCondition.compile(item.when) if item.when is not None else None
+            except DocumentError as error:
+                said = PydanticCustomError("condition", "{why}", {"why": str(error)})
+                wrong.append(InitErrorDetails(type=said, loc=("stages", number, *where, "when"), input=item.when))
+    if wrong:
+        raise ValidationError.from_exception_data("ApprovalChain", wrong)
+    return chain
+
+
 class Newcomers(EdgeModel):
     """For so long nobody approves an action of these tiers by what they have only just come to hold."""
 
@@ -197,7 +214,7 @@ class PolicyDocument(EdgeModel):
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
     exceptions: tuple[PolicyException, ...] = ()
     break_glass: tuple[BreakGlass, ...] = ()
-    chains: dict[Name, ApprovalChain] = {}
+    chains: dict[Name, Annotated[ApprovalChain, AfterValidator(_conditions_checked)]] = {}
 
     @field_validator("permit_ttl")
     @classmethod
@@ -213,16 +230,6 @@ class PolicyDocument(EdgeModel):
         for where, kind, name, known in self._references():
             if name not in known:
                 raise ValueError(f"{kind} {name} is named by {where} and not defined")
-        return self
-
-    @model_validator(mode="after")
-    def _conditions_of_people(self) -> "PolicyDocument":
-        for name, chain in self.chains.items():
-            for text in chain.conditions:
-                try:
-                    PersonCondition.compile(text)
-                except DocumentError as error:
-                    raise ValueError(f"chain {name}: when `{text[:60]}`: {error}") from None
         return self
 
     def ids(self) -> Iterator[str]:

@@ -143,13 +143,17 @@ def acting_key(ballot: Ballot) -> str:
 
 
 def _as_of_today(ballot: Ballot, inputs: DispatchInputs) -> Ballot:
-    """An approval keeps what made it count when it was given and does so still. Other votes stay as they were."""
+    """An approval keeps what made it count when it was given and does so still; of whoever is nobody today, or may not
+    act for the other any more, it is none. Other votes stay as they were.
+    """
     if ballot.vote is not Vote.approve:
         return ballot
     if inputs.people_now is None:
         today = PersonFacts(person_id=ballot.person_id, groups=inputs.groups_now.get(ballot.person_id, ()))
+    elif acting_key(ballot) in inputs.people_now:
+        today = inputs.people_now[acting_key(ballot)]
     else:
-        today = inputs.people_now.get(acting_key(ballot)) or PersonFacts(person_id=ballot.person_id, groups=())
+        return ballot.model_copy(update={"vote": Vote.abstain})
     return ballot.model_copy(update={name: _still(getattr(ballot, name), getattr(today, name)) for name in _HELD})
 
 
