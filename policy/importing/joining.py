@@ -9,7 +9,9 @@
 - Whoever is not active, or was in the source and is not any more, leaves. Whoever comes back is new.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +21,8 @@ from policy.people.directory import Directory
 from policy.people.entries import Held, Membership, Person, named, within
 
 ENTITLEMENT = "entitlement:"
+# Of the aliases that are a source's own ids: an account that is called so would be taken for somebody else.
+PREFIXES = ("scim:", "oidc:")
 NEW, KNOWN, BACK, LEFT = "people who are new", "people who are known", "people who come back", "people who have left"
 
 
@@ -43,7 +47,7 @@ def join(source: GatheredPeople, prefix: str, base: Directory | None, as_of: dat
     """
     joined = Joined(base)
     names = {subject: source.names(subject) for subject in SUBJECTS}
-    pairs = _pairs(source.people, prefix, base, joined)
+    pairs = _pairs(_distinct(source.people, joined), prefix, base, joined)
     identities = _identities(pairs, joined)
     managers = _called(pairs, prefix, joined)
     for person_id, found in pairs.items():
@@ -64,6 +68,29 @@ def join(source: GatheredPeople, prefix: str, base: Directory | None, as_of: dat
     return joined
 
 
+def _distinct(people: Iterable[FoundPerson], joined: Joined) -> list[FoundPerson]:
+    """Each of the source once, with the identities that nobody else of the source has."""
+    found: dict[str, FoundPerson] = {}
+    for number, person in enumerate(people):
+        key = person.key.lower() or f"without {number}"
+        if key in found:
+            joined.skips.append(Skip(person.file, person.where, f"has the id of {found[key].where}"))
+        else:
+            found[key] = person
+    times = Counter(name.lower() for person in found.values() for name in person.identities)
+    return [replace(person, identities=tuple(_own(person, times, joined))) for person in found.values()]
+
+
+def _own(person: FoundPerson, times: Mapping[str, int], joined: Joined) -> Iterator[str]:
+    for name in person.identities:
+        if times[name.lower()] > 1:
+            joined.skips.append(Skip(person.file, person.where, f"{name} is the identity of several, so of nobody"))
+        elif name.lower().startswith(PREFIXES):
+            joined.skips.append(Skip(person.file, person.where, f"{name} could be taken for an id of a source"))
+        else:
+            yield name
+
+
 def _pairs(
     people: Iterable[FoundPerson], prefix: str, base: Directory | None, joined: Joined
 ) -> dict[str, FoundPerson]:
@@ -75,52 +102,37 @@ def _pairs(
     pairs: dict[str, FoundPerson] = {}
     for found in people:
         mine = [name.lower() for name in found.identities]
-        if account := next((accounts[name] for name in (*mine, found.key.lower()) if name in accounts), None):
+        if account := next((accounts[name] for name in mine if name in accounts), None):
             joined.skips.append(Skip(found.file, found.where, f"is {account}, and no person", harmless=True))
             continue
         who = {known[found.key.lower()]} if found.key.lower() in known else set()
         # Whoever has another id at the source is somebody else, whatever account they use now.
         who = who or {known[name] for name in mine if name in known} - (keyed if found.key else set())
+        free = (name for name in (*found.identities, found.key) if name and name.lower() not in known)
+        person_id = next(iter(who), None) or next(free, None)
         if len(who) > 1:
-            listed = " and ".join(sorted(who))
-            joined.skips.append(Skip(found.file, found.where, f"is {listed} in the directory: make one of them"))
+            why = f"is {' and '.join(sorted(who))} in the directory: make one of them"
+        elif person_id is None:
+            why = "has no identity that is not somebody's"
+        elif person_id in pairs:
+            why = f"is {person_id}, as {pairs[person_id].where} is"
+        else:
+            pairs[person_id] = found
             continue
-        person_id = next(iter(who), None) or _new_id(found, known, pairs)
-        if person_id is None or person_id in pairs:
-            why = "has no identity that is not somebody's" if person_id is None else f"is {person_id} a second time"
-            joined.skips.append(Skip(found.file, found.where, why))
-            continue
-        pairs[person_id] = found
-        known.setdefault(person_id.lower(), person_id)
+        joined.skips.append(Skip(found.file, found.where, why))
     return pairs
-
-
-def _new_id(found: FoundPerson, known: Mapping[str, str], pairs: Mapping[str, FoundPerson]) -> str | None:
-    """The id of somebody new: the first identity that nobody has, at last the source's own."""
-    taken = {identity.lower() for other in pairs.values() for identity in other.identities}
-    free = (name for name in (*found.identities, found.key) if name and name.lower() not in known)
-    return next((name for name in free if name.lower() not in taken), None)
 
 
 def _identities(pairs: Mapping[str, FoundPerson], joined: Joined) -> dict[str, tuple[str, str]]:
     """Whose each identity is that the source speaks of, by its lower case: person id and identity."""
     ids = {person_id.lower(): person_id for person_id in (*joined.people, *pairs)}
-    given: dict[str, dict[str, str]] = {}
+    result = {}
     for person_id, found in pairs.items():
         for identity in (*found.identities, *([found.key] if found.key else [])):
-            given.setdefault(identity.lower(), {})[person_id] = identity
-    result = {}
-    for low, people in given.items():
-        owner = ids.get(low)
-        for person_id, identity in people.items():
-            found = pairs[person_id]
-            if owner is not None and owner != person_id:
+            if (owner := ids.get(identity.lower(), person_id)) != person_id:
                 joined.skips.append(Skip(found.file, found.where, f"{identity} is the id of {owner}"))
-            elif owner is None and len(people) > 1:
-                listed = ", ".join(sorted(people))
-                joined.skips.append(Skip(found.file, found.where, f"{identity} is of several: {listed}"))
             else:
-                result[low] = (person_id, identity)
+                result[identity.lower()] = (person_id, identity)
     return result
 
 

@@ -130,7 +130,8 @@ def _user(found: GatheredPeople, file: str, where: str, fields: Mapping[str, Any
         found.speaks.add("managers")
     if team := text_in(extension, "department"):
         found.speaks.add("teams")
-    identities = [name for name in dict.fromkeys((user_name, *mails)) if name]
+    # Letters' case tells no two identities apart; the first spelling stays.
+    identities = list({name.lower(): name for name in reversed((user_name, *mails)) if name}.values())[::-1]
     return FoundPerson(
         file=file,
         where=where,
