@@ -31,6 +31,7 @@ MODULES = {
     "cli.policy": ("policy",),
     "cli.operations": ("operations",),
     "cli.catalog": ("catalog",),
+    "cli.directory": ("directory",),
     "cli.simulate": ("simulate",),
     "cli.audit": ("audit",),
     "cli.schema": ("schema",),

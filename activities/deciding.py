@@ -32,7 +32,7 @@ class Reading:
 
 def read_decision(file: CaseFile, submission: DecisionSubmission, directory: Directory, now: datetime) -> Reading:
     """Read one well-formed decision at the instant at which it was first seen."""
-    person = directory.person(submission.proof.identity)
+    person = directory.facts(submission.proof.identity, now, _conditions(file))
     if why := _about(file, submission) or _valid_at(submission, now):
         return Reading(person=person, refusal=why)
     if person is None:
@@ -53,6 +53,11 @@ def with_ballot(case: ApprovalCase, ballot: Ballot) -> ApprovalCase:
     return case.model_copy(update={"ballots": (*case.ballots, ballot)})
 
 
+def _conditions(file: CaseFile) -> tuple[str, ...]:
+    """What the stages of this case ask about people."""
+    return file.case.chain.conditions if file.case is not None else ()
+
+
 def _after(case: ApprovalCase, now: datetime) -> datetime:
     """The instant of a ballot: later than those before it, whatever instant its request named.
 
@@ -64,9 +69,8 @@ def _after(case: ApprovalCase, now: datetime) -> datetime:
 
 def _ballot(submission: DecisionSubmission, person: PersonFacts, now: datetime) -> Ballot:
     return Ballot(
+        **dict(person),
         decision_id=submission.decision_id,
-        person_id=person.person_id,
-        groups=person.groups,
         stage=submission.stage,
         vote=submission.vote,
         received_at=now,

@@ -61,7 +61,7 @@ async def observe(
         slo_states=found["slo_states"],
         similar=found["similar"],
         catalog_at=in_force.catalog.facts_at(received.proposal.target, in_force.catalog_at),
-        directory_at=in_force.directory_at,
+        directory_at=in_force.directory.true_at(in_force.directory_at),
     )
 
 

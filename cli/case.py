@@ -18,6 +18,7 @@ from activities.dossier import Dossier, read_dossier
 from cli.place import NO_RECORD, Place
 from policy.base import instant_text
 from policy.errors import CountersignError
+from policy.people.age import stale_directory
 from workflows import interface
 
 QUERY_TIMEOUT = timedelta(seconds=5)
@@ -154,6 +155,11 @@ def explain_record(case: Case) -> dict[str, Any]:
 
 
 def _policy_reasons(case: Case) -> list[str]:
+    """Why the policy answered so, and whether the directory of then is too old by now to run it by."""
     if case.dossier is None or case.dossier.file.revision is None:
         return []
-    return [f"{item.code}: {item.message}" for item in case.dossier.file.revision.evaluation.reasons]
+    revision, now = case.dossier.file.revision, datetime.now(UTC)
+    age = revision.evaluation.directory_seconds
+    stale = stale_directory(revision.facts.observed.directory_at, timedelta(seconds=age) if age else None, now)
+    because = [f"{item.code}: {item.message}" for item in revision.evaluation.reasons]
+    return [*because, f"{stale.code}: when it was assessed, {stale.message}"] if stale is not None else because

@@ -83,7 +83,7 @@ async def _proposals(args: argparse.Namespace, skipped: list[tuple[str, str]]) -
     at = args.at or datetime.now(UTC)
     if at.tzinfo is None:
         raise DocumentError(f"--at {args.at} has no offset, write it like 2030-01-31T09:00:00+00:00")
-    observed = Observed(at=at, catalog_at=at, directory_at=at)
+    observed = Observed(at=at, catalog_at=at, directory_at=documents["directory"].true_at(at))
     found = []
     for path in args.actions:
         for where, value in _values(path, await _bytes(path)):
@@ -162,6 +162,8 @@ def report(found: Simulation, *, observed: bool) -> list[str]:
         [f"{visible(item.name)}: ended as {item.outcome or 'not run'}; {_why(item)}" for item in found.stopped],
     )
     lines += _section("nobody could approve", [f"{visible(item.name)}: {visible(item.stuck)}" for item in found.stuck])
+    stale = [f"{visible(item.name)}: {visible(item.stale)}" for item in found.actions if item.stale]
+    lines += _section("would get no permit", stale)
     lines += _section(
         "another answer",
         [
@@ -200,6 +202,7 @@ def _as_json(found: Simulation) -> dict[str, Any]:
                 "stopped": item.stopped,
                 "outcome": item.outcome or None,
                 "stuck": item.stuck or None,
+                "stale": item.stale or None,
             }
             for item in found.actions
         ],

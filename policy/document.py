@@ -17,7 +17,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from policy.base import EdgeModel, Name, Text
 from policy.catalogs.parts import ToldApart, told_apart
@@ -36,6 +37,7 @@ from policy.rules.chains import (
     Verdict,
     written,
 )
+from policy.rules.conditions import PersonCondition
 from policy.rules.exceptions import BreakGlass, PolicyException
 from policy.rules.limits import Limit
 from policy.rules.match import Effect, Match, Scoped, Where
@@ -173,6 +175,29 @@ class FactAges(EdgeModel):
     slo: PositiveDuration | None = None
 
 
+def _conditions_checked(chain: ApprovalChain) -> ApprovalChain:
+    """A chain whose conditions on people were checked; each that is wrong is an error at its own place."""
+    wrong = []
+    for number, stage in enumerate(chain.stages):
+        asked = [(("requirements", at), item) for at, item in enumerate(stage.requirements)]
+        for where, item in [*asked, *([(("release",), stage.release)] if stage.release is not None else [])]:
+            try:
+                PersonCondition.compile(item.when) if item.when is not None else None
+            except DocumentError as error:
+                said = PydanticCustomError("condition", "{why}", {"why": str(error)})
+                wrong.append(InitErrorDetails(type=said, loc=("stages", number, *where, "when"), input=item.when))
+    if wrong:
+        raise ValidationError.from_exception_data("ApprovalChain", wrong)
+    return chain
+
+
+class Newcomers(EdgeModel):
+    """For so long nobody approves an action of these tiers by what they have only just come to hold."""
+
+    tiers: Annotated[tuple[RiskTier, ...], Field(min_length=1)]
+    wait: PositiveDuration
+
+
 class PolicyDocument(EdgeModel):
     """One document of a policy."""
 
@@ -181,13 +206,15 @@ class PolicyDocument(EdgeModel):
     metadata: PolicyMetadata
     absolute_deadline: PositiveDuration = timedelta(days=7)
     permit_ttl: PositiveDuration = timedelta(minutes=5)
+    max_directory_age: PositiveDuration | None = None
+    newcomers: Newcomers | None = None
     fact_ages: FactAges = FactAges()
     limits: tuple[Limit, ...] = ()
     calendars: Annotated[tuple[Calendar, ...], Field(max_length=100)] = ()
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
     exceptions: tuple[PolicyException, ...] = ()
     break_glass: tuple[BreakGlass, ...] = ()
-    chains: dict[Name, ApprovalChain] = {}
+    chains: dict[Name, Annotated[ApprovalChain, AfterValidator(_conditions_checked)]] = {}
 
     @field_validator("permit_ttl")
     @classmethod
@@ -284,6 +311,16 @@ class PolicySet(EdgeModel):
     def permit_ttl(self) -> timedelta:
         """The shortest of all documents."""
         return min(item.permit_ttl for item in self.documents)
+
+    @property
+    def max_directory_age(self) -> timedelta | None:
+        """The shortest of all documents; None where none says one."""
+        return min((item.max_directory_age for item in self.documents if item.max_directory_age), default=None)
+
+    @property
+    def directory_seconds(self) -> int | None:
+        """The same in seconds."""
+        return int(self.max_directory_age.total_seconds()) if self.max_directory_age is not None else None
 
 
 def read_policy(body: bytes) -> PolicySet:

@@ -44,7 +44,7 @@ def authors_of(document: PolicySet | OperationsRegistry | Catalog | Directory) -
 
 def stranger(drafted_by: str, directory: Directory) -> tuple[str, ...]:
     """Why whoever stored a draft is nobody in a directory, as a sentence; nothing where they are somebody."""
-    if directory.person(drafted_by) is not None:
+    if directory.resolve(drafted_by) is not None:
         return ()
     return (f"it was stored by {drafted_by[:100] or 'nobody'}, who is not in the directory",)
 

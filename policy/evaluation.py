@@ -12,6 +12,8 @@
   asked, one after the other in the order of the documents and their rules.
 - A chain is part of the answer: what is asked of whom is fixed here, and kept. So is who may not answer: the authors of
   the documents that ask, and whoever granted an exception that applies.
+- Where a document that speaks of the action lets newcomers wait in its tier, every stage does, for the longest of those
+  waits and its own.
 - `permit_until` is the end of the window or the exception by which it is let through, or the beginning of the next
   freeze, whichever comes first.
 
@@ -29,9 +31,10 @@ from policy.document import Enforcement, PolicySet
 from policy.errors import ConditionError
 from policy.facts import Facts
 from policy.impact import ImpactAssessment
+from policy.operations import RiskTier
 from policy.proposal import ActionProposal
 from policy.rules.calendars import timing_of
-from policy.rules.chains import MAX_STAGES, ApprovalChain, Verdict
+from policy.rules.chains import MAX_STAGES, ApprovalChain, Stage, Verdict
 from policy.rules.composition import Answer, Speech, shortened, speeches
 from policy.rules.environment import Case, Question
 from policy.rules.exceptions import PolicyException
@@ -77,6 +80,7 @@ class Evaluation(RecordModel):
         chain_name: the name of the chain in the document, or of several, joined by `+`.
         chain: what is asked of whom.
         permit_seconds: how long a permit may wait.
+        directory_seconds: how old the directory may be when a permit is issued; None for any age.
         permit_until: when the window closes, an exception ends or a freeze begins, which no permit outlives.
         observed: what rules would have said that observe or warn.
         exceptions: ids of those that took something out of the answer.
@@ -95,6 +99,7 @@ class Evaluation(RecordModel):
     chain_name: str | None = None
     chain: ApprovalChain | None = None
     permit_seconds: int = 300
+    directory_seconds: int | None = None
     permit_until: Instant | None = None
     observed: tuple[ObservedAnswer, ...] = ()
     exceptions: tuple[str, ...] = ()
@@ -149,7 +154,7 @@ def _decide(policy: PolicySet, case: Case, said: list[Speech]) -> Evaluation:
         )
         return _denied(policy, [replace(first, reason=Reason(code="on_hold", message=message))])
     asking = _asking(answers)
-    if len(stages := tuple(stage for item in asking if item.chain for stage in item.chain.stages)) > MAX_STAGES:
+    if len(stages := tuple(_stages(asking, said, case.tier))) > MAX_STAGES:
         names = ", ".join(item.chain_name or "" for item in asking)
         message = f"chains {names} have {len(stages)} stages: propose the steps apart"
         return _denied(policy, [replace(first, reason=Reason(code="too_many_stages", message=message))])
@@ -165,6 +170,7 @@ def _decide(policy: PolicySet, case: Case, said: list[Speech]) -> Evaluation:
         chain_name="+".join(item.chain_name or "" for item in asking) or None,
         chain=ApprovalChain(stages=stages) if stages else None,
         permit_seconds=int(policy.permit_ttl.total_seconds()),
+        directory_seconds=policy.directory_seconds,
         permit_until=_until(answers, case.timing, applied.values()),
         exceptions=tuple(applied),
         applied=tuple(_applied(item) for item in applied.values()),
@@ -194,6 +200,15 @@ def _asking(answers: list[Answer]) -> list[Answer]:
             chains.append((item.chain_name, item.chain))
             found.append(item)
     return found
+
+
+def _stages(asking: list[Answer], said: list[Speech], tier: RiskTier) -> Iterator[Stage]:
+    """The stages of all chains that are asked, with how long newcomers wait."""
+    rules = [item.document.newcomers for item in said if item.document.newcomers is not None]
+    waits = [rule.wait for rule in rules if tier in rule.tiers]
+    for stage in (stage for item in asking if item.chain for stage in item.chain.stages):
+        own = [stage.newcomer_wait] if stage.newcomer_wait is not None else []
+        yield stage.model_copy(update={"newcomer_wait": max(waits + own)}) if waits else stage
 
 
 def _denied(policy: PolicySet, answers: list[Answer]) -> Evaluation:

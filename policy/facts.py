@@ -7,6 +7,8 @@
 - What is missing is missing: no rule may read absence as good news.
 """
 
+from typing import NamedTuple
+
 from policy.base import Instant, Reason, RecordModel
 from policy.builtin import AGENT, PUBLISH
 from policy.catalog import Catalog, Reach, SloObjective
@@ -32,7 +34,7 @@ class Facts(RecordModel):
 
     `units_touched` of `units_total` is how much of the target's capacity the steps take at once, by what the operations
     registry counts and the catalog says there is; None where one of the two does not say. `unresolved` says why the
-    target resolves to nothing.
+    target resolves to nothing. `teams` are those of who asks and of the agent; empty where nobody knows one of them.
     """
 
     target_known: bool
@@ -53,7 +55,9 @@ class Facts(RecordModel):
     operations: dict[str, RegisteredOperation] = {}
     unregistered: tuple[str, ...] = ()
     agent_owner: str | None = None
+    scheduled_by: tuple[str, ...] = ()
     on_behalf_of: str | None = None
+    teams: tuple[str, ...] = ()
     authors: tuple[str, ...] = ()
     safer: tuple[SaferOperation, ...] = ()
     observed: Observed = Observed()
@@ -90,10 +94,11 @@ class Facts(RecordModel):
 
     @property
     def requesters(self) -> tuple[str, ...]:
-        """The people who ask, so that none of them approves: the agent's owner, whom it acts for, and who wrote what it
-        wants to publish.
+        """The people who ask, so that none of them approves: the agent's owner, by whose schedule it runs, whom it acts
+        for, and who wrote what it wants to publish.
         """
-        return tuple(sorted({person for person in (self.agent_owner, self.on_behalf_of, *self.authors) if person}))
+        named = (self.agent_owner, self.on_behalf_of, *self.scheduled_by, *self.authors)
+        return tuple(sorted({person for person in named if person}))
 
 
 def collect(
@@ -114,7 +119,7 @@ def collect(
         observed: what the record and the world said at one instant.
     """
     entity = catalog.entity(proposal.target)
-    person = directory.person(proposal.on_behalf_of)
+    asking = _asking(proposal, directory, observed)
     resolution = catalog.resolution(proposal.target)
     refusals = (*parameter_refusals(proposal, registry), *minimum_refusals(proposal, registry))
     return Facts(
@@ -135,9 +140,11 @@ def collect(
         reach=catalog.reach(proposal.target) if entity else Reach(),
         operations={name: registry.find(name) or unknown(name) for name in proposal.operations},
         unregistered=tuple(name for name in proposal.operations if registry.find(name) is None),
-        agent_owner=_owner(proposal, directory),
-        on_behalf_of=person.person_id if person else None,
-        authors=_authors(observed, directory),
+        agent_owner=asking.owner,
+        scheduled_by=asking.scheduled_by,
+        on_behalf_of=asking.on_behalf_of,
+        teams=asking.teams(directory),
+        authors=asking.authors,
         safer=safer_operations(proposal, registry),
         observed=observed,
         bad_parameters=tuple(dict.fromkeys(refusals)),
@@ -150,6 +157,34 @@ def _parts(proposal: ActionProposal, catalog: Catalog) -> tuple[PartFact, ...]:
     return tuple(PartFact(ref=ref, system=catalog.system_of(ref), owner=owner) for ref, owner in found)
 
 
+class _Asking(NamedTuple):
+    """The people behind a proposal, by id, and the team that its agent names."""
+
+    owner: str | None
+    scheduled_by: tuple[str, ...]
+    on_behalf_of: str | None
+    authors: tuple[str, ...]
+    agent_team: str
+
+    def teams(self, directory: Directory) -> tuple[str, ...]:
+        """Their teams. Where one person's is not known, nobody can say who is of another team: then none is."""
+        named = (self.owner, self.on_behalf_of, *self.scheduled_by, *self.authors)
+        found = {directory.team_of(person) for person in named if person}
+        return () if "" in found else tuple(sorted(found | ({self.agent_team} if self.agent_team else set())))
+
+
+def _asking(proposal: ActionProposal, directory: Directory, observed: Observed) -> _Asking:
+    """Who asks. An account that is no person stands for who answers for it."""
+    agent = directory.agent(proposal.agent.id) if proposal.agent.id != AGENT else None
+    return _Asking(
+        owner=_owner(proposal, directory),
+        scheduled_by=agent.scheduled_by if agent else (),
+        on_behalf_of=directory.behind(proposal.on_behalf_of),
+        authors=_authors(observed, directory),
+        agent_team=agent.team if agent else "",
+    )
+
+
 def _owner(proposal: ActionProposal, directory: Directory) -> str | None:
     """Who answers for the agent. Who proposes a document from the command line answers for that, and for nothing else:
     no platform's agent hides its owner behind it.
@@ -158,13 +193,11 @@ def _owner(proposal: ActionProposal, directory: Directory) -> str | None:
         return directory.owner_of(proposal.agent.id)
     if set(proposal.operations) != {PUBLISH}:
         return None
-    person = directory.person(proposal.on_behalf_of)
-    return person.person_id if person else None
+    return directory.behind(proposal.on_behalf_of)
 
 
 def _authors(observed: Observed, directory: Directory) -> tuple[str, ...]:
     """The people who wrote the draft that is to be published; an identity of nobody stays as it is written."""
     if observed.draft is None:
         return ()
-    people = {name: directory.person(name) for name in observed.draft.authors}
-    return tuple(sorted({found.person_id if found else name for name, found in people.items()}))
+    return tuple(sorted({directory.behind(name) or name for name in observed.draft.authors}))

@@ -6,14 +6,15 @@ is not among its inputs. All of this must hold, each failure is a reason, and no
 - the action is resolved as approved, is not stopped, has no result yet, and its absolute deadline has not passed;
 - assessed again today, its verdict is not stricter, its tier is not higher, and where people are asked, they are asked
   the same: the same chain. An input that was left out is no answer;
-- where people were asked, their recorded votes still approve every stage, with the groups that they still have today,
-  and without whoever stands behind the proposal today;
+- where people were asked, their recorded votes still approve every stage, with what they still hold today, and
+  without whoever stands behind the proposal today;
+- the directory is not older than the policy takes;
 - what the target resolves to is what was assessed, and is not empty;
 - no hold lies on the target, but for one that this action remedies with somebody's approval;
 - every earlier step ran and reported success, or in a dry run was rehearsed, and nothing has been undone.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from policy.approval.standing import ApprovalCase, Ballot, stand
 from policy.base import Instant, Reason, RecordModel
@@ -21,8 +22,12 @@ from policy.decision import Vote
 from policy.observed import HoldFact
 from policy.operations import RiskTier
 from policy.outcome import EffectReport, StepRecord
+from policy.people.age import stale_directory
+from policy.people.facts import PersonFacts
 from policy.rules.chains import ApprovalChain, Verdict
 
+# What makes a vote count, of what the directory says of its author.
+_HELD = ("groups", "roles", "qualifications", "satisfies")
 # Reasons that our workflow never meets: it asks once the action is approved, for the next step, while it is open.
 _OUT_OF_TURN = frozenset({"unknown_step", "step_order", "compensating", "not_approved", "already_closed"})
 
@@ -30,9 +35,11 @@ _OUT_OF_TURN = frozenset({"unknown_step", "step_order", "compensating", "not_app
 class DispatchInputs(RecordModel):
     """What the gate looks at. `…_now` is what an assessment of today says, `assessed_…` what the approved one said.
 
-    `groups_now` holds the groups today of each person who voted; absent means gone. `requesters_now` are the people
-    behind the proposal today, and those who may not approve it, besides those of the case. `permit_until_now` is when
-    the window closes that lets it run; the permit ends there.
+    `people_now` holds what the directory says today of each person who voted, and of whoever they acted for, by id, and
+    of a delegate by `acting_key`; absent means gone. In older records it is None, and `groups_now` has the groups.
+    `requesters_now` are the people behind the proposal today, and those who may not approve it, besides those of the
+    case. `permit_until_now` is when the window closes that lets it run; the permit ends there. `directory_at` is when
+    the directory was true, and `directory_seconds` how old it may be; both are None where the policy does not say.
     """
 
     proposal_id: str
@@ -56,8 +63,11 @@ class DispatchInputs(RecordModel):
     holds: tuple[HoldFact, ...] = ()
     case: ApprovalCase | None = None
     groups_now: dict[str, tuple[str, ...]] = {}
+    people_now: dict[str, PersonFacts] | None = None
     requesters_now: tuple[str, ...] = ()
     permit_until_now: Instant | None = None
+    directory_at: Instant | None = None
+    directory_seconds: int | None = None
     records: tuple[StepRecord, ...] = ()
     dry_run: bool = False
 
@@ -70,6 +80,7 @@ def may_dispatch(inputs: DispatchInputs) -> tuple[Reason, ...]:
         *_resolved(inputs),
         *_same_policy(inputs),
         *_still_approved(inputs),
+        *_fresh_directory(inputs),
         *_same_target(inputs),
         *_no_hold(inputs),
         *_earlier_steps(inputs),
@@ -114,7 +125,7 @@ def _still_approved(inputs: DispatchInputs) -> list[Reason]:
         return [Reason(code="no_case", message="approval was required and no case is recorded")]
     today = inputs.case.model_copy(
         update={
-            "ballots": tuple(_as_of_today(ballot, inputs.groups_now) for ballot in inputs.case.ballots),
+            "ballots": tuple(_as_of_today(ballot, inputs) for ballot in inputs.case.ballots),
             "requesters": tuple(sorted({*inputs.case.requesters, *inputs.requesters_now})),
         }
     )
@@ -126,17 +137,39 @@ def _still_approved(inputs: DispatchInputs) -> list[Reason]:
     return [Reason(code="approval_lapsed", message=message)]
 
 
-def _as_of_today(ballot: Ballot, groups_now: dict[str, tuple[str, ...]]) -> Ballot:
-    """An approval keeps the groups that its author had when voting and still has. Other votes stay as they were."""
+def acting_key(ballot: Ballot) -> str:
+    """Where `people_now` has who makes a ballot count: by id, or as who acts for whom. No id has a space."""
+    return f"{ballot.person_id} for {ballot.delegator}" if ballot.delegator else ballot.person_id
+
+
+def _as_of_today(ballot: Ballot, inputs: DispatchInputs) -> Ballot:
+    """An approval keeps what made it count when it was given and does so still; of whoever is nobody today, or may not
+    act for the other any more, it is none. Other votes stay as they were.
+    """
     if ballot.vote is not Vote.approve:
         return ballot
-    still = set(groups_now.get(ballot.person_id, ()))
-    return ballot.model_copy(update={"groups": tuple(group for group in ballot.groups if group in still)})
+    if inputs.people_now is None:
+        today = PersonFacts(person_id=ballot.person_id, groups=inputs.groups_now.get(ballot.person_id, ()))
+    elif acting_key(ballot) in inputs.people_now:
+        today = inputs.people_now[acting_key(ballot)]
+    else:
+        return ballot.model_copy(update={"vote": Vote.abstain})
+    return ballot.model_copy(update={name: _still(getattr(ballot, name), getattr(today, name)) for name in _HELD})
+
+
+def _still(before: tuple[str, ...], today: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in before if name in today)
 
 
 def _last_vote(inputs: DispatchInputs) -> datetime:
     assert inputs.case is not None
     return max((ballot.received_at for ballot in inputs.case.ballots), default=inputs.case.opened_at)
+
+
+def _fresh_directory(inputs: DispatchInputs) -> list[Reason]:
+    most = timedelta(seconds=inputs.directory_seconds) if inputs.directory_seconds is not None else None
+    stale = stale_directory(inputs.directory_at, most, inputs.now)
+    return [stale] if stale is not None else []
 
 
 def _same_target(inputs: DispatchInputs) -> list[Reason]:

@@ -4,14 +4,18 @@ What an assessment of today says is computed here, from the facts of today and t
 """
 
 from datetime import datetime
+from typing import Any
 
 from policy.approval.standing import Ballot
 from policy.document import PolicySet
 from policy.facts import Facts
-from policy.gate import DispatchInputs
+from policy.gate import DispatchInputs, acting_key
 from policy.judging import judge
+from policy.operations import RiskTier
 from policy.outcome import StepRecord
+from policy.people.delegation import acting
 from policy.people.directory import Directory
+from policy.people.facts import PersonFacts
 from policy.proposal import ActionProposal
 from policy.revision import Revision, barred
 
@@ -47,8 +51,7 @@ def gate_inputs(
         directory: the directory in force now.
         records: what became of every permit so far.
     """
-    judged = judge(document, proposal, facts)
-    today = judged.evaluation
+    _, assessed, today = judge(document, proposal, facts)
     return DispatchInputs(
         proposal_id=revision.proposal_id,
         revision=revision.revision,
@@ -63,22 +66,55 @@ def gate_inputs(
         verdict_now=today.verdict,
         reasons_now=today.reasons,
         assessed_tier=revision.assessment.risk_tier,
-        tier_now=judged.assessment.risk_tier,
+        tier_now=assessed.risk_tier,
         chain_now=today.chain,
         requesters_now=barred(facts, today),
         permit_until_now=today.permit_until,
+        **_age(document, facts),
         assessed_resolved=revision.facts.resolved,
         resolved_now=facts.resolved,
         remedies=proposal.remedies,
         holds=facts.holds,
         case=revision.case(ballots),
-        groups_now=_groups(ballots, directory),
+        people_now=_people(ballots, directory, revision, now, facts, assessed.risk_tier),
         records=records,
         dry_run=proposal.dry_run,
     )
 
 
-def _groups(ballots: tuple[Ballot, ...], directory: Directory) -> dict[str, tuple[str, ...]]:
-    """The groups today of who voted. Who voted under an id that is somebody's alias by now is no second person."""
-    people = {name: directory.person(name) for name in sorted({ballot.person_id for ballot in ballots})}
-    return {name: person.groups for name, person in people.items() if person is not None and person.person_id == name}
+def _age(document: PolicySet, facts: Facts) -> dict[str, Any]:
+    """How old the directory is and may be; nothing where the policy takes any."""
+    seconds = document.directory_seconds
+    return {} if seconds is None else {"directory_at": facts.observed.directory_at, "directory_seconds": seconds}
+
+
+def _people(
+    ballots: tuple[Ballot, ...],
+    directory: Directory,
+    revision: Revision,
+    now: datetime,
+    facts: Facts,
+    tier: RiskTier | None,
+) -> dict[str, PersonFacts]:
+    """What the directory says today of who voted, and of for whom: under both ids, and together (`acting_key`).
+
+    Who voted under an id that is somebody's alias by now is no second person.
+    """
+    conditions = revision.evaluation.chain.conditions if revision.evaluation.chain is not None else ()
+    names = {name for ballot in ballots for name in (ballot.person_id, ballot.delegator) if name is not None}
+    known = {name: directory.facts(name, now, conditions) for name in sorted(names)}
+    found = {name: person for name, person in known.items() if person is not None and person.person_id == name}
+    for ballot in ballots:
+        if ballot.delegator in found and ballot.person_id in found:
+            acts = acting(
+                directory,
+                ballot.person_id,
+                ballot.delegator,
+                now,
+                environment=facts.target_environment,
+                tier=tier,
+                conditions=conditions,
+            )
+            if isinstance(acts, PersonFacts):
+                found[acting_key(ballot)] = acts
+    return found

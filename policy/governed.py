@@ -4,6 +4,7 @@ A document is identified by the digest of its bytes; name and version are for pe
 """
 
 import json
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -25,13 +26,18 @@ class Metadata(EdgeModel):
     description: Text = ""
 
 
-def read_document(body: bytes, model: type[Model]) -> Model:
-    """Read the one YAML document of a governed text as a model.
+def read_document(body: bytes, model: type[Model], read: Callable[[bytes], Iterable[Any]] = read_yaml) -> Model:
+    """Read the one document of a governed text as a model.
+
+    Args:
+        body: the text.
+        model: what it is.
+        read: how values are read from a text.
 
     Raises:
         DocumentError: not one document, or not of that shape.
     """
-    values = read_yaml(body)
+    values = list(read(body))
     if len(values) != 1:
         raise DocumentError(f"{model.__name__} needs exactly one yaml document, got {len(values)}")
     return _read(values[0], model)

@@ -60,6 +60,7 @@ class Revision(RecordModel):
             opened_at=self.assessed_at,
             absolute_deadline=self.absolute_deadline,
             requesters=barred(self.facts, self.evaluation),
+            teams=self.facts.teams,
             ballots=ballots,
             events=events,
         )

@@ -4,6 +4,7 @@
   a document that can be used is looked at further: what it can never do, whom it asks in vain, what is over, what it
   names and nobody knows, what it does not cover.
 - What is not given is not checked: without a directory no chain is, without an operations registry no name of one.
+- A directory that is too large for YAML is read as JSON; what is wrong with it has no place in its text.
 - Nothing that somebody writes makes it raise or run on: size, depth and number of findings are bounded.
 """
 
@@ -19,6 +20,7 @@ from policy.catalog import Catalog, read_catalog
 from policy.checks.checking_dates import date_findings
 from policy.checks.checking_gaps import gap_findings
 from policy.checks.checking_names import name_findings
+from policy.checks.checking_newcomers import newcomer_findings
 from policy.checks.checking_people import people_findings
 from policy.checks.checking_reach import reach_findings
 from policy.checks.findings import Finding, Severity, finding, in_order
@@ -29,7 +31,7 @@ from policy.governed import MAX_DOCUMENTS
 from policy.operations import OperationsRegistry, read_operations
 from policy.people.directory import Directory, read_directory
 from policy.subject import Subject, WrittenPolicy
-from policy.yaml_text import Written, read_written
+from policy.yaml_text import MAX_DOCUMENT_BYTES, Written, read_written
 
 Kind = Literal["policy", "operations", "catalog", "directory"]
 READERS: Mapping[Kind, Callable[[bytes], object]] = {
@@ -61,7 +63,8 @@ def check(
         directory: the people who must be able to satisfy its chains.
     """
     try:
-        written = [item for item in read_written(body) if item.value is not None] if kind in MODELS else []
+        placed = kind in MODELS and not (kind == "directory" and len(body) > MAX_DOCUMENT_BYTES)
+        written = [item for item in read_written(body) if item.value is not None] if placed else []
     except DocumentError as error:
         return (_unreadable(error),)
     found, models = _schema(written, MODELS.get(kind))
@@ -79,7 +82,7 @@ def check(
     if kind != "policy":
         return ()
     subject = Subject(policies, now, operations=operations, catalog=catalog, directory=directory)
-    parts = (name_findings, reach_findings, gap_findings, people_findings, date_findings)
+    parts = (name_findings, reach_findings, gap_findings, people_findings, newcomer_findings, date_findings)
     return in_order(item for part in parts for item in part(subject))
 
 

@@ -22,7 +22,7 @@ def people_findings(subject: Subject) -> Iterator[Finding]:
         return
     for written, name in subject.chains:
         yield from _chain(written, name, subject.directory)
-        yield from _denials(written, name, written.document.chains[name], subject.directory)
+        yield from _denials(written, name, written.document.chains[name], subject)
     for written in subject.policies:
         yield from _nobody(written, subject.directory)
 
@@ -65,11 +65,13 @@ def _chain(written: WrittenPolicy, name: str, directory: Directory) -> Iterator[
         )
 
 
-def _denials(written: WrittenPolicy, name: str, chain: ApprovalChain, directory: Directory) -> Iterator[Finding]:
+def _denials(written: WrittenPolicy, name: str, chain: ApprovalChain, subject: Subject) -> Iterator[Finding]:
+    assert subject.directory is not None
     for number, stage in enumerate(chain.stages):
         groups = {group for requirement in stage.requirements for group in requirement.groups}
         groups.update(group for step in stage.escalations for group in step.add_groups)
-        people = sum(1 for person in directory.people if not groups.isdisjoint(person.groups))
+        asked = subject.directory.population(subject.now, groups=groups)
+        people = sum(1 for person in asked if not groups.isdisjoint(person.groups))
         if 0 < people < stage.deny_threshold:
             yield written.say(
                 Severity.warning,
@@ -88,7 +90,7 @@ def _nobody(written: WrittenPolicy, directory: Directory) -> Iterator[Finding]:
     for number, exception in enumerate(written.document.exceptions):
         named += [(("exceptions", number, "approved_by", at), name) for at, name in enumerate(exception.approved_by)]
     for path, name in named:
-        if directory.person(name) is None:
+        if directory.resolve(name) is None:
             yield written.say(
                 Severity.warning, "unknown_person", f"{name} is nobody in the directory: correct the name", *path
             )

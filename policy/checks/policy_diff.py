@@ -101,9 +101,15 @@ def _general(old: PolicySet, new: PolicySet) -> Iterator[Change]:
         if one != other:
             way: Direction = "stricter" if other < one else "milder"
             yield Change(where=name, before=written(one), after=written(other), direction=way)
+    aged, ages = old.max_directory_age, new.max_directory_age
+    if aged != ages:
+        way = "stricter" if ages is not None and (aged is None or ages < aged) else "milder"
+        was, will = (written(age) if age is not None else "any age" for age in (aged, ages))
+        yield Change(where="max_directory_age", before=was, after=will, direction=way)
     for name, before, after in (
         ("authors, who approve nothing", _authors(old), _authors(new)),
         ("age of facts that counts as stale", _ages(old), _ages(new)),
+        ("newcomers, who wait", _newcomers(old), _newcomers(new)),
         ("peak hours", _peaks(old), _peaks(new)),
     ):
         if before != after:
@@ -119,6 +125,11 @@ def _authors(policy: PolicySet) -> frozenset[str]:
 def _ages(policy: PolicySet) -> frozenset[str]:
     ages = [part.fact_ages.model_dump(mode="json") for part in policy.documents]
     return frozenset(f"{name} {value}" for item in ages for name, value in item.items() if value is not None)
+
+
+def _newcomers(policy: PolicySet) -> frozenset[str]:
+    every = [item.newcomers for item in policy.documents if item.newcomers is not None]
+    return frozenset(f"{tier} {written(item.wait)}" for item in every for tier in item.tiers)
 
 
 def _peaks(policy: PolicySet) -> frozenset[str]:

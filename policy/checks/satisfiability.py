@@ -43,7 +43,7 @@ def satisfiability(chain: ApprovalChain, directory: Directory, authors: Collecti
         directory: the people.
         authors: identities of people who approve nothing here, because they wrote the document.
     """
-    silent = {person.person_id for name in authors if (person := directory.person(name))}
+    silent = {person for name in authors if (person := directory.resolve(name))}
     now, later = _seats(chain, escalated=False), _seats(chain, escalated=True)
     groups = dict.fromkeys(group for requirement in later for group in requirement.groups)
     total = sum(requirement.count for requirement in now)

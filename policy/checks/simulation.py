@@ -23,6 +23,7 @@ from policy.evaluation import Evaluation
 from policy.facts import Facts
 from policy.judging import judge
 from policy.ledger import EntryKind
+from policy.people.age import stale_directory
 from policy.people.directory import Directory
 from policy.proposal import ActionProposal, receive
 from policy.revision import Revision
@@ -54,7 +55,11 @@ class PastAction:
 
 @dataclass(frozen=True)
 class Simulated:
-    """One action under both policies. `stuck` says why nobody could approve it; empty where somebody could."""
+    """One action under both policies.
+
+    `stuck` says why nobody could approve it, `stale` why its directory was too old to issue a permit by; empty where
+    neither is so.
+    """
 
     name: str
     at: datetime
@@ -62,6 +67,7 @@ class Simulated:
     after: Evaluation
     outcome: str = ""
     stuck: str = ""
+    stale: str = ""
 
     @property
     def changed(self) -> bool:
@@ -151,7 +157,14 @@ def _simulated(candidate: PolicySet, action: PastAction) -> Simulated:
         after=after,
         outcome=action.outcome,
         stuck=_stuck(after, action),
+        stale=_stale(candidate, after, action),
     )
+
+
+def _stale(candidate: PolicySet, evaluation: Evaluation, action: PastAction) -> str:
+    """Why no permit would be issued by the directory that was in force; empty where one would be, or it is denied."""
+    stale = stale_directory(action.facts.observed.directory_at, candidate.max_directory_age, action.at)
+    return stale.message if stale is not None and evaluation.verdict is not Verdict.deny else ""
 
 
 def _stuck(evaluation: Evaluation, action: PastAction) -> str:

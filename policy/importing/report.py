@@ -43,13 +43,14 @@ class ImportReport:
         """The report for people, with the first of each long list. Texts are as the files have them: neutralise them.
 
         Args:
-            first: how many skips and references are named; the others are counted.
+            first: how many notes, skips and references are named; the others are counted.
         """
         skips = sorted(self.skips, key=lambda skip: skip.harmless)
         return [
             *(f"source {at}: {item.file}, {item.format}, {_as_of(item)}" for at, item in enumerate(self.sources)),
             *(f"read: {count} {kind}" for kind, count in sorted(self.read.items())),
-            *(f"note: {note}" for note in self.notes),
+            *(f"note: {note}" for note in self.notes[:first]),
+            *([f"note: and {len(self.notes) - first} more"] if len(self.notes) > first else []),
             *_listed("skipped", [f"{skip.file}, {skip.entity}: {skip.reason}" for skip in skips], first),
             *_listed("not in the catalog, the worst is assumed", self.dangling, first),
         ]

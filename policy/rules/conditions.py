@@ -1,4 +1,5 @@
-"""Conditions: the CEL expressions of a policy. The only file that knows the engine (cel-expr-python, pinned).
+"""Conditions: the CEL expressions of a policy, on actions and on people. The only file that knows the engine
+(cel-expr-python, pinned).
 
 - An expression is checked when the document is read: syntax, every name, every type, and that its result is a bool.
   Names are declared with their dots (`risk.score`), so that a typo is found there and not at three in the morning.
@@ -16,7 +17,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
 from cel_expr_python import cel  # type: ignore[import-untyped]
 from pydantic import AfterValidator
@@ -95,7 +96,17 @@ NAMES: Mapping[str, Any] = {
     "slo.known": _T.BOOL,
     "slo.budget_left": _T.DOUBLE,
 }
+# What a requirement's `when` can read of a person. `person.team` and `person.manager` are unknown where nobody says.
+PERSON_NAMES: Mapping[str, Any] = {
+    "person.id": _T.STRING,
+    "person.groups": _TEXTS,
+    "person.roles": _TEXTS,
+    "person.qualifications": _TEXTS,
+    "person.team": _T.STRING,
+    "person.manager": _T.STRING,
+}
 _ENV = cel.NewEnv(variables=dict(NAMES))
+_PERSON_ENV = cel.NewEnv(variables=dict(PERSON_NAMES))
 # A quoted text, of three quotes or one, raw or with escapes, or a comment. What is inside is no syntax.
 _INERT = re.compile(
     r"""(?:[rR][bB]?|[bB][rR])(?:\'\'\'[\s\S]*?\'\'\'|"{3}[\s\S]*?"{3}|'[^'\n]*'|"[^"\n]*")"""
@@ -108,13 +119,15 @@ _PLACE = re.compile(r"ERROR: <input>:(\d+):(\d+): ([^\n]*)")
 class Environment:
     """The values of all names for one operation of one action; made once, asked by many conditions."""
 
+    _engine: ClassVar[Any] = _ENV
+
     def __init__(self, values: Mapping[str, Any]) -> None:
         """Take the values that are known.
 
         Args:
             values: by names of `NAMES`. A name that is left out is unknown.
         """
-        self._activation = _ENV.Activation(dict(values))
+        self._activation = self._engine.Activation(dict(values))
 
     @property
     def activation(self) -> Any:
@@ -122,21 +135,30 @@ class Environment:
         return self._activation
 
 
+class PersonEnvironment(Environment):
+    """The values of `PERSON_NAMES` for one person."""
+
+    _engine = _PERSON_ENV
+
+
 @dataclass(frozen=True)
 class Condition:
-    """A checked expression."""
+    """A checked expression about an action."""
 
     text: str
     _expression: Any
+    engine: ClassVar[Any] = _ENV
 
-    @staticmethod
-    def compile(text: str) -> "Condition":
+    @classmethod
+    def compile(cls, text: str) -> Self:
         """Check an expression; each is compiled once.
 
         Raises:
             DocumentError: with line and column inside of the expression, where there is one.
         """
-        return _compile(text)
+        kind: Any = cls
+        found: Self = _compile(kind, text)
+        return found
 
     def holds(self, environment: Environment) -> bool:
         """Whether it is true.
@@ -153,16 +175,22 @@ class Condition:
         return found
 
 
+class PersonCondition(Condition):
+    """A checked expression about a person, asked of a `PersonEnvironment`: the `when` of a requirement."""
+
+    engine = _PERSON_ENV
+
+
 @lru_cache(maxsize=20_000)
-def _compile(text: str) -> Condition:
+def _compile(kind: type[Condition], text: str) -> Any:
     _refuse_hostile(text)
     try:
-        expression = _ENV.compile(text)
+        expression = kind.engine.compile(text)
     except RuntimeError as error:
         raise DocumentError(_first_error(str(error))) from None
     if expression.return_type() != _T.BOOL:
         raise DocumentError(f"condition is of type {expression.return_type().name().lower()}, it must be a bool")
-    return Condition(text, expression)
+    return kind(text, expression)
 
 
 def _refuse_hostile(text: str) -> None:

@@ -49,6 +49,10 @@ FOUND: dict[str, tuple[bytes, list[str]]] = {
         _rules('{id: a, when: "risk.scroe > 3", verdict: deny}'),
         ["6:19 error schema: rules.1.when: condition line 1, column 5: undeclared reference to 'risk"],
     ),
+    "a condition on people with the name of an action": (
+        _rules(chains=CHAINS.replace("[{groups: [ops]}]", "[{groups: [ops], when: risk.score > 3}]")),
+        ["8:63 error schema: chains.pair.stages.0.requirements.0.when: condition line 1, column 5: undeclared"],
+    ),
     "several mistakes at once": (
         _rules("{id: a, when: 3, verdict: deny}", "{id: b, match: {destructive: yes}, verdict: allow}"),
         ["6:19 error schema: rules.1.when", "7:34 error schema: rules.2.match.destructive"],
@@ -167,6 +171,18 @@ FOUND: dict[str, tuple[bytes, list[str]]] = {
     "a denial by more than there are": (
         _rules(chains=CHAINS.replace("deadline", "deny_threshold: 3, deadline")),
         ["8:75 warning denial_impossible: stage ops is denied by 3 people and only 2 could deny it"],
+    ),
+    "people who are all new": (
+        _rules(chains=CHAINS.replace("deadline", "newcomer_wait: 14d, deadline")),
+        ["8:41 warning only_newcomers: stage ops counts nobody who is there, or holds what it asks, for less than 14d"],
+    ),
+    "people who are all new in some tier": (
+        _rules(head=HEAD + "newcomers: {tiers: [low], wait: 7d}\n"),
+        [
+            "9:41 warning only_newcomers: stage ops counts nobody",
+            "less than 7d",
+            "says of none of 2 people that they do",
+        ],
     ),
     "an author whom nobody knows": (
         _rules(head=HEAD.replace("name: house", "name: house, authors: [ghost]")),

@@ -63,6 +63,14 @@ REFUSED = {
         "permit_ttl: .*1h at most",
     ),
     "a permit that never is valid": (_with(b"limits:", b"permit_ttl: 0s\nlimits:"), "permit_ttl: .*greater than"),
+    "a condition on people that is none": (
+        _with(b"{groups: [ops]}", b"{groups: [ops], when: person.age > 3}"),
+        "stages.0.requirements.0.when: .*undeclared reference to 'person.age'",
+    ),
+    "a condition on who releases of another type": (
+        _with(b"deadline: 1h}", b"deadline: 1h, on_expiry: hold, release: {when: person.team}}"),
+        "stages.[01].release.when: .*of type string, it must be a bool",
+    ),
     "a number as a version": (
         _with(b'version: "1"', b"version: 1"),
         "metadata.version: input should be a valid string",

@@ -1,6 +1,7 @@
 """The facts, the ids, and what all rules share."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -8,11 +9,12 @@ from pydantic import ValidationError
 from policy.base import instant_text
 from policy.errors import MESSAGE_LIMIT, explain
 from policy.facts import collect
-from policy.observed import Observed
+from policy.observed import DraftFact, Observed
 from policy.operations import RiskTier
 from policy.permit import Direction, entry_id, permit_id
 from policy.proposal import ActionProposal
-from tests.unit.builders import a_catalog, a_directory, a_proposal, a_registry, facts_of, proposal_json, step_json
+from tests.unit.builders import T0, a_catalog, a_directory, a_proposal, a_registry, facts_of, proposal_json, step_json
+from tests.unit.people import people
 
 
 def test_what_is_known_of_a_proposal() -> None:
@@ -23,6 +25,60 @@ def test_what_is_known_of_a_proposal() -> None:
     assert (facts.agent_owner, facts.on_behalf_of, facts.requesters) == ("ann", "ann", ("ann",))
     assert sorted(facts.operations) == ["pg.reset", "pg.set"]
     assert (facts.unregistered, facts.bad_parameters) == ((), ())
+
+
+_ASKING = {
+    "one of each": (
+        {"ann": "a", "bob": "b", "cleo": "c"},
+        {"owner": "ann", "scheduled_by": ["bob"]},
+        "cleo",
+        ("ann", "bob", "cleo"),
+        ("a", "b", "c"),
+    ),
+    "an account stands for who answers for it": (
+        {"ann": "a", "bob": "a"},
+        {"owner": "ann"},
+        "ci",
+        ("ann", "bob"),
+        ("a",),
+    ),
+    "the agent's own team": ({"ann": "a"}, {"owner": "ann", "team": "robots"}, "ann", ("ann",), ("a", "robots")),
+    "a team that nobody knows": ({"ann": "a", "bob": ""}, {"owner": "ann"}, "bob", ("ann", "bob"), ()),
+    "no person at all": ({"ann": "a"}, {"owner": "ann"}, "tuner", ("ann",), ("a",)),
+}
+
+
+@pytest.mark.parametrize(("teams", "agent", "behalf", "requesters", "expected"), _ASKING.values(), ids=_ASKING)
+def test_who_asks(
+    teams: dict[str, str], agent: dict[str, Any], behalf: str, requesters: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    """The agent's owner, whoever schedules it and whom it acts for ask together; their teams are known all or not."""
+    everybody = [{"id": name, "team": team, "until": T0} for name, team in teams.items()]
+    accounts = [{"id": "ci", "owner": "bob" if "bob" in teams else "ann"}]
+    facts = collect(
+        a_proposal(on_behalf_of=behalf),
+        catalog=a_catalog(),
+        directory=people(*everybody, agents=[{"id": "tuner", **agent}], service_accounts=accounts),
+        registry=a_registry(),
+        observed=Observed(),
+    )
+    assert (facts.requesters, facts.teams) == (requesters, expected)
+    assert (facts.on_behalf_of is None) == (behalf == "tuner")
+
+
+def test_who_wrote_a_draft_asks_with_their_team() -> None:
+    """An author is a person whatever they are called by, and one whom nobody knows has no team that anybody knows."""
+    directory = people({"id": "ann", "team": "a", "aliases": ["x"]}, agents=[{"id": "tuner", "owner": "ann"}])
+    for author, requesters, teams in (("x", ("ann",), ("a",)), ("ghost", ("ann", "ghost"), ())):
+        draft = DraftFact(kind="policy", digest="d", authors=(author,))
+        facts = collect(
+            a_proposal(),
+            catalog=a_catalog(),
+            directory=directory,
+            registry=a_registry(),
+            observed=Observed(draft=draft),
+        )
+        assert (facts.requesters, facts.teams) == (requesters, teams)
 
 
 def test_what_is_not_known() -> None:

@@ -11,6 +11,7 @@ from policy.gate import DispatchInputs, may_dispatch, may_undo
 from policy.observed import HoldFact
 from policy.operations import RiskTier
 from policy.outcome import EffectReport, Measurement, StepRecord
+from policy.people.facts import PersonFacts
 from tests.unit.builders import T0, a_ballot, a_case, at, stage
 
 _STAGES = (stage("ops", name="first"), stage("dba", name="second"))
@@ -40,6 +41,17 @@ def _undo(step: int, report: EffectReport | None) -> StepRecord:
     return _step(step, "undo", "claimed" if report else "unused", report)
 
 
+def _today(**people: str) -> dict[str, PersonFacts]:
+    """What the directory says today: the groups of each person, separated by spaces."""
+    return {name: PersonFacts(person_id=name, groups=tuple(groups.split())) for name, groups in people.items()}
+
+
+def _acted_for(delegator: str) -> Any:
+    """The case in which cleo acted for somebody."""
+    ann, cleo = _CASE.ballots
+    return _CASE.model_copy(update={"ballots": (ann, cleo.model_copy(update={"delegator": delegator}))})
+
+
 def _inputs(**changes: Any) -> DispatchInputs:
     """Step 2 of 2 of an approved action, everything as it was when it was approved."""
     values: dict[str, Any] = {
@@ -58,7 +70,7 @@ def _inputs(**changes: Any) -> DispatchInputs:
         "assessed_resolved": ("pg-orders",),
         "resolved_now": ("pg-orders",),
         "case": _CASE,
-        "groups_now": {"ann": ("ops",), "cleo": ("dba", "new")},
+        "people_now": _today(ann="ops", cleo="dba new"),
         "records": (_DONE,),
         **changes,
     }
@@ -86,6 +98,13 @@ HOLDS: dict[str, dict[str, Any]] = {
     },
     "a tier that is lower now": {"tier_now": RiskTier.low},
     "a hold that this action remedies": {"remedies": "p-0", "holds": (_HOLD,)},
+    "somebody who may still act for another": {
+        "case": _acted_for("dan"),
+        "people_now": {**_today(ann="ops", cleo=""), "cleo for dan": PersonFacts(person_id="cleo", groups=("dba",))},
+    },
+    "a record that kept groups only": {"people_now": None, "groups_now": {"ann": ("ops",), "cleo": ("dba", "new")}},
+    "a directory at the age that the policy takes": {"directory_at": at(9), "directory_seconds": 60},
+    "a directory of any age": {"directory_at": None, "directory_seconds": None},
     "the first step": {"step": 1, "records": ()},
     "somebody else stands behind it now": {"requesters_now": ("dan",)},
 }
@@ -125,17 +144,30 @@ CLOSES: dict[str, tuple[dict[str, Any], str]] = {
     "how risky it is now was left out": ({"tier_now": None}, "risk_higher"),
     "how risky it was is not known": ({"assessed_tier": None}, "risk_higher"),
     "it was assessed as denied": ({"assessed_verdict": Verdict.deny, "verdict_now": Verdict.deny}, "denied"),
-    "an approver has left": ({"groups_now": {"ann": ("ops",)}}, "approval_lapsed"),
-    "an approver has left the group": ({"groups_now": {"ann": ("dba",), "cleo": ("dba",)}}, "approval_lapsed"),
+    "an approver has left": ({"people_now": _today(ann="ops")}, "approval_lapsed"),
+    "an approver has left the group": ({"people_now": _today(ann="dba", cleo="dba")}, "approval_lapsed"),
     "an approver joined the group only now": (
         {
-            "groups_now": {"ann": ("ops",), "cleo": ("dba",)},
+            "people_now": _today(ann="ops", cleo="dba"),
             "case": a_case(
                 *_STAGES, ballots=(a_ballot("ann", "approve", 5), a_ballot("cleo", "approve", 6, "x", number=2))
             ),
         },
         "approval_lapsed",
     ),
+    "an approver may not act for another any more": (
+        {"case": _acted_for("dan"), "people_now": _today(ann="ops", cleo="dba", dan="dba")},
+        "approval_lapsed",
+    ),
+    "an approver has left, in a record that kept groups only": (
+        {"people_now": None, "groups_now": {"ann": ("ops",)}},
+        "approval_lapsed",
+    ),
+    "the directory is older than the policy takes": (
+        {"directory_at": at(9) - timedelta(microseconds=1), "directory_seconds": 60},
+        "directory_stale",
+    ),
+    "nobody knows how old the directory is": ({"directory_seconds": 60}, "directory_stale"),
     "an approver stands behind it now": ({"requesters_now": ("cleo",)}, "approval_lapsed"),
     "nobody has voted": ({"case": a_case(*_STAGES)}, "approval_lapsed"),
     "somebody denied": (

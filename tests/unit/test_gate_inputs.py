@@ -1,38 +1,49 @@
 """What the gate is told of those who voted."""
 
+from policy.approval.standing import Ballot
 from policy.document import PolicySet, Verdict
 from policy.gate import DispatchInputs, may_dispatch
 from policy.gate_inputs import gate_inputs
 from policy.people.directory import Directory, Person
+from policy.people.facts import PersonFacts
 from policy.proposal import receive
 from policy.revision import DocumentDigests, Revision, assess_revision
 from tests.unit.asking import policy_with
-from tests.unit.builders import a_ballot, a_directory, a_policy, at, facts_of, proposal_json
+from tests.unit.builders import POLICY, a_ballot, a_directory, a_policy, at, facts_of, proposal_json
+from tests.unit.people import people
 
 DIGESTS = DocumentDigests(policy="p", operations="o", catalog="c", directory="d")
 
 
 def _groups(directory: Directory, *voters: str) -> dict[str, tuple[str, ...]]:
+    found = _people(directory, *(a_ballot(voter, "approve", 1) for voter in voters))
+    return {name: person.groups for name, person in found.items()}
+
+
+def _people(directory: Directory, *ballots: Ballot, policy: PolicySet | None = None) -> dict[str, PersonFacts]:
+    """What the gate is told of people five minutes after the case opened."""
+    policy = policy or a_policy()
     received = receive(proposal_json())
     facts = facts_of(received.proposal)
     revision = assess_revision(
-        received, facts, a_policy(), DIGESTS, revision=1, assessed_at=at(0), absolute_deadline=at(1000)
+        received, facts, policy, DIGESTS, revision=1, assessed_at=at(0), absolute_deadline=at(1000)
     )
     inputs = gate_inputs(
         received.proposal,
         revision,
         step=1,
         now=at(5),
-        ballots=tuple(a_ballot(voter, "approve", 1) for voter in voters),
+        ballots=ballots,
         resolution="approved",
         stop=None,
         closed=False,
         facts=facts,
-        document=a_policy(),
+        document=policy,
         directory=directory,
         records=(),
     )
-    return inputs.groups_now
+    assert inputs.people_now is not None
+    return inputs.people_now
 
 
 def _asked(policy: PolicySet, minutes: float) -> tuple[Revision, DispatchInputs]:
@@ -100,6 +111,34 @@ def test_an_alias_of_a_voter_is_no_second_person() -> None:
     directory = a_directory().model_copy(update={"people": (one,), "agents": ()})
 
     assert _groups(directory, "one", "two") == {"one": ("dba",)}
+
+
+def test_a_directory_is_told_as_old_as_it_is() -> None:
+    """Where a policy says how old the directory may be, the gate is told that and when it was true; else neither."""
+    policy = policy_with(_WINDOWED, more="max_directory_age: 1d\n")
+    inputs = _asked(policy, 30)[1]
+    assert (inputs.directory_at, inputs.directory_seconds) == (None, 86_400)
+    assert "directory_stale" in {reason.code for reason in may_dispatch(inputs)}
+    inputs = _asked(policy_with(_WINDOWED), 30)[1]
+    assert (inputs.directory_at, inputs.directory_seconds) == (None, None)
+
+
+def test_who_acted_for_somebody_is_asked_about_together() -> None:
+    """A delegate is told under an id of their own, the delegator, and both together as long as the delegation holds."""
+    given = {"id": "d", "delegator": "ann", "delegate": "cleo", "since": at(0), "reason": "away"}
+    ballot = a_ballot("cleo", "approve", 1).model_copy(update={"delegator": "ann"})
+    two = ({"id": "ann", "groups": ["ops"]}, {"id": "cleo"})
+    lasts, ended = (_people(people(*two, delegations=[{**given, "until": until}]), ballot) for until in (at(6), at(5)))
+    assert (sorted(lasts), sorted(ended)) == (["ann", "cleo", "cleo for ann"], ["ann", "cleo"])
+    assert (lasts["cleo for ann"].groups, lasts["cleo"].groups) == (("ops",), ())
+
+
+def test_conditions_are_asked_again() -> None:
+    """What a chain asks about people is asked of whoever voted, as they are today."""
+    policy = a_policy(POLICY.replace(b"{groups: [ops]}", b"{groups: [ops], when: person.team == 'shop'}"))
+    directory = people({"id": "ann", "team": "shop"}, {"id": "bob", "team": "other"})
+    found = _people(directory, a_ballot("ann", "approve", 1), a_ballot("bob", "approve", 2), policy=policy)
+    assert {name: person.satisfies for name, person in found.items()} == {"ann": ("person.team == 'shop'",), "bob": ()}
 
 
 def test_who_left_keeps_no_group() -> None:

@@ -119,6 +119,14 @@ CHANGED: dict[str, tuple[str, list[str]]] = {
         ["pg.reset: 1 of ops (within 1h, then deny; denied by 1) -> 1 of ops (within 2h, then deny; denied by 1) ("],
     ),
     "the whole time": (_with("limits:", "absolute_deadline: 1d\nlimits:"), ["absolute_deadline: 7d -> 1d (stricter)"]),
+    "the age of the directory": (
+        _with("limits:", "max_directory_age: 1d\nlimits:"),
+        ["max_directory_age: any age -> 1d (stricter)"],
+    ),
+    "how long newcomers wait": (
+        _with("limits:", "newcomers: {tiers: [high], wait: 14d}\nlimits:"),
+        ["newcomers, who wait: none -> high 14d (stricter)"],
+    ),
     "a limit goes": (
         BASE.replace("environments: [production]}, reason: never", "environments: [staging]}, reason: never"),
         [

@@ -1,7 +1,7 @@
 """Simulation: a candidate policy against proposals and past actions, without touching anything."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,14 @@ LONGER = POLICY.replace(
 )
 
 
-def _action(name: str, outcome: str = "", day: int = 0, **changes: Any) -> PastAction:
+def _action(
+    name: str, outcome: str = "", day: int = 0, directory_at: datetime | None = None, **changes: Any
+) -> PastAction:
     proposal = a_proposal(**changes)
     at = T0 + timedelta(days=day)
-    return PastAction(name, at, proposal, facts_of(proposal, at=at), a_policy(), a_directory(), outcome)
+    return PastAction(
+        name, at, proposal, facts_of(proposal, at=at, directory_at=directory_at), a_policy(), a_directory(), outcome
+    )
 
 
 CASES: dict[str, tuple[bytes, list[PastAction], dict[str, Any]]] = {
@@ -56,6 +60,15 @@ CASES: dict[str, tuple[bytes, list[PastAction], dict[str, Any]]] = {
         [_action("a"), _action("b", day=1), _action("c", day=1)],
         {"changed": ["a", "b", "c"], "extra": {("sre", "2030-01-01"): 1, ("sre", "2030-01-02"): 2}},
     ),
+    "a directory too old to issue by": (
+        POLICY.replace(b"limits:", b"max_directory_age: 1d\nlimits:", 1),
+        [
+            _action("a", directory_at=T0 - timedelta(days=1)),
+            _action("b", directory_at=T0 - timedelta(days=2)),
+            _action("c"),
+        ],
+        {"changed": [], "stale": ["b", "c"]},
+    ),
     "a stage of nobody": (
         LONELY,
         [_action("a"), _action("b", **_SESSION)],
@@ -72,6 +85,7 @@ def test_simulation(candidate: bytes, actions: list[PastAction], expected: dict[
         "changed": [item.name for item in found.changed],
         "stopped": [item.name for item in found.stopped],
         "stuck": [item.name for item in found.stuck],
+        "stale": [item.name for item in found.actions if item.stale],
         "extra": dict(found.extra),
         "verdicts": {(str(before), str(after)): count for (before, after), count in found.verdicts.items()},
     }
