@@ -7,8 +7,9 @@
 """
 
 import re
-from datetime import date
-from typing import Annotated, Literal
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Literal, get_args
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -54,3 +55,29 @@ class Hours(EdgeModel):
             if ends != sorted(ends):
                 raise ValueError(f"hours of {day} overlap or are out of order")
         return self
+
+
+# Longer than any closing that a calendar of `closed` dates can mean.
+_LOOKED_AHEAD_DAYS = 366
+
+
+def next_open(hours: Hours, at: datetime) -> datetime | None:
+    """The instant (UTC) from `at` on at which it is open first: `at` itself where it is; None within a year."""
+    zone = zone_of(hours.zone)
+    first = at.astimezone(zone).date()
+    names = list(get_args(Day))
+    for ahead in range(_LOOKED_AHEAD_DAYS):
+        day = first + timedelta(days=ahead)
+        if day in hours.closed:
+            continue
+        for span in hours.days.get(names[day.weekday()], ()):
+            opens, closes = (_instant(day, text, zone) for text in span.split("-"))
+            if at < closes:
+                return max(at.astimezone(UTC), opens)
+    return None
+
+
+def _instant(day: date, text: str, zone: ZoneInfo) -> datetime:
+    if text == "24:00":
+        return datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC)
+    return datetime.combine(day, time.fromisoformat(text), zone).astimezone(UTC)
