@@ -2,7 +2,7 @@
 
 - Whoever fits a requirement's groups, roles or people, and has all of its qualifications. What lapsed does not count.
 - Where one person of a group with a rotation is asked for, whoever is on call is told at once, and the others only a
-  head start later, should it still wait then. If nobody on call can answer, all are told at once.
+  head start later, should it still wait then. If nobody on call can answer, or it ends before, all are told at once.
 - A group that has a channel of its own is told there; besides, only who is on call or named is told alone.
 - Who cannot answer, or did, is left out. Who is told for two reasons is told once, at the earlier instant.
 - What asks, or is urgent, and reaches nobody is told to the operators: it must not ask in silence.
@@ -53,6 +53,8 @@ def addressees(
     for asked in audience.asked:
         first = room.on_call(asked) if audience.on_call_first else ()
         later = at + head_start if first and asked.count == 1 else at
+        if notice.deadline is not None and later >= notice.deadline:
+            later = at
         _add(found, [("person", name) for name in first], at)
         _add(found, room.fitting(asked), later)
     _add(found, [("person", name) for name in audience.people if name not in audience.without], at)

@@ -126,9 +126,19 @@ def escalated(
     return notice.model_copy(update={"text": reason})
 
 
-def resolved(case: About, standing: Standing, at: datetime) -> tuple[Notice, ...]:
-    """Those who voted, whoever asks and the platforms are told how a case was resolved."""
-    if standing.resolution == "pending":
+def resolved(
+    case: About, standing: Standing, resolution: str, reasons: tuple[Reason, ...], at: datetime
+) -> tuple[Notice, ...]:
+    """Those who voted, whoever asks and the platforms are told how a case was resolved.
+
+    Args:
+        case: what is told of.
+        standing: how it stood when it was resolved; that says who voted.
+        resolution: in one word.
+        reasons: of the resolution.
+        at: the instant (UTC).
+    """
+    if resolution == "pending":
         return ()
     voters = tuple(person for stage in standing.stages for person in (*stage.approvals, *stage.denials))
     people = tuple(dict.fromkeys((*voters, *case.requesters)))
@@ -142,8 +152,8 @@ def resolved(case: About, standing: Standing, at: datetime) -> tuple[Notice, ...
             not_before=at,
             subject=case.subject,
             by=voters,
-            word=standing.resolution,
-            text=_text(standing.reasons),
+            word=resolution,
+            text=_text(reasons),
         ),
     )
 

@@ -19,7 +19,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BODY = b'{"a":1}'
 DIGEST = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
 OTHER_DIGEST = f"sha256:{hashlib.sha256(b'other').hexdigest()}"
-PERMIT, HOLD = UUID(int=1), UUID(int=2)
+PERMIT, HOLD, NOTICE = UUID(int=1), UUID(int=2), UUID(int=4)
 CONTENT: dict[str, Any] = {"digest": DIGEST, "body": BODY}
 
 # One row a table, each after what it refers to.
@@ -111,6 +111,25 @@ RECORD: dict[str, dict[str, Any]] = {
         "kind": "dropped",
         "happened_at": NOW,
     },
+    "notice": {
+        **CONTENT,
+        "notice_id": NOTICE,
+        "proposal_id": "p-1",
+        "kind": "stage_opened",
+        "recipient_kind": "audience",
+        "recipient": "audience",
+        "urgency": "normal",
+        "created_at": NOW,
+        "not_before": NOW,
+    },
+    "notice_delivery": {
+        "notice_id": NOTICE,
+        "channel": "mail",
+        "attempt": 1,
+        "status": "begun",
+        "detail": "",
+        "at": NOW,
+    },
     "approved_scope": {"scope": "db/orders", "proposal_id": "p-1", "resolved_at": NOW},
     "slo_state": {
         "target": "db/orders",
@@ -126,7 +145,16 @@ VOID = {"use": "void", "attempt_token": None, "run_id": None}
 MAY_INSERT: dict[str, set[str]] = {
     "countersign_control": {
         *{"proposal", "assessment", "decision", "resolution", "stop", "permit_use", "hold", "hold_release"},
-        *{"result", "ledger_entry", "archive", "approved_scope", "slo_state", "case_event"},
+        *{
+            "result",
+            "ledger_entry",
+            "archive",
+            "approved_scope",
+            "slo_state",
+            "case_event",
+            "notice",
+            "notice_delivery",
+        },
     },
     "countersign_permit": {"permit", "ledger_entry"},
     "countersign_executor": {"permit_use", "effect_report", "ledger_entry"},
