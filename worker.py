@@ -98,11 +98,8 @@ async def build_workers(
             local_dispatch=role is Role.all,
             attributes=attributes or await _asked_once(client),
         )
-        house = HouseActivities(database, client, time, settings.archive_dir)
         activities: list[Callable[..., Any]] = [control.assess, control.take_decision, control.advance, control.record]
-        slos = SloActivities(database, documents, time, _prometheus(settings))
-        notices = NoticeActivities(database, documents, time, settings.channels, make_lanes(settings.channels))
-        activities += [house.sweep, house.archive, slos.refresh_slo_states, notices.deliver]
+        activities += _housekeeping(client, database, documents, settings, time)
         workers.append(
             Worker(
                 client,
@@ -124,6 +121,16 @@ async def build_workers(
         executor = ExecutorActivities(database, time, {**ours, **(executors or {})}, worker=client.identity)
         workers.append(_activity_worker(client, EXECUTOR_QUEUE, [executor.execute, executor.observe]))
     return workers
+
+
+def _housekeeping(
+    client: Client, database: Database, documents: Documents, settings: Settings, clock: Clock
+) -> list[Callable[..., Any]]:
+    """What runs by schedule."""
+    house = HouseActivities(database, client, clock, settings.archive_dir)
+    slos = SloActivities(database, documents, clock, _prometheus(settings))
+    notices = NoticeActivities(database, documents, clock, settings.channels, make_lanes(settings.channels))
+    return [house.sweep, house.archive, slos.refresh_slo_states, notices.deliver]
 
 
 def _prometheus(settings: Settings) -> Prometheus | None:

@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 from temporalio import activity
 
@@ -148,7 +149,8 @@ class NoticeActivities(NoticePort):
         assert self._channels is not None
         if self._channels.ui_url is None or notice.subject is None:
             return None
-        return wording.page(self._channels.ui_url, self._channels.namespace, workflow_id(notice.subject.proposal_id))
+        where, namespace = self._channels.ui_url.rstrip("/"), quote(self._channels.namespace)
+        return f"{where}/namespaces/{namespace}/workflows/{quote(workflow_id(notice.subject.proposal_id), safe='')}"
 
 
 class _Turn:

@@ -98,8 +98,6 @@ def _suppressed(waiting: Sequence[Waiting]) -> dict[str, str]:
     return found
 
 
-def _can_wait(item: Waiting, opens: datetime | None, now: datetime) -> bool:
-    """Whether it is held back until somebody's hours begin; hours that never begin hold nothing back."""
-    if opens is None or opens <= now:
-        return False
-    return not (item.kind.asks and item.deadline is not None and item.deadline <= opens)
+def _can_wait(item: Waiting, opens: datetime, now: datetime) -> bool:
+    """Whether it is held back until somebody's hours begin."""
+    return opens > now and not (item.kind.asks and item.deadline is not None and item.deadline <= opens)

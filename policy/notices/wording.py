@@ -9,7 +9,6 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from urllib.parse import quote
 
 from policy.notices.notice import Item, Notice, NoticeKind, Subject
 from policy.screen import Screen
@@ -60,11 +59,6 @@ def markdown(notice: Notice, screen: Screen | None = None, *, link: str | None =
     """A notice as markdown: the head line in bold, the others as a list. Parameters as for `plain`."""
     first, *others = _lines(notice, screen, link)
     return "\n".join([f"**{markdown_line(first)}**", "", *("- " + markdown_line(line) for line in others)])
-
-
-def page(ui_url: str, namespace: str, workflow_id: str) -> str:
-    """The address of an action in the Temporal UI."""
-    return f"{ui_url.rstrip('/')}/namespaces/{quote(namespace)}/workflows/{quote(workflow_id, safe='')}"
 
 
 def _lines(notice: Notice, screen: Screen | None, link: str | None) -> tuple[Line, ...]:

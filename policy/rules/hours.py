@@ -57,14 +57,13 @@ class Hours(EdgeModel):
         return self
 
 
-# Longer than any closing that a calendar of `closed` dates can mean.
 _LOOKED_AHEAD_DAYS = 366
 
 
-def next_open(hours: Hours, at: datetime) -> datetime | None:
-    """The instant (UTC) from `at` on at which it is open first: `at` itself where it is; None within a year."""
+def next_open(hours: Hours, start: datetime) -> datetime:
+    """The first open instant (UTC) that is not before `start`; a year later where there is none until then."""
     zone = zone_of(hours.zone)
-    first = at.astimezone(zone).date()
+    first = start.astimezone(zone).date()
     names = list(get_args(Day))
     for ahead in range(_LOOKED_AHEAD_DAYS):
         day = first + timedelta(days=ahead)
@@ -72,9 +71,9 @@ def next_open(hours: Hours, at: datetime) -> datetime | None:
             continue
         for span in hours.days.get(names[day.weekday()], ()):
             opens, closes = (_instant(day, text, zone) for text in span.split("-"))
-            if at < closes:
-                return max(at.astimezone(UTC), opens)
-    return None
+            if start < closes:
+                return max(start.astimezone(UTC), opens)
+    return start + timedelta(days=_LOOKED_AHEAD_DAYS)
 
 
 def _instant(day: date, text: str, zone: ZoneInfo) -> datetime:
