@@ -125,7 +125,7 @@ class Plan:
     def give(self, item: Stored) -> None:
         """The jobs of one notice, or its end."""
         notice, addresses = item.notice, self._addresses(item)
-        if not addresses and not item.tries:
+        if not addresses and DeliveryStatus.sent not in {one.status for one in item.tries}:
             self._without_contact(item)
             return
         by_channel: dict[str, list[Try]] = {}

@@ -57,7 +57,7 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True)
 class Waiting:
-    """What waits at one instant: how many by risk tier and number of the stage, how many are late, and what is untold."""
+    """What waits at one instant: how many by risk tier and number of the stage, what is late, and what is untold."""
 
     pending: Counter[tuple[str, str]]
     overdue: int
