@@ -11,8 +11,9 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from temporalio import activity
@@ -33,6 +34,7 @@ from workflows.interface import workflow_id
 from workflows.ports import NoticePort
 
 log = logging.getLogger("countersign.notices")
+Value = TypeVar("Value")
 
 # No proposal has such an id, so this is a lock of its own.
 _PLANNING = "notices/plan"
@@ -79,8 +81,7 @@ class NoticeActivities(NoticePort):
         by_lane: dict[str, list[Job]] = {}
         for job in sorted(jobs, key=lambda job: (job.notice.urgency is not Urgency.urgent, job.notice.at)):
             by_lane.setdefault(job.channel, []).append(job)
-        sent = await asyncio.gather(*(self._drain(self._lanes[name], found) for name, found in by_lane.items()))
-        return sum(sent)
+        return sum(await _together([self._drain(self._lanes[name], found) for name, found in by_lane.items()]))
 
     async def _drain(self, lane: Lane, jobs: Sequence[Job]) -> int:
         """Make the attempts of one channel, a few at a time; the number of those that succeeded."""
@@ -166,7 +167,7 @@ class _Turn:
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
         until = loop.time() + _BUDGET.total_seconds()
-        await asyncio.gather(*(self._work(loop, until) for _ in range(_AT_ONCE)))
+        await _together([self._work(loop, until) for _ in range(_AT_ONCE)])
         return self._sent
 
     async def _work(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
@@ -177,3 +178,12 @@ class _Turn:
             if made is not None:
                 self._failed_in_a_row = 0 if made else self._failed_in_a_row + 1
                 self._sent += made
+
+
+async def _together(work: Sequence[Coroutine[Any, Any, Value]]) -> list[Value]:
+    """Do all of it to its end, even where one fails, which is raised then."""
+    done = await asyncio.gather(*work, return_exceptions=True)
+    for item in done:
+        if isinstance(item, BaseException):
+            raise item
+    return [item for item in done if not isinstance(item, BaseException)]
