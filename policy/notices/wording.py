@@ -80,9 +80,10 @@ def _head(notice: Notice) -> Line:
         return (f"countersign: {len(notice.items) + notice.more} things wait to be read",)
     if notice.kind is NoticeKind.undelivered:
         return ("countersign: notices are not delivered by ", *_names(notice.by))
-    word: Line = (f" as {notice.word.replace('_', ' ')}",) if notice.word else ()
+    word = notice.word.replace("_", " ")
+    what = {NoticeKind.resolved: word, NoticeKind.outcome: f"a person is needed, {word}"}.get(notice.kind)
     where: Line = (": ", *_subject(notice.subject)) if notice.subject else ()
-    return (f"countersign: {_ITEMS[notice.kind]}", *word, *where)
+    return (f"countersign: {what or _ITEMS[notice.kind]}", *where)
 
 
 def _subject(subject: Subject) -> Line:

@@ -90,7 +90,7 @@ async def test_what_happens_to_a_case_is_told(office: Office) -> None:
     assert {name for kind, name in found if kind == "info_requested"} == {"ann"}
     assert {name for kind, name in found if kind == "resolved"} == {"ann", "cleo", "eve"}
     subjects = [str(mail["subject"]) for mail in office.mail.to("ann@example.org")]
-    assert any("was resolved as denied" in subject for subject in subjects)
+    assert any("countersign: denied: bench.put" in subject for subject in subjects)
 
 
 async def test_a_chat_service_gets_markdown_with_the_key(office: Office) -> None:
