@@ -134,9 +134,7 @@ METRICS: Mapping[str, Metric] = {
             "what became of notices, in channels and as a whole",
         ),
         Metric("countersign_notices_open", "gauge", (), "notices that are due and that nobody was told yet"),
-        Metric(
-            "countersign_notices_oldest_seconds", "gauge", (), "for how many seconds the oldest of them has been due"
-        ),
+        Metric("countersign_notices_oldest_seconds", "gauge", (), "for how long the oldest of them has been due"),
         Metric("countersign_undo_results", "counter", ("status",), "undo reports by status"),
     )
 }
