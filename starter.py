@@ -28,6 +28,7 @@ MODULES = {
     "cli.show": ("show", "status", "explain"),
     "cli.decide": ("approve", "deny", "abstain", "retract", "recuse", "request-info", "acknowledge"),
     "cli.withdraw": ("withdraw",),
+    "cli.notices": ("notices",),
     "cli.policy": ("policy",),
     "cli.operations": ("operations",),
     "cli.catalog": ("catalog",),

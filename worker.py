@@ -23,10 +23,12 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.attributes import RegisteredAttributes
+from activities.channels.lanes import make_lanes
 from activities.clock import Clock, SystemClock
 from activities.connection import connect
 from activities.control import ControlActivities
 from activities.database import Database
+from activities.delivering import NoticeActivities
 from activities.dispatch import PermitActivities
 from activities.documents import Documents
 from activities.execute import ExecutorActivities
@@ -44,7 +46,7 @@ from activities.telemetry_logs import configure_logging
 from activities.telemetry_pending import watch_pending
 from policy.errors import CountersignError
 from workflows.authorize import AuthorizeAction
-from workflows.housekeeping import Archive, RefreshSloStates, Sweep
+from workflows.housekeeping import Archive, Deliver, RefreshSloStates, Sweep
 from workflows.interface import EXECUTOR_QUEUE, PERMIT_QUEUE, TASK_QUEUE
 
 log = logging.getLogger("countersign.worker")
@@ -96,15 +98,13 @@ async def build_workers(
             local_dispatch=role is Role.all,
             attributes=attributes or await _asked_once(client),
         )
-        house = HouseActivities(database, client, time, settings.archive_dir)
         activities: list[Callable[..., Any]] = [control.assess, control.take_decision, control.advance, control.record]
-        slos = SloActivities(database, documents, time, _prometheus(settings))
-        activities += [house.sweep, house.archive, slos.refresh_slo_states]
+        activities += _housekeeping(client, database, documents, settings, time)
         workers.append(
             Worker(
                 client,
                 task_queue=TASK_QUEUE,
-                workflows=[AuthorizeAction, Sweep, Archive, RefreshSloStates],
+                workflows=[AuthorizeAction, Sweep, Archive, RefreshSloStates, Deliver],
                 activities=[*activities, permits.dispatch] if role is Role.all else activities,
                 workflow_runner=workflow_runner(),
                 max_cached_workflows=max_cached_workflows,
@@ -121,6 +121,16 @@ async def build_workers(
         executor = ExecutorActivities(database, time, {**ours, **(executors or {})}, worker=client.identity)
         workers.append(_activity_worker(client, EXECUTOR_QUEUE, [executor.execute, executor.observe]))
     return workers
+
+
+def _housekeeping(
+    client: Client, database: Database, documents: Documents, settings: Settings, clock: Clock
+) -> list[Callable[..., Any]]:
+    """What runs by schedule."""
+    house = HouseActivities(database, client, clock, settings.archive_dir)
+    slos = SloActivities(database, documents, clock, _prometheus(settings))
+    notices = NoticeActivities(database, documents, clock, settings.channels, make_lanes(settings.channels))
+    return [house.sweep, house.archive, slos.refresh_slo_states, notices.deliver]
 
 
 def _prometheus(settings: Settings) -> Prometheus | None:
@@ -173,7 +183,8 @@ async def running_workers(
         for worker in workers:
             await stack.enter_async_context(worker)
         if settings.role in (Role.control, Role.all):
-            await stack.enter_async_context(watch_pending(database, clock or SystemClock(), meter))
+            told = settings.channels is not None
+            await stack.enter_async_context(watch_pending(database, clock or SystemClock(), meter, notices=told))
         yield
 
 

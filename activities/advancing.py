@@ -11,11 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.cases import CaseFile
 from activities.closing import stop
 from activities.ledger import Ledger
+from activities.outbox import about_case, tell
 from activities.registering import approved_scopes, denied_scopes, store_resolution
 from activities.telemetry import note_resolution
 from policy.approval.standing import Standing, due_until, stand
 from policy.base import Reason, instant_text
 from policy.ledger import EntryKind
+from policy.notices.occasions import due, resolved
 
 
 def standing_of(file: CaseFile, now: datetime, *, time_itself: bool = False) -> Standing | None:
@@ -23,12 +25,18 @@ def standing_of(file: CaseFile, now: datetime, *, time_itself: bool = False) -> 
     return stand(file.case, now, deadline_counts_as_passed=time_itself) if file.case is not None else None
 
 
-async def note_due(ledger: Ledger, file: CaseFile, now: datetime) -> None:
-    """One entry for each reminder and escalation that has become due; those noted before stay as they are."""
+async def note_due(connection: AsyncConnection, ledger: Ledger, file: CaseFile, now: datetime) -> None:
+    """One entry for each reminder and escalation that has become due, and people are told; those noted before stay as
+    they are.
+    """
     assert file.case is not None
-    for due in due_until(file.case, now):
-        kind = EntryKind.reminded if due.kind == "reminder" else EntryKind.escalated
-        await ledger.append(kind, {"due": due.model_dump(mode="json")}, due.stage, due.kind, due.index)
+    passed = due_until(file.case, now)
+    for item in passed:
+        kind = EntryKind.reminded if item.kind == "reminder" else EntryKind.escalated
+        await ledger.append(kind, {"due": item.model_dump(mode="json")}, item.stage, item.kind, item.index)
+    standing = standing_of(file, now, time_itself=True)
+    if standing is not None and passed:
+        await tell(connection, file, standing, standing, now, also=due(about_case(file), standing, passed, now))
 
 
 async def settle(
@@ -44,6 +52,8 @@ async def settle(
     await store_resolution(connection, proposal_id, revision, standing.resolution, standing.reasons, now, scopes=scopes)
     content = {"kind": standing.resolution, "at": instant_text(now), "standing": standing.model_dump(mode="json")}
     await ledger.append(EntryKind.resolved, content, revision)
+    also = resolved(about_case(file), standing, standing.resolution, standing.reasons, now)
+    await tell(connection, file, standing, standing, now, also=also)
     note_resolution(standing.resolution, file, now)
     return standing.resolution
 
@@ -58,4 +68,7 @@ async def note_stop(connection: AsyncConnection, ledger: Ledger, file: CaseFile,
         return file.resolution
     reasons = (Reason(code="withdrawn", message=f"withdrawn by {actor}"),)
     await store_resolution(connection, proposal_id, revision, "withdrawn", reasons, now)
+    if (standing := standing_of(file, now)) is not None:
+        also = resolved(about_case(file), standing, "withdrawn", reasons, now)
+        await tell(connection, file, standing, standing, now, also=also)
     return "withdrawn"

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.cases import CaseFile
 from activities.ledger import Ledger
 from activities.observing import history_of
+from activities.outbox import about_case, tell
 from activities.permits import resolved_digest
 from activities.tables import HoldReleaseRow, HoldRow, ResultRow, StopRow
 from policy.approval.standing import Ballot, stand
@@ -21,6 +22,7 @@ from policy.base import Reason, instant_text
 from policy.canonical import canonical, digest
 from policy.decision import Vote
 from policy.ledger import EntryKind
+from policy.notices import occasions
 from policy.outcome import Outcome, StepRecord
 from policy.permit import entry_id
 from policy.result import ActionResult, DecidedBy, ResultResolution, Timings, next_action
@@ -58,6 +60,8 @@ async def finish(
     await connection.execute(_FINISH, {**row, "recorded_at": at, **history})
     if outcome.needs_hold:
         await _hold(connection, file, outcome, reasons, at)
+        also = occasions.outcome(about_case(file), outcome, reasons, at) if file.revision else ()
+        await tell(connection, file, None, None, at, also=also)
     if outcome is Outcome.succeeded and file.proposal.remedies is not None:
         await _release(connection, file, at)
     content: dict[str, Any] = {

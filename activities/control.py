@@ -139,7 +139,7 @@ class ControlActivities(CasePort):
                 return CaseResult(standing=standing, resolution=ended, entry=await ledger.head())
             if standing is None or file.resolution is not None:
                 return CaseResult(standing=standing, resolution=file.resolution)
-            await note_due(ledger, file, request.now)
+            await note_due(connection, ledger, file, request.now)
             resolution = await settle(connection, ledger, file, standing, request.now)
             entry = await ledger.head()
         attributes = self._of_case(file, standing)

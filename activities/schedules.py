@@ -1,7 +1,9 @@
 """The schedules of a namespace: housekeeping that Temporal starts by itself.
 
 They are made where they are missing and brought to today's form where they exist; one that an operator paused stays
-paused. The sweep runs every minute, the archive every ten: the shortest retention that Temporal takes is a day.
+paused. The sweep runs every minute, the archive every ten: the shortest retention that Temporal takes is a day. Notices
+are delivered every quarter of a minute where an operator named channels; a run that waits for a slow channel does not
+keep the next one from the others.
 """
 
 from dataclasses import dataclass
@@ -20,13 +22,16 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 
-from workflows.interface import ARCHIVE_WORKFLOW, SLO_WORKFLOW, SWEEP_WORKFLOW, TASK_QUEUE
+from workflows.interface import ARCHIVE_WORKFLOW, DELIVER_WORKFLOW, SLO_WORKFLOW, SWEEP_WORKFLOW, TASK_QUEUE
 
 SWEEP_SCHEDULE = "countersign-sweep"
 ARCHIVE_SCHEDULE = "countersign-archive"
 SLO_SCHEDULE = "countersign-slo-states"
+DELIVER_SCHEDULE = "countersign-deliver"
 # A run that was missed is not made up for: the next one finds everything.
 _CATCHUP = timedelta(minutes=1)
+# Runs that may overlap end by themselves where no worker takes them up, or they would pile up until one does.
+_OVERLAPPING_FOR = timedelta(seconds=90)
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class _Wanted:
     schedule_id: str
     workflow: str
     every: timedelta
+    overlap: ScheduleOverlapPolicy = ScheduleOverlapPolicy.SKIP
 
 
 _WANTED = (
@@ -41,14 +47,16 @@ _WANTED = (
     _Wanted(ARCHIVE_SCHEDULE, ARCHIVE_WORKFLOW, timedelta(minutes=10)),
 )
 _SLO_STATES = _Wanted(SLO_SCHEDULE, SLO_WORKFLOW, timedelta(minutes=1))
+_DELIVER = _Wanted(DELIVER_SCHEDULE, DELIVER_WORKFLOW, timedelta(seconds=15), ScheduleOverlapPolicy.ALLOW_ALL)
 
 
-async def ensure_schedules(client: Client, *, slo_states: bool = False) -> list[str]:
+async def ensure_schedules(client: Client, *, slo_states: bool = False, notices: bool = False) -> list[str]:
     """Make the schedules of a namespace, or bring them to today's form; safe to run again and by several at once.
 
     Args:
         client: connected to the namespace.
         slo_states: whether SLOs are measured, because an operator named a server; a schedule that was made stays.
+        notices: whether people are told, because an operator named channels.
 
     Returns:
         The ids of those that were made by this call.
@@ -58,7 +66,7 @@ async def ensure_schedules(client: Client, *, slo_states: bool = False) -> list[
 
     """
     made = []
-    for wanted in (*_WANTED, *((_SLO_STATES,) if slo_states else ())):
+    for wanted in (*_WANTED, *((_SLO_STATES,) if slo_states else ()), *((_DELIVER,) if notices else ())):
         try:
             await client.create_schedule(wanted.schedule_id, _schedule(wanted))
             made.append(wanted.schedule_id)
@@ -89,8 +97,14 @@ class _Updater:
 
 
 def _schedule(wanted: _Wanted) -> Schedule:
+    overlaps = wanted.overlap is not ScheduleOverlapPolicy.SKIP
     return Schedule(
-        action=ScheduleActionStartWorkflow(wanted.workflow, id=wanted.schedule_id, task_queue=TASK_QUEUE),
+        action=ScheduleActionStartWorkflow(
+            wanted.workflow,
+            id=wanted.schedule_id,
+            task_queue=TASK_QUEUE,
+            execution_timeout=_OVERLAPPING_FOR if overlaps else None,
+        ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=wanted.every)]),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=_CATCHUP),
+        policy=SchedulePolicy(overlap=wanted.overlap, catchup_window=_CATCHUP),
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 from string import Template
 from urllib.parse import parse_qs, urlsplit
 
+from activities.channels.file import Channels, ChannelsError, read_channels
 from policy.canonical import parse_json
 from policy.errors import CanonicalError, CountersignError
 
@@ -32,11 +33,12 @@ ROLE = "COUNTERSIGN_ROLE"
 IDENTITY = "COUNTERSIGN_IDENTITY"
 PROMETHEUS_URL = "COUNTERSIGN_PROMETHEUS_URL"
 SLO_QUERY = "COUNTERSIGN_SLO_QUERY"
+CHANNELS_FILE = "COUNTERSIGN_CHANNELS_FILE"
 OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 _OURS = (
     *(DATABASE_URL, ADMIN_DATABASE_URL, AUTHOR_DATABASE_URL, TARGETS_FILE, ARCHIVE_DIR, METRICS_ADDRESS),
-    *(UNSAFE_CLAIMED_IDENTITIES, ROLE, IDENTITY, PROMETHEUS_URL, SLO_QUERY),
+    *(UNSAFE_CLAIMED_IDENTITIES, ROLE, IDENTITY, PROMETHEUS_URL, SLO_QUERY, CHANNELS_FILE),
 )
 # Any of these says which Temporal is meant; the local development stack is then not looked for.
 TEMPORAL_CONFIG_FILE = "TEMPORAL_CONFIG_FILE"
@@ -78,6 +80,7 @@ class Settings:
         identity: who the command line's user claims to be; None asks the operating system.
         prometheus_url: `http(s)://` address of a Prometheus server that SLO states are asked of; None asks nobody.
         slo_query: the query that gives the share of an error budget that is left (`activities/prometheus.py`).
+        channels: by which channels people are told, and how often; None tells nobody.
         temporal_chosen: whether the environment names a Temporal server or profile.
 
     """
@@ -94,6 +97,7 @@ class Settings:
     identity: str | None = None
     prometheus_url: str | None = field(default=None, repr=False)
     slo_query: str | None = None
+    channels: Channels | None = field(default=None, repr=False)
     temporal_chosen: bool = False
 
     @property
@@ -124,6 +128,8 @@ class Settings:
             raise SettingsError(f"{TARGETS_FILE} is set: role {self.role} must not reach targets, unset it here")
         if not self.targets and self.role is Role.executor:
             raise SettingsError(f"{TARGETS_FILE} is not set: role executor needs a json file of resource id to address")
+        if self.channels is not None and self.role in (Role.permit, Role.executor):
+            raise SettingsError(f"{CHANNELS_FILE} is set: role {self.role} tells nobody anything, unset it here")
         return self.database_url
 
 
@@ -155,6 +161,7 @@ def read_settings(environ: Mapping[str, str] | None = None, *, role: str | None 
         identity=given.get(IDENTITY) or None,
         prometheus_url=prometheus_url,
         slo_query=slo_query,
+        channels=_channels(given.get(CHANNELS_FILE)),
         temporal_chosen=any(given.get(name) for name in TEMPORAL_CHOICES),
     )
 
@@ -232,6 +239,17 @@ def _targets(name: str | None) -> Mapping[str, str]:
     if not isinstance(value, dict) or not value or not all(isinstance(url, str) for url in value.values()):
         raise SettingsError(f'{TARGETS_FILE} = {name} is not a json object of resource id to address: {{"id": "url"}}')
     return dict(value)
+
+
+def _channels(name: str | None) -> Channels | None:
+    if not name:
+        return None
+    try:
+        return read_channels(Path(name).read_bytes())
+    except OSError as error:
+        raise SettingsError(f"{CHANNELS_FILE} = {name} cannot be read: {error.strerror}") from None
+    except (CanonicalError, ChannelsError) as error:
+        raise SettingsError(f"{CHANNELS_FILE} = {name}: {error}") from None
 
 
 def _archive_dir(name: str | None) -> Path | None:

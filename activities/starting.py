@@ -10,24 +10,27 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.advancing import standing_of
 from activities.cases import FIRST_REVISION, CaseFile
 from activities.closing import finish, make_result
 from activities.documents import InForce
 from activities.drafts import read_draft
 from activities.ledger import Ledger
 from activities.observing import observe
+from activities.outbox import about_case, tell
 from activities.registering import store_registered
 from policy.base import Reason
 from policy.canonical import canonical
 from policy.document import Verdict
 from policy.facts import Facts, collect
 from policy.ledger import EntryKind
+from policy.notices.occasions_told import denied_again
 from policy.outcome import Outcome
 from policy.proposal import ReceivedProposal
 from policy.result import ActionResult
 from policy.revision import assess_revision, revision_digest
 from policy.screens.neutral import visible
-from policy.screens.telling import telling
+from policy.screens.telling import deniers, telling
 from policy.sealing import seal
 from workflows.interface import workflow_id
 from workflows.ports import StartFacts
@@ -137,7 +140,7 @@ async def register(
     await ledger.append(EntryKind.assessed, content, revision.revision, new=True)
     if (told := telling(revision)) is not None:
         await ledger.append(EntryKind.denier_told, told, revision.revision, new=True)
-    return CaseFile(
+    file = CaseFile(
         received=received,
         registered_at=now,
         absolute_deadline=deadline,
@@ -150,6 +153,17 @@ async def register(
         reasons=revision.evaluation.reasons if resolution else (),
         kept=sealed,
     )
+    await _tell(connection, file, now)
+    return file
+
+
+async def _tell(connection: AsyncConnection, file: CaseFile, now: datetime) -> None:
+    """Tell whom the first stage asks, and who denied the same effect before."""
+    assert file.revision is not None
+    denials = file.revision.facts.denials
+    earlier = tuple(denial.proposal_id for denial in denials)
+    also = (denied_again(about_case(file), deniers(file.revision.facts), earlier, now),) if denials else ()
+    await tell(connection, file, None, standing_of(file, now), now, also=also)
 
 
 async def end_without_effect(

@@ -12,6 +12,7 @@ from activities.cases import CaseFile
 from activities.deciding import Reading, read_decision, with_ballot
 from activities.documents import InForce
 from activities.ledger import Ledger
+from activities.outbox import about_case, tell
 from activities.tables import DecisionRow
 from activities.telemetry import note_first_decision
 from policy.approval.standing import Standing, stand
@@ -19,6 +20,7 @@ from policy.canonical import canonical, digest
 from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, receive_decision
 from policy.errors import DecisionError
 from policy.ledger import EntryKind
+from policy.notices.occasions_told import said
 from workflows.ports import CaseResult, DecisionRequest
 
 _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
@@ -68,6 +70,9 @@ async def take(
     await ledger.append(kind, content, submission.decision_id)
     if reading.ballot is not None and not file.ballots:
         note_first_decision(file, request.now)
+    if reading.ballot is not None and standing is not None:
+        also = said(about_case(file), reading.ballot, file.ballots, standing.current)
+        await tell(connection, file, standing_of(file, request.now), standing, request.now, also=also)
     return await _answer(connection, ledger, file, receipt, standing, request)
 
 

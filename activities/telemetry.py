@@ -56,6 +56,7 @@ CODES: Mapping[str, frozenset[str]] = {
 }
 LABELS: Mapping[str, frozenset[str]] = {
     "code": frozenset().union(*CODES.values()),
+    "delivery": frozenset({"begun", "sent", "failed", "given_up", "digested", "suppressed", "addressed"}),
     "dry_run": frozenset({"false", "true"}),
     "outcome": frozenset(Outcome),
     "resolution": frozenset({"approved", "denied", "expired", "withdrawn", "refused"}),
@@ -126,6 +127,14 @@ METRICS: Mapping[str, Metric] = {
         Metric("countersign_outcomes", "counter", ("outcome", "risk_tier", "dry_run"), "finished actions by outcome"),
         Metric("countersign_refusals", "counter", ("what", "code"), "starts, decisions, dispatches and claims refused"),
         Metric("countersign_violations", "counter", (), "contradictions between what was told and what was recorded"),
+        Metric(
+            "countersign_notice_deliveries",
+            "counter",
+            ("delivery",),
+            "what became of notices, in channels and as a whole",
+        ),
+        Metric("countersign_notices_open", "gauge", (), "notices that are due and that nobody was told yet"),
+        Metric("countersign_notices_oldest_seconds", "gauge", (), "for how long the oldest of them has been due"),
         Metric("countersign_undo_results", "counter", ("status",), "undo reports by status"),
     )
 }
@@ -252,6 +261,13 @@ def note_resolution(resolution: str, file: "CaseFile", now: datetime) -> None:
     """Note that people resolved an action."""
     if resolution == "approved":
         _note_time("countersign_time_to_approval", file, now)
+
+
+def note_delivery(status: str) -> None:
+    """Note a step of a notice's delivery that the open transaction stored."""
+    noted = _NOTED.get()
+    if noted is not None:
+        noted.append(Sample("countersign_notice_deliveries", 1, (status,)))
 
 
 def samples_of(kind: EntryKind, content: Any) -> Iterable[Sample]:

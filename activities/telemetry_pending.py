@@ -24,6 +24,7 @@ from activities.clock import Clock
 from activities.database import Database, DatabaseUnavailableError
 from activities.tables import AssessmentRow, DecisionRow, ResolutionRow, ResultRow
 from activities.telemetry import Meter, Sample
+from activities.telemetry_notices import Untold, read_untold
 from policy.approval.standing import ApprovalCase, Ballot, stand
 from policy.canonical import parse_json
 from policy.document import Verdict
@@ -56,17 +57,19 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True)
 class Waiting:
-    """What waits at one instant: how many by risk tier and number of the stage, and how many are overdue."""
+    """What waits at one instant: how many by risk tier and number of the stage, what is late, and what is untold."""
 
     pending: Counter[tuple[str, str]]
     overdue: int
+    untold: Untold
 
 
 class PendingReader:
     """Reads what waits, and remembers what cannot change."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, notices: bool = False) -> None:
         self._database = database
+        self._notices = notices
         self._cases: dict[Key, ApprovalCase] = {}
 
     async def read(self, now: datetime) -> Waiting:
@@ -87,18 +90,23 @@ class PendingReader:
         for some in _chunks(staged):
             async with self._database.snapshot() as connection:
                 ballots |= await _read_ballots(connection, some)
-        return _count(tiers, self._cases, ballots, now)
+        untold = await read_untold(self._database, now) if self._notices else Untold(0, 0.0)
+        return _count(tiers, self._cases, ballots, untold, now)
 
 
 @asynccontextmanager
 async def watch_pending(
-    database: Database, clock: Clock, meter: Meter | None, *, every: timedelta = EVERY
+    database: Database, clock: Clock, meter: Meter | None, *, every: timedelta = EVERY, notices: bool = False
 ) -> AsyncIterator[None]:
-    """Keep the gauges of what waits up to date inside the block; does nothing without a meter."""
+    """Keep the gauges of what waits up to date inside the block, those of `notices` where people are told; does nothing
+    without a meter.
+    """
     if meter is None:
         yield
         return
-    watching = asyncio.create_task(_watch(PendingReader(database), clock, meter, every.total_seconds()))
+    watching = asyncio.create_task(
+        _watch(PendingReader(database, notices=notices), clock, meter, every.total_seconds())
+    )
     try:
         yield
     finally:
@@ -122,11 +130,17 @@ async def _watch(reader: PendingReader, clock: Clock, meter: Meter, seconds: flo
             for labels in sorted(shown):
                 meter.measure(Sample("countersign_pending", waiting.pending[labels], labels))
             meter.measure(Sample("countersign_overdue", waiting.overdue))
+            meter.measure(Sample("countersign_notices_open", waiting.untold.count))
+            meter.measure(Sample("countersign_notices_oldest_seconds", waiting.untold.oldest_seconds))
         await asyncio.sleep(seconds)
 
 
 def _count(
-    tiers: dict[Key, str], cases: dict[Key, ApprovalCase], ballots: dict[Key, list[Ballot]], now: datetime
+    tiers: dict[Key, str],
+    cases: dict[Key, ApprovalCase],
+    ballots: dict[Key, list[Ballot]],
+    untold: Untold,
+    now: datetime,
 ) -> Waiting:
     pending: Counter[tuple[str, str]] = Counter()
     overdue = 0
@@ -136,7 +150,7 @@ def _count(
         pending[tiers[key], str(standing.stage)] += 1
         late = standing.resolution == "expired" and standing.resolved_at is not None
         overdue += late and now - (standing.resolved_at or now) > OVERDUE
-    return Waiting(pending, overdue)
+    return Waiting(pending, overdue, untold)
 
 
 async def _read_cases(connection: AsyncConnection, keys: Sequence[Key]) -> dict[Key, ApprovalCase]:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,12 +42,13 @@ async def _dev(args: argparse.Namespace) -> int:
 
 async def _run(documents: Path) -> int:
     with persistent_stack(DATA_DIR, search_attributes=TYPES) as stack, stop_on_signal() as stop:
-        settings = await prepare_local(stack, datetime.now(UTC), documents)
-        telemetry = start_telemetry(read_settings(), service="countersign-dev")
+        given = read_settings()
+        settings = replace(await prepare_local(stack, datetime.now(UTC), documents), channels=given.channels)
+        telemetry = start_telemetry(given, service="countersign-dev")
         client = await connect(address=stack.temporal_address, namespace=stack.namespace, **telemetry.connection)
         database = Database(settings.check_worker(), application="countersign-worker")
         async with running_workers(client, database, settings, meter=telemetry.meter):
-            await prepare_schedules(client)
+            await prepare_schedules(client, notices=given.channels is not None)
             print(_welcome(stack), flush=True)
             await stop.wait()
             print("stopping …", flush=True)

@@ -131,6 +131,14 @@ def pending(rows: Sequence[Mapping[str, str]]) -> str:
     return _table(columns, [tuple(_at(row.get(name, "")) for name in columns) for row in rows])
 
 
+def notices(rows: Sequence[Sequence[str]]) -> str:
+    """Who was told what, the newest first."""
+    if not rows:
+        return "no notices"
+    columns = ("at", "what", "action", "to", "state", "last attempt", "why")
+    return _table(columns, [(_at(row[0]), *row[1:]) for row in rows])
+
+
 def _dry(value: Mapping[str, Any]) -> str:
     """The mark of a dry run; what an older release wrote was none."""
     return f"{DRY_RUN}: " if value.get("dry_run") else ""

@@ -29,7 +29,11 @@ async def _setup(args: argparse.Namespace) -> int:
     client = await place.client()
     added = await register_search_attributes(client)
     print(f"namespace {client.namespace}: {', '.join(added) or 'no search attribute'} registered")
-    made = await prepare_schedules(client, slo_states=place.settings.prometheus_url is not None)
+    made = await prepare_schedules(
+        client,
+        slo_states=place.settings.prometheus_url is not None,
+        notices=place.settings.channels is not None,
+    )
     print(f"schedules: {', '.join(made) or 'none'} to make, housekeeping runs by itself")
     if args.publish:
         for kind, digest, ours in await publish_folder(url, args.publish, by=getpass.getuser(), at=datetime.now(UTC)):

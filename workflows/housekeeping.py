@@ -50,3 +50,17 @@ class RefreshSloStates:
             start_to_close_timeout=_BUDGET,
             retry_policy=ports.ONCE_RETRY,
         )
+
+
+@workflow.defn(name=interface.DELIVER_WORKFLOW)
+class Deliver:
+    """Tells people what waits in the outbox; what could not be told waits for the next run."""
+
+    @workflow.run
+    async def run(self) -> int:
+        return await workflow.execute_activity_method(
+            ports.NoticePort.deliver,
+            task_queue=interface.TASK_QUEUE,
+            start_to_close_timeout=_BUDGET,
+            retry_policy=ports.ONCE_RETRY,
+        )

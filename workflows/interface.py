@@ -12,6 +12,7 @@ EXPLAIN = "explain"
 SWEEP_WORKFLOW = "Sweep"
 ARCHIVE_WORKFLOW = "Archive"
 SLO_WORKFLOW = "RefreshSloStates"
+DELIVER_WORKFLOW = "Deliver"
 
 
 def workflow_id(proposal_id: str) -> str:

@@ -300,3 +300,12 @@ class SloPort(ABC):
     @abstractmethod
     async def refresh_slo_states(self) -> int:
         """Measure every objective of the catalog in force; the number of those that were measured."""
+
+
+class NoticePort(ABC):
+    """Telling people what the outbox holds, by schedule."""
+
+    @activity.defn(name="deliver")
+    @abstractmethod
+    async def deliver(self) -> int:
+        """Try every notice that is due by its channels; the number of attempts that succeeded."""

@@ -7,8 +7,9 @@
 """
 
 import re
-from datetime import date
-from typing import Annotated, Literal
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Literal, get_args
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -54,3 +55,28 @@ class Hours(EdgeModel):
             if ends != sorted(ends):
                 raise ValueError(f"hours of {day} overlap or are out of order")
         return self
+
+
+_LOOKED_AHEAD_DAYS = 366
+
+
+def next_open(hours: Hours, start: datetime) -> datetime:
+    """The first open instant (UTC) that is not before `start`; a year later where there is none until then."""
+    zone = zone_of(hours.zone)
+    first = start.astimezone(zone).date()
+    names = list(get_args(Day))
+    for ahead in range(_LOOKED_AHEAD_DAYS):
+        day = first + timedelta(days=ahead)
+        if day in hours.closed:
+            continue
+        for span in hours.days.get(names[day.weekday()], ()):
+            opens, closes = (_instant(day, text, zone) for text in span.split("-"))
+            if start < closes:
+                return max(start.astimezone(UTC), opens)
+    return start + timedelta(days=_LOOKED_AHEAD_DAYS)
+
+
+def _instant(day: date, text: str, zone: ZoneInfo) -> datetime:
+    if text == "24:00":
+        return datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC)
+    return datetime.combine(day, time.fromisoformat(text), zone).astimezone(UTC)

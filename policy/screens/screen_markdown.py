@@ -17,15 +17,16 @@ LIMIT_BYTES = 32 * 1024
 
 def screen_markdown(screen: Screen) -> list[str]:
     """The head line, the measured sections, and last the proposer's words: blocks to be joined by an empty line."""
-    return [f"**{_line(headline(screen))}**", *map(section_markdown, sections(screen))]
+    return [f"**{markdown_line(headline(screen))}**", *map(section_markdown, sections(screen))]
 
 
 def section_markdown(section: Section) -> str:
     """One section as a block."""
-    return "\n".join([f"### {section.title}", *("- " + _line(line) for line in section.lines)])
+    return "\n".join([f"### {section.title}", *("- " + markdown_line(line) for line in section.lines)])
 
 
-def _line(line: Line) -> str:
+def markdown_line(line: Line) -> str:
+    """One line; every piece that is not ours is escaped or in a code span."""
     return "".join(piece if isinstance(piece, str) else _piece(piece) for piece in line)
 
 

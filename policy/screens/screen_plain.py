@@ -29,6 +29,11 @@ def screen_plain(screen: Screen, width: int = WIDTH) -> str:
 
 def screen_notice(screen: Screen) -> str:
     """The screen in ten lines at most, for a chat message or a mail."""
+    return "\n".join(chat_line(line) for line in notice_lines(screen))
+
+
+def notice_lines(screen: Screen) -> tuple[Line, ...]:
+    """The lines of the notice; the first says what, on what, how bad."""
     found = {section.title: section.lines for section in sections(screen)}
     lines: list[Line] = [("countersign asks: ", *headline(screen))]
     lines += [("denied before: ", *line) for line in found.get(DENIED, ())[:1]]
@@ -38,7 +43,12 @@ def screen_notice(screen: Screen) -> str:
     lines += [("we recommend: ", *line) for line in found[RECOMMENDED][:2]]
     lines += [("look and answer: countersign show ", Named(screen.proposal_id))]
     lines += [("the proposer says (not verified): ", Said(screen.words, NOTICE_WORDS))]
-    return "\n".join(_clipped(_line(line, _chat)) for line in lines)
+    return tuple(lines)
+
+
+def chat_line(line: Line) -> str:
+    """One line for a chat message or a mail, cut."""
+    return _clipped(_line(line, _chat))
 
 
 def fold(text: str, width: int, *, first: str = "", following: str = "") -> list[str]:

@@ -182,3 +182,38 @@ def test_only_the_executor_reaches_targets(tmp_path: Path) -> None:
     assert worker("executor", COUNTERSIGN_TARGETS_FILE=str(targets)).check_worker()
     with pytest.raises(SettingsError, match="role executor needs a json file"):
         worker("executor").check_worker()
+
+
+CHANNELS = '{"channels": {"chat": {"kind": "apprise", "url": "json://localhost/{address}"}}}'
+
+
+def test_channels_are_read_and_kept_from_who_tells_nobody(tmp_path: Path) -> None:
+    """The control role and the one process have channels; permit and executor do not start with their secrets."""
+    file = tmp_path / "channels.json"
+    file.write_text(CHANNELS)
+    given = {"COUNTERSIGN_CHANNELS_FILE": str(file), "COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES": "1"}
+    found = read_settings(given, role="control")
+
+    assert found.channels is not None
+    assert list(found.channels.channels) == ["chat"]
+    permit = read_settings({**given, "COUNTERSIGN_DATABASE_URL": "postgresql://countersign_permit@/x"}, role="permit")
+    with pytest.raises(SettingsError, match="COUNTERSIGN_CHANNELS_FILE is set: role permit tells nobody anything"):
+        permit.check_worker()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot be read"),
+        ("{", "channels.json: "),
+        ("{}", "channels: Field required"),
+    ],
+)
+def test_a_channels_file_that_cannot_be_used_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
+    """The error names the variable, the file and what is wrong with it."""
+    file = tmp_path / "channels.json"
+    if text is not None:
+        file.write_text(text)
+
+    with pytest.raises(SettingsError, match=message):
+        read_settings({"COUNTERSIGN_CHANNELS_FILE": str(file)})

@@ -1,0 +1,1 @@
+"""Telling people: who is told what, when, and how loud. Nobody decides anything by a notice."""

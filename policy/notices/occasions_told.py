@@ -1,0 +1,104 @@
+"""What else is told: what one person says to another through a case, and what the record did to a vote.
+
+- A question goes to whom it asks, its answer to who asked.
+- A vote that counts no longer, and a revision that takes the place of another, are told to those who voted.
+- A hold is told to those who may release it. Who may be told that a denied effect comes again is who denied it.
+- Break-glass is urgent, and told to everybody whom it passed over. An overdue review is urgent, too.
+- A channel that gave up is told to the operators, once an hour for each channel.
+"""
+
+from datetime import datetime
+
+from policy.approval.ballot import Ballot
+from policy.approval.standing import StageStanding
+from policy.notices.notice import Asked, Audience, Notice, NoticeKind, Urgency
+from policy.notices.occasions import About
+
+_URGENT = (NoticeKind.break_glass, NoticeKind.review_overdue)
+
+
+def said(case: About, ballot: Ballot, ballots: tuple[Ballot, ...], stage: StageStanding) -> tuple[Notice, ...]:
+    """What a decision says to one person: a question or an answer.
+
+    Args:
+        case: what is told of.
+        ballot: the decision that was counted.
+        ballots: those before it.
+        stage: the one that is open.
+    """
+    if ballot.vote == "request_info":
+        people = (ballot.asked,) if ballot.asked else case.requesters
+        found = _told(case, NoticeKind.info_requested, people, ballot.received_at, ballot.decision_id)
+    elif ballot.vote == "answer":
+        askers = tuple(item.person_id for item in ballots if item.decision_id == ballot.answers)
+        found = _told(case, NoticeKind.answered, askers, ballot.received_at, ballot.decision_id)
+    else:
+        return ()
+    passed_on = {"by": (ballot.person_id,), "text": ballot.justification}
+    where = {"stage": stage.number, "stage_name": stage.name, "deadline": stage.deadline}
+    return (found.model_copy(update={**passed_on, **where}),)
+
+
+def vote_dropped(case: About, person: str, decision_id: str, reason: str, at: datetime) -> Notice:
+    """Whose vote counts no longer is told why."""
+    return _told(case, NoticeKind.vote_dropped, (person,), at, decision_id).model_copy(update={"text": reason})
+
+
+def superseded(case: About, voters: tuple[str, ...], changes: str, at: datetime) -> Notice:
+    """Those who voted are told what changed, and that the revision of `case` is what is asked about now."""
+    return _told(case, NoticeKind.superseded, voters, at).model_copy(update={"text": changes})
+
+
+def held(case: About, who: Asked, stage: StageStanding, reason: str, at: datetime) -> Notice:
+    """Those who may release what is held are told that it waits for them."""
+    told = _told(case, NoticeKind.held, (), at, stage.number)
+    audience = Audience(asked=(who,), without=case.barred, on_call_first=True)
+    where = {"stage": stage.number, "stage_name": stage.name}
+    return told.model_copy(update={"audience": audience, "text": reason, **where})
+
+
+def denied_again(case: About, deniers: tuple[str, ...], earlier: tuple[str, ...], at: datetime) -> Notice:
+    """Those who denied the same effect as `earlier` proposals are told that it is proposed again."""
+    return _told(case, NoticeKind.denied_again, deniers, at).model_copy(update={"by": earlier})
+
+
+def break_glass(case: About, person: str, passed_over: Audience, reason: str, at: datetime) -> Notice:
+    """Everybody whom somebody passed over is told who it was, and why."""
+    told = _told(case, NoticeKind.break_glass, (), at)
+    audience = passed_over.model_copy(update={"operators": True, "platform": True})
+    return told.model_copy(update={"audience": audience, "by": (person,), "text": reason})
+
+
+def review_overdue(case: About, reviewers: Audience, person: str, deadline: datetime, at: datetime) -> Notice:
+    """Those who should have reviewed what `person` did, and the operators, are told that nobody has."""
+    told = _told(case, NoticeKind.review_overdue, (), at)
+    audience = reviewers.model_copy(update={"operators": True})
+    return told.model_copy(update={"audience": audience, "by": (person,), "deadline": deadline})
+
+
+def undelivered(channel: str, notice: Notice, reason: str, at: datetime) -> Notice | None:
+    """The operators are told that a channel gave up; None where that itself is what could not be told."""
+    if notice.kind is NoticeKind.undelivered:
+        return None
+    return Notice(
+        key=f"{NoticeKind.undelivered}/{channel}/{at:%Y-%m-%dT%H}",
+        kind=NoticeKind.undelivered,
+        urgency=Urgency.urgent,
+        audience=Audience(operators=True),
+        at=at,
+        not_before=at,
+        by=(channel,),
+        text=reason,
+    )
+
+
+def _told(case: About, kind: NoticeKind, people: tuple[str, ...], at: datetime, *parts: object) -> Notice:
+    return Notice(
+        key=case.key(kind, *parts),
+        kind=kind,
+        urgency=Urgency.urgent if kind in _URGENT else Urgency.normal,
+        audience=Audience(people=tuple(dict.fromkeys(people))),
+        at=at,
+        not_before=at,
+        subject=case.subject,
+    )

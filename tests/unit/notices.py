@@ -1,0 +1,101 @@
+"""Notices for the tests: one of each kind, as the rules make them."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from policy.approval.ballot import Ballot
+from policy.approval.standing import Standing, due_until, stand
+from policy.base import Reason
+from policy.decision import Assurance, Vote
+from policy.notices.notice import Asked, Audience, Notice, NoticeKind, Subject
+from policy.notices.occasions import About, due, notices_of, outcome, resolved
+from policy.notices.occasions_told import (
+    break_glass,
+    denied_again,
+    held,
+    review_overdue,
+    said,
+    superseded,
+    undelivered,
+    vote_dropped,
+)
+from policy.outcome import Outcome
+from policy.rules.chains import ApprovalChain
+from tests.unit.builders import a_ballot, a_case, at, escalation, stage
+
+SUBJECT = Subject(
+    proposal_id="high-impact-1",
+    revision=1,
+    operation="postgres.parameter.set",
+    target="orders-db",
+    environment="production",
+    risk_tier="high",
+    risk_score=61,
+)
+CHAIN = ApprovalChain(
+    stages=(
+        stage("sre", name="first", reminders=(timedelta(minutes=10),), escalations=(escalation(20, "leads"),)),
+        stage("dba", name="second"),
+    )
+)
+CASE = About(SUBJECT, CHAIN, ("ann",), ("ann", "pia"), "group:default/orders-team")
+
+
+def standing(minutes: float, *ballots: Ballot) -> Standing:
+    """How the case of the tests stands so many minutes after it opened."""
+    case = a_case(*CHAIN.stages, ballots=ballots)
+    return stand(case, at(minutes), deadline_counts_as_passed=True)
+
+
+def passed(minutes: float, kind: str, *ballots: Ballot) -> tuple[Notice, ...]:
+    """What reminders or escalations told by then."""
+    due_by_then = due_until(a_case(*CHAIN.stages, ballots=ballots), at(minutes))
+    return due(CASE, standing(minutes, *ballots), [item for item in due_by_then if item.kind == kind], at(minutes))
+
+
+def a_question(vote: Vote, person: str, decision_id: str, **more: Any) -> Ballot:
+    """A decision that asks or answers."""
+    return Ballot(
+        person_id=person,
+        groups=("sre",),
+        decision_id=decision_id,
+        stage=1,
+        vote=vote,
+        received_at=at(3),
+        assurance=Assurance.claimed,
+        **more,
+    )
+
+
+def one_of_each(text: str = "the replica lags; see https://evil.example/x @here") -> dict[NoticeKind, Notice]:
+    """A notice of every kind but digests, with an untrusted text wherever there is room for one."""
+    yes = a_ballot("sam", "approve", 5, "sre")
+    first, approved = standing(1), standing(30, yes)
+    asked = a_question(Vote.request_info, "sam", "d-1", justification=text)
+    answered = a_question(Vote.answer, "ann", "d-2", justification=text, answers="d-1")
+    again = standing(1).model_copy(
+        update={"stages": (first.current.model_copy(update={"opened_at": at(40)}), *first.stages[1:])}
+    )
+    reasons = (Reason(code="denied", message=text),)
+    everybody = Audience(asked=(Asked(groups=("sre",)), Asked(groups=("dba",))))
+    alarm = undelivered("mail", resolved(CASE, approved, "denied", reasons, at(50))[0], text, at(50))
+    assert alarm is not None
+    found = (
+        *notices_of(CASE, None, first, at(1)),
+        *notices_of(CASE, first, again, at(40)),
+        *passed(15, "reminder"),
+        *(one.model_copy(update={"text": text}) for one in passed(25, "escalation")),
+        held(CASE, Asked(groups=("leads",)), first.current, text, at(60)),
+        *said(CASE, asked, (), first.current),
+        *said(CASE, answered, (asked,), first.current),
+        vote_dropped(CASE, "sam", "d-1", text, at(50)),
+        superseded(replace(CASE, subject=SUBJECT.model_copy(update={"revision": 2})), ("sam",), text, at(50)),
+        *resolved(CASE, approved, "denied", reasons, at(50)),
+        *outcome(CASE, Outcome.outcome_unknown, (Reason(code="unknown", message=text),), at(50)),
+        denied_again(CASE, ("sam",), ("high-impact-0",), at(1)),
+        break_glass(CASE, "kim", everybody, text, at(2)),
+        review_overdue(CASE, Audience(groups=("leads",)), "kim", at(500), at(501)),
+        alarm,
+    )
+    return {notice.kind: notice for notice in found}
