@@ -36,8 +36,6 @@ from workflows.ports import NoticePort
 log = logging.getLogger("countersign.notices")
 Value = TypeVar("Value")
 
-# No proposal has such an id, so this is a lock of its own.
-_PLANNING = "notices/plan"
 _AT_ONCE = 4
 _FAILURES_IN_A_ROW = 4
 _BUDGET = timedelta(seconds=20)
@@ -75,7 +73,7 @@ class NoticeActivities(NoticePort):
         if self._planner is None:
             return 0
         now = await self._clock.now()
-        async with self._database.transaction(_PLANNING) as connection:
+        async with self._database.transaction() as connection:
             directory = (await self._documents.in_force(connection)).directory
             jobs = await self._planner.plan(connection, directory, now)
         by_lane: dict[str, list[Job]] = {}

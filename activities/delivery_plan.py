@@ -1,18 +1,23 @@
 """What a drain has to do: audiences become people, what waits is paced, and each channel gets its jobs.
 
-- It is one transaction, and one at a time: two drains do not make two digests of the same.
+- It is one transaction, and one at a time: two drains do not make two digests of the same. Whoever comes second waits
+  for the next drain.
 - Nothing is sent here. What is decided here is on record before anything is sent, so that a drain that is interrupted
   sends the same under the same keys.
-- Whoever has no contact in a configured channel cannot be told: that closes the notice, and the operators are told.
+- Whoever has no contact in a configured channel cannot be told: that closes the notice, and the operators are told
+  where somebody has to act on it.
+- So many audiences at once become people; the rest is for the next drain.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.channels.file import Channels
+from activities.database import lock_key
 from activities.delivery_rows import (
     KEPT,
     MARGIN,
@@ -38,6 +43,9 @@ from policy.screen import Screen
 
 _HOUR = timedelta(hours=1)
 _NO_CONTACT = "no contact"
+_ADDRESSED_AT_ONCE = 100
+# No proposal has such an id, so this is a lock of its own.
+_ONE_AT_A_TIME = select(func.pg_try_advisory_xact_lock(lock_key("notices/plan")))
 Name = tuple[str, str]
 
 
@@ -68,9 +76,9 @@ class Plan:
     def address(self, stored: Sequence[Stored]) -> list[Stored]:
         """The notices for somebody, those of audiences that are addressed now included."""
         found = [item for item in stored if item.recipient_kind != AUDIENCE]
-        for item in stored:
-            if item.recipient_kind == AUDIENCE and item.notice.not_before <= self._now:
-                found += self._addressed(item.notice)
+        audiences = [item.notice for item in stored if item.recipient_kind == AUDIENCE]
+        for notice in [notice for notice in audiences if notice.not_before <= self._now][:_ADDRESSED_AT_ONCE]:
+            found += self._addressed(notice)
         return found
 
     def _addressed(self, notice: Notice) -> list[Stored]:
@@ -83,7 +91,7 @@ class Plan:
             at=self._now,
         )
         if not told:
-            self.close(notice, DeliveryStatus.given_up, "it is for nobody that the directory knows")
+            self._unreachable(notice, "it is for nobody that the directory knows")
             return []
         each = [(notice.addressed(one.kind, one.name, one.not_before), one) for one in told]
         self.written += each
@@ -162,9 +170,15 @@ class Plan:
         if item.recipient_kind == PLATFORM:
             self.close(item.notice, DeliveryStatus.suppressed, "no endpoint wants it")
             return
-        why = f"{item.recipient} has no contact in a configured channel"
-        self.close(item.notice, DeliveryStatus.given_up, why)
-        if (alarm := undelivered(_NO_CONTACT, item.notice, why, self._now)) is not None:
+        self._unreachable(item.notice, f"{item.recipient} has no contact in a configured channel")
+
+    def _unreachable(self, notice: Notice, why: str) -> None:
+        """Close what reaches nobody; where somebody has to act on it, the operators are told."""
+        if not notice.kind.wants_answer and notice.urgency is not Urgency.urgent:
+            self.close(notice, DeliveryStatus.suppressed, why)
+            return
+        self.close(notice, DeliveryStatus.given_up, why)
+        if (alarm := undelivered(_NO_CONTACT, notice, why, self._now)) is not None:
             self.written.append((alarm, None))
 
     def _addresses(self, item: Stored) -> dict[str, str]:
@@ -200,10 +214,12 @@ class Planner:
         """Decide what is done with everything that is open, write it down, and return the attempts to make.
 
         Args:
-            connection: in a transaction that no other plan shares.
+            connection: in a transaction of its own.
             directory: in force.
             now: the instant (UTC).
         """
+        if not await connection.scalar(_ONE_AT_A_TIME):
+            return []
         since = max(self._since or now - KEPT, now - KEPT)
         stored = await read_open(connection, since)
         if len(stored) < READ_AT_ONCE:

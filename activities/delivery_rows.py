@@ -5,16 +5,19 @@
 - How far back to look is remembered between two drains, with a margin for transactions that committed late.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from pydantic import ValidationError
 from sqlalchemy import case, select
 from sqlalchemy.dialects.postgresql import insert as insert_once
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.outbox import ROWS_AT_ONCE
 from activities.tables import AssessmentRow, ResolutionRow, ResultRow
 from activities.tables_notices import NoticeDeliveryRow, NoticeRow
 from activities.telemetry import note_delivery
@@ -22,6 +25,8 @@ from policy.canonical import parse_canonical
 from policy.notices.delivery import DeliveryStatus, Try
 from policy.notices.notice import Notice, Urgency
 from policy.screen import Screen
+
+log = logging.getLogger("countersign.notices")
 
 EVERY_CHANNEL = "*"
 KEPT = timedelta(days=7)
@@ -73,15 +78,17 @@ async def read_open(connection: AsyncConnection, since: datetime) -> list[Stored
     )
     rows = (await connection.execute(wanted)).all()
     tries = await _read_tries(connection, [row.notice_id for row in rows])
-    return [
-        Stored(
-            Notice.model_validate(parse_canonical(row.body)),
-            row.recipient_kind,
-            row.recipient,
-            tuple(tries.get(row.notice_id, ())),
-        )
-        for row in rows
-    ]
+    found = []
+    for row in rows:
+        try:
+            notice = Notice.model_validate(parse_canonical(row.body))
+        except ValidationError:
+            log.warning(
+                "notice %s is of a kind that this release does not know: a newer worker tells it", row.notice_id
+            )
+            continue
+        found.append(Stored(notice, row.recipient_kind, row.recipient, tuple(tries.get(row.notice_id, ()))))
+    return found
 
 
 async def _read_tries(connection: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, list[Try]]:
@@ -158,8 +165,6 @@ async def read_screens(
 
 async def store(connection: AsyncConnection, rows: Sequence[Row], at: datetime) -> int:
     """Insert these steps, all of them or those that nobody has inserted yet; the number of those inserted."""
-    if not rows:
-        return 0
     values: list[dict[str, Any]] = [
         {
             "notice_id": UUID(row.notice_id),
@@ -171,8 +176,10 @@ async def store(connection: AsyncConnection, rows: Sequence[Row], at: datetime) 
         }
         for row in rows
     ]
-    once = insert_once(NoticeDeliveryRow).values(values).on_conflict_do_nothing().returning(_DELIVERY.status)
-    stored = list(await connection.scalars(once))
-    for status in stored:
-        note_delivery(status)
-    return len(stored)
+    stored = 0
+    for start in range(0, len(values), ROWS_AT_ONCE):
+        some = insert_once(NoticeDeliveryRow).values(values[start : start + ROWS_AT_ONCE])
+        for status in await connection.scalars(some.on_conflict_do_nothing().returning(_DELIVERY.status)):
+            note_delivery(status)
+            stored += 1
+    return stored

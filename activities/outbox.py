@@ -22,6 +22,8 @@ from policy.notices.notice import Notice
 from policy.notices.occasions import About, about, notices_of
 
 AUDIENCE = "audience"
+# PostgreSQL takes 65,535 parameters in a statement, half of that through the driver.
+ROWS_AT_ONCE = 1000
 
 
 def about_case(file: CaseFile) -> About:
@@ -55,9 +57,10 @@ async def tell(
 
 async def write(connection: AsyncConnection, notices: Sequence[tuple[Notice, Addressee | None]]) -> None:
     """Write notices, each for its whole audience or for one of it; those that are there already stay."""
-    if notices:
-        rows = [_row(notice, addressee) for notice, addressee in notices]
-        await connection.execute(insert_once(NoticeRow).values(rows).on_conflict_do_nothing())
+    rows = [_row(notice, addressee) for notice, addressee in notices]
+    for at in range(0, len(rows), ROWS_AT_ONCE):
+        some = rows[at : at + ROWS_AT_ONCE]
+        await connection.execute(insert_once(NoticeRow).values(some).on_conflict_do_nothing())
 
 
 def _row(notice: Notice, addressee: Addressee | None) -> dict[str, Any]:

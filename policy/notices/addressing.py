@@ -57,11 +57,11 @@ def addressees(
             later = at
         _add(found, [("person", name) for name in first], at)
         _add(found, room.fitting(asked), later)
-    _add(found, [("person", name) for name in audience.people if name not in audience.without], at)
+    _add(found, room.known(audience.people), at)
     run_it = (operators,) if operators else ()
     for group in (*audience.groups, *(run_it if audience.operators else ())):
         _add(found, room.members(group), at)
-    if not found and (notice.kind.asks or notice.urgency is Urgency.urgent):
+    if not found and (notice.kind.wants_answer or notice.urgency is Urgency.urgent):
         for group in run_it:
             _add(found, room.members(group), at)
     _add(found, [(PLATFORM, PLATFORM)] if audience.platform else [], at)
@@ -114,6 +114,11 @@ class _Room:
             if fits and self._has(person, asked):
                 found.append(("person", person.id))
         return found
+
+    def known(self, names: Iterable[str]) -> list[tuple[Kind, str]]:
+        """Those of these people who are there and can be told."""
+        here = {person.id for person in self._people}
+        return [("person", name) for name in names if name in here]
 
     def members(self, group: str) -> list[tuple[Kind, str]]:
         """A group's channel, or its people one by one."""

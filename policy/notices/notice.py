@@ -40,6 +40,11 @@ class NoticeKind(StrEnum):
         """Whether it speaks of a stage that waits for whoever is told."""
         return self in _ASKS
 
+    @property
+    def wants_answer(self) -> bool:
+        """Whether something waits for whoever is told; once it has ended there is nothing to tell."""
+        return self.asks or self is NoticeKind.info_requested
+
 
 _ASKS = (
     NoticeKind.stage_opened,

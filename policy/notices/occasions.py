@@ -101,8 +101,10 @@ def due(case: About, standing: Standing, passed: Sequence[Due], at: datetime) ->
             continue
         if item.kind == "reminder":
             found.append(_reminder(case, case.chain, standing, item, at))
-        else:
-            step = case.chain.stages[item.stage - 1].escalations[item.index]
+            continue
+        step = case.chain.stages[item.stage - 1].escalations[item.index]
+        # Whom `to` finds is known to whoever looked it up, and told with `escalated`.
+        if step.add_groups:
             found.append(escalated(case, standing.current, step.add_groups, (), step.reason, item.at, at))
     return tuple(found)
 

@@ -31,6 +31,8 @@ def said(case: About, ballot: Ballot, ballots: tuple[Ballot, ...], stage: StageS
         found = _told(case, NoticeKind.info_requested, people, ballot.received_at, ballot.decision_id)
     elif ballot.vote == "answer":
         askers = tuple(item.person_id for item in ballots if item.decision_id == ballot.answers)
+        if not askers:
+            return ()
         found = _told(case, NoticeKind.answered, askers, ballot.received_at, ballot.decision_id)
     else:
         return ()

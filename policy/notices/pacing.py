@@ -1,7 +1,8 @@
 """How often one person is told something: nobody reads the hundredth message.
 
 - What is urgent is told at once, whatever the hour and however often.
-- What asks and was answered meanwhile is not told any more. Of several that ask the same, the newest is told.
+- What asks, or has a question, is not told any more once nobody waits for an answer. Of several that ask the same, the
+  newest is told.
 - Outside of somebody's hours nothing is told that can wait until they begin. What asks and ends before them cannot.
 - Within the limit of an hour, what comes alone is told at once; what comes together is one digest.
 - Beyond the limit everything is one digest, so often at most.
@@ -91,7 +92,7 @@ def _suppressed(waiting: Sequence[Waiting]) -> dict[str, str]:
     newest = {item.collapses: item for item in sorted(waiting, key=lambda item: (item.created_at, item.notice_id))}
     found = {}
     for item in waiting:
-        if item.over and item.kind.asks:
+        if item.over and item.kind.wants_answer:
             found[item.notice_id] = "nobody is asked any more"
         elif newest[item.collapses].notice_id != item.notice_id:
             found[item.notice_id] = f"notice {newest[item.collapses].notice_id} says the same, and is newer"

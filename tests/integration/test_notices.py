@@ -228,13 +228,15 @@ async def test_a_channel_that_fails_gives_up_and_the_next_one_tells(office: Offi
 
 async def test_who_cannot_be_reached_is_said_to_the_operators(office: Office) -> None:
     """A person without a contact closes the notice as given up; the operators are told who it is."""
-    notice_id = await office.tell("nora", "nowhere")
+    notice_id = await office.tell("nora", "nowhere", kind=NoticeKind.info_requested)
+    calm = await office.tell("nora", "calm")
 
     house = office.drain()
     await house.deliver()
     await house.deliver()
 
     assert await office.rows(notice_id) == [("*", 0, "given_up")]
+    assert await office.rows(calm) == [("*", 0, "suppressed")]
     messages = [post.json["message"] for post in office.http.to("/chat/otto")]
     assert any("nora has no contact in a configured channel" in message for message in messages)
 

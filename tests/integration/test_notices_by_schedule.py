@@ -27,6 +27,7 @@ from activities.telemetry_pending import watch_pending
 from cli.notices import rows_of
 from cli.render import notices
 from deploy.dev import Stack
+from policy.notices.notice import NoticeKind
 from tests.integration.inbox import Office, directory, endpoint, mailbox
 from tests.integration.test_telemetry import free_address, parse
 from tests.world import publish_documents, record, running_world, temporal_server, until
@@ -139,7 +140,7 @@ async def test_what_became_of_each_notice_can_be_looked_at(measured: Measured) -
     """The list has the newest first, leaves audiences out once they are people, and says why somebody was not told."""
     office = measured.office
     told = await office.tell("p02", "told")
-    lost = await office.tell("nora", "lost")
+    lost = await office.tell("nora", "lost", kind=NoticeKind.info_requested)
     house = office.drain()
     await house.deliver()
     waits = await office.tell("p03", "waits")
