@@ -46,6 +46,7 @@ from policy.errors import CountersignError
 from workflows.authorize import AuthorizeAction
 from workflows.housekeeping import Archive, RefreshSloStates, Sweep
 from workflows.interface import EXECUTOR_QUEUE, PERMIT_QUEUE, TASK_QUEUE
+from workflows.ports import PACE, Pace
 
 log = logging.getLogger("countersign.worker")
 
@@ -70,6 +71,7 @@ async def build_workers(
     attributes: RegisteredAttributes | None = None,
     executors: Mapping[str, Executor] | None = None,
     max_cached_workflows: int = 1000,
+    pace: Pace = PACE,
 ) -> list[Worker]:
     """The workers of a role, ready to run.
 
@@ -81,6 +83,7 @@ async def build_workers(
         attributes: which search attributes may be set; asked of the server once where it is not given.
         executors: a platform's own adapters by name, besides ours.
         max_cached_workflows: how many runs are kept in memory; the others are replayed when they are needed.
+        pace: how much a run takes before it continues as a new one.
     """
     time = clock or SystemClock()
     documents = Documents()
@@ -95,9 +98,11 @@ async def build_workers(
             time,
             local_dispatch=role is Role.all,
             attributes=attributes or await _asked_once(client),
+            pace=pace,
         )
         house = HouseActivities(database, client, time, settings.archive_dir)
-        activities: list[Callable[..., Any]] = [control.assess, control.take_decision, control.advance, control.record]
+        activities: list[Callable[..., Any]] = [control.assess, control.take_decision, control.take_decisions]
+        activities += [control.advance, control.record]
         slos = SloActivities(database, documents, time, _prometheus(settings))
         activities += [house.sweep, house.archive, slos.refresh_slo_states]
         workers.append(
@@ -155,6 +160,7 @@ async def running_workers(
     clock: Clock | None = None,
     executors: Mapping[str, Executor] | None = None,
     max_cached_workflows: int = 1000,
+    pace: Pace = PACE,
     meter: Meter | None = None,
 ) -> AsyncIterator[None]:
     """The workers of a role, running inside the block. With a meter, control keeps the gauges of what waits."""
@@ -167,6 +173,7 @@ async def running_workers(
         attributes=attributes,
         executors=executors,
         max_cached_workflows=max_cached_workflows,
+        pace=pace,
     )
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(attributes.kept_fresh())

@@ -20,7 +20,7 @@ from activities.taking import read_submission
 from policy.audit import ReadEntry
 from policy.audit_evaluations import compare
 from policy.base import Reason, RecordModel
-from policy.decision import Refusal, receive_decision
+from policy.decision import DecisionReceipt, Refusal, receive_decision
 from policy.errors import ProposalError
 from policy.ledger import EntryKind
 from policy.outcome import Outcome
@@ -31,7 +31,10 @@ from workflows.ports import (
     AssessRequest,
     AssessResult,
     CaseResult,
+    DecisionMessage,
     DecisionRequest,
+    DecisionsRequest,
+    DecisionsResult,
     DispatchRequest,
     DispatchResult,
     ExecuteResult,
@@ -134,10 +137,11 @@ def _assess(call: Call, books: Recomputation) -> list[str]:
         return compare("result", _raw(call, "result"), case.result)
     if answer.plan is None:
         return ["it has neither plan nor result"]
-    local, known = answer.plan.local_dispatch, case
+    told, known = answer.plan, case
 
     def plan(now: datetime) -> RecordModel:
-        return make_plan(known, standing_of(known, now, time_itself=True), local_dispatch=local)
+        standing = standing_of(known, now, time_itself=True)
+        return make_plan(known, standing, local_dispatch=told.local_dispatch, pace=told.pace)
 
     return _compare_at("plan", _raw(call, "plan"), instants, plan)
 
@@ -178,26 +182,68 @@ def _refused_start(
 
 def _take_decision(call: Call, books: Recomputation) -> list[str]:
     answer, request = call.answer(CaseResult), DecisionRequest.model_validate(call.asked)
-    submission, problem = read_submission(request)
-    key = (submission.decision_id,) if submission else (request.channel, request.arrival, problem)
+    found = _decided(call, request, answer.receipt, books, left_out=bool(answer.unlisted))
+    return found + _stands(call, answer.resolution, books)
+
+
+def _take_decisions(call: Call, books: Recomputation) -> list[str]:
+    answer, request = call.answer(DecisionsResult), DecisionsRequest.model_validate(call.asked)
+    if len(answer.receipts) != len(request.messages):
+        return [f"it was told {len(answer.receipts)} receipts for {len(request.messages)} decisions"]
+    found, left = [], dict(answer.unlisted)
+    for message, receipt in zip(request.messages, answer.receipts, strict=True):
+        left_out = left.get(receipt.code or "", 0) > 0
+        problems = _decided(call, message, receipt, books, left_out=left_out)
+        if left_out and _entry_of(message, books) is None:
+            left[receipt.code or ""] -= 1
+        found += [f"message {message.arrival}: {problem}" for problem in problems]
+    return found + _stands(call, answer.resolution, books)
+
+
+def _entry_of(message: DecisionMessage | DecisionRequest, books: Recomputation) -> ReadEntry | None:
+    submission, problem = read_submission(message)
+    key = (submission.decision_id,) if submission else (message.channel, message.arrival, problem)
     kinds = (EntryKind.decision_counted, EntryKind.decision_refused)
-    entry = next((one for kind in kinds if (one := books.entry(kind, *key)) is not None), None)
-    if entry is None or answer.receipt is None:
-        return [f"no ledger entry has the decision {key[0]} that was answered"]
+    return next((one for kind in kinds if (one := books.entry(kind, *key)) is not None), None)
+
+
+def _decided(
+    call: Call,
+    message: DecisionMessage | DecisionRequest,
+    receipt: DecisionReceipt | None,
+    books: Recomputation,
+    *,
+    left_out: bool,
+) -> list[str]:
+    """What is wrong with the receipt of one message; `left_out`: refusals of the call need not be listed."""
+    entry, submission = _entry_of(message, books), read_submission(message)[0]
+    if receipt is None:
+        return ["it was told no receipt"]
+    if entry is None or (left_out and not call.ran_at(entry.at) and entry.content["receipt"] != _plain(receipt)):
+        listed = receipt.counted or not left_out
+        return [f"no ledger entry has the decision {receipt.decision_id} that was answered"] if listed else []
     stored = receive_decision(entry.content["submission"]) if submission else None
     if submission != stored:
-        again = answer.receipt.code == Refusal.decision_id_reused
-        return [] if again else [f"it was answered {answer.receipt.code}, {entry.where} has another decision"]
-    found = compare("receipt", entry.content["receipt"], answer.receipt)
+        again = receipt.code == Refusal.decision_id_reused
+        return [] if again else [f"it was answered {receipt.code}, {entry.where} has another decision"]
+    found = compare("receipt", entry.content["receipt"], receipt)
     first = call.ran_at(entry.at) and (entry.content["channel"], entry.content["arrival"])
-    if first and first != (request.channel, request.arrival):
-        found.append(f"it came as number {request.arrival} by {request.channel}, {entry.where} says {first}")
+    if first and first != (message.channel, message.arrival):
+        found.append(f"it came as number {message.arrival} by {message.channel}, {entry.where} says {first}")
+    return found
+
+
+def _plain(receipt: DecisionReceipt) -> dict[str, Any]:
+    return receipt.model_dump(mode="json")
+
+
+def _stands(call: Call, resolution: str | None, books: Recomputation) -> list[str]:
     case, instants = _case(call, books)
     if case is None:
-        return found
+        return []
     known = case
-    found += _compare_at("standing", _raw(call, "standing"), instants, lambda now: standing_of(known, now))
-    return found + _resolution(answer.resolution, case)
+    found = _compare_at("standing", _raw(call, "standing"), instants, lambda now: standing_of(known, now))
+    return found + _resolution(resolution, case)
 
 
 def _advance(call: Call, books: Recomputation) -> list[str]:
@@ -280,6 +326,7 @@ def _raw(call: Call, name: str) -> Any:
 _CHECKS: dict[str, Callable[[Call, Recomputation], list[str]]] = {
     "assess": _assess,
     "take_decision": _take_decision,
+    "take_decisions": _take_decisions,
     "advance": _advance,
     "dispatch": _dispatch,
     "record": _record,

@@ -27,12 +27,14 @@ _CLOCK_SKEW = timedelta(minutes=1)
 _ROUNDING = timedelta(microseconds=1)
 _EXECUTOR_KINDS = (EntryKind.reported, EntryKind.claim_refused)
 _DECISION_KINDS = (EntryKind.decision_counted, EntryKind.decision_refused)
-_CONTROL = ("assess", "take_decision", "advance", "record")
+_TAKES = ("take_decision", "take_decisions")
+_CONTROL = ("assess", *_TAKES, "advance", "record")
 _WRITERS: dict[EntryKind, tuple[str, ...]] = {
     EntryKind.dispatched: ("dispatch",),
     EntryKind.dispatch_refused: ("dispatch",),
-    EntryKind.decision_counted: ("take_decision",),
-    EntryKind.decision_refused: ("take_decision",),
+    EntryKind.decision_counted: _TAKES,
+    EntryKind.decision_refused: _TAKES,
+    EntryKind.refusals_unlisted: _TAKES,
     EntryKind.assessed: ("assess",),
     EntryKind.denier_told: ("assess",),
     EntryKind.start_refused: ("assess",),
@@ -98,12 +100,16 @@ def _written_by(entry: ReadEntry, calls: Sequence[Call], events: Sequence[Event]
 
 
 def _is_about(entry: ReadEntry, call: Call) -> bool:
-    """Whether a decision's entry is about the decision of a call; others are told apart by their instant."""
+    """Whether a decision's entry is about a decision of a call; others are told apart by their instant."""
     if entry.kind not in _DECISION_KINDS:
         return True
+    return any(_says(entry, message) for message in call.asked.get("messages", (call.asked,)))
+
+
+def _says(entry: ReadEntry, message: dict[str, Any]) -> bool:
     if entry.content["directory"] is None:
-        return bool(entry.content["arrival"] == call.asked["arrival"])
-    submission = call.asked["submission"]
+        return bool(entry.content["arrival"] == message["arrival"])
+    submission = message["submission"]
     return isinstance(submission, dict) and submission.get("decision_id") == entry.content["submission"]["decision_id"]
 
 

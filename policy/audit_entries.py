@@ -16,6 +16,7 @@ from policy.gate import out_of_turn
 from policy.ledger import EntryKind
 from policy.outcome import EffectReport, Measurement
 from policy.permit import Permit, entry_id
+from policy.refusals import unlisted_key
 from policy.revision import Revision
 from policy.screens.telling import telling
 
@@ -55,6 +56,7 @@ _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
     EntryKind.denier_told: lambda content: (content["revision"],),
     EntryKind.decision_counted: _decision_key,
     EntryKind.decision_refused: _decision_key,
+    EntryKind.refusals_unlisted: unlisted_key,
     EntryKind.reminded: _due_key,
     EntryKind.escalated: _due_key,
     EntryKind.stopped: lambda _: ("stop",),

@@ -6,6 +6,8 @@ and escaped. Rendering makes no history event, so it may change without a new ve
 
 import json
 from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from policy.approval.standing import Standing
@@ -40,7 +42,22 @@ class View:
         self._standing: Standing | None = None
         self._result: ActionResult | None = None
         self._receipts: OrderedDict[str, DecisionReceipt] = OrderedDict()
-        self._refused = 0
+        self.refused = 0
+        self.runs = 0
+
+    def take_over(self, receipts: Sequence[DecisionReceipt], refused: int, runs: int) -> None:
+        """What earlier runs of the action answered."""
+        self._receipts.update((item.decision_id, item) for item in receipts)
+        self.refused, self.runs = refused, runs
+
+    def newest_receipts(self, most: int) -> tuple[DecisionReceipt, ...]:
+        """The receipts that were given last, oldest first."""
+        return tuple(self._receipts.values())[-most:]
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When something is due next."""
+        return self._standing.due[0].at if self._standing is not None and self._standing.due else None
 
     def begin(self, plan: Plan) -> None:
         """The action goes on."""
@@ -55,7 +72,7 @@ class View:
 
     def answered(self, receipt: DecisionReceipt) -> None:
         """A decision was answered; only so many receipts are kept, the newest."""
-        self._refused += not receipt.counted
+        self.refused += not receipt.counted
         self._receipts[receipt.decision_id] = receipt
         if len(self._receipts) > _RECEIPTS_KEPT:
             self._receipts.popitem(last=False)
@@ -83,7 +100,7 @@ class View:
             standing=standing,
             receipts=self._receipts,
             result=result,
-            refused_messages=self._refused,
+            refused_messages=self.refused,
             dry_run=self._dry_run,
         )
 
