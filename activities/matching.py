@@ -167,6 +167,20 @@ def _completed(command: Any, event: Any) -> str:
     return _payloads("return value", event.result.payloads, [command.result])
 
 
+def _continued(command: Any, event: Any) -> str:
+    found = [_payloads("argument", event.input.payloads, command.arguments)]
+    # Where none is named, the type and the queue are those of the run.
+    found += [
+        f"{what} is {recorded!r}, the replay asks for {asked!r}"
+        for what, recorded, asked in (
+            ("workflow type", event.workflow_type.name, command.workflow_type),
+            ("task queue", event.task_queue.name, command.task_queue),
+        )
+        if asked and recorded != asked
+    ]
+    return "; ".join(item for item in found if item)
+
+
 def _failed(command: Any, event: Any) -> str:
     recorded, asked = event.failure.message, command.failure.message
     if recorded == asked and _failure_type(event.failure) == _failure_type(command.failure):
@@ -228,6 +242,7 @@ _PAIRS: dict[str, tuple[Callable[[Event], bool], Callable[[Any, Any], str]]] = {
     "request_cancel_activity": (_named("ACTIVITY_TASK_CANCEL_REQUESTED"), lambda _command, _event: ""),
     "update_response": (_named("WORKFLOW_EXECUTION_UPDATE_COMPLETED"), _update),
     "upsert_workflow_search_attributes": (_named("UPSERT_WORKFLOW_SEARCH_ATTRIBUTES"), _attributes),
+    "continue_as_new_workflow_execution": (_named("WORKFLOW_EXECUTION_CONTINUED_AS_NEW"), _continued),
     "complete_workflow_execution": (_named("WORKFLOW_EXECUTION_COMPLETED"), _completed),
     "fail_workflow_execution": (_named("WORKFLOW_EXECUTION_FAILED"), _failed),
     "cancel_workflow_execution": (_named("WORKFLOW_EXECUTION_CANCELED"), lambda _command, _event: ""),

@@ -75,21 +75,22 @@ class Conversation:
         self._unlisted.update(carried.unlisted)
         self._newest = carried.entry
         self._case.stop = self._case.stop or carried.stop
-        self._case.view.take_over(carried.receipts, carried.refused, carried.runs)
+        self._case.view.take_over(
+            carried.receipts, refused=carried.refused, revision=carried.revision, due_at=carried.next_due
+        )
 
     def carry(self) -> Carried:
         """What the next run goes on with."""
-        case, due = self._case, self._case.view.due_at
+        case = self._case
         return Carried(
             arrived=self.inbox.arrived,
             revision=case.plan.revision,
             receipts=case.view.newest_receipts(RECEIPTS_CARRIED),
             refused=case.view.refused,
             unlisted=dict(self._unlisted),
-            next_due=due,
+            next_due=case.view.due_at,
             entry=self._newest,
             stop=case.stop and not case.stop_noted,
-            runs=case.view.runs + 1,
         )
 
     @property
@@ -241,7 +242,10 @@ class Conversation:
         self._newest = answer.entry or self._newest
         self._resolution = self._resolution or answer.resolution
         if self._case.state is State.pending:
-            self._set_alarm(self._case.view.stand(answer.standing))
+            standing = self._case.view.stand(answer.standing)
+            # A timer that is set and dropped in one task would leave no event. The next run sets its own.
+            if not self.rolling:
+                self._set_alarm(standing)
         self._case.show(answer.attributes)
 
     def _set_alarm(self, standing: Standing | None) -> None:

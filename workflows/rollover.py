@@ -31,14 +31,13 @@ class Carried(RecordModel):
 
     Attributes:
         arrived: the number of the newest message.
-        revision: which was open.
+        revision: which was open; shown until the record has answered.
         receipts: of the decisions that were answered last, oldest first.
         refused: how many messages were refused.
         unlisted: how many refusals were not listed, by code.
-        next_due: when something is due next.
-        entry: the newest ledger entry that the run was told of.
+        next_due: when something is due next; shown until the record has answered.
+        entry: the newest ledger entry that the run was told of, so that no run's end hides a tail that was cut off.
         stop: a stop that is not on record yet.
-        runs: how many runs there were.
     """
 
     arrived: Annotated[int, Field(ge=0, le=_MAX_NUMBER // 2)] = 0
@@ -49,7 +48,6 @@ class Carried(RecordModel):
     next_due: Instant | None = None
     entry: EntryRef | None = None
     stop: bool = False
-    runs: NonNegativeInt = 0
 
 
 class Odometer:
