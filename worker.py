@@ -101,10 +101,8 @@ async def build_workers(
             pace=pace,
         )
         house = HouseActivities(database, client, time, settings.archive_dir)
-        activities: list[Callable[..., Any]] = [control.assess, control.take_decision, control.take_decisions]
-        activities += [control.advance, control.record]
         slos = SloActivities(database, documents, time, _prometheus(settings))
-        activities += [house.sweep, house.archive, slos.refresh_slo_states]
+        activities = [*_of_the_case(control), house.sweep, house.archive, slos.refresh_slo_states]
         workers.append(
             Worker(
                 client,
@@ -126,6 +124,10 @@ async def build_workers(
         executor = ExecutorActivities(database, time, {**ours, **(executors or {})}, worker=client.identity)
         workers.append(_activity_worker(client, EXECUTOR_QUEUE, [executor.execute, executor.observe]))
     return workers
+
+
+def _of_the_case(control: ControlActivities) -> list[Callable[..., Any]]:
+    return [control.assess, control.take_decision, control.take_decisions, control.advance, control.record]
 
 
 def _prometheus(settings: Settings) -> Prometheus | None:

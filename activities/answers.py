@@ -11,21 +11,21 @@ from typing import Any, TypeVar
 
 from activities.advancing import standing_of
 from activities.cases import CaseFile
-from activities.closing import make_result
 from activities.dispatch import refusal_key
 from activities.planning import make_plan
 from activities.recomputing import Recomputation
-from activities.starting import start_refusals
+from activities.starting import refused_result, start_refusals
 from activities.taking import read_submission
+from policy.admission import CODES
 from policy.audit import ReadEntry
 from policy.audit_evaluations import compare
 from policy.base import Reason, RecordModel
 from policy.decision import DecisionReceipt, Refusal, receive_decision
 from policy.errors import ProposalError
 from policy.ledger import EntryKind
-from policy.outcome import Outcome
 from policy.permit import Direction
 from policy.proposal import ReceivedProposal, receive
+from policy.result import ActionResult
 from workflows.ports import (
     AdvanceRequest,
     AssessRequest,
@@ -130,6 +130,8 @@ def _assess(call: Call, books: Recomputation) -> list[str]:
         return [f"it was told {answer.malformed!r:.120}, the proposal is well-formed"]
     if reasons := _start_reasons(request, received, books):
         return _refused_start(answer, request, received, reasons, books)
+    if answer.result is not None and CODES.intersection(reason.code for reason in answer.result.reasons):
+        return _turned_away(answer.result, request, received, books)
     case, instants = _case(call, books)
     if case is None:
         return ["no ledger entry says that this proposal was assessed"]
@@ -165,10 +167,7 @@ def _refused_start(
 ) -> list[str]:
     if answer.result is None:
         return [f"event 1 (WORKFLOW_EXECUTION_STARTED) is refused: {reasons[0].message}; and it was told to go on"]
-    at = answer.result.timings.finished_at
-    nothing: dict[str, Any] = dict.fromkeys(("revision", "assessment_digest", "resolution", "resolved_at", "stop"))
-    case = CaseFile(received=received, registered_at=at, absolute_deadline=at, result=None, **nothing)
-    refused = make_result(case, resolution="refused", outcome=Outcome.not_executed, reasons=reasons, at=at)
+    refused = refused_result(received, reasons, answer.result.timings.finished_at)
     found = compare("result", answer.result.model_dump(mode="json"), refused)
     start = request.start
     entry = books.entry(EntryKind.start_refused, start.workflow_id, start.run_id)
@@ -177,6 +176,20 @@ def _refused_start(
         found.append("no ledger entry says that this start was refused")
     elif entry is not None and entry.content["action_digest"] != received.action_digest:
         found.append(f"{entry.where} is about another proposal")
+    return found
+
+
+def _turned_away(
+    result: ActionResult, request: AssessRequest, received: ReceivedProposal, books: Recomputation
+) -> list[str]:
+    """What is wrong with a start that was not admitted. When very many were, most of them have no entry."""
+    computed = refused_result(received, result.reasons, result.timings.finished_at, result.see)
+    found = compare("result", result.model_dump(mode="json"), computed)
+    entry = books.entry(EntryKind.admission_refused, request.start.workflow_id, request.start.run_id)
+    if entry is not None:
+        recorded = [reason.model_dump(mode="json") for reason in result.reasons]
+        if recorded != entry.content["reasons"] or result.see != entry.content["see"]:
+            found.append(f"{entry.where} has other reasons")
     return found
 
 

@@ -97,7 +97,10 @@ class ControlActivities(CasePort):
             file = await read_case(connection, proposal_id, ledger)
             if file is None:
                 in_force = await self._documents.in_force(connection)
-                file = await register(connection, ledger, received, in_force, request.start, request.now)
+                found = await register(connection, ledger, received, in_force, request.start, request.now)
+                if isinstance(found, ActionResult):
+                    return AssessResult(result=found, attributes=self._of_result(received, found))
+                file = found
             elif file.received.action_digest != received.action_digest:
                 message = f"proposal {proposal_id} is registered with digest {file.received.action_digest}"
                 conflict = (Reason(code="digest_conflict", message=message),)

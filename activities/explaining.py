@@ -38,6 +38,7 @@ _WRITERS: dict[EntryKind, tuple[str, ...]] = {
     EntryKind.decision_counted: _TAKES,
     EntryKind.decision_refused: _TAKES,
     EntryKind.refusals_unlisted: _TAKES,
+    EntryKind.admission_refused: ("assess",),
     EntryKind.assessed: ("assess",),
     EntryKind.denier_told: ("assess",),
     EntryKind.start_refused: ("assess",),
@@ -146,7 +147,10 @@ def _origin(file: AuditFile, entry: ReadEntry, calls: Sequence[Call], events: Se
     first = next((call.told for call in calls if call.name == "assess" and call.told), None) or {}
     reset = max((event.at for event in events if is_reset(event)), default=None)
     known = max((_position(call) for call in calls if reset or call.name == "assess"), default=0)
-    if entry.kind is EntryKind.start_refused and entry.content["start"]["run_id"] != file.run_id:
+    if (
+        entry.kind in (EntryKind.start_refused, EntryKind.admission_refused)
+        and entry.content["start"]["run_id"] != file.run_id
+    ):
         return "another start, which was refused"
     if entry.kind is EntryKind.claim_refused and entry.content["run_id"] not in _runs(events):
         return "somebody else tried to claim a permit, and was refused"

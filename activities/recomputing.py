@@ -15,6 +15,7 @@ from activities.deciding import Reading, read_decision
 from activities.recording import conclusion
 from activities.starting import start_refusals
 from activities.taking import receipt_of, refused
+from policy.admission import check_refused
 from policy.approval.standing import Ballot, Standing
 from policy.audit import AuditFile, Finding, GovernedDocuments, ReadEntry
 from policy.audit_entries import check_entry, check_report, check_told
@@ -67,6 +68,7 @@ class Recomputation:
         self._listed = Listed()
         self._checks: dict[EntryKind, Callable[[ReadEntry], list[str]]] = {
             EntryKind.start_refused: self._start_refused,
+            EntryKind.admission_refused: self._admission_refused,
             EntryKind.assessed: self._assessed,
             EntryKind.denier_told: self._denier_told,
             EntryKind.decision_counted: self._decided,
@@ -137,6 +139,9 @@ class Recomputation:
             message = f"proposal {self.proposal_id} is registered with digest {self.received.action_digest}"
             reasons = (Reason(code="digest_conflict", message=message),)
         return _differ("reasons", content["reasons"], reasons)
+
+    def _admission_refused(self, entry: ReadEntry) -> list[str]:
+        return check_refused(self._documents.policy(entry.content["documents"]["policy"]), entry.content)
 
     def _assessed(self, entry: ReadEntry) -> list[str]:
         if self.received is None:

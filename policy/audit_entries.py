@@ -52,6 +52,7 @@ def _violation_key(content: _Content) -> tuple[object, ...]:
 # The revision of a resolution is that of the case: `check_entry` is told it.
 _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
     EntryKind.start_refused: lambda content: (content["start"]["workflow_id"], content["start"]["run_id"]),
+    EntryKind.admission_refused: lambda content: (content["start"]["workflow_id"], content["start"]["run_id"]),
     EntryKind.assessed: lambda content: (content["revision"]["revision"],),
     EntryKind.denier_told: lambda content: (content["revision"],),
     EntryKind.decision_counted: _decision_key,
