@@ -20,6 +20,7 @@ from policy.audit import Finding
 from policy.errors import AuditError
 
 _SHOWN = 160
+_CONTINUED_WITHIN = timedelta(milliseconds=5)
 _TIMEOUTS = ("schedule_to_close", "schedule_to_start", "start_to_close", "heartbeat")
 _RETRY = ("initial_interval", "backoff_coefficient", "maximum_interval", "maximum_attempts")
 
@@ -134,14 +135,20 @@ def _spans(events: Sequence[Event]) -> dict[int, timedelta]:
     """How long each workflow task took, by the number of the event that completed it.
 
     The workflow's clock moves while a task waits for local activities. A replay hands their answers over together, so
-    that it may read another instant of the same task where a run read one.
+    that it may read another instant of the same task where a run read one. A task that is continued in another one,
+    which is scheduled with its completion, is one with it.
     """
-    at = {event.number: event.at for event in events}
-    return {
-        event.number: event.at - at.get(event.said.started_event_id, event.at)
-        for event in events
-        if event.name == "WORKFLOW_TASK_COMPLETED"
-    }
+    spans: dict[int, timedelta] = {}
+    began = ended = scheduled = events[0].at
+    for event in events:
+        if event.name == "WORKFLOW_TASK_SCHEDULED":
+            scheduled = event.at
+        elif event.name == "WORKFLOW_TASK_STARTED" and (not spans or scheduled - ended > _CONTINUED_WITHIN):
+            began = event.at
+        elif event.name == "WORKFLOW_TASK_COMPLETED":
+            ended = event.at
+            spans[event.number] = ended - began
+    return spans
 
 
 def _timer(command: Any, event: Any, spans: Mapping[int, timedelta] = MappingProxyType({})) -> str:
