@@ -117,13 +117,17 @@ async def build_workers(
     if role in (Role.permit, Role.all):
         workers.append(_activity_worker(client, PERMIT_QUEUE, [permits.dispatch]))
     if role in (Role.executor, Role.all):
-        ours: dict[str, Executor] = {
-            "postgres": PostgresExecutor(TargetCredentials(urls=settings.targets)),
-            "countersign": DocumentsExecutor(database, time),
-        }
-        executor = ExecutorActivities(database, time, {**ours, **(executors or {})}, worker=client.identity)
+        every = {**_executors(database, settings, time), **(executors or {})}
+        executor = ExecutorActivities(database, time, every, worker=client.identity)
         workers.append(_activity_worker(client, EXECUTOR_QUEUE, [executor.execute, executor.observe]))
     return workers
+
+
+def _executors(database: Database, settings: Settings, clock: Clock) -> dict[str, Executor]:
+    return {
+        "postgres": PostgresExecutor(TargetCredentials(urls=settings.targets)),
+        "countersign": DocumentsExecutor(database, clock),
+    }
 
 
 def _of_the_case(control: ControlActivities) -> list[Callable[..., Any]]:

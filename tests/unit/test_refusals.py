@@ -59,7 +59,7 @@ def test_an_entry_that_counts_them_is_checked(case: str) -> None:
 
 @given(st.lists(st.integers(1, 300), max_size=40))
 def test_a_count_is_noted_at_every_power_of_two_that_it_reaches(batches: list[int]) -> None:
-    """However many come at once, the notes rise, each is the key of its entry, and the last says half of all or more."""
+    """However many come at once, the notes rise, each is the key of its entry, and the last says half of all."""
     noted, count = [], 0
     for batch in batches:
         reached = milestone(count, count + batch)
