@@ -48,6 +48,7 @@ from policy.errors import CountersignError
 from workflows.authorize import AuthorizeAction
 from workflows.housekeeping import Archive, Deliver, RefreshSloStates, Sweep
 from workflows.interface import EXECUTOR_QUEUE, PERMIT_QUEUE, TASK_QUEUE
+from workflows.ports import PACE, Pace
 
 log = logging.getLogger("countersign.worker")
 
@@ -72,6 +73,7 @@ async def build_workers(
     attributes: RegisteredAttributes | None = None,
     executors: Mapping[str, Executor] | None = None,
     max_cached_workflows: int = 1000,
+    pace: Pace = PACE,
 ) -> list[Worker]:
     """The workers of a role, ready to run.
 
@@ -83,6 +85,7 @@ async def build_workers(
         attributes: which search attributes may be set; asked of the server once where it is not given.
         executors: a platform's own adapters by name, besides ours.
         max_cached_workflows: how many runs are kept in memory; the others are replayed when they are needed.
+        pace: how much a run takes before it continues as a new one.
     """
     time = clock or SystemClock()
     documents = Documents()
@@ -97,9 +100,9 @@ async def build_workers(
             time,
             local_dispatch=role is Role.all,
             attributes=attributes or await _asked_once(client),
+            pace=pace,
         )
-        activities: list[Callable[..., Any]] = [control.assess, control.take_decision, control.advance, control.record]
-        activities += _housekeeping(client, database, documents, settings, time)
+        activities = [*_of_the_case(control), *_housekeeping(client, database, documents, settings, time)]
         workers.append(
             Worker(
                 client,
@@ -114,11 +117,8 @@ async def build_workers(
     if role in (Role.permit, Role.all):
         workers.append(_activity_worker(client, PERMIT_QUEUE, [permits.dispatch]))
     if role in (Role.executor, Role.all):
-        ours: dict[str, Executor] = {
-            "postgres": PostgresExecutor(TargetCredentials(urls=settings.targets)),
-            "countersign": DocumentsExecutor(database, time),
-        }
-        executor = ExecutorActivities(database, time, {**ours, **(executors or {})}, worker=client.identity)
+        every = {**_executors(database, settings, time), **(executors or {})}
+        executor = ExecutorActivities(database, time, every, worker=client.identity)
         workers.append(_activity_worker(client, EXECUTOR_QUEUE, [executor.execute, executor.observe]))
     return workers
 
@@ -131,6 +131,17 @@ def _housekeeping(
     slos = SloActivities(database, documents, clock, _prometheus(settings))
     notices = NoticeActivities(database, documents, clock, settings.channels, make_lanes(settings.channels))
     return [house.sweep, house.archive, slos.refresh_slo_states, notices.deliver]
+
+
+def _executors(database: Database, settings: Settings, clock: Clock) -> dict[str, Executor]:
+    return {
+        "postgres": PostgresExecutor(TargetCredentials(urls=settings.targets)),
+        "countersign": DocumentsExecutor(database, clock),
+    }
+
+
+def _of_the_case(control: ControlActivities) -> list[Callable[..., Any]]:
+    return [control.assess, control.take_decision, control.take_decisions, control.advance, control.record]
 
 
 def _prometheus(settings: Settings) -> Prometheus | None:
@@ -165,6 +176,7 @@ async def running_workers(
     clock: Clock | None = None,
     executors: Mapping[str, Executor] | None = None,
     max_cached_workflows: int = 1000,
+    pace: Pace = PACE,
     meter: Meter | None = None,
 ) -> AsyncIterator[None]:
     """The workers of a role, running inside the block. With a meter, control keeps the gauges of what waits."""
@@ -177,6 +189,7 @@ async def running_workers(
         attributes=attributes,
         executors=executors,
         max_cached_workflows=max_cached_workflows,
+        pace=pace,
     )
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(attributes.kept_fresh())

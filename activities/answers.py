@@ -11,27 +11,30 @@ from typing import Any, TypeVar
 
 from activities.advancing import standing_of
 from activities.cases import CaseFile
-from activities.closing import make_result
 from activities.dispatch import refusal_key
 from activities.planning import make_plan
 from activities.recomputing import Recomputation
-from activities.starting import start_refusals
+from activities.starting import refused_result, start_refusals
 from activities.taking import read_submission
+from policy.admission import CODES
 from policy.audit import ReadEntry
 from policy.audit_evaluations import compare
 from policy.base import Reason, RecordModel
-from policy.decision import Refusal, receive_decision
+from policy.decision import DecisionReceipt, Refusal, receive_decision
 from policy.errors import ProposalError
 from policy.ledger import EntryKind
-from policy.outcome import Outcome
 from policy.permit import Direction
 from policy.proposal import ReceivedProposal, receive
+from policy.result import ActionResult
 from workflows.ports import (
     AdvanceRequest,
     AssessRequest,
     AssessResult,
     CaseResult,
+    DecisionMessage,
     DecisionRequest,
+    DecisionsRequest,
+    DecisionsResult,
     DispatchRequest,
     DispatchResult,
     ExecuteResult,
@@ -127,6 +130,8 @@ def _assess(call: Call, books: Recomputation) -> list[str]:
         return [f"it was told {answer.malformed!r:.120}, the proposal is well-formed"]
     if reasons := _start_reasons(request, received, books):
         return _refused_start(answer, request, received, reasons, books)
+    if answer.result is not None and CODES.intersection(reason.code for reason in answer.result.reasons):
+        return _turned_away(answer.result, request, received, books)
     case, instants = _case(call, books)
     if case is None:
         return ["no ledger entry says that this proposal was assessed"]
@@ -134,10 +139,11 @@ def _assess(call: Call, books: Recomputation) -> list[str]:
         return compare("result", _raw(call, "result"), case.result)
     if answer.plan is None:
         return ["it has neither plan nor result"]
-    local, known = answer.plan.local_dispatch, case
+    told, known = answer.plan, case
 
     def plan(now: datetime) -> RecordModel:
-        return make_plan(known, standing_of(known, now, time_itself=True), local_dispatch=local)
+        standing = standing_of(known, now, time_itself=True)
+        return make_plan(known, standing, local_dispatch=told.local_dispatch, pace=told.pace)
 
     return _compare_at("plan", _raw(call, "plan"), instants, plan)
 
@@ -161,10 +167,7 @@ def _refused_start(
 ) -> list[str]:
     if answer.result is None:
         return [f"event 1 (WORKFLOW_EXECUTION_STARTED) is refused: {reasons[0].message}; and it was told to go on"]
-    at = answer.result.timings.finished_at
-    nothing: dict[str, Any] = dict.fromkeys(("revision", "assessment_digest", "resolution", "resolved_at", "stop"))
-    case = CaseFile(received=received, registered_at=at, absolute_deadline=at, result=None, **nothing)
-    refused = make_result(case, resolution="refused", outcome=Outcome.not_executed, reasons=reasons, at=at)
+    refused = refused_result(received, reasons, answer.result.timings.finished_at)
     found = compare("result", answer.result.model_dump(mode="json"), refused)
     start = request.start
     entry = books.entry(EntryKind.start_refused, start.workflow_id, start.run_id)
@@ -176,28 +179,84 @@ def _refused_start(
     return found
 
 
+def _turned_away(
+    result: ActionResult, request: AssessRequest, received: ReceivedProposal, books: Recomputation
+) -> list[str]:
+    """What is wrong with a start that was not admitted. When very many were, most of them have no entry."""
+    computed = refused_result(received, result.reasons, result.timings.finished_at, result.see)
+    found = compare("result", result.model_dump(mode="json"), computed)
+    entry = books.entry(EntryKind.admission_refused, request.start.workflow_id, request.start.run_id)
+    if entry is not None:
+        recorded = [reason.model_dump(mode="json") for reason in result.reasons]
+        if recorded != entry.content["reasons"] or result.see != entry.content["see"]:
+            found.append(f"{entry.where} has other reasons")
+    return found
+
+
 def _take_decision(call: Call, books: Recomputation) -> list[str]:
     answer, request = call.answer(CaseResult), DecisionRequest.model_validate(call.asked)
-    submission, problem = read_submission(request)
-    key = (submission.decision_id,) if submission else (request.channel, request.arrival, problem)
+    found = _decided(call, request, answer.receipt, books, left_out=bool(answer.unlisted))
+    return found + _stands(call, answer.resolution, books)
+
+
+def _take_decisions(call: Call, books: Recomputation) -> list[str]:
+    answer, request = call.answer(DecisionsResult), DecisionsRequest.model_validate(call.asked)
+    if len(answer.receipts) != len(request.messages):
+        return [f"it was told {len(answer.receipts)} receipts for {len(request.messages)} decisions"]
+    found, left = [], dict(answer.unlisted)
+    for message, receipt in zip(request.messages, answer.receipts, strict=True):
+        left_out = left.get(receipt.code or "", 0) > 0
+        problems = _decided(call, message, receipt, books, left_out=left_out)
+        if left_out and _entry_of(message, books) is None:
+            left[receipt.code or ""] -= 1
+        found += [f"message {message.arrival}: {problem}" for problem in problems]
+    return found + _stands(call, answer.resolution, books)
+
+
+def _entry_of(message: DecisionMessage | DecisionRequest, books: Recomputation) -> ReadEntry | None:
+    submission, problem = read_submission(message)
+    key = (submission.decision_id,) if submission else (message.channel, message.arrival, problem)
     kinds = (EntryKind.decision_counted, EntryKind.decision_refused)
-    entry = next((one for kind in kinds if (one := books.entry(kind, *key)) is not None), None)
-    if entry is None or answer.receipt is None:
-        return [f"no ledger entry has the decision {key[0]} that was answered"]
+    return next((one for kind in kinds if (one := books.entry(kind, *key)) is not None), None)
+
+
+def _decided(
+    call: Call,
+    message: DecisionMessage | DecisionRequest,
+    receipt: DecisionReceipt | None,
+    books: Recomputation,
+    *,
+    left_out: bool,
+) -> list[str]:
+    """What is wrong with the receipt of one message; `left_out`: refusals of the call need not be listed."""
+    entry, submission = _entry_of(message, books), read_submission(message)[0]
+    if receipt is None:
+        return ["it was told no receipt"]
+    if entry is None or (left_out and not call.ran_at(entry.at) and entry.content["receipt"] != _plain(receipt)):
+        listed = receipt.counted or not left_out
+        return [f"no ledger entry has the decision {receipt.decision_id} that was answered"] if listed else []
     stored = receive_decision(entry.content["submission"]) if submission else None
     if submission != stored:
-        again = answer.receipt.code == Refusal.decision_id_reused
-        return [] if again else [f"it was answered {answer.receipt.code}, {entry.where} has another decision"]
-    found = compare("receipt", entry.content["receipt"], answer.receipt)
+        again = receipt.code == Refusal.decision_id_reused
+        return [] if again else [f"it was answered {receipt.code}, {entry.where} has another decision"]
+    found = compare("receipt", entry.content["receipt"], receipt)
     first = call.ran_at(entry.at) and (entry.content["channel"], entry.content["arrival"])
-    if first and first != (request.channel, request.arrival):
-        found.append(f"it came as number {request.arrival} by {request.channel}, {entry.where} says {first}")
+    if first and first != (message.channel, message.arrival):
+        found.append(f"it came as number {message.arrival} by {message.channel}, {entry.where} says {first}")
+    return found
+
+
+def _plain(receipt: DecisionReceipt) -> dict[str, Any]:
+    return receipt.model_dump(mode="json")
+
+
+def _stands(call: Call, resolution: str | None, books: Recomputation) -> list[str]:
     case, instants = _case(call, books)
     if case is None:
-        return found
+        return []
     known = case
-    found += _compare_at("standing", _raw(call, "standing"), instants, lambda now: standing_of(known, now))
-    return found + _resolution(answer.resolution, case)
+    found = _compare_at("standing", _raw(call, "standing"), instants, lambda now: standing_of(known, now))
+    return found + _resolution(resolution, case)
 
 
 def _advance(call: Call, books: Recomputation) -> list[str]:
@@ -280,6 +339,7 @@ def _raw(call: Call, name: str) -> Any:
 _CHECKS: dict[str, Callable[[Call, Recomputation], list[str]]] = {
     "assess": _assess,
     "take_decision": _take_decision,
+    "take_decisions": _take_decisions,
     "advance": _advance,
     "dispatch": _dispatch,
     "record": _record,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from temporalio.runtime import Runtime
 from temporalio.worker import WorkflowRunner
 
-from activities.explaining import check_answers, describe_end, explain_entries, read_calls
+from activities.explaining import check_answers, check_carried, describe_end, explain_entries, read_calls
 from activities.history import check_numbers, check_shape
 from activities.matching import check_commands
 from activities.recomputing import Recomputation
@@ -69,6 +69,7 @@ async def _audit_history(
         return [broken], []
     replayed = await replay(read, runner, runtime)
     findings = [*check_shape(file, events), *check_commands(events, replayed)]
+    findings += check_carried(events, books.entries)
     calls, unreadable = read_calls(events, replayed)
     findings += [*unreadable, *check_answers(calls, books)]
     notes = [end] if (end := describe_end(events)) else []

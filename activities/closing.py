@@ -81,6 +81,7 @@ def make_result(
     reasons: tuple[Reason, ...],
     at: datetime,
     dispatched_at: datetime | None = None,
+    see: str | None = None,
 ) -> ActionResult:
     """Put a result together from the record."""
     revision = file.revision
@@ -90,7 +91,7 @@ def make_result(
         action_digest=file.received.action_digest,
         resolution=resolution,
         outcome=outcome,
-        next_action=next_action(resolution, outcome, reasons),
+        next_action=next_action(resolution, outcome, reasons, see),
         reasons=reasons,
         verdict=revision.evaluation.verdict if revision else None,
         risk_tier=revision.assessment.risk_tier if revision else None,
@@ -103,6 +104,7 @@ def make_result(
             proposed_at=file.registered_at, resolved_at=file.resolved_at, dispatched_at=dispatched_at, finished_at=at
         ),
         dry_run=file.proposal.dry_run,
+        see=see,
     )
 
 

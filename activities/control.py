@@ -19,7 +19,7 @@ from activities.ledger import Ledger
 from activities.planning import make_plan
 from activities.recording import record_end
 from activities.starting import end_without_effect, refuse_start, register, start_refusals
-from activities.taking import note_malformed, read_submission, refused, take
+from activities.taking import Taken, Taking, read_submission, refused
 from activities.telemetry import about
 from policy import search_attributes
 from policy.approval.standing import Standing
@@ -31,6 +31,7 @@ from policy.proposal import ReceivedProposal, receive
 from policy.result import ActionResult
 from policy.screens.telling import deniers
 from workflows.ports import (
+    PACE,
     UNVERIFIED,
     AdvanceRequest,
     AssessRequest,
@@ -38,9 +39,14 @@ from workflows.ports import (
     CasePort,
     CaseResult,
     DecisionRequest,
+    DecisionsRequest,
+    DecisionsResult,
+    Pace,
     RecordRequest,
     RecordResult,
 )
+
+UNREGISTERED = "nothing is registered under this id"
 
 
 class ControlActivities(CasePort):
@@ -52,6 +58,7 @@ class ControlActivities(CasePort):
         clock: what time it is.
         local_dispatch: whether this process issues permits itself (one process locally).
         attributes: the search attributes that the server knows; others are not set, so that none fails a task.
+        pace: how much a run takes before it continues as a new one.
 
     """
 
@@ -63,12 +70,14 @@ class ControlActivities(CasePort):
         *,
         local_dispatch: bool,
         attributes: RegisteredAttributes,
+        pace: Pace = PACE,
     ) -> None:
         self._database = database
         self._documents = documents
         self._clock = clock
         self._local_dispatch = local_dispatch
         self._attributes = attributes
+        self._pace = pace
 
     @activity.defn(name="assess")
     async def assess(self, request: AssessRequest) -> AssessResult:
@@ -88,7 +97,10 @@ class ControlActivities(CasePort):
             file = await read_case(connection, proposal_id, ledger)
             if file is None:
                 in_force = await self._documents.in_force(connection)
-                file = await register(connection, ledger, received, in_force, request.start, request.now)
+                found = await register(connection, ledger, received, in_force, request.start, request.now)
+                if isinstance(found, ActionResult):
+                    return AssessResult(result=found, attributes=self._of_result(received, found))
+                file = found
             elif file.received.action_digest != received.action_digest:
                 message = f"proposal {proposal_id} is registered with digest {file.received.action_digest}"
                 conflict = (Reason(code="digest_conflict", message=message),)
@@ -101,28 +113,59 @@ class ControlActivities(CasePort):
             head = await ledger.head()
         if result is not None:
             return AssessResult(result=result, attributes=self._of_result(received, result, file), entry=head)
-        plan = make_plan(file, standing, local_dispatch=self._local_dispatch)
+        plan = make_plan(file, standing, local_dispatch=self._local_dispatch, pace=self._pace)
         return AssessResult(plan=plan, attributes=self._of_case(file, standing), entry=head)
 
     @activity.defn(name="take_decision")
     async def take_decision(self, request: DecisionRequest) -> CaseResult:
-        submission, problem = read_submission(request)
+        submission, _ = read_submission(request)
         async with self._database.transaction(request.proposal_id) as connection:
             if await differs(self._clock, request.now):
                 return CaseResult(stale=True)
             ledger = Ledger(connection, request.proposal_id, request.now)
             file = await read_case(connection, request.proposal_id, ledger)
             if file is None:
-                receipt = refused(submission, Refusal.unknown_request, "nothing is registered under this id")
+                receipt = refused(submission, Refusal.unknown_request, UNREGISTERED)
                 return CaseResult(receipt=receipt)
-            if submission is None:
-                return await note_malformed(connection, ledger, file, problem, request)
-            in_force = await self._documents.in_force(connection)
-            answer = await take(connection, ledger, file, submission, in_force, request)
-        moved = answer.resolution is not None and file.resolution is None
-        if not moved and (answer.receipt is None or not answer.receipt.counted):
-            return answer
-        return answer.model_copy(update={"attributes": self._of_case(file, answer.standing)})
+            in_force = await self._documents.in_force(connection) if submission is not None else None
+            taking = Taking(connection, ledger, in_force, request)
+            taken = await taking.take(file, request)
+            entry = await taking.close()
+        return CaseResult(
+            receipt=taken.receipt,
+            standing=taken.standing,
+            resolution=taken.file.resolution,
+            attributes=self._of_case(taken.file, taken.standing) if _moved(file, taken) else {},
+            entry=entry,
+            unlisted=taking.unlisted,
+        )
+
+    @activity.defn(name="take_decisions")
+    async def take_decisions(self, request: DecisionsRequest) -> DecisionsResult:
+        async with self._database.transaction(request.proposal_id) as connection:
+            if await differs(self._clock, request.now):
+                return DecisionsResult(stale=True)
+            ledger = Ledger(connection, request.proposal_id, request.now)
+            before = file = await read_case(connection, request.proposal_id, ledger)
+            if before is None or file is None:
+                unknown = [read_submission(message)[0] for message in request.messages]
+                told = tuple(refused(item, Refusal.unknown_request, UNREGISTERED) for item in unknown)
+                return DecisionsResult(receipts=told)
+            taking = Taking(connection, ledger, await self._documents.in_force(connection), request)
+            taken = []
+            for message in request.messages:
+                taken.append(await taking.take(file, message))
+                file = taken[-1].file
+            entry = await taking.close()
+        last = taken[-1]
+        return DecisionsResult(
+            receipts=tuple(item.receipt for item in taken),
+            standing=last.standing,
+            resolution=file.resolution,
+            attributes=self._of_case(file, last.standing) if _moved(before, *taken) else {},
+            entry=entry,
+            unlisted=taking.unlisted,
+        )
 
     @activity.defn(name="advance")
     async def advance(self, request: AdvanceRequest) -> CaseResult:
@@ -198,6 +241,11 @@ class ControlActivities(CasePort):
 
     def _known(self, attributes: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in attributes.items() if name in self._attributes.names}
+
+
+def _moved(before: CaseFile, *taken: Taken) -> bool:
+    """Whether any of some decisions changed how the case stands."""
+    return any(item.receipt.counted or item.file.resolution != before.resolution for item in taken)
 
 
 def _denied_by(file: CaseFile | None) -> tuple[str, ...]:

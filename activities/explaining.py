@@ -4,6 +4,8 @@
   when the replay makes the call. Where a workflow task ran longer than it may, Temporal continues it in another one,
   and the replay sees the later start. Where a task failed or timed out, what it wrote lies between the two starts.
 - An executor's entry names a permit that the history executes, and lies within the run by the clocks of both sides.
+- A server that is sent more updates at once than it holds drops the workflow task that runs. What that task had taken
+  is on record, and the next one takes the same decision again and is answered the same.
 - Other known origins, which are noted and are no findings: an earlier or another run of the same proposal, the sweep,
   a refused claim of somebody else, a report after the end.
 """
@@ -21,24 +23,31 @@ from policy.base import Reason
 from policy.errors import AuditError
 from policy.gate import out_of_turn
 from policy.ledger import EntryKind
+from workflows.rollover import Carried
 
 _CLOCK_SKEW = timedelta(minutes=1)
 # The workflow's clock is a float of seconds: its last microsecond is rounded.
 _ROUNDING = timedelta(microseconds=1)
 _EXECUTOR_KINDS = (EntryKind.reported, EntryKind.claim_refused)
 _DECISION_KINDS = (EntryKind.decision_counted, EntryKind.decision_refused)
-_CONTROL = ("assess", "take_decision", "advance", "record")
+_TAKES = ("take_decision", "take_decisions")
+_CONTROL = ("assess", *_TAKES, "advance", "record")
 _WRITERS: dict[EntryKind, tuple[str, ...]] = {
     EntryKind.dispatched: ("dispatch",),
     EntryKind.dispatch_refused: ("dispatch",),
-    EntryKind.decision_counted: ("take_decision",),
-    EntryKind.decision_refused: ("take_decision",),
+    EntryKind.decision_counted: _TAKES,
+    EntryKind.decision_refused: _TAKES,
+    EntryKind.refusals_unlisted: _TAKES,
+    EntryKind.admission_refused: ("assess",),
     EntryKind.assessed: ("assess",),
     EntryKind.denier_told: ("assess",),
     EntryKind.start_refused: ("assess",),
 }
+_DROPPED = "written by a workflow task that the server dropped, and that left no event; its decision was taken again"
 _EXECUTOR = ("execute", "observe")
 _TASK = "WORKFLOW_TASK_"
+# The proposal, and what the run before handed over.
+_HANDED = 2
 _BROKEN_TASK = (f"{_TASK}FAILED", f"{_TASK}TIMED_OUT")
 
 
@@ -69,15 +78,30 @@ def check_answers(calls: Sequence[Call], books: Recomputation) -> Iterator[Findi
         yield from (Finding(call.where, f"{call.name}: {problem}") for problem in problems)
 
 
+def check_carried(events: Sequence[Event], entries: Sequence[ReadEntry]) -> Iterator[Finding]:
+    """Whether the ledger entry that a run was handed by the run before it is in the ledger."""
+    arguments = events[0].said.input.payloads
+    if not events[0].said.continued_execution_run_id or len(arguments) < _HANDED:
+        return
+    try:
+        carried = Carried.model_validate(value_of(arguments[_HANDED - 1 : _HANDED])).entry
+    except MALFORMED as error:
+        yield Finding(events[0].where, f"what the run before handed over cannot be read: {say(error)}")
+        return
+    if carried is not None and carried.digest not in {e.digest for e in entries if e.position == carried.position}:
+        yield Finding(events[0].where, f"the run before knew entry {carried.position} with digest {carried.digest}")
+
+
 def explain_entries(
     file: AuditFile, events: Sequence[Event], calls: Sequence[Call], entries: Sequence[ReadEntry]
 ) -> tuple[list[Finding], list[str]]:
     """The entries that nothing explains, and notes about those that somebody else than this run wrote."""
     findings, notes = [], []
+    dropped = {entry.at for entry in entries if _taken_before(entry, calls, events)}
     for entry in entries:
         if _written_by(entry, calls, events):
             continue
-        origin = _origin(file, entry, calls, events)
+        origin = _DROPPED if entry.at in dropped else _origin(file, entry, calls, events)
         if origin is None:
             at = entry.at.isoformat()
             findings.append(Finding(entry.where, f"at {at}, and no activity of the history wrote it then"))
@@ -97,13 +121,24 @@ def _written_by(entry: ReadEntry, calls: Sequence[Call], events: Sequence[Event]
     return any(call.name in names and call.ran_at(entry.at) and _is_about(entry, call) for call in calls)
 
 
+def _taken_before(entry: ReadEntry, calls: Sequence[Call], events: Sequence[Event]) -> bool:
+    """Whether a decision was taken earlier in this run than any call of the history took it, and one did later."""
+    if entry.kind not in _DECISION_KINDS or entry.at < events[0].at or _written_by(entry, calls, events):
+        return False
+    return any(call.name in _TAKES and call.spans[0][0] > entry.at and _is_about(entry, call) for call in calls)
+
+
 def _is_about(entry: ReadEntry, call: Call) -> bool:
-    """Whether a decision's entry is about the decision of a call; others are told apart by their instant."""
+    """Whether a decision's entry is about a decision of a call; others are told apart by their instant."""
     if entry.kind not in _DECISION_KINDS:
         return True
+    return any(_says(entry, message) for message in call.asked.get("messages", (call.asked,)))
+
+
+def _says(entry: ReadEntry, message: dict[str, Any]) -> bool:
     if entry.content["directory"] is None:
-        return bool(entry.content["arrival"] == call.asked["arrival"])
-    submission = call.asked["submission"]
+        return bool(entry.content["arrival"] == message["arrival"])
+    submission = message["submission"]
     return isinstance(submission, dict) and submission.get("decision_id") == entry.content["submission"]["decision_id"]
 
 
@@ -112,7 +147,10 @@ def _origin(file: AuditFile, entry: ReadEntry, calls: Sequence[Call], events: Se
     first = next((call.told for call in calls if call.name == "assess" and call.told), None) or {}
     reset = max((event.at for event in events if is_reset(event)), default=None)
     known = max((_position(call) for call in calls if reset or call.name == "assess"), default=0)
-    if entry.kind is EntryKind.start_refused and entry.content["start"]["run_id"] != file.run_id:
+    if (
+        entry.kind in (EntryKind.start_refused, EntryKind.admission_refused)
+        and entry.content["start"]["run_id"] != file.run_id
+    ):
         return "another start, which was refused"
     if entry.kind is EntryKind.claim_refused and entry.content["run_id"] not in _runs(events):
         return "somebody else tried to claim a permit, and was refused"
@@ -214,6 +252,8 @@ def _begun(events: Sequence[Event], number: int) -> tuple[list[datetime], bool]:
 def describe_end(events: Sequence[Event]) -> str | None:
     """A note where a run ended otherwise than by itself."""
     last = events[-1]
+    if last.name == "WORKFLOW_EXECUTION_CONTINUED_AS_NEW":
+        return f"{last.where}: the action goes on in run {last.said.new_execution_run_id}"
     if last.name in CLOSING and last.name not in ("WORKFLOW_EXECUTION_COMPLETED", "WORKFLOW_EXECUTION_FAILED"):
         return f"{last.where}: the run was ended from outside"
     return None

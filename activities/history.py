@@ -14,7 +14,10 @@ from policy.audit import AuditFile, Finding
 from policy.errors import AuditError
 from workflows.interface import WORKFLOW_TYPE
 
-CLOSING = tuple(f"WORKFLOW_EXECUTION_{how}" for how in ("COMPLETED", "FAILED", "CANCELED", "TERMINATED", "TIMED_OUT"))
+CLOSING = tuple(
+    f"WORKFLOW_EXECUTION_{how}"
+    for how in ("COMPLETED", "FAILED", "CANCELED", "TERMINATED", "TIMED_OUT", "CONTINUED_AS_NEW")
+)
 # The server arms a timer in its own units.
 _TIMER_SLACK = timedelta(milliseconds=10)
 # What others write: it waits while a workflow task runs.

@@ -20,6 +20,7 @@ from policy.audit import Finding
 from policy.errors import AuditError
 
 _SHOWN = 160
+_CONTINUED_WITHIN = timedelta(milliseconds=5)
 _TIMEOUTS = ("schedule_to_close", "schedule_to_start", "start_to_close", "heartbeat")
 _RETRY = ("initial_interval", "backoff_coefficient", "maximum_interval", "maximum_attempts")
 
@@ -134,14 +135,20 @@ def _spans(events: Sequence[Event]) -> dict[int, timedelta]:
     """How long each workflow task took, by the number of the event that completed it.
 
     The workflow's clock moves while a task waits for local activities. A replay hands their answers over together, so
-    that it may read another instant of the same task where a run read one.
+    that it may read another instant of the same task where a run read one. A task that is continued in another one,
+    which is scheduled with its completion, is one with it.
     """
-    at = {event.number: event.at for event in events}
-    return {
-        event.number: event.at - at.get(event.said.started_event_id, event.at)
-        for event in events
-        if event.name == "WORKFLOW_TASK_COMPLETED"
-    }
+    spans: dict[int, timedelta] = {}
+    began = ended = scheduled = events[0].at
+    for event in events:
+        if event.name == "WORKFLOW_TASK_SCHEDULED":
+            scheduled = event.at
+        elif event.name == "WORKFLOW_TASK_STARTED" and (not spans or scheduled - ended > _CONTINUED_WITHIN):
+            began = event.at
+        elif event.name == "WORKFLOW_TASK_COMPLETED":
+            ended = event.at
+            spans[event.number] = ended - began
+    return spans
 
 
 def _timer(command: Any, event: Any, spans: Mapping[int, timedelta] = MappingProxyType({})) -> str:
@@ -165,6 +172,20 @@ def _update(command: Any, event: Any) -> str:
 
 def _completed(command: Any, event: Any) -> str:
     return _payloads("return value", event.result.payloads, [command.result])
+
+
+def _continued(command: Any, event: Any) -> str:
+    found = [_payloads("argument", event.input.payloads, command.arguments)]
+    # Where none is named, the type and the queue are those of the run.
+    found += [
+        f"{what} is {recorded!r}, the replay asks for {asked!r}"
+        for what, recorded, asked in (
+            ("workflow type", event.workflow_type.name, command.workflow_type),
+            ("task queue", event.task_queue.name, command.task_queue),
+        )
+        if asked and recorded != asked
+    ]
+    return "; ".join(item for item in found if item)
 
 
 def _failed(command: Any, event: Any) -> str:
@@ -228,6 +249,7 @@ _PAIRS: dict[str, tuple[Callable[[Event], bool], Callable[[Any, Any], str]]] = {
     "request_cancel_activity": (_named("ACTIVITY_TASK_CANCEL_REQUESTED"), lambda _command, _event: ""),
     "update_response": (_named("WORKFLOW_EXECUTION_UPDATE_COMPLETED"), _update),
     "upsert_workflow_search_attributes": (_named("UPSERT_WORKFLOW_SEARCH_ATTRIBUTES"), _attributes),
+    "continue_as_new_workflow_execution": (_named("WORKFLOW_EXECUTION_CONTINUED_AS_NEW"), _continued),
     "complete_workflow_execution": (_named("WORKFLOW_EXECUTION_COMPLETED"), _completed),
     "fail_workflow_execution": (_named("WORKFLOW_EXECUTION_FAILED"), _failed),
     "cancel_workflow_execution": (_named("WORKFLOW_EXECUTION_CANCELED"), lambda _command, _event: ""),

@@ -2,10 +2,10 @@
 
 from activities.cases import CaseFile
 from policy.approval.standing import Standing
-from workflows.ports import Plan, StepPlan
+from workflows.ports import PACE, Pace, Plan, StepPlan
 
 
-def make_plan(file: CaseFile, standing: Standing | None, *, local_dispatch: bool) -> Plan:
+def make_plan(file: CaseFile, standing: Standing | None, *, local_dispatch: bool, pace: Pace = PACE) -> Plan:
     """The plan of a case that is pending or approved."""
     revision, proposal = file.revision, file.proposal
     assert revision is not None
@@ -31,6 +31,7 @@ def make_plan(file: CaseFile, standing: Standing | None, *, local_dispatch: bool
         presented_digest=shown.presented_digest if shown else None,
         stopped=file.stop is not None,
         dry_run=proposal.dry_run,
+        pace=pace,
     )
 
 

@@ -15,6 +15,7 @@ from activities.deciding import Reading, read_decision
 from activities.recording import conclusion
 from activities.starting import start_refusals
 from activities.taking import receipt_of, refused
+from policy.admission import check_refused
 from policy.approval.standing import Ballot, Standing
 from policy.audit import AuditFile, Finding, GovernedDocuments, ReadEntry
 from policy.audit_entries import check_entry, check_report, check_told
@@ -37,6 +38,7 @@ from policy.ledger import EntryKind
 from policy.outcome import EffectReport, StepRecord
 from policy.permit import Permit, entry_id
 from policy.proposal import ReceivedProposal, StopVerb
+from policy.refusals import Listed, check_unlisted
 from policy.result import ActionResult
 from policy.revision import Revision
 from policy.sealing import check_sealed, sealed_of
@@ -63,12 +65,15 @@ class Recomputation:
         self.proposal_id = file.proposal_id
         self._documents = GovernedDocuments(file.documents)
         self._refusals: list[Reason] = []
+        self._listed = Listed()
         self._checks: dict[EntryKind, Callable[[ReadEntry], list[str]]] = {
             EntryKind.start_refused: self._start_refused,
+            EntryKind.admission_refused: self._admission_refused,
             EntryKind.assessed: self._assessed,
             EntryKind.denier_told: self._denier_told,
             EntryKind.decision_counted: self._decided,
             EntryKind.decision_refused: self._decided,
+            EntryKind.refusals_unlisted: self._unlisted,
             EntryKind.reminded: self._due,
             EntryKind.escalated: self._due,
             EntryKind.resolved: self._resolved,
@@ -135,6 +140,9 @@ class Recomputation:
             reasons = (Reason(code="digest_conflict", message=message),)
         return _differ("reasons", content["reasons"], reasons)
 
+    def _admission_refused(self, entry: ReadEntry) -> list[str]:
+        return check_refused(self._documents.policy(entry.content["documents"]["policy"]), entry.content)
+
     def _assessed(self, entry: ReadEntry) -> list[str]:
         if self.received is None:
             return ["the file has no proposal that was assessed"]
@@ -169,6 +177,8 @@ class Recomputation:
         case, _ = self._known()
         content = entry.content
         counted = entry.kind is EntryKind.decision_counted
+        if not counted:
+            self._listed.of[content["person"]["person_id"] if content["person"] else None] += 1
         if content["directory"] is None:
             receipt = refused(None, Refusal.malformed, content["receipt"]["message"])
             found = ["a decision that counts names no directory"] if counted else []
@@ -184,6 +194,10 @@ class Recomputation:
         assert self.case is not None
         standing = standing_of(self.case, entry.at)
         return found + compare("receipt", content["receipt"], receipt_of(submission, reading, standing, case))
+
+    def _unlisted(self, entry: ReadEntry) -> list[str]:
+        self._known()
+        return check_unlisted(entry.content, self._listed)
 
     def _due(self, entry: ReadEntry) -> list[str]:
         case, _ = self._known()

@@ -4,12 +4,15 @@
 - The same id with another digest is refused. The same digest gives back the stored result, or picks the case up where
   the record is: nothing is assessed, asked or run a second time.
 - A refused start changes nothing of a registered proposal; the attempt is an entry in its ledger.
+- What would ask people is admitted first (`policy/admission.py`). What is not is not registered: it may be started
+  again when there is room.
 """
 
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.admitting import NotAdmitted, admit
 from activities.advancing import standing_of
 from activities.cases import FIRST_REVISION, CaseFile
 from activities.closing import finish, make_result
@@ -19,6 +22,7 @@ from activities.ledger import Ledger
 from activities.observing import observe
 from activities.outbox import about_case, tell
 from activities.registering import store_registered
+from policy.admission import is_listed
 from policy.base import Reason
 from policy.canonical import canonical
 from policy.document import Verdict
@@ -73,6 +77,13 @@ async def refuse_start(
         "reasons": [reason.model_dump(mode="json") for reason in reasons],
     }
     await ledger.append(EntryKind.start_refused, content, start.workflow_id, start.run_id)
+    return refused_result(received, reasons, now)
+
+
+def refused_result(
+    received: ReceivedProposal, reasons: tuple[Reason, ...], now: datetime, see: str | None = None
+) -> ActionResult:
+    """The result of a start that is refused; `see` is the action to wait for instead."""
     file = CaseFile(
         received=received,
         registered_at=now,
@@ -84,7 +95,25 @@ async def refuse_start(
         stop=None,
         result=None,
     )
-    return make_result(file, resolution="refused", outcome=Outcome.not_executed, reasons=reasons, at=now)
+    return make_result(file, resolution="refused", outcome=Outcome.not_executed, reasons=reasons, at=now, see=see)
+
+
+async def _turn_away(
+    ledger: Ledger, received: ReceivedProposal, why: NotAdmitted, in_force: InForce, start: StartFacts, now: datetime
+) -> ActionResult:
+    """Record that an action was not admitted, unless too many were, and answer it."""
+    if is_listed(why.number):
+        content = {
+            "start": start.model_dump(mode="json"),
+            "action_digest": received.action_digest,
+            "documents": in_force.digests.model_dump(mode="json"),
+            "counted": [item.model_dump(mode="json") for item in why.counted],
+            "see": why.see,
+            "number": why.number,
+            "reasons": [reason.model_dump(mode="json") for reason in why.reasons],
+        }
+        await ledger.append(EntryKind.admission_refused, content, start.workflow_id, start.run_id)
+    return refused_result(received, why.reasons, now, why.see)
 
 
 async def gather(connection: AsyncConnection, received: ReceivedProposal, in_force: InForce, now: datetime) -> Facts:
@@ -108,10 +137,11 @@ async def register(
     in_force: InForce,
     start: StartFacts,
     now: datetime,
-) -> CaseFile:
+) -> CaseFile | ActionResult:
     """Register a proposal, assess it, and store both with what people are shown and the deadline that nothing moves.
 
-    A verdict that needs nobody is a resolution at once; a denial is the end.
+    A verdict that needs nobody is a resolution at once; a denial is the end. One that asks people and is not admitted
+    is not stored, and gives its result.
     """
     deadline = now + in_force.policy.absolute_deadline
     revision = assess_revision(
@@ -123,6 +153,8 @@ async def register(
         assessed_at=now,
         absolute_deadline=deadline,
     )
+    if (why := await admit(connection, received, revision, in_force.policy, now)) is not None:
+        return await _turn_away(ledger, received, why, in_force, start, now)
     value = revision.value()
     body = canonical(value)
     assessment_digest = revision_digest(body)

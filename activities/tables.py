@@ -309,6 +309,23 @@ class ApprovedScopeRow(_Record, table=True):
     resolved_at: _Instant
 
 
+class AskedScopeRow(_Record, table=True):
+    """What an action asks people for: a row for its effect, its agent, its target and the group that owns it, and each
+    limit that counts fewer. `admitted` is false in the rows of an action that was not: those are the scopes against it.
+    """
+
+    __tablename__ = "asked_scope"
+    __table_args__ = (
+        Index("asked_scope_by_time", "scope", "asked_at"),
+        Index("asked_scope_by_end", "scope", "ends_at"),
+    )
+    scope: _Key
+    proposal_id: _Key
+    asked_at: datetime = Field(primary_key=True, sa_type=_Timestamptz)
+    ends_at: _Instant
+    admitted: bool
+
+
 class SloStateRow(_Record, table=True):
     """A measured SLO; the newest row of a target and a name is what is known. `budget_left` is 1 where nothing of the
     error budget is spent, and below 0 where it is overspent.

@@ -1,8 +1,15 @@
-"""Taking a decision: read it, store it counted or refused, and evaluate the case with it. Refused ones are evidence.
+"""Taking decisions: read each, store it counted or refused, and evaluate the case with it. Refused ones are evidence.
 
-The first writer of a decision id wins: the same decision again gets the stored receipt, another one under the same id
-is refused and changes nothing.
+- The first writer of a decision id wins: the same decision again gets the stored receipt, another one under the same id
+  is refused and changes nothing.
+- Several that waited together are taken one after the other in order of arrival, in one transaction: each is judged by
+  the case as the ones before it left it, and a resolution is written before the next one is read.
+- A refusal that is not listed any more (`policy/refusals.py`) is answered and not stored: sent again, it is judged
+  again.
 """
+
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sqlalchemy import bindparam, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,16 +19,17 @@ from activities.cases import CaseFile
 from activities.deciding import Reading, read_decision, with_ballot
 from activities.documents import InForce
 from activities.ledger import Ledger
+from activities.listing import Listing
 from activities.outbox import about_case, tell
 from activities.tables import DecisionRow
 from activities.telemetry import note_first_decision
-from policy.approval.standing import Standing, stand
+from policy.approval.standing import Ballot, Standing, stand
 from policy.canonical import canonical, digest
 from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, receive_decision
 from policy.errors import DecisionError
-from policy.ledger import EntryKind
+from policy.ledger import EntryKind, EntryRef
 from policy.notices.occasions_told import said
-from workflows.ports import CaseResult, DecisionRequest
+from workflows.ports import DecisionMessage, DecisionRequest, DecisionsRequest
 
 _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
 _STORED = select(_DECISION.receipt, _DECISION.digest).where(
@@ -30,50 +38,121 @@ _STORED = select(_DECISION.receipt, _DECISION.digest).where(
 _INSERT = insert(DecisionRow)
 
 
-def read_submission(request: DecisionRequest) -> tuple[DecisionSubmission | None, str]:
-    """The decision of a request, or None and why it is none."""
-    if request.problem is not None:
-        return None, request.problem
+def read_submission(message: DecisionMessage | DecisionRequest) -> tuple[DecisionSubmission | None, str]:
+    """The decision in a message, or None and why it is none."""
+    if message.problem is not None:
+        return None, message.problem
     try:
-        return receive_decision(request.submission), ""
+        return receive_decision(message.submission), ""
     except DecisionError as error:
         return None, str(error)
 
 
-async def note_malformed(
-    connection: AsyncConnection, ledger: Ledger, file: CaseFile, problem: str, request: DecisionRequest
-) -> CaseResult:
-    """Record that something came that is no decision."""
-    receipt = refused(None, Refusal.malformed, problem)
-    content = _content(request, Reading(), receipt, directory=None)
-    await ledger.append(EntryKind.decision_refused, content, request.channel, request.arrival, problem)
-    return await _answer(connection, ledger, file, receipt, standing_of(file, request.now), request)
+@dataclass(frozen=True)
+class Taken:
+    """What came of one decision: its receipt, how the case stands, and the case as it leaves it."""
+
+    receipt: DecisionReceipt
+    standing: Standing | None
+    file: CaseFile
 
 
-async def take(
-    connection: AsyncConnection,
-    ledger: Ledger,
-    file: CaseFile,
-    submission: DecisionSubmission,
-    in_force: InForce,
-    request: DecisionRequest,
-) -> CaseResult:
-    """Take one decision; everything that the answer says is stored with it."""
-    if (before := await _before(connection, submission, request.proposal_id)) is not None:
-        return await _answer(connection, ledger, file, before, standing_of(file, request.now), request)
-    reading = read_decision(file, submission, in_force.directory, request.now)
-    standing = _standing_with(file, reading, request)
-    receipt = receipt_of(submission, reading, standing, file)
-    await _store(connection, submission, reading, receipt, request)
-    kind = EntryKind.decision_counted if reading.ballot else EntryKind.decision_refused
-    content = _content(request, reading, receipt, directory=in_force.directory_digest)
-    await ledger.append(kind, content, submission.decision_id)
-    if reading.ballot is not None and not file.ballots:
-        note_first_decision(file, request.now)
-    if reading.ballot is not None and standing is not None:
-        also = said(about_case(file), reading.ballot, file.ballots, standing.current)
-        await tell(connection, file, standing_of(file, request.now), standing, request.now, also=also)
-    return await _answer(connection, ledger, file, receipt, standing, request)
+class Taking:
+    """Takes decisions of one case inside one transaction.
+
+    Args:
+        connection: in a transaction that holds the proposal's lock.
+        ledger: of the proposal.
+        in_force: the governed documents; None where nothing well-formed is taken.
+        request: which case, when, and what was not listed before.
+    """
+
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        ledger: Ledger,
+        in_force: InForce | None,
+        request: DecisionRequest | DecisionsRequest,
+    ) -> None:
+        self._connection = connection
+        self._ledger = ledger
+        self._in_force = in_force
+        self._proposal_id, self._now = request.proposal_id, request.now
+        self._listing = Listing(connection, request.proposal_id, request.unlisted)
+
+    @property
+    def unlisted(self) -> dict[str, int]:
+        """How many refusals were not listed, by code."""
+        return dict(self._listing.unlisted)
+
+    async def take(self, file: CaseFile, message: DecisionMessage | DecisionRequest) -> Taken:
+        """Take one message; everything that its receipt says is stored with it, unless it is not listed."""
+        submission, problem = read_submission(message)
+        if submission is None:
+            receipt = await self._note_malformed(message, problem)
+            return await self._settled(file, receipt, standing_of(file, self._now))
+        if (before := await _before(self._connection, submission, self._proposal_id)) is not None:
+            return await self._settled(file, before, standing_of(file, self._now))
+        assert self._in_force is not None
+        reading = read_decision(file, submission, self._in_force.directory, self._now)
+        standing = self._standing_with(file, reading)
+        receipt = receipt_of(submission, reading, standing, file)
+        await self._keep(file, message, submission, reading, receipt)
+        if reading.ballot is not None:
+            await self._tell(file, reading.ballot, standing)
+            file = replace(file, ballots=(*file.ballots, reading.ballot))
+        return await self._settled(file, receipt, standing)
+
+    async def close(self) -> EntryRef | None:
+        """Note what was not listed; the newest entry."""
+        await self._listing.note(self._ledger)
+        return await self._ledger.head()
+
+    async def _note_malformed(self, message: DecisionMessage | DecisionRequest, problem: str) -> DecisionReceipt:
+        """Record that something came that is no decision."""
+        receipt = refused(None, Refusal.malformed, problem)
+        if await self._listing.lists(None, Refusal.malformed):
+            content = _content(message, Reading(), receipt, directory=None)
+            await self._ledger.append(EntryKind.decision_refused, content, message.channel, message.arrival, problem)
+        return receipt
+
+    async def _keep(
+        self,
+        file: CaseFile,
+        message: DecisionMessage | DecisionRequest,
+        submission: DecisionSubmission,
+        reading: Reading,
+        receipt: DecisionReceipt,
+    ) -> None:
+        assert self._in_force is not None
+        person = reading.person.person_id if reading.person else None
+        if reading.ballot is None and not await self._listing.lists(person, receipt.code or ""):
+            return
+        await _store(self._connection, self._proposal_id, self._now, message, submission, reading, receipt)
+        kind = EntryKind.decision_counted if reading.ballot else EntryKind.decision_refused
+        content = _content(message, reading, receipt, directory=self._in_force.directory_digest)
+        await self._ledger.append(kind, content, submission.decision_id)
+        if reading.ballot is not None and not file.ballots:
+            note_first_decision(file, self._now)
+
+    async def _tell(self, file: CaseFile, ballot: Ballot, standing: Standing | None) -> None:
+        """Write what people are told of a decision that counts."""
+        if standing is not None:
+            also = said(about_case(file), ballot, file.ballots, standing.current)
+            await tell(self._connection, file, standing_of(file, self._now), standing, self._now, also=also)
+
+    async def _settled(self, file: CaseFile, receipt: DecisionReceipt, standing: Standing | None) -> Taken:
+        """What came of it, after what the standing amounts to is on record: a deadline that has passed is, too."""
+        resolution = await settle(self._connection, self._ledger, file, standing, self._now)
+        if resolution is not None and file.resolution is None and standing is not None:
+            resolved = {"resolution": resolution, "resolved_at": self._now, "reasons": standing.reasons}
+            file = replace(file, **resolved)  # type: ignore[arg-type]
+        return Taken(receipt, standing, file)
+
+    def _standing_with(self, file: CaseFile, reading: Reading) -> Standing | None:
+        if reading.ballot is None or file.case is None:
+            return standing_of(file, self._now)
+        return stand(with_ballot(file.case, reading.ballot), self._now, deadline_counts_as_passed=False)
 
 
 def refused(
@@ -88,25 +167,6 @@ def refused(
         missing=standing.current.missing if standing else (),
         resolution=standing.resolution if standing else "unknown",
     )
-
-
-async def _answer(
-    connection: AsyncConnection,
-    ledger: Ledger,
-    file: CaseFile,
-    receipt: DecisionReceipt,
-    standing: Standing | None,
-    request: DecisionRequest,
-) -> CaseResult:
-    """The answer, after what the standing amounts to is on record: a deadline that has passed is, too."""
-    resolution = await settle(connection, ledger, file, standing, request.now)
-    return CaseResult(receipt=receipt, standing=standing, resolution=resolution, entry=await ledger.head())
-
-
-def _standing_with(file: CaseFile, reading: Reading, request: DecisionRequest) -> Standing | None:
-    if reading.ballot is None or file.case is None:
-        return standing_of(file, request.now)
-    return stand(with_ballot(file.case, reading.ballot), request.now, deadline_counts_as_passed=False)
 
 
 def receipt_of(
@@ -142,15 +202,17 @@ async def _before(
 
 async def _store(
     connection: AsyncConnection,
+    proposal_id: str,
+    now: datetime,
+    message: DecisionMessage | DecisionRequest,
     submission: DecisionSubmission,
     reading: Reading,
     receipt: DecisionReceipt,
-    request: DecisionRequest,
 ) -> None:
     body = _body(submission)
     ballot = reading.ballot.model_dump(mode="json") if reading.ballot else None
     row = {
-        "proposal_id": request.proposal_id,
+        "proposal_id": proposal_id,
         "decision_id": submission.decision_id,
         "revision": submission.revision,
         "stage": submission.stage,
@@ -161,8 +223,8 @@ async def _store(
         "body": body,
         "digest": digest(body),
         "receipt": canonical({**receipt.model_dump(mode="json"), "ballot": ballot}),
-        "arrival": request.arrival,
-        "received_at": request.now,
+        "arrival": message.arrival,
+        "received_at": now,
     }
     await connection.execute(_INSERT, row)
 
@@ -173,13 +235,13 @@ def _body(submission: DecisionSubmission) -> bytes:
 
 
 def _content(
-    request: DecisionRequest, reading: Reading, receipt: DecisionReceipt, *, directory: str | None
+    message: DecisionMessage | DecisionRequest, reading: Reading, receipt: DecisionReceipt, *, directory: str | None
 ) -> dict[str, object]:
     """What the entry keeps. `directory` is the digest of the one in which the person was looked up."""
     return {
-        "submission": request.submission if reading.person or reading.refusal else None,
-        "channel": request.channel,
-        "arrival": request.arrival,
+        "submission": message.submission if reading.person or reading.refusal else None,
+        "channel": message.channel,
+        "arrival": message.arrival,
         "directory": directory,
         "person": reading.person.model_dump(mode="json") if reading.person else None,
         "ballot": reading.ballot.model_dump(mode="json") if reading.ballot else None,

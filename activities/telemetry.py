@@ -302,8 +302,8 @@ def _refusals(kind: EntryKind, content: Any) -> list[tuple[str, str]]:
             return [("decision", str(content["receipt"]["code"]))]
         case EntryKind.claim_refused:
             return [("claim", str(content["code"]))]
-        case EntryKind.start_refused | EntryKind.dispatch_refused:
-            what = "start" if kind is EntryKind.start_refused else "dispatch"
+        case EntryKind.start_refused | EntryKind.admission_refused | EntryKind.dispatch_refused:
+            what = "dispatch" if kind is EntryKind.dispatch_refused else "start"
             return [(what, code) for code in sorted({str(reason["code"]) for reason in content["reasons"]})]
     return []
 

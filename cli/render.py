@@ -146,6 +146,8 @@ def _dry(value: Mapping[str, Any]) -> str:
 
 def _next(value: Mapping[str, Any]) -> str:
     action = value["next_action"]
+    if value.get("see"):
+        return f"wait for {_safe(value['see'])}, it asks for the same effect"
     return {
         "none": "nothing to do",
         "propose_anew": "propose anew",

@@ -2,7 +2,8 @@
 
 - A timed-out update may still be applied when a worker comes back. So a second message must be the same decision: the
   same id and the same bytes.
-- The receipt is looked for in the record first; without a record, in the answer of `status`.
+- The receipt is looked for in the record first, then in the answer of `status`: a refusal that is not listed any more,
+  and one that never reached the record, is only there.
 - The waiting is bounded. What is not known by then is reported as unknown, never as refused.
 """
 
@@ -98,7 +99,9 @@ async def _receipt(place: Place, client: Client, submission: dict[str, Any]) -> 
     async with place.record() as database:
         if database is not None:
             async with database.snapshot() as connection:
-                return await read_receipt(connection, proposal_id, decision_id)
+                found = await read_receipt(connection, proposal_id, decision_id)
+            if found is not None:
+                return found
     status, _ = await ask(client, proposal_id, interface.STATUS)
     receipts = status["receipts"] if status else {}
     return DecisionReceipt.model_validate(receipts[decision_id]) if decision_id in receipts else None

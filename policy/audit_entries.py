@@ -16,6 +16,7 @@ from policy.gate import out_of_turn
 from policy.ledger import EntryKind
 from policy.outcome import EffectReport, Measurement
 from policy.permit import Permit, entry_id
+from policy.refusals import unlisted_key
 from policy.revision import Revision
 from policy.screens.telling import telling
 
@@ -51,10 +52,12 @@ def _violation_key(content: _Content) -> tuple[object, ...]:
 # The revision of a resolution is that of the case: `check_entry` is told it.
 _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
     EntryKind.start_refused: lambda content: (content["start"]["workflow_id"], content["start"]["run_id"]),
+    EntryKind.admission_refused: lambda content: (content["start"]["workflow_id"], content["start"]["run_id"]),
     EntryKind.assessed: lambda content: (content["revision"]["revision"],),
     EntryKind.denier_told: lambda content: (content["revision"],),
     EntryKind.decision_counted: _decision_key,
     EntryKind.decision_refused: _decision_key,
+    EntryKind.refusals_unlisted: unlisted_key,
     EntryKind.reminded: _due_key,
     EntryKind.escalated: _due_key,
     EntryKind.stopped: lambda _: ("stop",),

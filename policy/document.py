@@ -26,6 +26,7 @@ from policy.errors import DocumentError, explain
 from policy.facts import Facts
 from policy.governed import Metadata, read_documents
 from policy.operations import RegisteredOperation, RiskTier
+from policy.rules.admission import AdmissionLimit
 from policy.rules.calendars import Calendar
 from policy.rules.chains import (
     MAX_STAGES,
@@ -210,6 +211,7 @@ class PolicyDocument(EdgeModel):
     newcomers: Newcomers | None = None
     fact_ages: FactAges = FactAges()
     limits: tuple[Limit, ...] = ()
+    admission: Annotated[tuple[AdmissionLimit, ...], Field(max_length=100)] = ()
     calendars: Annotated[tuple[Calendar, ...], Field(max_length=100)] = ()
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
     exceptions: tuple[PolicyException, ...] = ()
@@ -226,7 +228,9 @@ class PolicyDocument(EdgeModel):
     @model_validator(mode="after")
     def _whole(self) -> "PolicyDocument":
         if twice := sorted(name for name, count in Counter(self.ids()).items() if count > 1):
-            raise ValueError(f"id {twice[0]} is used twice among limits and rules, calendars, exceptions, break_glass")
+            raise ValueError(
+                f"id {twice[0]} is used twice among limits and rules, calendars, exceptions, break_glass, admission"
+            )
         for where, kind, name, known in self._references():
             if name not in known:
                 raise ValueError(f"{kind} {name} is named by {where} and not defined")
@@ -234,7 +238,7 @@ class PolicyDocument(EdgeModel):
 
     def ids(self) -> Iterator[str]:
         """Every id that an answer may name."""
-        for items in (self.limits, self.rules, self.calendars, self.exceptions, self.break_glass):
+        for items in (self.limits, self.rules, self.calendars, self.exceptions, self.break_glass, self.admission):
             yield from (item.id for item in items)
 
     def _references(self) -> Iterator[tuple[str, str, str, set[str]]]:

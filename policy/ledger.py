@@ -31,10 +31,12 @@ _FIELDS: dict[str, tuple[type, ...]] = {
 
 class EntryKind(StrEnum):
     start_refused = "start_refused"
+    admission_refused = "admission_refused"
     assessed = "assessed"
     denier_told = "denier_told"
     decision_counted = "decision_counted"
     decision_refused = "decision_refused"
+    refusals_unlisted = "refusals_unlisted"
     reminded = "reminded"
     escalated = "escalated"
     resolved = "resolved"

@@ -1,10 +1,12 @@
 """The result of an action: what a platform gets back, whatever happened.
 
 A denied, expired or compensated action is a result, not a failed workflow. `next_action` says what a platform can do
-now: nothing, propose again (something else or later), or wait for a person to look.
+now: nothing, propose again (something else or later), wait for a person to look, or for another action to end.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from policy.base import Instant, Reason, RecordModel
 from policy.decision import Assurance
@@ -12,7 +14,7 @@ from policy.operations import RiskTier
 from policy.outcome import REHEARSED, Outcome
 
 ResultResolution = Literal["approved", "denied", "expired", "withdrawn", "refused"]
-NextAction = Literal["none", "propose_anew", "ask_a_person"]
+NextAction = Literal["none", "propose_anew", "ask_a_person", "await_other"]
 
 
 class DecidedBy(RecordModel):
@@ -55,12 +57,18 @@ class ActionResult(RecordModel):
     resolved_digest: str | None = None
     timings: Timings
     dry_run: bool = False
+    # Left out where there is none: results of releases that knew none stay as they were, to the byte.
+    see: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
 
 
-def next_action(resolution: ResultResolution, outcome: Outcome, reasons: tuple[Reason, ...] = ()) -> NextAction:
-    """What a platform can do after this end; after a dry run that went well, nothing."""
+def next_action(
+    resolution: ResultResolution, outcome: Outcome, reasons: tuple[Reason, ...] = (), see: str | None = None
+) -> NextAction:
+    """What a platform can do after this end; after a dry run that went well, nothing. `see` is another action."""
     if outcome.needs_hold:
         return "ask_a_person"
+    if see is not None:
+        return "await_other"
     if resolution == "approved" and outcome is Outcome.succeeded:
         return "none"
     if resolution == "denied" or any(reason.code == REHEARSED for reason in reasons):

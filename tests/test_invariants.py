@@ -45,6 +45,7 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_the_same_documents_have_the_same_answer",
         "test_the_same_question_has_the_same_answer",
         "test_an_instant_is_an_argument",
+        "test_nothing_overtakes_what_could_count",
         "test_past_actions_are_judged_by_the_facts_of_then",
     ),
     "5 nothing is vacuously allowed": (
@@ -104,12 +105,18 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
     "9 refused attempts are evidence": (
         "test_a_decision_that_does_not_count_is_answered_and_recorded",
         "test_a_flood_of_junk_grows_neither_ledger_nor_state_without_end",
+        "test_which_refusals_are_listed",
+        "test_a_count_is_noted_at_every_power_of_two_that_it_reaches",
+        "test_junk_in_somebodys_name_takes_nothing_from_that_persons_vote",
+        "test_a_flood_of_refused_starts_leaves_few_entries",
     ),
     "10 bad input never wedges or kills a workflow": (
         "test_a_malformed_update_is_answered",
         "test_a_malformed_signal_is_recorded",
         "test_a_malformed_start_fails_at_once",
         "test_megabytes_that_waited_for_a_worker_are_read_one_by_one",
+        "test_a_flood_exhausts_no_workflow_and_holds_back_no_vote",
+        "test_a_second_argument_is_malformed_in_a_start",
         "test_a_number_that_the_record_cannot_hold_is_no_decision",
         "test_no_text_of_a_proposer_has_an_effect",
         "test_no_name_of_a_proposer_has_an_effect",

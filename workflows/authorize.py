@@ -10,6 +10,7 @@ an activity recorded, or the table in `policy/lifecycle.py`.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from temporalio import workflow
@@ -30,7 +31,16 @@ with workflow.unsafe.imports_passed_through():
     from workflows.effect import Effect
     from workflows.inbox import Message
     from workflows.ports import AssessRequest, AssessResult, CasePort, Plan, RecordRequest, RecordResult
+    from workflows.rollover import Carried, handed_over
     from workflows.start import start_facts
+
+
+@dataclass(frozen=True)
+class _Continued:
+    """The case is handed to the next run."""
+
+    proposal: dict[str, Any]
+    carried: Carried
 
 
 @workflow.defn(name=interface.WORKFLOW_TYPE)
@@ -40,10 +50,16 @@ class AuthorizeAction:
     def __init__(self) -> None:
         self._case = Case()
         self._conversation = Conversation(self._case)
+        self._consumer: asyncio.Task[None] | None = None
 
     @workflow.run
     async def run(self, *args: Any) -> ActionResult:
-        body = asyncio.create_task(self._authorize(args))
+        ended = await self._to_its_end(asyncio.create_task(self._authorize(args)))
+        if isinstance(ended, _Continued):
+            workflow.continue_as_new(args=[ended.proposal, ended.carried])
+        return ended
+
+    async def _to_its_end(self, body: "asyncio.Task[ActionResult | _Continued]") -> "ActionResult | _Continued":
         while True:
             try:
                 return await asyncio.shield(body)
@@ -58,6 +74,9 @@ class AuthorizeAction:
 
     @workflow.update(name=interface.DECIDE, description=view.DECIDE_HELP)
     async def decide(self, *args: Any) -> DecisionReceipt:
+        if self._conversation.rolling:
+            return self._conversation.busy_receipt(args)
+        self._conversation.odometer.updates += 1
         message = self._conversation.inbox.arrive(args, "update")
         await workflow.wait_condition(lambda: message.receipt is not None)
         assert message.receipt is not None
@@ -74,10 +93,12 @@ class AuthorizeAction:
 
     @workflow.signal(name=interface.DECIDE, description=view.DECIDE_SIGNAL_HELP)
     def decide_signal(self, *args: Any) -> None:
+        self._conversation.odometer.signals += 1
         self._conversation.inbox.arrive(args, "signal")
 
     @workflow.signal(dynamic=True)
     def _unknown_signal(self, name: str, _args: Sequence[RawValue]) -> None:
+        self._conversation.odometer.signals += 1
         self._conversation.inbox.arrive_unknown(name, "signal")
 
     @workflow.update(dynamic=True)
@@ -98,7 +119,9 @@ class AuthorizeAction:
 
     # -- the case --------------------------------------------------------------------------------------------------
 
-    async def _authorize(self, args: Sequence[Any]) -> ActionResult:
+    async def _authorize(self, started: Sequence[Any]) -> "ActionResult | _Continued":
+        args, carried = handed_over(started)
+        self._conversation.take_over(carried)
         proposal, problem = one_object(args, MAX_TEXT_BYTES)
         if proposal is None:
             raise _malformed(problem)
@@ -113,22 +136,34 @@ class AuthorizeAction:
         if assessed.result is not None:
             return await self._close(assessed.result, _event_of(assessed.result))
         assert assessed.plan is not None  # `ask` returns whole answers only
-        return await self._go_on(assessed.plan)
+        if not await self._begin(assessed.plan):
+            return _Continued(proposal, self._conversation.carry())
+        return await self._finish()
 
-    async def _go_on(self, plan: Plan) -> ActionResult:
+    async def _begin(self, plan: Plan) -> bool:
+        """Wait for people, if they are asked; False where the next run goes on waiting."""
         case, conversation = self._case, self._conversation
         case.begin(plan)
-        consumer = asyncio.create_task(conversation.take_decisions())
+        self._consumer = asyncio.create_task(conversation.take_decisions())
         if plan.resolution is not None:
             case.follow(Event.allowed if plan.standing is None else Event.approved)
-        else:
-            case.follow(Event.approval_required)
-            case.follow(await conversation.wait_for_people())
+            return True
+        case.follow(Event.approval_required)
+        event = await conversation.wait_for_people()
+        if event is None:
+            self._consumer.cancel()
+            return False
+        case.follow(event)
+        return True
+
+    async def _finish(self) -> ActionResult:
+        case, conversation = self._case, self._conversation
         if case.state is State.dispatching:
             case.follow(await Effect(case, conversation.note_stop).run_steps())
         result = await self._record()
         closed = await self._close(result, Event.recorded)
-        consumer.cancel()
+        if self._consumer is not None:
+            self._consumer.cancel()
         return closed
 
     async def _record(self) -> ActionResult:

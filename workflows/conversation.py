@@ -1,9 +1,18 @@
 """The conversation of a run: messages are answered in order of arrival, and time passes beside them.
 
-One consumer takes every message of the run. Messages that have arrived are read before what is due at the same instant,
-and a message that the record does not answer holds back neither time nor a stop.
+- One consumer takes every message of the run, several in one call where many wait (`workflows/inbox.py`). Messages that
+  have arrived are read before what is due at the same instant, and a message that the record does not answer holds back
+  neither time nor a stop.
+- A run that has taken as much as its plan's pace says continues as a new one (`workflows/rollover.py`). From then on an
+  update is answered `busy`; signals, which nobody would tell to send again, are taken to the last. Once nothing waits
+  and nobody waits for an answer, the run ends and the next one begins.
+- Only while people are asked. A run whose effect is under way waits for an activity that a new run could not wait for,
+  and needs few events more.
 """
 
+from collections import Counter
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 from temporalio import workflow
@@ -11,17 +20,34 @@ from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from policy.approval.standing import Standing
-    from policy.decision import DecisionReceipt, Refusal
+    from policy.decision import DecisionReceipt, DecisionSubmission, Refusal
+    from policy.ledger import EntryRef
     from policy.lifecycle import Event, State
     from workflows import interface
     from workflows.alarm import Alarm
     from workflows.calling import ask
     from workflows.case import Case
-    from workflows.inbox import Inbox, Message
-    from workflows.ports import UNVERIFIED, AdvanceRequest, CasePort, CaseResult, DecisionRequest, Plan
+    from workflows.converter import DECISION_BYTES, one_object
+    from workflows.inbox import HANDFUL, Inbox, Message
+    from workflows.ports import (
+        MAX_UNLISTED,
+        UNVERIFIED,
+        AdvanceRequest,
+        CasePort,
+        CaseResult,
+        DecisionMessage,
+        DecisionRequest,
+        DecisionsRequest,
+        DecisionsResult,
+        Plan,
+        Unlisted,
+    )
+    from workflows.rollover import RECEIPTS_CARRIED, Carried, Odometer
 
 # An answer that somebody else gave in the record's place may have no receipt.
+_CODES = frozenset(str(code) for code in Refusal)
 _LOST = DecisionReceipt(decision_id="", counted=False, code=Refusal.busy, message="unanswered: send it again as it is")
+_AGAIN = "this run of the action ends and the next one begins: send it again as it is"
 _RESOLVED = {
     "approved": Event.approved,
     "denied": Event.denied,
@@ -39,22 +65,65 @@ class Conversation:
         self._alarm = Alarm()
         self._consuming = self._slow = False
         self._resolution: str | None = None
+        self.odometer = Odometer()
+        self._unlisted: Counter[str] = Counter()
+        self._newest: EntryRef | None = None
+
+    def take_over(self, carried: Carried) -> None:
+        """Go on where the run before stopped: numbers and what is shown, nothing that decides."""
+        self.inbox.arrived += carried.arrived
+        self._unlisted.update(carried.unlisted)
+        self._newest = carried.entry
+        self._case.stop = self._case.stop or carried.stop
+        self._case.view.take_over(
+            carried.receipts, refused=carried.refused, revision=carried.revision, due_at=carried.next_due
+        )
+
+    def carry(self) -> Carried:
+        """What the next run goes on with."""
+        case = self._case
+        return Carried(
+            arrived=self.inbox.arrived,
+            revision=case.plan.revision,
+            receipts=case.view.newest_receipts(RECEIPTS_CARRIED),
+            refused=case.view.refused,
+            unlisted=dict(self._unlisted),
+            next_due=case.view.due_at,
+            entry=self._newest,
+            stop=case.stop and not case.stop_noted,
+        )
+
+    @property
+    def rolling(self) -> bool:
+        """Whether this run is about to continue as a new one, and takes no more updates."""
+        case = self._case
+        return case.state is State.pending and self._resolution is None and self.odometer.is_due(case.plan.pace)
 
     @property
     def busy(self) -> bool:
         """Whether a message waits or is being taken."""
         return bool(self.inbox) or self._consuming
 
-    async def wait_for_people(self) -> Event:
-        """Let time pass and stops come, until the record says how it ended; decisions are taken beside."""
-        case = self._case
-        self._set_alarm(case.plan.standing)
+    def busy_receipt(self, args: Sequence[Any]) -> DecisionReceipt:
+        """The answer to an update that comes while this run ends."""
+        value, _ = one_object(args, DECISION_BYTES)
+        decision_id = str((value or {}).get("decision_id", ""))[:100]
+        return DecisionReceipt(decision_id=decision_id, counted=False, code=Refusal.busy, message=_AGAIN)
+
+    async def wait_for_people(self) -> Event | None:
+        """Let time pass and stops come, until the record says how it ended; decisions are taken beside.
+
+        None where this run has taken enough and the next one goes on.
+        """
+        self._set_alarm(self._case.plan.standing)
         while self._resolution is None:
             await workflow.wait_condition(
-                lambda: self._resolution is not None or (case.stop and not case.stop_noted) or self._due()
+                lambda: self._resolution is not None or self._stop_waits() or self._due() or self._may_continue()
             )
             if self._resolution is None:
                 self._alarm.cancel()
+                if not self._stop_waits() and self._may_continue():
+                    return None
                 await self._advance()
         self._alarm.cancel()
         return _RESOLVED[self._resolution]
@@ -65,7 +134,10 @@ class Conversation:
             await workflow.wait_condition(lambda: bool(self.inbox))
             self._consuming = True
             try:
-                await self._take(self.inbox.take())
+                if self._case.plan.pace.batch and len(self.inbox) > HANDFUL:
+                    await self._take_batch()
+                else:
+                    await self._take(self.inbox.take())
             finally:
                 self._consuming = self._slow = False
 
@@ -74,15 +146,22 @@ class Conversation:
         if not self._case.stop_noted:
             await self._advance()
 
+    def _stop_waits(self) -> bool:
+        return self._case.stop and not self._case.stop_noted
+
     def _due(self) -> bool:
         return self._alarm.rang and (self._slow or not self.busy)
+
+    def _may_continue(self) -> bool:
+        """Whether nothing of this run would be cut off by its end."""
+        return self.rolling and not self.busy and workflow.all_handlers_finished()
 
     def _note_slow(self) -> None:
         self._slow = True
 
     async def _take(self, message: Message) -> None:
-        plan = self._case.plan
-        value, problem = message.read()
+        plan, unlisted = self._case.plan, self._told_unlisted()
+        said = _said(message)
         # With updates behind this one the queue is faster: while a local activity runs, nothing of this workflow task
         # is durable, and the server drops all of it when more updates come than it holds (10): all would start again.
         answer: CaseResult = await ask(
@@ -90,19 +169,58 @@ class Conversation:
             lambda now: DecisionRequest(
                 proposal_id=plan.proposal_id,
                 revision=plan.revision,
-                submission=value,
-                problem=problem or None,
-                channel=message.channel,
-                arrival=message.number,
+                submission=said.submission,
+                problem=said.problem,
+                channel=said.channel,
+                arrival=said.arrival,
                 now=now,
+                unlisted=unlisted,
             ),
             queue=interface.TASK_QUEUE,
             local=not self.inbox.holds_update,
             queued=self._note_slow,
         )
-        message.receipt = answer.receipt or _LOST
-        self._case.view.answered(message.receipt)
+        self._answered(message, answer.receipt)
         self._moved(answer)
+
+    async def _take_batch(self) -> None:
+        plan, unlisted = self._case.plan, self._told_unlisted()
+        batch = self.inbox.take_batch(plan.pace.batch, self._could_count)
+        updates = any(message.channel == "update" for message in batch)
+        said = tuple(map(_said, batch))
+        answer: DecisionsResult = await ask(
+            CasePort.take_decisions,
+            lambda now: DecisionsRequest(
+                proposal_id=plan.proposal_id, revision=plan.revision, messages=said, now=now, unlisted=unlisted
+            ),
+            queue=interface.TASK_QUEUE,
+            local=not updates and not self.inbox.holds_update,
+            queued=self._note_slow,
+        )
+        for message, receipt in zip_longest(batch, answer.receipts[: len(batch)]):
+            self._answered(message, receipt)
+        self._moved(answer)
+
+    def _answered(self, message: Message, receipt: DecisionReceipt | None) -> None:
+        message.receipt = receipt or _LOST
+        self.inbox.note_answer(message, message.receipt)
+        self._case.view.answered(message.receipt)
+
+    def _could_count(self, said: DecisionSubmission) -> bool:
+        """Whether a decision names what waits, and is valid still: what does not cannot count, whatever comes first."""
+        plan = self._case.plan
+        return (
+            said.proposal_id == plan.proposal_id
+            and said.revision == plan.revision
+            and said.action_digest == plan.action_digest
+            and said.assessment_digest == plan.assessment_digest
+            and said.policy_digest == plan.policy_digest
+            and said.presented_digest == plan.presented_digest
+            and said.expires_at >= workflow.now()
+        )
+
+    def _told_unlisted(self) -> Unlisted:
+        return {code: min(count, MAX_UNLISTED) for code, count in self._unlisted.items()}
 
     async def _advance(self) -> None:
         """Tell the record that time has passed, and that a stop came if one did."""
@@ -118,11 +236,16 @@ class Conversation:
         case.stop_noted = case.stop_noted or actor is not None
         self._moved(answer)
 
-    def _moved(self, answer: CaseResult) -> None:
+    def _moved(self, answer: CaseResult | DecisionsResult) -> None:
         """The case as the record has it now, and the next instant at which something is due."""
+        self._unlisted.update({code: count for code, count in answer.unlisted.items() if code in _CODES})
+        self._newest = answer.entry or self._newest
         self._resolution = self._resolution or answer.resolution
         if self._case.state is State.pending:
-            self._set_alarm(self._case.view.stand(answer.standing))
+            standing = self._case.view.stand(answer.standing)
+            # A timer that is set and dropped in one task would leave no event. The next run sets its own.
+            if not self.rolling:
+                self._set_alarm(standing)
         self._case.show(answer.attributes)
 
     def _set_alarm(self, standing: Standing | None) -> None:
@@ -130,6 +253,12 @@ class Conversation:
         if not self._alarm.rang:
             due = standing.due[0] if standing is not None and standing.due else None
             self._alarm.set(due.at if due else workflow.now(), due.text if due else "now")
+
+
+def _said(message: Message) -> DecisionMessage:
+    value, problem = message.read()
+    channel: Any = message.channel
+    return DecisionMessage(submission=value, problem=problem or None, channel=channel, arrival=message.number)
 
 
 def unregistered(plan: Plan) -> ApplicationError:

@@ -41,6 +41,8 @@ ONCE_RETRY = RetryPolicy(maximum_attempts=1)
 HEARTBEAT = timedelta(seconds=10)
 
 Attributes: TypeAlias = dict[str, str | list[str] | None]
+_RESOLUTIONS = (None, "approved", "denied", "expired", "withdrawn")
+MAX_UNLISTED = 2**53 - 1
 # Whoever stops an action by a bare cancel: nobody proved who.
 UNVERIFIED = "unverified"
 
@@ -101,6 +103,29 @@ class StepPlan(RecordModel):
     observe_seconds: NonNegativeInt = 0
 
 
+class Pace(RecordModel):
+    """How much one run takes before it continues as a new one, and how many decisions one call takes.
+
+    `batch` 0 takes one at a time, and 0 of the others never continues: so does a plan of a release that had neither.
+    A run continues when it has answered so many updates, taken so many signals or has so many events. The server holds
+    at most 2,000, 10,000 and 51,200 of them, and refuses what is more or ends the run.
+    """
+
+    batch: NonNegativeInt = 0
+    updates: NonNegativeInt = 0
+    signals: NonNegativeInt = 0
+    events: NonNegativeInt = 0
+
+    @property
+    def ends(self) -> bool:
+        """Whether a run of it ever continues as a new one."""
+        return bool(self.updates or self.signals or self.events)
+
+
+# 128 votes that all count take a quarter of the time that a transaction has (docs/benchmarks.md).
+PACE = Pace(batch=128, updates=1_500, signals=5_000, events=10_000)
+
+
 class Plan(RecordModel):
     """An action that goes on: what was asked for, how it stands, and how to run it."""
 
@@ -122,6 +147,7 @@ class Plan(RecordModel):
     presented_digest: str | None = None
     stopped: bool = False
     dry_run: bool = False
+    pace: Pace = Pace()
 
 
 class AssessResult(RecordAnswer):
@@ -138,8 +164,17 @@ class AssessResult(RecordAnswer):
         return sum(item is not None for item in (self.malformed, self.result, self.plan)) == 1
 
 
+# How many refusals got no entry and no row of their own, by their code; a release that listed all of them says nothing.
+Unlisted: TypeAlias = Annotated[
+    dict[str, Annotated[int, Field(ge=0, le=MAX_UNLISTED)]], Field(exclude_if=lambda value: not value)
+]
+
+
 class DecisionRequest(RecordModel):
-    """A decision as received (any JSON value). `arrival` numbers the messages of a run in order of arrival."""
+    """A decision as received (any JSON value). `arrival` numbers the messages of an action in order of arrival.
+
+    `unlisted` is how many refusals before it were not listed, as the workflow counts them.
+    """
 
     proposal_id: str
     revision: int
@@ -148,6 +183,26 @@ class DecisionRequest(RecordModel):
     channel: Literal["update", "signal"]
     arrival: int
     now: Instant
+    unlisted: Unlisted = {}
+
+
+class DecisionMessage(RecordModel):
+    """One of several decisions, as received."""
+
+    submission: Any
+    problem: str | None = None
+    channel: Literal["update", "signal"]
+    arrival: int
+
+
+class DecisionsRequest(RecordModel):
+    """Decisions that waited together, in order of arrival; `unlisted` as above."""
+
+    proposal_id: str
+    revision: int
+    messages: Annotated[tuple[DecisionMessage, ...], Field(min_length=1, max_length=1000)]
+    now: Instant
+    unlisted: Unlisted = {}
 
 
 class AdvanceRequest(RecordModel):
@@ -168,11 +223,27 @@ class CaseResult(RecordAnswer):
     resolution: str | None = None
     attributes: Attributes = {}
     entry: EntryRef | None = None
+    unlisted: Unlisted = {}
 
     @property
     def whole(self) -> bool:
         said = self.unregistered or self.receipt or self.standing or self.resolution
-        return bool(said) and self.resolution in (None, "approved", "denied", "expired", "withdrawn")
+        return bool(said) and self.resolution in _RESOLUTIONS
+
+
+class DecisionsResult(RecordAnswer):
+    """How the case stands after some decisions, with a receipt for each; `unlisted` counts those of them."""
+
+    receipts: tuple[DecisionReceipt, ...] = ()
+    standing: Standing | None = None
+    resolution: str | None = None
+    attributes: Attributes = {}
+    entry: EntryRef | None = None
+    unlisted: Unlisted = {}
+
+    @property
+    def whole(self) -> bool:
+        return bool(self.receipts) and self.resolution in _RESOLUTIONS
 
 
 class DispatchRequest(RecordModel):
@@ -244,6 +315,11 @@ class CasePort(ABC):
     @abstractmethod
     async def take_decision(self, request: DecisionRequest) -> CaseResult:
         """Verify, check, store and evaluate one decision, counted or refused."""
+
+    @activity.defn(name="take_decisions")
+    @abstractmethod
+    async def take_decisions(self, request: DecisionsRequest) -> DecisionsResult:
+        """The same for decisions that waited together, in one transaction and in order of arrival."""
 
     @activity.defn(name="advance")
     @abstractmethod

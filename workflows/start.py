@@ -1,6 +1,7 @@
 """How this run was started, as far as Temporal tells: what a platform may not choose is refused by the first activity.
 
-A timeout of ten years or more is none: that is what Temporal's test server writes where nobody asked for one.
+A timeout of ten years or more is none: that is what Temporal's test server writes where nobody asked for one. So is one
+of no length: that is what a server writes in a run that continues another one.
 """
 
 from datetime import timedelta
@@ -27,4 +28,4 @@ def start_facts() -> StartFacts:
 
 
 def _ends_it(timeout: timedelta | None) -> bool:
-    return timeout is not None and timeout < _NEVER
+    return timeout is not None and timedelta(0) < timeout < _NEVER

@@ -6,6 +6,8 @@ and escaped. Rendering makes no history event, so it may change without a new ve
 
 import json
 from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from policy.approval.standing import Standing
@@ -40,7 +42,25 @@ class View:
         self._standing: Standing | None = None
         self._result: ActionResult | None = None
         self._receipts: OrderedDict[str, DecisionReceipt] = OrderedDict()
-        self._refused = 0
+        self.refused = 0
+        self._revision = 1
+        self._due_at: datetime | None = None
+
+    def take_over(
+        self, receipts: Sequence[DecisionReceipt], *, refused: int, revision: int, due_at: datetime | None
+    ) -> None:
+        """What the run before had answered, and where it left the case; shown until the record has said it anew."""
+        self._receipts.update((item.decision_id, item) for item in receipts)
+        self.refused, self._revision, self._due_at = refused, revision, due_at
+
+    def newest_receipts(self, most: int) -> tuple[DecisionReceipt, ...]:
+        """The receipts that were given last, oldest first."""
+        return tuple(self._receipts.values())[-most:]
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When something is due next."""
+        return self._standing.due[0].at if self._standing is not None and self._standing.due else self._due_at
 
     def begin(self, plan: Plan) -> None:
         """The action goes on."""
@@ -55,7 +75,7 @@ class View:
 
     def answered(self, receipt: DecisionReceipt) -> None:
         """A decision was answered; only so many receipts are kept, the newest."""
-        self._refused += not receipt.counted
+        self.refused += not receipt.counted
         self._receipts[receipt.decision_id] = receipt
         if len(self._receipts) > _RECEIPTS_KEPT:
             self._receipts.popitem(last=False)
@@ -69,7 +89,7 @@ class View:
         plan, standing, result = self._plan, self._standing, self._result
         return status_fields(
             proposal_id=plan.proposal_id if plan else result.proposal_id if result else None,
-            revision=plan.revision if plan else 1,
+            revision=plan.revision if plan else self._revision,
             state=str(state),
             resolution=result.resolution if result else standing.resolution if standing else None,
             verdict=plan.verdict if plan else result.verdict if result else None,
@@ -83,7 +103,7 @@ class View:
             standing=standing,
             receipts=self._receipts,
             result=result,
-            refused_messages=self._refused,
+            refused_messages=self.refused,
             dry_run=self._dry_run,
         )
 
@@ -91,7 +111,10 @@ class View:
         """Why it is pending, who could unblock it, and what happens at which time."""
         standing = self._standing
         if state is not State.pending or standing is None:
-            return {"summary": self._summary(state), "waiting_for": [], "could_unblock": {}, "then": []}
+            then = (
+                [{"at": instant_text(self._due_at), "what": "due"}] if state is State.assessing and self._due_at else []
+            )
+            return {"summary": self._summary(state), "waiting_for": [], "could_unblock": {}, "then": then}
         return {
             "summary": self._summary(state),
             "waiting_for": standing.waiting_for(),

@@ -56,7 +56,7 @@ def _of_catalog(catalog: Catalog) -> dict[str, set[str]]:
 def _matches(document: PolicyDocument) -> Iterator[tuple[Path, Any]]:
     """Everything in a document that has lists of names, with its path."""
     yield ("metadata", "covers"), document.metadata.covers
-    for field in ("limits", "rules", "calendars", "exceptions", "break_glass"):
+    for field in ("limits", "rules", "calendars", "exceptions", "break_glass", "admission"):
         for number, item in enumerate(getattr(document, field)):
             yield (field, number, "match"), item.match
     for number, rule in enumerate(document.rules):

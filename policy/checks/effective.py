@@ -11,11 +11,22 @@ from typing import Any, Literal
 from policy.base import Instant, RecordModel
 from policy.catalog import normalize
 from policy.document import PolicyDocument, PolicySet, Rule
+from policy.rules.admission import AdmissionLimit
 from policy.rules.calendars import Calendar
 from policy.rules.match import Where
 
-What = Literal["limit", "freeze", "window", "rule", "observing", "warning", "exception", "break_glass"]
-ORDER: tuple[What, ...] = ("limit", "freeze", "window", "rule", "observing", "warning", "exception", "break_glass")
+What = Literal["limit", "admission", "freeze", "window", "rule", "observing", "warning", "exception", "break_glass"]
+ORDER: tuple[What, ...] = (
+    "limit",
+    "admission",
+    "freeze",
+    "window",
+    "rule",
+    "observing",
+    "warning",
+    "exception",
+    "break_glass",
+)
 
 
 class Effective(RecordModel):
@@ -44,6 +55,9 @@ def _of(part: PolicyDocument, at: datetime, operation: str | None, target: str |
     for limit in part.limits:
         if _speaks(limit.match, asked):
             yield Effective(what="limit", id=limit.id, document=name, says=limit.reason + _if(limit.when))
+    for admission in part.admission:
+        if _speaks(admission.match, asked):
+            yield Effective(what="admission", id=admission.id, document=name, says=_admits(admission))
     for calendar in part.calendars:
         if _speaks(calendar.match, asked):
             yield from _calendar(calendar, name, at)
@@ -51,6 +65,11 @@ def _of(part: PolicyDocument, at: datetime, operation: str | None, target: str |
         if _speaks(rule.match, asked):
             yield _rule(rule, name, at)
     yield from _lifting(part, at, asked)
+
+
+def _admits(limit: AdmissionLimit) -> str:
+    most = ((limit.max_pending, "pending"), (limit.max_per_hour, "an hour"))
+    return ", ".join(f"{count} {what}" for count, what in most if count is not None) + f" per {limit.per}"
 
 
 def _calendar(calendar: Calendar, document: str, at: datetime) -> Iterator[Effective]:

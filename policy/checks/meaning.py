@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from policy.canonical import canonical
 from policy.checks.probing import lists_of
 from policy.document import PolicyDocument, PolicySet, Rule
+from policy.rules.admission import AdmissionLimit
 from policy.rules.calendars import Calendar
 from policy.rules.chains import ApprovalChain, Verdict
 from policy.rules.exceptions import BreakGlass, PolicyException
@@ -94,7 +95,9 @@ class Meaning:
             return Form(wall=True)
         speeches = [self._speech(bits, part) for part in speaking]
         speeches = [item for item in speeches if item != Speech(())]
-        return Form(False, frozenset(_cap(item) for item in limits), tuple(_needed(speeches)))
+        caps = {_cap(item) for item in limits}
+        caps |= {_admits(item) for part in speaking for item in part.admission if self._in(bits, item)}
+        return Form(False, frozenset(caps), tuple(_needed(speeches)))
 
     def _speech(self, bits: int, part: PolicyDocument) -> Speech:
         rules = [item for item in part.rules if self._in(bits, item)]
@@ -169,7 +172,7 @@ class Meaning:
 
 def _items(number: int, part: PolicyDocument) -> Iterator[_Item]:
     yield _Item(lists_of(part.metadata.covers), number, part)
-    for items in (part.rules, part.limits, part.exceptions, part.break_glass):
+    for items in (part.rules, part.limits, part.exceptions, part.break_glass, part.admission):
         for item in items:
             yield _Item(lists_of(item.match), number, item)
     for calendar in part.calendars:
@@ -214,6 +217,11 @@ def _needed(speeches: Sequence[Speech]) -> Iterator[Speech]:
 def _cap(limit: Limit) -> tuple[str, ...]:
     caps = [f"{name} {value}" for name in _CAPS if (value := getattr(limit, name)) is not None]
     return (condition(limit.when) if limit.when else "", *caps)
+
+
+def _admits(limit: AdmissionLimit) -> tuple[str, ...]:
+    most = (("max_pending", limit.max_pending), ("max_per_hour", limit.max_per_hour))
+    return ("", *(f"admission {name} {value} per {limit.per}" for name, value in most if value is not None))
 
 
 def _granted(item: PolicyException) -> tuple[Any, ...]:

@@ -19,7 +19,8 @@ from deploy.dev import Stack, ephemeral_stack
 from policy.audit import AuditFile
 from policy.search_attributes import TYPES
 from tests.faults.ordeal import Ordeal
-from tests.replay.recording import SCENARIOS, recording
+from tests.replay.flooding import FLOODS
+from tests.replay.recording import SCENARIOS, Recording, recording
 from worker import workflow_runner
 from workflows.interface import workflow_id
 
@@ -40,16 +41,28 @@ async def record(stack: Stack, names: list[str]) -> bool:
     """Run, export and audit; whether all of it is consistent."""
     whole = True
     async with recording(stack) as place:
-        for scenario in SCENARIOS:
+        for scenario in (*SCENARIOS, *FLOODS):
             name = scenario.__name__.replace("_", "-")
             if not names or name in names:
                 await scenario(place, name)
-                file = await export_action(place.client, place.database, workflow_id(name), at=datetime.now(UTC))
-                whole = await _keep(name, file) and whole
+                for suffix, file in await _runs(place, workflow_id(name)):
+                    whole = await _keep(f"{name}{suffix}", file) and whole
     for name, (point, target, fails) in KILLED.items():
         if not names or name in names:
             whole = await _keep(name, await _killed(stack, Ordeal(stack, point, target=target, fails=fails))) and whole
     return whole
+
+
+async def _runs(place: Recording, workflow: str) -> list[tuple[str, AuditFile]]:
+    """The newest run of a workflow, and the one before it where it continues that one."""
+    newest = await export_action(place.client, place.database, workflow, at=datetime.now(UTC))
+    assert newest.history is not None
+    started = newest.history["events"][0]["workflowExecutionStartedEventAttributes"]
+    before = started.get("continuedExecutionRunId")
+    if not before:
+        return [("", newest)]
+    earlier = await export_action(place.client, place.database, workflow, run_id=before, at=datetime.now(UTC))
+    return [("-before", earlier), ("", newest)]
 
 
 async def _killed(stack: Stack, ordeal: Ordeal) -> AuditFile:

@@ -28,10 +28,13 @@ from policy.canonical import digest
 from policy.draft import Draft, publication
 from worker import running_workers
 from workflows import interface
+from workflows.ports import PACE
 
 DOCUMENTS = Path(__file__).parent / "documents"
 SCRATCH_RESOURCE = "postgres/scratch"
-_BOUND_SECONDS = 20.0
+BOUND_SECONDS = 20.0
+# After so many a run continues as a new one.
+SIGNALS = 12
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Recording:
 
     async def status(self, handle: "WorkflowHandle[Any, Any]", until: Callable[[dict[str, Any]], bool]) -> Any:
         """The status once it is as wanted; bounded."""
-        async with asyncio.timeout(_BOUND_SECONDS):
+        async with asyncio.timeout(BOUND_SECONDS):
             while True:
                 found: dict[str, Any] = await handle.query(interface.STATUS)
                 if until(found):
@@ -119,6 +122,16 @@ def proposal(proposal_id: str, *, scratch: bool = False, **other: Any) -> dict[s
     }
 
 
+def ending(proposal_id: str, pid: int) -> dict[str, Any]:
+    """End a session, about which one person is asked for two seconds."""
+    end = {
+        "name": "end-it",
+        "operation": "postgres.session.terminate",
+        "parameters": {"pid": pid, "backend_start": "2026-01-01T00:00:00Z"},
+    }
+    return proposal(proposal_id, operation="postgres.session.terminate", steps=[end])
+
+
 def _reads(value: str, **other: Any) -> dict[str, Any]:
     return {"probe": "postgres.parameter.value", "parameters": {"name": "work_mem"}, "equals": value, **other}
 
@@ -132,7 +145,7 @@ async def recording(stack: Stack) -> AsyncIterator[Recording]:
     client = await connect(address=stack.temporal_address, namespace=stack.namespace, identity="recording")
     database = Database(settings.check_worker(), application="countersign-recording")
     try:
-        async with running_workers(client, database, settings):
+        async with running_workers(client, database, settings, pace=PACE.model_copy(update={"signals": SIGNALS})):
             yield Recording(client, database, settings, stack)
     finally:
         await database.close()
@@ -197,13 +210,7 @@ async def denied_by_person(place: Recording, proposal_id: str) -> None:
 
 async def expired(place: Recording, proposal_id: str) -> None:
     """Nobody answers within the two seconds of the chain `brief`."""
-    end = {
-        "name": "end-it",
-        "operation": "postgres.session.terminate",
-        "parameters": {"pid": 1, "backend_start": "2026-01-01T00:00:00Z"},
-    }
-    value = proposal(proposal_id, operation="postgres.session.terminate", steps=[end])
-    await (await place.start(proposal_id, value)).result()
+    await (await place.start(proposal_id, ending(proposal_id, 1))).result()
 
 
 async def withdrawn(place: Recording, proposal_id: str) -> None:
@@ -262,16 +269,16 @@ async def record_away(place: Recording, proposal_id: str) -> None:
     found = await place.status(handle, lambda item: item["screen"] is not None)
     await asyncio.to_thread(place.stack.postgres.stop)
     await handle.signal(interface.DECIDE, decision(found, "carol"))
-    await _until_queued(handle)
+    await until_queued(handle)
     await asyncio.to_thread(place.stack.postgres.start)
     await place.status(handle, lambda item: item["stage"] == 2)
     await place.decide(handle, "bob")
     await handle.result()
 
 
-async def _until_queued(handle: "WorkflowHandle[Any, Any]") -> None:
+async def until_queued(handle: "WorkflowHandle[Any, Any]") -> None:
     """Until a case activity waits on the server; bounded."""
-    async with asyncio.timeout(_BOUND_SECONDS):
+    async with asyncio.timeout(BOUND_SECONDS):
         while True:
             history = await handle.fetch_history()
             if any(event.HasField("activity_task_scheduled_event_attributes") for event in history.events):
