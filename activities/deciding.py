@@ -12,6 +12,7 @@ from typing import Any
 from activities.cases import CaseFile
 from policy.approval.standing import ApprovalCase, Ballot, refuse
 from policy.decision import Assurance, DecisionSubmission, Refusal
+from policy.facts import requesters_of
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
 
@@ -42,7 +43,7 @@ def read_decision(file: CaseFile, submission: DecisionSubmission, directory: Dir
         state = file.stop or file.resolution or "not waiting for anybody"
         return Reading(person=person, refusal=(Refusal.not_pending, f"this proposal is {state}"))
     ballot = _ballot(submission, person, case.after(now))
-    if why := refuse(case, ballot):
+    if why := refuse(case, ballot, asking_now=_asking_now(file, directory), because=_because(file)):
         return Reading(person=person, refusal=why)
     return Reading(person=person, ballot=ballot)
 
@@ -50,6 +51,20 @@ def read_decision(file: CaseFile, submission: DecisionSubmission, directory: Dir
 def with_ballot(case: ApprovalCase, ballot: Ballot) -> ApprovalCase:
     """The case after one more vote."""
     return case.model_copy(update={"ballots": (*case.ballots, ballot)})
+
+
+def _asking_now(file: CaseFile, directory: Directory) -> tuple[str, ...]:
+    """Who stands behind the proposal by the directory of now."""
+    assert file.revision is not None
+    return requesters_of(file.proposal, directory, file.revision.facts.observed)
+
+
+def _because(file: CaseFile) -> dict[str, str]:
+    """Why those may not approve who do not ask."""
+    assert file.revision is not None
+    asking = file.revision.facts.requesters
+    excluded = file.revision.evaluation.excluded
+    return {name: item.reason for item in reversed(excluded) for name in item.people if name not in asking}
 
 
 def _ballot(submission: DecisionSubmission, person: PersonFacts, now: datetime) -> Ballot:

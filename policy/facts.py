@@ -150,6 +150,13 @@ def _parts(proposal: ActionProposal, catalog: Catalog) -> tuple[PartFact, ...]:
     return tuple(PartFact(ref=ref, system=catalog.system_of(ref), owner=owner) for ref, owner in found)
 
 
+def requesters_of(proposal: ActionProposal, directory: Directory, observed: Observed) -> tuple[str, ...]:
+    """The people who ask by a directory, as `Facts.requesters` has them; pure."""
+    person = directory.person(proposal.on_behalf_of)
+    named = (_owner(proposal, directory), person.person_id if person else None, *_authors(observed, directory))
+    return tuple(sorted({name for name in named if name}))
+
+
 def _owner(proposal: ActionProposal, directory: Directory) -> str | None:
     """Who answers for the agent. Who proposes a document from the command line answers for that, and for nothing else:
     no platform's agent hides its owner behind it.

