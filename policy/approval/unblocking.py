@@ -19,7 +19,7 @@ from policy.approval.eligibility import counts
 from policy.approval.quorum import Tally, is_inside, tally, tally_stage
 from policy.approval.reading import Reading, read
 from policy.people.facts import PersonFacts
-from policy.rules.chains import Mode, Requirement
+from policy.rules.chains import Mode
 
 SETS = 5
 LOOKS = 500
@@ -47,8 +47,8 @@ def unblocking(
     reading.let_pass(at, deadline_counts_as_passed=False)
     if reading.resolution != "pending":
         return ()
-    asked = reading.requirements
-    alternatives = [asked] if reading.stage.mode is Mode.all_of else [(item,) for item in asked]
+    every = range(len(reading.requirements))
+    alternatives = [tuple(every)] if reading.stage.mode is Mode.all_of else [(place,) for place in every]
     found = {chosen for wanted in alternatives for chosen in _Search(reading, population, wanted, at).sets(most)}
     least = [chosen for chosen in found if not any(set(other) < set(chosen) for other in found)]
     return tuple(sorted(least, key=lambda chosen: (len(chosen), chosen))[:most])
@@ -58,17 +58,15 @@ class _Search:
     """The sets by which some of the requirements of the open stage are met."""
 
     def __init__(
-        self, reading: Reading, population: Sequence[PersonFacts], wanted: Sequence[Requirement], at: datetime
+        self, reading: Reading, population: Sequence[PersonFacts], wanted: Sequence[int], at: datetime
     ) -> None:
         self._reading, self._stage, self._at = reading, reading.stage, at
         candidates = Candidates(reading, population)
-        asked = [candidates.people[place] for place in candidates.new]
-        wait = self._stage.newcomer_wait
-        able = [person for person in asked if any(counts(item, person, wait, at) for item in wanted)]
+        people = [candidates.people[place] for place in candidates.new]
+        asked, wait = [reading.requirements[place] for place in wanted], self._stage.newcomer_wait
+        able = [person for person in people if any(counts(item, person, wait, at) for item in asked)]
         self._people = sorted(able, key=lambda person: person.person_id)
-        self._wanted = [
-            ever for ever, now in zip(reading.ever_asked, reading.requirements, strict=True) if now in wanted
-        ]
+        self._wanted = [reading.ever_asked[place] for place in wanted]
         self._growing = not self._stage.separate_lines and all(item.delegator is None for item in reading.approvals)
         self._looks = LOOKS
 
