@@ -119,6 +119,7 @@ async def register(
         revision=FIRST_REVISION,
         assessed_at=now,
         absolute_deadline=deadline,
+        directory=in_force.directory,
     )
     value = revision.value()
     body = canonical(value)

@@ -93,6 +93,7 @@ def check_assessed(
         revision=revision.revision,
         assessed_at=at,
         absolute_deadline=at + policy.absolute_deadline,
+        directory=documents.directory(revision.documents.directory),
     )
     return found + compare("revision", recorded, computed)
 

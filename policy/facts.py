@@ -54,6 +54,7 @@ class Facts(RecordModel):
     unregistered: tuple[str, ...] = ()
     agent_owner: str | None = None
     on_behalf_of: str | None = None
+    teams: tuple[str, ...] = ()
     authors: tuple[str, ...] = ()
     safer: tuple[SaferOperation, ...] = ()
     observed: Observed = Observed()

@@ -9,11 +9,11 @@ from policy.approval.standing import Ballot
 from policy.document import PolicySet
 from policy.facts import Facts
 from policy.gate import DispatchInputs
-from policy.judging import judge
+from policy.judging import barred, judge
 from policy.outcome import StepRecord
 from policy.people.directory import Directory
 from policy.proposal import ActionProposal
-from policy.revision import Revision, barred
+from policy.revision import Revision
 
 
 def gate_inputs(

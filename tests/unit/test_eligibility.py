@@ -106,7 +106,7 @@ _PEOPLE = st.builds(
         st.sampled_from(("person", "group x", "group y", "role x", "role y")), st.sampled_from((_OLD, _NEW))
     ),
 )
-_ASKED = st.builds(
+_ASKED: st.SearchStrategy[dict[str, Any]] = st.builds(
     dict,
     groups=some("xy", 2),
     roles=some("xy", 2),

@@ -166,8 +166,8 @@ def test_the_escalation_that_is_needed_is_named() -> None:
 
 
 LOOKED_UP = EscalationStep(after=timedelta(minutes=40), to=(Turn.manager,), reason="nobody answered")
-NEEDED = {"escalations": (escalation(30, "dba"),)}
-LOOKS = {"escalations": (LOOKED_UP,)}
+NEEDED: dict[str, Any] = {"escalations": (escalation(30, "dba"),)}
+LOOKS: dict[str, Any] = {"escalations": (LOOKED_UP,)}
 AT_ONCE: dict[str, Any] = {"on_infeasible": "escalate"}
 FIRST = (stage("ops", name="first"),)
 CAME = (CaseEvent(kind="escalated", at=at(6), stage=1, index=0),)

@@ -121,7 +121,7 @@ def _need(*wanted: str) -> list[Requirement]:
 
 def _people(text: str) -> list[PersonFacts]:
     """People written `name:groups/team<manager`, the groups joined by `+`; `name=delegator` acts for somebody."""
-    found = []
+    found: list[PersonFacts] = []
     for word in text.split():
         rest, _, managers = word.partition("<")
         rest, _, team = rest.partition("/")
