@@ -134,10 +134,11 @@ def _assess(call: Call, books: Recomputation) -> list[str]:
         return compare("result", _raw(call, "result"), case.result)
     if answer.plan is None:
         return ["it has neither plan nor result"]
-    local, known = answer.plan.local_dispatch, case
+    local, known, shown = answer.plan.local_dispatch, case, answer.plan.unblock
 
     def plan(now: datetime) -> RecordModel:
-        return make_plan(known, standing_of(known, now, time_itself=True), local_dispatch=local)
+        # Who could finish the open stage is shown, and nothing is decided by it.
+        return make_plan(known, standing_of(known, now, time_itself=True), local_dispatch=local, unblock=shown)
 
     return _compare_at("plan", _raw(call, "plan"), instants, plan)
 

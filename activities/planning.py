@@ -5,8 +5,10 @@ from policy.approval.standing import Standing
 from workflows.ports import Plan, StepPlan
 
 
-def make_plan(file: CaseFile, standing: Standing | None, *, local_dispatch: bool) -> Plan:
-    """The plan of a case that is pending or approved."""
+def make_plan(
+    file: CaseFile, standing: Standing | None, *, local_dispatch: bool, unblock: tuple[tuple[str, ...], ...] = ()
+) -> Plan:
+    """The plan of a case that is pending or approved; `unblock` are sets of people who could finish what is open."""
     revision, proposal = file.revision, file.proposal
     assert revision is not None
     assert file.assessment_digest is not None
@@ -31,6 +33,7 @@ def make_plan(file: CaseFile, standing: Standing | None, *, local_dispatch: bool
         presented_digest=shown.presented_digest if shown else None,
         stopped=file.stop is not None,
         dry_run=proposal.dry_run,
+        unblock=unblock,
     )
 
 

@@ -16,6 +16,7 @@ from activities.documents import InForce
 from activities.drafts import read_draft
 from activities.ledger import Ledger
 from activities.observing import observe
+from activities.reconsidering import reconsider
 from activities.registering import store_registered
 from policy.base import Reason
 from policy.canonical import canonical
@@ -138,7 +139,7 @@ async def register(
     await ledger.append(EntryKind.assessed, content, revision.revision, new=True)
     if (told := telling(revision)) is not None:
         await ledger.append(EntryKind.denier_told, told, revision.revision, new=True)
-    return CaseFile(
+    file = CaseFile(
         received=received,
         registered_at=now,
         absolute_deadline=deadline,
@@ -151,6 +152,7 @@ async def register(
         reasons=revision.evaluation.reasons if resolution else (),
         kept=sealed,
     )
+    return await reconsider(connection, ledger, file, in_force, now)
 
 
 async def end_without_effect(

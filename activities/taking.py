@@ -4,6 +4,8 @@ The first writer of a decision id wins: the same decision again gets the stored 
 is refused and changes nothing.
 """
 
+from dataclasses import replace
+
 from sqlalchemy import bindparam, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,6 +14,7 @@ from activities.cases import CaseFile
 from activities.deciding import Reading, read_decision, with_ballot
 from activities.documents import InForce
 from activities.ledger import Ledger
+from activities.reconsidering import reconsider, unblock_of
 from activities.tables import DecisionRow
 from activities.telemetry import note_first_decision
 from policy.approval.standing import Standing, stand
@@ -68,7 +71,12 @@ async def take(
     await ledger.append(kind, content, submission.decision_id)
     if reading.ballot is not None and not file.ballots:
         note_first_decision(file, request.now)
-    return await _answer(connection, ledger, file, receipt, standing, request)
+    if reading.ballot is not None:
+        file = replace(file, ballots=(*file.ballots, reading.ballot))
+        file = await reconsider(connection, ledger, file, in_force, request.now)
+        standing = standing_of(file, request.now)
+    answer = await _answer(connection, ledger, file, receipt, standing, request)
+    return answer.model_copy(update={"unblock": unblock_of(file, standing, in_force, request.now)})
 
 
 def refused(

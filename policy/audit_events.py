@@ -8,10 +8,24 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from policy.approval.ballot import ApprovalCase, CaseEvent
+from policy.approval.following import follows
 from policy.audit import GovernedDocuments
+from policy.audit_evaluations import compare
 
 Check: TypeAlias = Callable[[ApprovalCase, CaseEvent, Mapping[str, Any], GovernedDocuments], list[str]]
-_CHECKS: dict[str, Check] = {}
+
+
+def _check_follows(
+    case: ApprovalCase, event: CaseEvent, content: Mapping[str, Any], documents: GovernedDocuments
+) -> list[str]:
+    """Whether it followed from who is left (`policy/approval/following.py`)."""
+    found = next(iter(follows(case, documents.directory(content["directory"]), event.at)), None)
+    if found is None:
+        return ["people were left, so nothing followed"]
+    return compare("event", content["event"], found)
+
+
+_CHECKS: dict[str, Check] = {"escalated": _check_follows, "unreachable": _check_follows}
 
 
 def check_event(

@@ -122,7 +122,7 @@ class Conversation:
         """The case as the record has it now, and the next instant at which something is due."""
         self._resolution = self._resolution or answer.resolution
         if self._case.state is State.pending:
-            self._set_alarm(self._case.view.stand(answer.standing))
+            self._set_alarm(self._case.view.stand(answer.standing, answer.unblock))
         self._case.show(answer.attributes)
 
     def _set_alarm(self, standing: Standing | None) -> None:

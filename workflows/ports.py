@@ -102,7 +102,9 @@ class StepPlan(RecordModel):
 
 
 class Plan(RecordModel):
-    """An action that goes on: what was asked for, how it stands, and how to run it."""
+    """An action that goes on: what was asked for, how it stands, and how to run it. `unblock` are the smallest sets of
+    people who could finish the open stage, to be shown.
+    """
 
     proposal_id: str
     revision: int
@@ -122,6 +124,7 @@ class Plan(RecordModel):
     presented_digest: str | None = None
     stopped: bool = False
     dry_run: bool = False
+    unblock: tuple[tuple[str, ...], ...] = ()
 
 
 class AssessResult(RecordAnswer):
@@ -160,7 +163,7 @@ class AdvanceRequest(RecordModel):
 
 
 class CaseResult(RecordAnswer):
-    """How the case stands after a decision or after time passed."""
+    """How the case stands after a decision or after time passed. `unblock` is as in `Plan`."""
 
     unregistered: bool = False
     receipt: DecisionReceipt | None = None
@@ -168,6 +171,7 @@ class CaseResult(RecordAnswer):
     resolution: str | None = None
     attributes: Attributes = {}
     entry: EntryRef | None = None
+    unblock: tuple[tuple[str, ...], ...] = ()
 
     @property
     def whole(self) -> bool:

@@ -38,19 +38,21 @@ class View:
         self._plan: Plan | None = None
         self._shown: list[str] = []
         self._standing: Standing | None = None
+        self._unblock: tuple[tuple[str, ...], ...] = ()
         self._result: ActionResult | None = None
         self._receipts: OrderedDict[str, DecisionReceipt] = OrderedDict()
         self._refused = 0
 
     def begin(self, plan: Plan) -> None:
         """The action goes on."""
-        self._plan, self._standing = plan, plan.standing
+        self._plan, self._standing, self._unblock = plan, plan.standing, plan.unblock
         # Made once: the details are set at every step, and what is asked about does not change.
         self._shown = screen_markdown(plan.screen) if plan.screen else []
 
-    def stand(self, standing: Standing | None) -> Standing | None:
+    def stand(self, standing: Standing | None, unblock: tuple[tuple[str, ...], ...] = ()) -> Standing | None:
         """The case moved; where nothing new is known it stands as before. Returns how it stands."""
-        self._standing = standing or self._standing
+        if standing is not None:
+            self._standing, self._unblock = standing, unblock
         return self._standing
 
     def answered(self, receipt: DecisionReceipt) -> None:
@@ -91,11 +93,12 @@ class View:
         """Why it is pending, who could unblock it, and what happens at which time."""
         standing = self._standing
         if state is not State.pending or standing is None:
-            return {"summary": self._summary(state), "waiting_for": [], "could_unblock": {}, "then": []}
+            return {"summary": self._summary(state), "waiting_for": [], "could_unblock": {}, "unblock": [], "then": []}
         return {
             "summary": self._summary(state),
             "waiting_for": standing.waiting_for(),
             "could_unblock": standing.could_unblock(),
+            "unblock": [list(people) for people in self._unblock],
             "then": [{"at": instant_text(due.at), "what": due.text} for due in standing.due],
         }
 

@@ -69,7 +69,7 @@ def could_ask(
     directory: Directory,
     at: datetime,
     *,
-    more: Collection[str] = (),
+    groups: Collection[str] = (),
     people: Collection[str] = (),
 ) -> tuple[PersonFacts, ...]:
     """Everybody of a directory whom a chain could ask, as of an instant (UTC).
@@ -78,8 +78,8 @@ def could_ask(
         chain: the stages.
         directory: the people.
         at: the instant.
-        more: further groups, which somebody was escalated to.
-        people: further people.
+        groups: further groups, which somebody was escalated to.
+        people: further people, the same.
     """
     asked = [requirement for stage in chain.stages for requirement in stage.requirements]
     if not all(requirement.named for requirement in asked):
@@ -92,9 +92,11 @@ def could_ask(
     return directory.population(
         at,
         chain.conditions,
-        groups={name for item in asked for name in item.groups}
-        | {n for step in steps for n in step.add_groups}
-        | {*more},
+        groups={
+            *groups,
+            *(name for item in asked for name in item.groups),
+            *(name for step in steps for name in step.add_groups),
+        },
         roles={name for item in asked for name in item.roles},
-        people={name for item in asked for name in item.people} | {*people},
+        people={*people, *(name for item in asked for name in item.people)},
     )
