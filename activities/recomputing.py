@@ -233,6 +233,7 @@ class Recomputation:
             revision=revision,
             assessment_digest=case.assessment_digest or "",
             ballots=case.ballots,
+            events=case.events,
             resolution=case.resolution,
             stop=case.stop,
             closed=case.result is not None,

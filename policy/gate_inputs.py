@@ -4,9 +4,11 @@ What an assessment of today says is computed here, from the facts of today and t
 """
 
 from datetime import datetime
+from typing import Any
 
-from policy.approval.standing import Ballot
+from policy.approval.standing import Ballot, CaseEvent
 from policy.document import PolicySet
+from policy.evaluation import Evaluation
 from policy.facts import Facts
 from policy.gate import DispatchInputs
 from policy.judging import barred, judge
@@ -30,6 +32,7 @@ def gate_inputs(
     document: PolicySet,
     directory: Directory,
     records: tuple[StepRecord, ...],
+    events: tuple[CaseEvent, ...] = (),
 ) -> DispatchInputs:
     """The inputs of `policy.gate.may_dispatch`; pure.
 
@@ -46,9 +49,9 @@ def gate_inputs(
         document: the policy in force now.
         directory: the directory in force now.
         records: what became of every permit so far.
+        events: what the record noted besides.
     """
     judged = judge(document, proposal, facts)
-    today = judged.evaluation
     return DispatchInputs(
         proposal_id=revision.proposal_id,
         revision=revision.revision,
@@ -60,22 +63,29 @@ def gate_inputs(
         stop=stop,
         closed=closed,
         assessed_verdict=revision.evaluation.verdict,
-        verdict_now=today.verdict,
-        reasons_now=today.reasons,
+        **_of_today(judged.evaluation, facts),
         assessed_tier=revision.assessment.risk_tier,
         tier_now=judged.assessment.risk_tier,
-        chain_now=today.chain,
-        requesters_now=barred(facts, today),
-        permit_until_now=today.permit_until,
         assessed_resolved=revision.facts.resolved,
         resolved_now=facts.resolved,
         remedies=proposal.remedies,
         holds=facts.holds,
-        case=revision.case(ballots),
+        case=revision.case(ballots, events),
         groups_now=_groups(ballots, directory),
         records=records,
         dry_run=proposal.dry_run,
     )
+
+
+def _of_today(today: Evaluation, facts: Facts) -> dict[str, Any]:
+    """What the policy in force now says of the action."""
+    return {
+        "verdict_now": today.verdict,
+        "reasons_now": today.reasons,
+        "chain_now": today.chain,
+        "requesters_now": barred(facts, today),
+        "permit_until_now": today.permit_until,
+    }
 
 
 def _groups(ballots: tuple[Ballot, ...], directory: Directory) -> dict[str, tuple[str, ...]]:
