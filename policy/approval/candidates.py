@@ -7,7 +7,7 @@
 - A newcomer sits where they will be old enough before the stage ends.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from policy.approval.eligibility import counts, fit, identities, stands_for, too_new
@@ -60,7 +60,7 @@ class Candidates:
 
     def __init__(self, reading: Reading, population: Sequence[PersonFacts]) -> None:
         self._reading, self._population = reading, population
-        self._ballots = reading.approvals
+        self._ballots, self._ever = reading.approvals, reading.ever_asked
         self._elsewhere = reading.elsewhere
         self._taken = {name for item in self._elsewhere for name in identities(item)}
         mine = {item.person_id for item in self._ballots if stands_for(item) == item.person_id}
@@ -73,6 +73,12 @@ class Candidates:
         teams = reading.case.teams
         self.insiders = frozenset(at for at, person in enumerate(self.people) if is_inside(person, teams))
         self._known: dict[object, frozenset[int]] = {}
+        self._holders: dict[tuple[str, str], list[int]] = {}
+        for place in self.new:
+            person = self.people[place]
+            held = (*(("group", name) for name in person.groups), *(("role", name) for name in person.roles))
+            for key in (*held, ("person", stands_for(person))):
+                self._holders.setdefault(key, []).append(place)
 
     @property
     def new(self) -> range:
@@ -83,27 +89,41 @@ class Candidates:
         """Who may take a seat of the requirement `at` of a stage, by their place among the people."""
         key = (number, at, requirement.groups, requirement.people)
         if key not in self._known:
-            self._known[key] = frozenset(self._sitting(number, at, requirement))
+            sitting = frozenset(self._sitting(number, at, requirement))
+            if self._elsewhere and self._stage(number).separate_lines:
+                sitting = frozenset(place for place in sitting if not self._in_line(place))
+            self._known[key] = sitting
         return self._known[key]
 
     def _sitting(self, number: int, at: int, requirement: Requirement) -> Iterator[int]:
         stage, end = self._stage(number), self._reading.end_of(number)
-        barring = self._elsewhere if stage.separate_lines else ()
-        for place, person in enumerate(self.people):
-            if barring and any(in_line(person, other) for other in barring):
-                continue
-            if place >= len(self._ballots):
-                if counts(requirement, person, stage.newcomer_wait, end):
-                    yield place
-                continue
-            again, ballot = self._again.get(person.person_id), self._ballots[place]
-            given = self._reading.ever_asked[at] if number == self._reading.number else None
-            if (given is not None and counts(given, ballot, stage.newcomer_wait, ballot.received_at)) or (
-                again is not None
-                and stands_for(ballot) == ballot.person_id
-                and counts(requirement, again, stage.newcomer_wait, end)
+        wait, voted = stage.newcomer_wait, len(self._ballots)
+        for place in range(voted):
+            if self._ballot_sits(place, number, at) or (
+                (again := self._again.get(self.people[place].person_id)) is not None
+                and counts(requirement, again, wait, end)
             ):
                 yield place
+        for place in self._with_a_way(requirement):
+            if counts(requirement, self.people[place], wait, end):
+                yield place
+
+    def _ballot_sits(self, place: int, number: int, at: int) -> bool:
+        reading, ballot = self._reading, self._ballots[place]
+        if number != reading.number:
+            return False
+        return counts(self._ever[at], ballot, reading.stage.newcomer_wait, ballot.received_at)
+
+    def _with_a_way(self, requirement: Requirement) -> Collection[int]:
+        """Of those who have not approved, who holds any of what a requirement names: few of many people."""
+        if not requirement.named:
+            return self.new
+        keys = (*(("group", name) for name in requirement.groups), *(("role", name) for name in requirement.roles))
+        found = {place for key in keys for place in self._holders.get(key, ())}
+        return found.union(*(self._holders.get(("person", name), ()) for name in requirement.people))
+
+    def _in_line(self, place: int) -> bool:
+        return any(in_line(self.people[place], other) for other in self._elsewhere)
 
     def barred_from(self, number: int, asked: Sequence[Requirement]) -> tuple[str, ...]:
         """Who would fit a stage and is left out, with the reason; the first few."""

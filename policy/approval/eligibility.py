@@ -77,8 +77,16 @@ def too_new(found: Fit, person: PersonFacts, wait: timedelta | None, at: datetim
 
 
 def counts(requirement: Requirement, person: PersonFacts, wait: timedelta | None, at: datetime | None) -> bool:
-    """Whether a person may fill a seat of a requirement; `at` may be None where nobody waits."""
-    if not _has_way(requirement, person) or not _fits_otherwise(requirement, person):
+    """Whether a person may fill a seat of a requirement; `at` may be None where nobody waits.
+
+    It is asked of everybody for every requirement, so it looks no further than it must.
+    """
+    if not _has_way(requirement, person):
+        return False
+    for name in requirement.qualifications:
+        if name not in person.qualifications:
+            return False
+    if requirement.when and requirement.when not in person.satisfies:
         return False
     if wait is None:
         return True
@@ -87,16 +95,13 @@ def counts(requirement: Requirement, person: PersonFacts, wait: timedelta | None
 
 
 def _has_way(requirement: Requirement, person: PersonFacts) -> bool:
-    if not (requirement.groups or requirement.roles or requirement.people):
-        return True
-    return (
-        any(name in person.groups for name in requirement.groups)
-        or any(name in person.roles for name in requirement.roles)
-        or stands_for(person) in requirement.people
-    )
-
-
-def _fits_otherwise(requirement: Requirement, person: PersonFacts) -> bool:
-    return all(name in person.qualifications for name in requirement.qualifications) and (
-        not requirement.when or requirement.when in person.satisfies
-    )
+    held = person.groups
+    for name in requirement.groups:
+        if name in held:
+            return True
+    for name in requirement.roles:
+        if name in person.roles:
+            return True
+    if requirement.people:
+        return stands_for(person) in requirement.people
+    return not requirement.groups and not requirement.roles

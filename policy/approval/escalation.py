@@ -62,6 +62,8 @@ def requirements_at(
     groups = [group for step in stage.escalations if now >= opened_at + step.after for group in step.add_groups]
     groups += [group for event in noted for group in event.groups]
     people = [person for event in noted for person in event.people]
+    if not groups and not people:
+        return stage.requirements
     return tuple(asked_too(requirement, groups, people) for requirement in stage.requirements)
 
 

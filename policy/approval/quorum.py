@@ -45,6 +45,7 @@ def tally(
     barred_lines: Collection[PersonFacts] = (),
     newcomer_wait: timedelta | None = None,
     at: datetime | None = None,
+    budget: Budget | None = None,
 ) -> Tally:
     """Assign voters to the seats of the requirements.
 
@@ -59,6 +60,7 @@ def tally(
         barred_lines: those who sit in other stages, where lines are kept apart.
         newcomer_wait: for how long somebody must have held what makes them eligible.
         at: the instant (UTC) at which that is asked; a ballot's own where there is one.
+        budget: how many matchings may be tried, where several questions share them.
     """
     people = _who_counts(voters, barred_lines if separate_lines else ())
     if separate_lines or any(stands_for(person) != person.person_id for person in people):
@@ -82,7 +84,7 @@ def tally(
 
     seats = [list(seats_of(number, requirement)) for number, requirement in enumerate(requirements)]
     alternatives = seats if mode is Mode.any_of else [[seat for each in seats for seat in each]]
-    found = [_seated(requirements, people, chosen, rules) for chosen in alternatives]
+    found = [_seated(requirements, people, chosen, rules, budget or Budget()) for chosen in alternatives]
     best = next((item for item in found if item.met), None)
     if best is not None or len(found) == 1:
         return best or found[0]
@@ -98,6 +100,7 @@ def tally_stage(
     teams: Collection[str] = (),
     elsewhere: Collection[PersonFacts] = (),
     at: datetime | None = None,
+    budget: Budget | None = None,
 ) -> Tally:
     """Assign those who approve to the seats of a stage, by all of its rules.
 
@@ -108,6 +111,7 @@ def tally_stage(
         teams: of who asks.
         elsewhere: those who sit in other stages.
         at: as for `tally`.
+        budget: as for `tally`.
     """
     return tally(
         requirements,
@@ -119,6 +123,7 @@ def tally_stage(
         barred_lines=elsewhere,
         newcomer_wait=stage.newcomer_wait,
         at=at,
+        budget=budget,
     )
 
 
@@ -139,9 +144,13 @@ def _who_counts(voters: Sequence[PersonFacts], barred_lines: Collection[PersonFa
 
 
 def _seated(
-    requirements: Sequence[Requirement], people: Sequence[PersonFacts], seats: Sequence[Seat], rules: Rules
+    requirements: Sequence[Requirement],
+    people: Sequence[PersonFacts],
+    seats: Sequence[Seat],
+    rules: Rules,
+    budget: Budget,
 ) -> Tally:
-    seating, budget = Seating(people, seats, rules), Budget()
+    seating = Seating(people, seats, rules)
     found = seating.solve(budget)
     holder = seating.fill() if found is None else found
     seated = {

@@ -68,16 +68,24 @@ def match(may: Sequence[Sequence[int]], order: Sequence[int], seats: int) -> dic
     for person in order:
         if len(holder) == seats:
             break
-        _augment(person, may, holder, set())
+        augment(person, may, holder, set())
     return holder
 
 
-def _augment(person: int, may: Sequence[Sequence[int]], holder: dict[int, int], tried: set[int]) -> bool:
+def augment(person: int, may: Sequence[Sequence[int]], holder: dict[int, int], tried: set[int]) -> bool:
+    """Seat one person more, moving others to seats that they may take; whether there is a seat.
+
+    Args:
+        person: who.
+        may: the seats that each person may take, by person.
+        holder: who sits where; changed where there is a seat.
+        tried: the seats that were tried.
+    """
     for seat in may[person]:
         if seat in tried:
             continue
         tried.add(seat)
-        if seat not in holder or _augment(holder[seat], may, holder, tried):
+        if seat not in holder or augment(holder[seat], may, holder, tried):
             holder[seat] = person
             return True
     return False
@@ -128,7 +136,7 @@ class Seating:
         holder: dict[int, int] = {}
         for person in self._order:
             trial = dict(holder)
-            if _augment(person, self._may, trial, set()) and self._violated(trial) is None:
+            if augment(person, self._may, trial, set()) and self._violated(trial) is None:
                 holder = trial
         return holder
 

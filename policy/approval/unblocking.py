@@ -6,30 +6,26 @@
   somebody whom only an escalation would ask could not approve now.
 - In a matroid (`policy/approval/seating.py`) whoever adds neither a seat nor an outsider to some people adds none to
   more people either, so nobody looks further that way. Where lines are kept apart that does not hold, and is not used.
-- The search looks at so many sets (`LOOKS`); what it found until then is named.
+- Where more people are needed than somebody would ask one by one (`MOST_PEOPLE`), none are named.
+- The search takes so many looks (`LOOKS`); what it found until then is named.
 """
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from policy.approval.ballot import ApprovalCase
+from policy.approval.ballot import ApprovalCase, Ballot
 from policy.approval.candidates import Candidates
 from policy.approval.eligibility import counts
-from policy.approval.quorum import Tally, is_inside, tally, tally_stage
+from policy.approval.quorum import is_inside, tally_stage
 from policy.approval.reading import Reading, read
+from policy.approval.seating import Budget, augment
 from policy.people.facts import PersonFacts
-from policy.rules.chains import Mode
+from policy.rules.chains import Mode, Requirement
 
 SETS = 5
+MOST_PEOPLE = 10
 LOOKS = 500
-
-
-class _Lack(NamedTuple):
-    """How many seats are empty, and how many outsiders are lacking."""
-
-    seats: int
-    outsiders: int
 
 
 def unblocking(
@@ -49,87 +45,99 @@ def unblocking(
         return ()
     every = range(len(reading.requirements))
     alternatives = [tuple(every)] if reading.stage.mode is Mode.all_of else [(place,) for place in every]
-    found = {chosen for wanted in alternatives for chosen in _Search(reading, population, wanted, at).sets(most)}
+    budget = Budget(LOOKS)
+    searches = (_Search(reading, population, wanted, at, budget) for wanted in alternatives)
+    found = {chosen for search in searches for chosen in search.sets(most)}
     least = [chosen for chosen in found if not any(set(other) < set(chosen) for other in found)]
     return tuple(sorted(least, key=lambda chosen: (len(chosen), chosen))[:most])
+
+
+class _Filled(NamedTuple):
+    """Seats that are taken, the person by seat: by anybody, and by outsiders alone."""
+
+    anybody: dict[int, int]
+    outsiders: dict[int, int]
 
 
 class _Search:
     """The sets by which some of the requirements of the open stage are met."""
 
     def __init__(
-        self, reading: Reading, population: Sequence[PersonFacts], wanted: Sequence[int], at: datetime
+        self, reading: Reading, population: Sequence[PersonFacts], wanted: Sequence[int], at: datetime, budget: Budget
     ) -> None:
-        self._reading, self._stage, self._at = reading, reading.stage, at
+        self._reading, self._stage, self._at, self._budget = reading, reading.stage, at, budget
         candidates = Candidates(reading, population)
-        people = [candidates.people[place] for place in candidates.new]
-        asked, wait = [reading.requirements[place] for place in wanted], self._stage.newcomer_wait
-        able = [person for person in people if any(counts(item, person, wait, at) for item in asked)]
-        self._people = sorted(able, key=lambda person: person.person_id)
-        self._wanted = [reading.ever_asked[place] for place in wanted]
+        everybody = [candidates.people[place] for place in candidates.new]
+        now, ever, wait = reading.requirements, reading.ever_asked, self._stage.newcomer_wait
+        asked = [now[place] for place in wanted]
+        able = [person for person in everybody if any(counts(item, person, wait, at) for item in asked)]
+        able.sort(key=lambda person: person.person_id)
+        self._people = (*reading.approvals, *able)
+        self._new = range(len(reading.approvals), len(self._people))
+        self._seats = sum(item.count for item in asked)
+        self._may = [self._seats_of([ever[place] for place in wanted], one) for one in self._people]
         self._growing = not self._stage.separate_lines and all(item.delegator is None for item in reading.approvals)
-        self._looks = LOOKS
+
+    def _seats_of(self, asked: Sequence[Requirement], person: PersonFacts) -> list[int]:
+        at = person.received_at if isinstance(person, Ballot) else self._at
+        fits = [fit for item in asked for fit in [counts(item, person, self._stage.newcomer_wait, at)] * item.count]
+        return [seat for seat, fit in enumerate(fits) if fit]
 
     def sets(self, most: int) -> list[tuple[str, ...]]:
         """The first sets, as person ids."""
-        lack, found = self._lack(()), []
-        least = max(lack) if self._growing else 1
-        for size in range(least, sum(item.count for item in self._wanted) + 1):
-            for chosen in self._grow((), 0, lack, size):
+        filled, found = _Filled({}, {}), []
+        for place in range(self._new.start):
+            filled = self._with_one(filled, place)
+        least = max(1, self._lacking(filled)) if self._growing else 1
+        for size in range(least, min(self._seats, MOST_PEOPLE) + 1):
+            for chosen in self._grow((), self._new.start, filled, size):
                 if self._unblocks(chosen):
-                    found.append(tuple(person.person_id for person in chosen))
+                    found.append(tuple(self._people[place].person_id for place in chosen))
                 if len(found) == most:
                     return found
         return found
 
-    def _grow(
-        self, chosen: tuple[PersonFacts, ...], start: int, lack: _Lack, size: int
-    ) -> Iterator[tuple[PersonFacts, ...]]:
+    def _grow(self, chosen: tuple[int, ...], start: int, filled: _Filled, size: int) -> Iterator[tuple[int, ...]]:
         if len(chosen) == size:
             yield chosen
             return
-        for place in range(start, len(self._people) - (size - len(chosen)) + 1):
-            if self._looks <= 0:
+        for place in range(start, self._new.stop - (size - len(chosen)) + 1):
+            if not self._budget.spend():
                 return
-            more = (*chosen, self._people[place])
-            left = self._lack(more) if self._growing else lack
-            if not self._growing or (left != lack and max(left) <= size - len(more)):
-                yield from self._grow(more, place + 1, left, size)
+            more = self._with_one(filled, place)
+            if self._growing and (more == filled or self._lacking(more) > size - len(chosen) - 1):
+                continue
+            yield from self._grow((*chosen, place), place + 1, more, size)
 
-    def _unblocks(self, chosen: tuple[PersonFacts, ...]) -> bool:
+    def _with_one(self, filled: _Filled, place: int) -> _Filled:
+        """What is filled with one person more; the same where the person adds nothing."""
+        anybody, outsiders = dict(filled.anybody), dict(filled.outsiders)
+        outside = not is_inside(self._people[place], self._reading.case.teams)
+        added = augment(place, self._may, anybody, set())
+        more = outside and len(outsiders) < self._stage.outside_team and augment(place, self._may, outsiders, set())
+        return _Filled(anybody, outsiders) if added or more else filled
+
+    def _lacking(self, filled: _Filled) -> int:
+        """How many people are needed more, at the least."""
+        return max(self._seats - len(filled.anybody), self._stage.outside_team - len(filled.outsiders))
+
+    def _unblocks(self, chosen: tuple[int, ...]) -> bool:
         """Whether the stage is satisfied with all of these, and with none of them left out."""
-        parts = (tuple(person for person in chosen if person is not one) for one in chosen)
-        return self._stands(chosen).met and not any(self._stands(part).met for part in parts)
+        parts = (tuple(place for place in chosen if place != one) for one in chosen)
+        return self._met(chosen) and not any(self._met(part) for part in parts)
 
-    def _stands(self, chosen: tuple[PersonFacts, ...]) -> Tally:
-        reading, people = self._reading, self._with(chosen)
-        self._looks -= 1
-        return tally_stage(
+    def _met(self, chosen: tuple[int, ...]) -> bool:
+        """Whether the stage is satisfied; whoever has acted for somebody votes anew."""
+        people, reading = [self._people[place] for place in chosen], self._reading
+        again = {person.person_id for person in people}
+        kept = [item for item in reading.approvals if item.person_id not in again]
+        found = tally_stage(
             self._stage,
             reading.ever_asked,
-            people,
+            (*kept, *people),
             teams=reading.case.teams,
             elsewhere=reading.elsewhere,
             at=self._at,
+            budget=self._budget,
         )
-
-    def _with(self, chosen: tuple[PersonFacts, ...]) -> tuple[PersonFacts, ...]:
-        """The approvals, and theirs: whoever has acted for somebody votes anew."""
-        again = {person.person_id for person in chosen}
-        return (*(item for item in self._reading.approvals if item.person_id not in again), *chosen)
-
-    def _lack(self, chosen: tuple[PersonFacts, ...]) -> _Lack:
-        self._looks -= 1
-        people, teams, stage = self._with(chosen), self._reading.case.teams, self._stage
-        found = tally(
-            self._wanted,
-            people,
-            outside_team=stage.outside_team,
-            teams=teams,
-            newcomer_wait=stage.newcomer_wait,
-            at=self._at,
-        )
-        insiders = {person.person_id for person in people if is_inside(person, teams)}
-        outsiders = sum(name not in insiders for name in found.seated.values())
-        empty = sum(item.count for item in self._wanted) - len(found.seated)
-        return _Lack(empty, max(0, stage.outside_team - outsiders))
+        return found.met
