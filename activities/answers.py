@@ -142,8 +142,9 @@ def _assess(call: Call, books: Recomputation) -> list[str]:
     told, known = answer.plan, case
 
     def plan(now: datetime) -> RecordModel:
+        # Who could finish the open stage is shown, and nothing is decided by it.
         standing = standing_of(known, now, time_itself=True)
-        return make_plan(known, standing, local_dispatch=told.local_dispatch, pace=told.pace)
+        return make_plan(known, standing, local_dispatch=told.local_dispatch, pace=told.pace, unblock=told.unblock)
 
     return _compare_at("plan", _raw(call, "plan"), instants, plan)
 

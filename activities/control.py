@@ -5,8 +5,10 @@ the same request reads what was stored and answers the same. `stale` is said by 
 waits for one goes on waiting on the server, where that costs no event.
 """
 
+from datetime import datetime
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.advancing import note_due, note_stop, settle, standing_of
@@ -17,6 +19,7 @@ from activities.database import Database
 from activities.documents import Documents
 from activities.ledger import Ledger
 from activities.planning import make_plan
+from activities.reconsidering import reconsider, unblock_of
 from activities.recording import record_end
 from activities.starting import end_without_effect, refuse_start, register, start_refusals
 from activities.taking import Taken, Taking, read_submission, refused
@@ -110,10 +113,11 @@ class ControlActivities(CasePort):
             if file.resolution is None and await settle(connection, ledger, file, standing, request.now):
                 file = await read_case(connection, proposal_id) or file
             result = await end_without_effect(connection, ledger, file, request.now)
+            unblock = await self._unblock(connection, file, standing, request.now) if result is None else ()
             head = await ledger.head()
         if result is not None:
             return AssessResult(result=result, attributes=self._of_result(received, result, file), entry=head)
-        plan = make_plan(file, standing, local_dispatch=self._local_dispatch, pace=self._pace)
+        plan = make_plan(file, standing, local_dispatch=self._local_dispatch, pace=self._pace, unblock=unblock)
         return AssessResult(plan=plan, attributes=self._of_case(file, standing), entry=head)
 
     @activity.defn(name="take_decision")
@@ -131,6 +135,7 @@ class ControlActivities(CasePort):
             taking = Taking(connection, ledger, in_force, request)
             taken = await taking.take(file, request)
             entry = await taking.close()
+            unblock = unblock_of(taken.file, taken.standing, in_force, request.now) if in_force else ()
         return CaseResult(
             receipt=taken.receipt,
             standing=taken.standing,
@@ -138,6 +143,7 @@ class ControlActivities(CasePort):
             attributes=self._of_case(taken.file, taken.standing) if _moved(file, taken) else {},
             entry=entry,
             unlisted=taking.unlisted,
+            unblock=unblock,
         )
 
     @activity.defn(name="take_decisions")
@@ -151,7 +157,8 @@ class ControlActivities(CasePort):
                 unknown = [read_submission(message)[0] for message in request.messages]
                 told = tuple(refused(item, Refusal.unknown_request, UNREGISTERED) for item in unknown)
                 return DecisionsResult(receipts=told)
-            taking = Taking(connection, ledger, await self._documents.in_force(connection), request)
+            in_force = await self._documents.in_force(connection)
+            taking = Taking(connection, ledger, in_force, request)
             taken = []
             for message in request.messages:
                 taken.append(await taking.take(file, message))
@@ -165,6 +172,7 @@ class ControlActivities(CasePort):
             attributes=self._of_case(file, last.standing) if _moved(before, *taken) else {},
             entry=entry,
             unlisted=taking.unlisted,
+            unblock=unblock_of(file, last.standing, in_force, request.now),
         )
 
     @activity.defn(name="advance")
@@ -183,10 +191,20 @@ class ControlActivities(CasePort):
             if standing is None or file.resolution is not None:
                 return CaseResult(standing=standing, resolution=file.resolution)
             await note_due(connection, ledger, file, request.now)
+            if standing.resolution == "pending":
+                in_force = await self._documents.in_force(connection)
+                file = await reconsider(connection, ledger, file, in_force, request.now)
+                standing = standing_of(file, request.now, time_itself=True)
             resolution = await settle(connection, ledger, file, standing, request.now)
+            unblock = await self._unblock(connection, file, standing, request.now)
             entry = await ledger.head()
-        attributes = self._of_case(file, standing)
-        return CaseResult(standing=standing, resolution=resolution, attributes=attributes, entry=entry)
+        return CaseResult(
+            standing=standing,
+            resolution=resolution,
+            attributes=self._of_case(file, standing),
+            entry=entry,
+            unblock=unblock,
+        )
 
     @activity.defn(name="record")
     async def record(self, request: RecordRequest) -> RecordResult:
@@ -206,6 +224,14 @@ class ControlActivities(CasePort):
         if result is None or file is None:
             return RecordResult(stale=True)
         return RecordResult(result=result, attributes=self._of_result(file.received, result, file), entry=entry)
+
+    async def _unblock(
+        self, connection: AsyncConnection, file: CaseFile, standing: Standing | None, now: datetime
+    ) -> tuple[tuple[str, ...], ...]:
+        """Who could finish what is open; nothing is looked up where nothing is."""
+        if standing is None or standing.resolution != "pending":
+            return ()
+        return unblock_of(file, standing, await self._documents.in_force(connection), now)
 
     def _of_case(self, file: CaseFile, standing: Standing | None) -> dict[str, Any]:
         pending = standing is not None and standing.resolution == "pending"

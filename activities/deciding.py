@@ -12,11 +12,11 @@ from typing import Any
 from activities.cases import CaseFile
 from policy.approval.standing import ApprovalCase, Ballot, refuse
 from policy.decision import Assurance, DecisionSubmission, Refusal
+from policy.facts import requesters_of
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
 
 CLOCK_SKEW = timedelta(minutes=1)
-_TICK = timedelta(microseconds=1)
 
 Why = tuple[Refusal, str]
 
@@ -42,8 +42,8 @@ def read_decision(file: CaseFile, submission: DecisionSubmission, directory: Dir
     if case is None or file.stop is not None or file.resolution is not None:
         state = file.stop or file.resolution or "not waiting for anybody"
         return Reading(person=person, refusal=(Refusal.not_pending, f"this proposal is {state}"))
-    ballot = _ballot(submission, person, _after(case, now))
-    if why := refuse(case, ballot):
+    ballot = _ballot(submission, person, case.after(now))
+    if why := refuse(case, ballot, asking_now=_asking_now(file, directory), because=_because(file)):
         return Reading(person=person, refusal=why)
     return Reading(person=person, ballot=ballot)
 
@@ -58,13 +58,18 @@ def _conditions(file: CaseFile) -> tuple[str, ...]:
     return file.case.chain.conditions if file.case is not None else ()
 
 
-def _after(case: ApprovalCase, now: datetime) -> datetime:
-    """The instant of a ballot: later than those before it, whatever instant its request named.
+def _asking_now(file: CaseFile, directory: Directory) -> tuple[str, ...]:
+    """Who stands behind the proposal by the directory of now."""
+    assert file.revision is not None
+    return requesters_of(file.proposal, directory, file.revision.facts.observed)
 
-    Ballots are read again in the order of their instants, which must be the order in which they were judged.
-    """
-    last = max((ballot.received_at for ballot in case.ballots), default=None)
-    return now if last is None or now > last else last + _TICK
+
+def _because(file: CaseFile) -> dict[str, str]:
+    """Why those may not approve who do not ask."""
+    assert file.revision is not None
+    asking = file.revision.facts.requesters
+    excluded = file.revision.evaluation.excluded
+    return {name: item.reason for item in reversed(excluded) for name in item.people if name not in asking}
 
 
 def _ballot(submission: DecisionSubmission, person: PersonFacts, now: datetime) -> Ballot:

@@ -73,6 +73,7 @@ class PermitActivities(PermitPort):
                 document=in_force.policy,
                 directory=in_force.directory,
                 records=issued.records,
+                events=file.events,
             )
             kept = _kept(inputs, facts, in_force)
             if reasons := may_dispatch(inputs):

@@ -5,8 +5,15 @@ from policy.approval.standing import Standing
 from workflows.ports import PACE, Pace, Plan, StepPlan
 
 
-def make_plan(file: CaseFile, standing: Standing | None, *, local_dispatch: bool, pace: Pace = PACE) -> Plan:
-    """The plan of a case that is pending or approved."""
+def make_plan(
+    file: CaseFile,
+    standing: Standing | None,
+    *,
+    local_dispatch: bool,
+    pace: Pace = PACE,
+    unblock: tuple[tuple[str, ...], ...] = (),
+) -> Plan:
+    """The plan of a case that is pending or approved; `unblock` are sets of people who could finish what is open."""
     revision, proposal = file.revision, file.proposal
     assert revision is not None
     assert file.assessment_digest is not None
@@ -32,6 +39,7 @@ def make_plan(file: CaseFile, standing: Standing | None, *, local_dispatch: bool
         stopped=file.stop is not None,
         dry_run=proposal.dry_run,
         pace=pace,
+        unblock=unblock,
     )
 
 

@@ -21,6 +21,7 @@ from activities.drafts import read_draft
 from activities.ledger import Ledger
 from activities.observing import observe
 from activities.outbox import about_case, tell
+from activities.reconsidering import reconsider
 from activities.registering import store_registered
 from policy.admission import is_listed
 from policy.base import Reason
@@ -152,6 +153,7 @@ async def register(
         revision=FIRST_REVISION,
         assessed_at=now,
         absolute_deadline=deadline,
+        directory=in_force.directory,
     )
     if (why := await admit(connection, received, revision, in_force.policy, now)) is not None:
         return await _turn_away(ledger, received, why, in_force, start, now)
@@ -185,6 +187,7 @@ async def register(
         reasons=revision.evaluation.reasons if resolution else (),
         kept=sealed,
     )
+    file = await reconsider(connection, ledger, file, in_force, now)
     await _tell(connection, file, now)
     return file
 

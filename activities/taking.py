@@ -21,6 +21,7 @@ from activities.documents import InForce
 from activities.ledger import Ledger
 from activities.listing import Listing
 from activities.outbox import about_case, tell
+from activities.reconsidering import reconsider
 from activities.tables import DecisionRow
 from activities.telemetry import note_first_decision
 from policy.approval.standing import Ballot, Standing, stand
@@ -99,8 +100,11 @@ class Taking:
         receipt = receipt_of(submission, reading, standing, file)
         await self._keep(file, message, submission, reading, receipt)
         if reading.ballot is not None:
-            await self._tell(file, reading.ballot, standing)
+            asked = file
             file = replace(file, ballots=(*file.ballots, reading.ballot))
+            file = await reconsider(self._connection, self._ledger, file, self._in_force, self._now)
+            standing = standing_of(file, self._now)
+            await self._tell(asked, reading.ballot, standing)
         return await self._settled(file, receipt, standing)
 
     async def close(self) -> EntryRef | None:

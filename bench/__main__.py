@@ -1,4 +1,4 @@
-"""`python -m bench [events|throughput|decide|assessment|policies]`: measure, print markdown, end; in a few minutes."""
+"""`python -m bench [NAME]`: measure one thing or all of them, print markdown, end; in a few minutes."""
 
 import argparse
 import asyncio
@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 
+from bench.approval import measure_approval
 from bench.assessment import measure_assessment
 from bench.decide import measure_decide
 from bench.events import measure_events
@@ -21,7 +22,11 @@ _BENCHMARKS: Mapping[str, Callable[[Bench], Awaitable[str]]] = {
     "decide": measure_decide,
 }
 # Rules alone: no server is started for these.
-_PURE: Mapping[str, Callable[[], str]] = {"assessment": measure_assessment, "policies": measure_policies}
+_PURE: Mapping[str, Callable[[], str]] = {
+    "assessment": measure_assessment,
+    "policies": measure_policies,
+    "approval": measure_approval,
+}
 
 
 async def main() -> None:

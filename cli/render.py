@@ -109,6 +109,7 @@ def explain(value: Mapping[str, Any]) -> str:
             _safe(value["summary"]),
             *_section("waiting for", [_safe(item) for item in value["waiting_for"]]),
             *_section("could unblock it", unblock),
+            *_section("who together could finish this stage", [_list(people) for people in value.get("unblock", ())]),
             *_section("then", [f"{_at(item['at'])}  {_safe(item['what'])}" for item in value["then"]]),
             *_section("because", [_safe(item) for item in value.get("because", ())]),
         ]

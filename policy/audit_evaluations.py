@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from policy.approval.escalation import Due
-from policy.approval.standing import ApprovalCase, Ballot, due_until, stand
+from policy.approval.standing import ApprovalCase, Ballot, CaseEvent, due_until, stand
 from policy.audit import GovernedDocuments
 from policy.base import Reason, RecordModel
 from policy.canonical import canonical, digest
@@ -93,6 +93,7 @@ def check_assessed(
         revision=revision.revision,
         assessed_at=at,
         absolute_deadline=at + policy.absolute_deadline,
+        directory=documents.directory(revision.documents.directory),
     )
     return found + compare("revision", recorded, computed)
 
@@ -129,6 +130,7 @@ class Before(RecordModel):
     revision: Revision
     assessment_digest: str
     ballots: tuple[Ballot, ...] = ()
+    events: tuple[CaseEvent, ...] = ()
     resolution: str | None = None
     stop: str | None = None
     closed: bool = False
@@ -157,6 +159,7 @@ def check_dispatch(
         document=documents.policy(digests.policy),
         directory=documents.directory(digests.directory),
         records=recorded.records,
+        events=before.events,
     )
     inputs = _as_kept(inputs, recorded)
     found = compare("inputs", content["inputs"], inputs)

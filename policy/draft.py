@@ -102,7 +102,7 @@ def _locked(kind: str, policy: PolicySet, directory: Directory, at: datetime) ->
         why = evaluation.reasons[0].message if evaluation.reasons else "nobody is asked"
         return (f"nobody could publish the next {kind}: {why}",)
     silent = {name for item in evaluation.excluded for name in item.people}
-    found = satisfiability(evaluation.chain, directory, silent)
+    found = satisfiability(evaluation.chain, directory, at, silent)
     if found.missing:
         return (f"nobody could publish the next {kind}: nobody is left for {', '.join(found.missing)}",)
     if {person.id for person in directory.people} <= set(found.without):

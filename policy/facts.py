@@ -166,10 +166,15 @@ class _Asking(NamedTuple):
     authors: tuple[str, ...]
     agent_team: str
 
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Everybody who asks, sorted."""
+        named = (self.owner, self.on_behalf_of, *self.scheduled_by, *self.authors)
+        return tuple(sorted({person for person in named if person}))
+
     def teams(self, directory: Directory) -> tuple[str, ...]:
         """Their teams. Where one person's is not known, nobody can say who is of another team: then none is."""
-        named = (self.owner, self.on_behalf_of, *self.scheduled_by, *self.authors)
-        found = {directory.team_of(person) for person in named if person}
+        found = {directory.team_of(person) for person in self.people}
         return () if "" in found else tuple(sorted(found | ({self.agent_team} if self.agent_team else set())))
 
 
@@ -183,6 +188,11 @@ def _asking(proposal: ActionProposal, directory: Directory, observed: Observed) 
         authors=_authors(observed, directory),
         agent_team=agent.team if agent else "",
     )
+
+
+def requesters_of(proposal: ActionProposal, directory: Directory, observed: Observed) -> tuple[str, ...]:
+    """The people who ask by a directory, as `Facts.requesters` has them; pure."""
+    return _asking(proposal, directory, observed).people
 
 
 def _owner(proposal: ActionProposal, directory: Directory) -> str | None:

@@ -6,18 +6,19 @@ What an assessment of today says is computed here, from the facts of today and t
 from datetime import datetime
 from typing import Any
 
-from policy.approval.standing import Ballot
+from policy.approval.standing import Ballot, CaseEvent
 from policy.document import PolicySet
+from policy.evaluation import Evaluation
 from policy.facts import Facts
 from policy.gate import DispatchInputs, acting_key
-from policy.judging import judge
+from policy.judging import barred, judge
 from policy.operations import RiskTier
 from policy.outcome import StepRecord
 from policy.people.delegation import acting
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
 from policy.proposal import ActionProposal
-from policy.revision import Revision, barred
+from policy.revision import Revision
 
 
 def gate_inputs(
@@ -34,6 +35,7 @@ def gate_inputs(
     document: PolicySet,
     directory: Directory,
     records: tuple[StepRecord, ...],
+    events: tuple[CaseEvent, ...] = (),
 ) -> DispatchInputs:
     """The inputs of `policy.gate.may_dispatch`; pure.
 
@@ -50,8 +52,9 @@ def gate_inputs(
         document: the policy in force now.
         directory: the directory in force now.
         records: what became of every permit so far.
+        events: what the record noted besides.
     """
-    _, assessed, today = judge(document, proposal, facts)
+    judged = judge(document, proposal, facts)
     return DispatchInputs(
         proposal_id=revision.proposal_id,
         revision=revision.revision,
@@ -63,20 +66,16 @@ def gate_inputs(
         stop=stop,
         closed=closed,
         assessed_verdict=revision.evaluation.verdict,
-        verdict_now=today.verdict,
-        reasons_now=today.reasons,
+        **_of_today(judged.evaluation, facts),
         assessed_tier=revision.assessment.risk_tier,
-        tier_now=assessed.risk_tier,
-        chain_now=today.chain,
-        requesters_now=barred(facts, today),
-        permit_until_now=today.permit_until,
+        tier_now=judged.assessment.risk_tier,
         **_age(document, facts),
         assessed_resolved=revision.facts.resolved,
         resolved_now=facts.resolved,
         remedies=proposal.remedies,
         holds=facts.holds,
-        case=revision.case(ballots),
-        people_now=_people(ballots, directory, revision, now, facts, assessed.risk_tier),
+        case=revision.case(ballots, events),
+        people_now=_people(ballots, directory, revision, now, facts, judged.assessment.risk_tier),
         records=records,
         dry_run=proposal.dry_run,
     )
@@ -118,3 +117,14 @@ def _people(
             if isinstance(acts, PersonFacts):
                 found[acting_key(ballot)] = acts
     return found
+
+
+def _of_today(today: Evaluation, facts: Facts) -> dict[str, Any]:
+    """What the policy in force now says of the action."""
+    return {
+        "verdict_now": today.verdict,
+        "reasons_now": today.reasons,
+        "chain_now": today.chain,
+        "requesters_now": barred(facts, today),
+        "permit_until_now": today.permit_until,
+    }

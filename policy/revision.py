@@ -14,7 +14,8 @@ from policy.document import PolicySet
 from policy.evaluation import Evaluation
 from policy.facts import Facts
 from policy.impact import ImpactAssessment
-from policy.judging import judge
+from policy.judging import barred, judge
+from policy.people.directory import Directory
 from policy.proposal import ReceivedProposal
 from policy.rules.timing import Timing
 
@@ -75,9 +76,10 @@ def assess_revision(
     revision: int,
     assessed_at: datetime,
     absolute_deadline: datetime,
+    directory: Directory | None = None,
 ) -> Revision:
-    """Assess and evaluate; pure."""
-    judged = judge(document, received.proposal, facts)
+    """Assess and evaluate; pure. With a `directory` a chain that nobody could satisfy is denied."""
+    judged = judge(document, received.proposal, facts, directory)
     return Revision(
         proposal_id=received.proposal.proposal_id,
         revision=revision,
@@ -91,11 +93,6 @@ def assess_revision(
         assessment=judged.assessment,
         evaluation=judged.evaluation,
     )
-
-
-def barred(facts: Facts, evaluation: Evaluation) -> tuple[str, ...]:
-    """Who does not approve an action: who asks for it, who wrote the policy that asks, who granted an exception."""
-    return tuple(sorted({*facts.requesters, *(name for item in evaluation.excluded for name in item.people)}))
 
 
 def revision_digest(body: bytes) -> str:

@@ -242,7 +242,7 @@ class Conversation:
         self._newest = answer.entry or self._newest
         self._resolution = self._resolution or answer.resolution
         if self._case.state is State.pending:
-            standing = self._case.view.stand(answer.standing)
+            standing = self._case.view.stand(answer.standing, answer.unblock)
             # A timer that is set and dropped in one task would leave no event. The next run sets its own.
             if not self.rolling:
                 self._set_alarm(standing)

@@ -127,7 +127,9 @@ PACE = Pace(batch=128, updates=1_500, signals=5_000, events=10_000)
 
 
 class Plan(RecordModel):
-    """An action that goes on: what was asked for, how it stands, and how to run it."""
+    """An action that goes on: what was asked for, how it stands, and how to run it. `unblock` are the smallest sets of
+    people who could finish the open stage, to be shown.
+    """
 
     proposal_id: str
     revision: int
@@ -148,6 +150,7 @@ class Plan(RecordModel):
     stopped: bool = False
     dry_run: bool = False
     pace: Pace = Pace()
+    unblock: tuple[tuple[str, ...], ...] = ()
 
 
 class AssessResult(RecordAnswer):
@@ -215,7 +218,7 @@ class AdvanceRequest(RecordModel):
 
 
 class CaseResult(RecordAnswer):
-    """How the case stands after a decision or after time passed."""
+    """How the case stands after a decision or after time passed. `unblock` is as in `Plan`."""
 
     unregistered: bool = False
     receipt: DecisionReceipt | None = None
@@ -224,6 +227,7 @@ class CaseResult(RecordAnswer):
     attributes: Attributes = {}
     entry: EntryRef | None = None
     unlisted: Unlisted = {}
+    unblock: tuple[tuple[str, ...], ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -240,6 +244,7 @@ class DecisionsResult(RecordAnswer):
     attributes: Attributes = {}
     entry: EntryRef | None = None
     unlisted: Unlisted = {}
+    unblock: tuple[tuple[str, ...], ...] = ()
 
     @property
     def whole(self) -> bool:

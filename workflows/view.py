@@ -40,6 +40,7 @@ class View:
         self._plan: Plan | None = None
         self._shown: list[str] = []
         self._standing: Standing | None = None
+        self._unblock: tuple[tuple[str, ...], ...] = ()
         self._result: ActionResult | None = None
         self._receipts: OrderedDict[str, DecisionReceipt] = OrderedDict()
         self.refused = 0
@@ -64,13 +65,14 @@ class View:
 
     def begin(self, plan: Plan) -> None:
         """The action goes on."""
-        self._plan, self._standing = plan, plan.standing
+        self._plan, self._standing, self._unblock = plan, plan.standing, plan.unblock
         # Made once: the details are set at every step, and what is asked about does not change.
         self._shown = screen_markdown(plan.screen) if plan.screen else []
 
-    def stand(self, standing: Standing | None) -> Standing | None:
+    def stand(self, standing: Standing | None, unblock: tuple[tuple[str, ...], ...] = ()) -> Standing | None:
         """The case moved; where nothing new is known it stands as before. Returns how it stands."""
-        self._standing = standing or self._standing
+        if standing is not None:
+            self._standing, self._unblock = standing, unblock
         return self._standing
 
     def answered(self, receipt: DecisionReceipt) -> None:
@@ -114,11 +116,13 @@ class View:
             then = (
                 [{"at": instant_text(self._due_at), "what": "due"}] if state is State.assessing and self._due_at else []
             )
-            return {"summary": self._summary(state), "waiting_for": [], "could_unblock": {}, "then": then}
+            summary = self._summary(state)
+            return {"summary": summary, "waiting_for": [], "could_unblock": {}, "unblock": [], "then": then}
         return {
             "summary": self._summary(state),
             "waiting_for": standing.waiting_for(),
             "could_unblock": standing.could_unblock(),
+            "unblock": [list(people) for people in self._unblock],
             "then": [{"at": instant_text(due.at), "what": due.text} for due in standing.due],
         }
 

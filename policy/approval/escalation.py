@@ -7,9 +7,11 @@
   (no decision) is what is evaluated at that instant.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
+from policy.approval.ballot import CaseEvent
 from policy.base import Instant, RecordModel
 from policy.rules.chains import Requirement, Stage
 
@@ -53,10 +55,24 @@ def schedule(stage: Stage, number: int, opened_at: datetime, absolute_deadline: 
     return (*due, Due(at=end, kind="deadline", index=0, stage=number, text=verb))
 
 
-def requirements_at(stage: Stage, opened_at: datetime, now: datetime) -> tuple[Requirement, ...]:
-    """The requirements of a stage with the groups that escalation has added by `now`."""
-    added = tuple(group for step in stage.escalations if now >= opened_at + step.after for group in step.add_groups)
-    return tuple(
-        requirement.model_copy(update={"groups": tuple(dict.fromkeys((*requirement.groups, *added)))})
-        for requirement in stage.requirements
-    )
+def requirements_at(
+    stage: Stage, opened_at: datetime, now: datetime, noted: Sequence[CaseEvent] = ()
+) -> tuple[Requirement, ...]:
+    """The requirements of a stage with whom escalation has added by `now`, by time or as it was `noted`."""
+    groups = [group for step in stage.escalations if now >= opened_at + step.after for group in step.add_groups]
+    groups += [group for event in noted for group in event.groups]
+    people = [person for event in noted for person in event.people]
+    if not groups and not people:
+        return stage.requirements
+    return tuple(asked_too(requirement, groups, people) for requirement in stage.requirements)
+
+
+def asked_too(requirement: Requirement, groups: Sequence[str], people: Sequence[str] = ()) -> Requirement:
+    """A requirement that asks these, too. One that names nobody asks everybody already."""
+    if not requirement.named:
+        return requirement
+    more = {
+        "groups": tuple(dict.fromkeys((*requirement.groups, *groups))),
+        "people": tuple(dict.fromkeys((*requirement.people, *people))),
+    }
+    return requirement.model_copy(update=more)

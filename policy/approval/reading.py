@@ -7,20 +7,23 @@
 - The newest vote of a person replaces the older ones until the stage is resolved. Retracting takes it away, abstaining
   replaces it by no vote, recusing takes the person and the vote out of this stage and all that follow. What is resolved
   stays resolved.
-- Who asks may deny and may not approve. Who is in none of the groups that a stage asks has no vote in it, but may take
-  back one that was given.
+- Who asks may deny and may not approve (`policy/approval/duties.py`). Whom a stage does not ask has no vote in it, but
+  may take back one that was given (`policy/approval/eligibility.py`).
+- Where the record noted that nobody is left for what is open, the case is denied as `unreachable`.
 - Denials reach the threshold: denied. Approvals fill every seat (`policy/approval/quorum.py`): approved. Neither by the
   deadline: the stage's verb. A chain without stages is denied.
 - The same reading serves the answer to a vote, the timers, `explain`, the gate at dispatch and the auditor.
 """
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Literal
 
-from policy.approval.ballot import ApprovalCase, Ballot
+from policy.approval.ballot import ApprovalCase, Ballot, CaseEvent
 from policy.approval.duties import conflict
+from policy.approval.eligibility import fit, identities, stands_for, too_new
 from policy.approval.escalation import Due, deadline_of, requirements_at, schedule
-from policy.approval.quorum import Tally, tally
+from policy.approval.quorum import Tally, tally_stage
 from policy.approval.state import ResolutionKind, StageStanding, StageState, Standing, waiting
 from policy.base import Reason
 from policy.decision import Refusal, Vote
@@ -34,9 +37,12 @@ class Reading:
 
     def __init__(self, case: ApprovalCase) -> None:
         self.case = case
+        self.asking_now: Collection[str] = ()
+        self.because: Mapping[str, str] = {}
         self.now = case.opened_at
         self.resolved: list[StageStanding] = []
         self.recused: dict[str, None] = {}
+        self.unreachable = ""
         self.resolution: ResolutionKind = "pending" if case.chain.stages else "denied"
         self._open()
 
@@ -59,19 +65,39 @@ class Reading:
 
     @property
     def requirements(self) -> tuple[Requirement, ...]:
-        return requirements_at(self.stage, self.opened_at, self.now)
+        noted = [item for item in self.case.events if (item.kind, item.stage) == ("escalated", self.number)]
+        return requirements_at(self.stage, self.opened_at, self.now, [item for item in noted if item.at <= self.now])
+
+    @property
+    def ever_asked(self) -> tuple[Requirement, ...]:
+        """What it has asked for so far: the votes that were given keep their seats."""
+        return self.requirements
+
+    def end_of(self, number: int) -> datetime:
+        """When an unresolved stage ends at the latest, as far as anybody knows."""
+        return self.deadline if number == self.number else self.case.absolute_deadline
 
     @property
     def groups(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(group for item in self.requirements for group in item.groups))
 
     @property
-    def approved_elsewhere(self) -> set[str]:
-        return {person for stage in self.resolved for person in stage.approvals}
+    def elsewhere(self) -> tuple[Ballot, ...]:
+        """The approvals that count in other stages."""
+        given = {(item.stage, item.person_id): item for item in self.case.ballots if item.vote is Vote.approve}
+        counted = ((stage.number, person) for stage in self.resolved for person in stage.approvals)
+        return tuple(given[key] for key in counted if key in given)
+
+    def _stands(self, ballot: Ballot) -> bool:
+        """Whether a vote counts beside what its delegator does: the delegator's own vote replaces it."""
+        name = stands_for(ballot)
+        return name == ballot.person_id or (name not in self.votes and name not in self.recused)
 
     @property
     def denials(self) -> tuple[str, ...]:
-        return tuple(person for person, ballot in self.votes.items() if ballot.vote is Vote.deny)
+        """Who denies; of several delegates of one delegator the first."""
+        given = [item for item in self.votes.values() if item.vote is Vote.deny and self._stands(item)]
+        return tuple({stands_for(item): item.person_id for item in reversed(given)}.values())[::-1]
 
     def let_pass(self, until: datetime, *, deadline_counts_as_passed: bool) -> None:
         """Let time pass; the stage expires where that takes it past its deadline."""
@@ -88,6 +114,13 @@ class Reading:
         self.let_pass(ballot.received_at, deadline_counts_as_passed=False)
         if self.refusal(ballot) is None:
             self._count(ballot)
+
+    def note(self, event: CaseEvent) -> None:
+        """Let time pass to an event and let it happen."""
+        self.let_pass(event.at, deadline_counts_as_passed=False)
+        if self.resolution == "pending" and event.kind == "unreachable":
+            self.unreachable = event.reason
+            self._resolve("denied")
 
     def refusal(self, ballot: Ballot) -> tuple[Refusal, str] | None:
         """Why a ballot does not count now, or None."""
@@ -106,20 +139,42 @@ class Reading:
 
     def _forbidden_to(self, ballot: Ballot) -> tuple[Refusal, str] | None:
         person = ballot.person_id
-        if person in self.recused:
-            return Refusal.recused, f"{person} stepped out of this case"
+        if out := [name for name in (person, stands_for(ballot)) if name in self.recused]:
+            return Refusal.recused, f"{out[0]} stepped out of this case"
         if ballot.vote is Vote.deny and not ballot.justification.strip():
             return Refusal.justification_missing, "a denial needs a justification"
-        if found := conflict(
-            person, ballot.vote, requesters=self.case.requesters, approved_elsewhere=self.approved_elsewhere
-        ):
+        if found := self._conflict(ballot):
             return found
-        may_always = (ballot.vote is Vote.deny and person in self.case.requesters) or (
+        may_always = (ballot.vote is Vote.deny and not identities(ballot).isdisjoint(self.case.requesters)) or (
             ballot.vote in _TAKES_BACK and person in self.votes
         )
-        if not may_always and set(ballot.groups).isdisjoint(self.groups):
+        return None if may_always else self._unfit(ballot)
+
+    def _conflict(self, ballot: Ballot) -> tuple[Refusal, str] | None:
+        elsewhere = {name for item in self.elsewhere for name in identities(item)}
+        return conflict(
+            ballot,
+            ballot.vote,
+            requesters=(*self.case.requesters, *self.asking_now),
+            approved_elsewhere=elsewhere,
+            because=self.because,
+        )
+
+    def _unfit(self, ballot: Ballot) -> tuple[Refusal, str] | None:
+        """Why the open stage does not ask the author of a ballot, or not yet."""
+        person, wait = ballot.person_id, self.stage.newcomer_wait
+        found = [fit(item, ballot) for item in self.requirements]
+        fitting = [item for item in found if item.fits]
+        if not fitting and all(item.wanted == " or ".join(item.groups) for item in self.requirements):
             asked = ", ".join(self.groups)
             return Refusal.not_eligible, f"{person} is in none of the groups that stage {self.number} asks: {asked}"
+        if not fitting:
+            asked = "; ".join(item.wanted for item in self.requirements)
+            lacking = " and ".join(min(found, key=lambda item: len(item.lacking)).lacking)
+            return Refusal.not_eligible, f"stage {self.number} asks {asked}: {person} lacks {lacking}"
+        new = [too_new(item, ballot, wait, ballot.received_at) for item in fitting]
+        if ballot.vote is Vote.approve and new[0] is not None and all(new):
+            return Refusal.newcomer, new[0]
         return None
 
     def _count(self, ballot: Ballot) -> None:
@@ -136,13 +191,14 @@ class Reading:
         elif self._tally().met:
             self._resolve("approved")
 
+    @property
+    def approvals(self) -> tuple[Ballot, ...]:
+        """The votes that approve the open stage."""
+        return tuple(item for item in self.votes.values() if item.vote is Vote.approve and self._stands(item))
+
     def _tally(self) -> Tally:
-        approvals = [
-            (ballot.person_id, frozenset(ballot.groups))
-            for ballot in self.votes.values()
-            if ballot.vote is Vote.approve
-        ]
-        return tally(self.requirements, approvals)
+        voters, teams = self.approvals, self.case.teams
+        return tally_stage(self.stage, self.ever_asked, voters, teams=teams, elsewhere=self.elsewhere)
 
     def _resolve(self, state: Literal["approved", "denied", "expired"]) -> None:
         more = state == "approved" and self.number < len(self.case.chain.stages)
@@ -192,8 +248,23 @@ class Reading:
         last = self.resolved[-1]
         if last.state == "approved":
             return Reason(code="approved", message="every stage was approved")
+        if last.state == "denied" and self.unreachable:
+            return Reason(code="unreachable", message=self.unreachable)
         if last.state == "denied":
             return Reason(code="denied", message=f"stage {last.name} was denied by {', '.join(last.denials)}")
         verb = self.case.chain.stages[last.number - 1].on_expiry
         missing = ", ".join(last.missing)
         return Reason(code=f"expired_{verb}", message=f"stage {last.name} passed its deadline without {missing}")
+
+
+def read(case: ApprovalCase) -> Reading:
+    """A reading of everything that happened in a case, in the order in which it did; pure."""
+    reading = Reading(case)
+    events = list(case.events)
+    for ballot in case.ballots:
+        while events and events[0].at <= ballot.received_at:
+            reading.note(events.pop(0))
+        reading.take(ballot)
+    for event in events:
+        reading.note(event)
+    return reading

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from policy.approval.escalation import Due
-from policy.approval.quorum import tally
+from policy.approval.quorum import tally_stage
 from policy.base import Instant, Reason, RecordModel
 from policy.rules.chains import Stage
 
@@ -70,6 +70,6 @@ def waiting(number: int, stage: Stage) -> StageStanding:
         number=number,
         name=stage.name,
         state="waiting",
-        missing=tally(stage.requirements, ()).missing,
+        missing=tally_stage(stage, stage.requirements, ()).missing,
         groups=tuple(dict.fromkeys(group for item in stage.requirements for group in item.groups)),
     )

@@ -6,9 +6,12 @@
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 
+from policy.approval.eligibility import counts
+from policy.approval.opening import could_ask
 from policy.checks.findings import Finding, Severity
-from policy.checks.satisfiability import satisfiability
+from policy.checks.satisfiability import asked_in, satisfiability
 from policy.people.directory import Directory
 from policy.rules.chains import ApprovalChain
 from policy.subject import Subject, WrittenPolicy
@@ -21,16 +24,16 @@ def people_findings(subject: Subject) -> Iterator[Finding]:
     if subject.directory is None:
         return
     for written, name in subject.chains:
-        yield from _chain(written, name, subject.directory)
-        yield from _denials(written, name, written.document.chains[name], subject)
+        yield from _chain(written, name, subject.directory, subject.now)
+        yield from _denials(written, name, written.document.chains[name], subject.directory, subject.now)
     for written in subject.policies:
         yield from _nobody(written, subject.directory)
 
 
-def _chain(written: WrittenPolicy, name: str, directory: Directory) -> Iterator[Finding]:
+def _chain(written: WrittenPolicy, name: str, directory: Directory, now: datetime) -> Iterator[Finding]:
     path = ("chains", name)
     authors = written.document.metadata.authors
-    found = satisfiability(written.document.chains[name], directory, authors)
+    found = satisfiability(written.document.chains[name], directory, now, authors)
     for group in found.unknown_groups:
         yield written.say(
             Severity.warning,
@@ -65,13 +68,13 @@ def _chain(written: WrittenPolicy, name: str, directory: Directory) -> Iterator[
         )
 
 
-def _denials(written: WrittenPolicy, name: str, chain: ApprovalChain, subject: Subject) -> Iterator[Finding]:
-    assert subject.directory is not None
+def _denials(
+    written: WrittenPolicy, name: str, chain: ApprovalChain, directory: Directory, now: datetime
+) -> Iterator[Finding]:
+    there = could_ask(chain, directory, now)
     for number, stage in enumerate(chain.stages):
-        groups = {group for requirement in stage.requirements for group in requirement.groups}
-        groups.update(group for step in stage.escalations for group in step.add_groups)
-        asked = subject.directory.population(subject.now, groups=groups)
-        people = sum(1 for person in asked if not groups.isdisjoint(person.groups))
+        asked = asked_in(stage, escalated=True)
+        people = sum(any(counts(item, person, None, None) for item in asked) for person in there)
         if 0 < people < stage.deny_threshold:
             yield written.say(
                 Severity.warning,

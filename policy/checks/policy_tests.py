@@ -134,7 +134,7 @@ def run_case(
     except (ProposalError, DocumentError) as error:
         raise DocumentError(f"case {case.name}: {error}") from None
     facts = collect(received.proposal, catalog=catalog, directory=directory, registry=operations, observed=seen)
-    judged = judge(policy, received.proposal, facts)
+    judged = judge(policy, received.proposal, facts, directory)
     reasons = tuple(f"{reason.code}: {reason.message}" for reason in judged.evaluation.reasons)
     return CaseResult(name=case.name, differences=tuple(_differences(case.expect, judged)), reasons=reasons)
 

@@ -1,18 +1,26 @@
 """Can anybody approve? A chain against the people of a directory.
 
 - One person fills one seat of the whole chain (`policy/approval/duties.py`), so all seats of all stages are filled
-  together, by the same matching that counts votes (`policy/approval/quorum.py`).
+  together, by the eligibility and the matching that count votes (`policy/approval/eligibility.py`, `quorum.py`). Of a
+  stage that asks for any of its requirements, the first that can be filled is taken.
 - Escalation adds groups only after a while: a chain that needs it to be filled can be satisfied, but late.
 - Whoever wrote the document does not approve what it asks about.
 - Whoever asks does not approve. For each person who may stand behind an action, the chain is asked without them.
+- Teams, reporting lines and newcomers depend on who asks and when; they are asked when an action is proposed
+  (`policy/approval/feasibility.py`).
 """
 
 from collections.abc import Collection, Iterator
+from datetime import datetime
 from typing import NamedTuple
 
+from policy.approval.eligibility import counts
+from policy.approval.escalation import asked_too
+from policy.approval.opening import could_ask
 from policy.approval.quorum import Tally, tally
-from policy.people.directory import Directory, named
-from policy.rules.chains import ApprovalChain, Requirement
+from policy.people.directory import Directory
+from policy.people.facts import PersonFacts
+from policy.rules.chains import ApprovalChain, Mode, Requirement, Stage
 
 
 class Satisfiability(NamedTuple):
@@ -24,7 +32,7 @@ class Satisfiability(NamedTuple):
         late: the seats that only escalation can fill.
         without: the people of whom one, if they ask, leaves seats that nobody can fill.
         total: how many seats there are.
-        people: how many people are in any of the groups.
+        people: how many people fit any of the requirements.
     """
 
     unknown_groups: tuple[str, ...]
@@ -35,76 +43,74 @@ class Satisfiability(NamedTuple):
     people: int
 
 
-def satisfiability(chain: ApprovalChain, directory: Directory, authors: Collection[str] = ()) -> Satisfiability:
+def satisfiability(
+    chain: ApprovalChain, directory: Directory, at: datetime, authors: Collection[str] = ()
+) -> Satisfiability:
     """Who of a directory could satisfy a chain; pure.
 
     Args:
         chain: the stages.
         directory: the people.
+        at: the instant (UTC) as of which they are there.
         authors: identities of people who approve nothing here, because they wrote the document.
     """
     silent = {person for name in authors if (person := directory.resolve(name))}
-    now, later = _seats(chain, escalated=False), _seats(chain, escalated=True)
+    there = [person for person in could_ask(chain, directory, at) if person.person_id not in silent]
+    later = _seats(chain, there, escalated=True)
+    now = _seats(chain, there, escalated=False)
     groups = dict.fromkeys(group for requirement in later for group in requirement.groups)
     total = sum(requirement.count for requirement in now)
-    voters = _voters(directory, groups, total + 1 + len(silent), silent)
+    voters = _enough(there, (*now, *later), total + 1)
     filled = tally(later, voters)
     missing = filled.missing
     seated = sorted(_irreplaceable(filled, later, voters))
     return Satisfiability(
         unknown_groups=tuple(group for group in groups if not directory.members(group)),
         missing=missing,
-        late=() if missing else _missing(now, voters),
-        without=() if missing else tuple(name for name in seated if _missing(later, voters, name)),
+        late=() if missing else tally(now, voters).missing,
+        without=() if missing else tuple(name for name in seated if _missing_without(name, later, voters)),
         total=total,
-        people=sum(
-            1
-            for person in directory.people
-            if person.id not in silent and not set(groups).isdisjoint(map(named, person.groups))
-        ),
+        people=sum(any(counts(item, person, None, None) for item in later) for person in there),
     )
 
 
-def _seats(chain: ApprovalChain, *, escalated: bool) -> tuple[Requirement, ...]:
+def _seats(chain: ApprovalChain, people: list[PersonFacts], *, escalated: bool) -> tuple[Requirement, ...]:
     """The requirements of all stages, as they are at first or once every escalation step was taken."""
-    return tuple(
-        Requirement(
-            groups=(*requirement.groups, *(group for step in stage.escalations for group in step.add_groups))
-            if escalated
-            else requirement.groups,
-            count=requirement.count,
-        )
-        for stage in chain.stages
-        for requirement in stage.requirements
-    )
+    found: tuple[Requirement, ...] = ()
+    for stage in chain.stages:
+        asked = asked_in(stage, escalated=escalated)
+        if stage.mode is Mode.any_of:
+            fillable = (item for item in asked if tally((*found, item), people).met)
+            asked = (next(fillable, asked[0]),)
+        found = (*found, *asked)
+    return found
 
 
-def _irreplaceable(
-    filled: Tally, requirements: tuple[Requirement, ...], voters: list[tuple[str, frozenset[str]]]
-) -> Iterator[str]:
+def asked_in(stage: Stage, *, escalated: bool) -> tuple[Requirement, ...]:
+    """What a stage asks for as it opens, or once every escalation that names groups has come."""
+    steps = (*stage.escalations, *((stage.expiry_escalation,) if stage.expiry_escalation else ()))
+    groups = [group for step in steps for group in step.add_groups]
+    return tuple(asked_too(item, groups) if escalated else item for item in stage.requirements)
+
+
+def _irreplaceable(filled: Tally, requirements: tuple[Requirement, ...], voters: list[PersonFacts]) -> Iterator[str]:
     """Those on a seat that nobody without one may take. Without anybody else, all seats can still be filled."""
     taken = set(filled.seated.values())
-    spare = {group for person, groups in voters if person not in taken for group in groups}
+    spare = [person for person in voters if person.person_id not in taken]
     for seat, person in filled.seated.items():
-        if spare.isdisjoint(requirements[int(seat.split(".")[0])].groups):
+        requirement = requirements[int(seat.split(".")[0])]
+        if not any(counts(requirement, other, None, None) for other in spare):
             yield person
 
 
-def _voters(
-    directory: Directory, groups: Collection[str], enough: int, silent: Collection[str]
-) -> list[tuple[str, frozenset[str]]]:
-    """So many of each group as could sit on every seat: more of them change nothing and cost time."""
-    kept = {person for group in groups for person in directory.members(group)[:enough]}
-    return [
-        (person.id, frozenset(map(named, person.groups)))
-        for person in directory.people
-        if person.id in kept - set(silent)
-    ]
+def _enough(people: list[PersonFacts], requirements: tuple[Requirement, ...], enough: int) -> list[PersonFacts]:
+    """So many for each requirement as could sit on every seat: more of them change nothing and cost time."""
+    kept: set[str] = set()
+    for requirement in dict.fromkeys(requirements):
+        fitting = (person.person_id for person in people if counts(requirement, person, None, None))
+        kept.update(name for name, _ in zip(fitting, range(enough), strict=False))
+    return [person for person in people if person.person_id in kept]
 
 
-def _missing(
-    requirements: tuple[Requirement, ...],
-    voters: list[tuple[str, frozenset[str]]],
-    excluded: str | None = None,
-) -> tuple[str, ...]:
-    return tally(requirements, [voter for voter in voters if voter[0] != excluded]).missing
+def _missing_without(name: str, requirements: tuple[Requirement, ...], voters: list[PersonFacts]) -> tuple[str, ...]:
+    return tally(requirements, [voter for voter in voters if voter.person_id != name]).missing

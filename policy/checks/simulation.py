@@ -172,7 +172,7 @@ def _stuck(evaluation: Evaluation, action: PastAction) -> str:
     if evaluation.chain is None:
         return ""
     behind = {*action.facts.requesters, *(name for item in evaluation.excluded for name in item.people)}
-    found = satisfiability(evaluation.chain, action.directory, sorted(behind))
+    found = satisfiability(evaluation.chain, action.directory, action.at, sorted(behind))
     return f"nobody is left for {', '.join(found.missing)}" if found.missing else ""
 
 

@@ -15,10 +15,11 @@ from datetime import datetime
 from policy.approval.escalation import Due
 from policy.approval.standing import StageStanding, Standing
 from policy.base import Reason, instant_text
+from policy.judging import barred
 from policy.notices.notice import Asked, Audience, Notice, NoticeKind, Subject, Urgency
 from policy.outcome import Outcome
 from policy.proposal import ActionProposal
-from policy.revision import Revision, barred
+from policy.revision import Revision
 from policy.rules.chains import ApprovalChain
 
 # From here on somebody is asked by every channel at once.

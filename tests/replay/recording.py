@@ -208,6 +208,15 @@ async def denied_by_person(place: Recording, proposal_id: str) -> None:
     await handle.result()
 
 
+async def unreachable(place: Recording, proposal_id: str) -> None:
+    """The only one who could approve the second stage steps out."""
+    handle = await place.start(proposal_id, proposal(proposal_id))
+    await place.decide(handle, "carol")
+    await place.status(handle, lambda item: item["stage"] == 2)
+    await place.decide(handle, "bob", "recuse")
+    await handle.result()
+
+
 async def expired(place: Recording, proposal_id: str) -> None:
     """Nobody answers within the two seconds of the chain `brief`."""
     await (await place.start(proposal_id, ending(proposal_id, 1))).result()
@@ -370,6 +379,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     denied_by_limit,
     two_stages,
     denied_by_person,
+    unreachable,
     expired,
     withdrawn,
     dispatch_refused,

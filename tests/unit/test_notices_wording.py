@@ -20,7 +20,7 @@ from tests.unit.hostile import TEXTS
 from tests.unit.notices import one_of_each
 from tests.unit.screens import high_impact
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "notices"
+GOLDEN = Path(__file__).parents[1] / "notices_golden"
 LINK = "https://temporal.example.org/namespaces/default/workflows/action%2Fhigh-impact-1"
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 EFFECTS = {"link_open", "image", "heading_open", "html_inline", "html_block", "fence", "blockquote_open", "table_open"}

@@ -9,6 +9,7 @@ from policy.checks.satisfiability import satisfiability
 from policy.governed import Metadata
 from policy.people.directory import Directory, Person, RegisteredAgent
 from policy.rules.chains import ApprovalChain, EscalationStep, Requirement, Stage
+from tests.unit.builders import T0
 
 
 def _directory(**people: str) -> Directory:
@@ -74,7 +75,7 @@ CASES: dict[str, tuple[ApprovalChain, dict[str, str], dict[str, tuple[str, ...]]
 @pytest.mark.parametrize(("chain", "people", "expected"), CASES.values(), ids=CASES)
 def test_who_can_approve(chain: ApprovalChain, people: dict[str, str], expected: dict[str, tuple[str, ...]]) -> None:
     """All seats of all stages are filled by different people, with and without whoever asks."""
-    found = satisfiability(chain, _directory(**people))
+    found = satisfiability(chain, _directory(**people), T0)
 
     names = ("unknown_groups", "missing", "late", "without")
     assert {name: getattr(found, name) for name in names if getattr(found, name)} == expected
@@ -82,13 +83,13 @@ def test_who_can_approve(chain: ApprovalChain, people: dict[str, str], expected:
 
 def test_an_author_fills_no_seat() -> None:
     """Who wrote the document is not counted among those who may approve, under an alias neither."""
-    assert satisfiability(_chain([("ops", 2)]), _directory(**OPS), ("ana",)).missing == ("1 of ops",)
-    assert satisfiability(_chain([("ops", 2)]), _directory(**OPS), ("dora", "nobody")).missing == ()
+    assert satisfiability(_chain([("ops", 2)]), _directory(**OPS), T0, ("ana",)).missing == ("1 of ops",)
+    assert satisfiability(_chain([("ops", 2)]), _directory(**OPS), T0, ("dora", "nobody")).missing == ()
 
 
 def test_a_large_directory_costs_little() -> None:
     """As many people of each group as there are seats decide the question."""
     people = {f"p{number}": "ops dba" for number in range(3000)}
-    found = satisfiability(_chain(*[[("ops", 5), ("dba", 5)]] * 10), _directory(**people))
+    found = satisfiability(_chain(*[[("ops", 5), ("dba", 5)]] * 10), _directory(**people), T0)
 
     assert (found.missing, found.without, found.total, found.people) == ((), (), 100, 3000)

@@ -1,0 +1,53 @@
+"""Reconsidering an open case after it moved: are people left, and who could finish what is open?
+
+What follows is noted in the same transaction, so that a recusal which leaves nobody ends the action at once, and says
+why. Who could finish it is told, and nothing is decided by it.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.case_events import note_event
+from activities.cases import CaseFile
+from activities.documents import InForce
+from activities.ledger import Ledger
+from policy.approval.following import follows, who_unblocks
+from policy.approval.standing import Standing
+
+# As what an entry says that it was concluded from who is left.
+CAUSE = "feasibility"
+
+
+async def reconsider(
+    connection: AsyncConnection, ledger: Ledger, file: CaseFile, in_force: InForce, now: datetime
+) -> CaseFile:
+    """Note what follows from who is left, and return the case with it.
+
+    Args:
+        connection: in a transaction that holds the proposal's lock.
+        ledger: of the same proposal, in the same transaction.
+        file: the case with everything that happened.
+        in_force: the documents in force.
+        now: the instant (UTC).
+    """
+    case = file.case
+    if case is None or file.resolution is not None or file.stop is not None:
+        return file
+    for event in follows(case, in_force.directory, now):
+        key = "unreachable" if event.kind == "unreachable" else f"escalated {event.stage} {event.index}"
+        new = await note_event(connection, ledger, file, event, key, directory=in_force.directory_digest, cause=CAUSE)
+        if not new:
+            break
+        file = replace(file, events=(*file.events, event))
+    return file
+
+
+def unblock_of(
+    file: CaseFile, standing: Standing | None, in_force: InForce, now: datetime
+) -> tuple[tuple[str, ...], ...]:
+    """Minimal sets of people who could finish the open stage; none where nobody is asked any more."""
+    if file.case is None or standing is None or standing.resolution != "pending" or file.resolution is not None:
+        return ()
+    return who_unblocks(file.case, in_force.directory, now)

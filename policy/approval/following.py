@@ -1,0 +1,52 @@
+"""What follows when an open case moved: the end where nobody is left, or an escalation at once; pure.
+
+It is asked after every decision that counts, when a case opens, and when time passes, with the directory of that
+instant (`policy/approval/feasibility.py`). Each event happens after everything before it, so an auditor comes to the
+same.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from policy.approval.ballot import ApprovalCase, CaseEvent
+from policy.approval.feasibility import feasible, next_step
+from policy.approval.opening import could_ask
+from policy.approval.unblocking import unblocking
+from policy.people.directory import Directory
+from policy.people.facts import PersonFacts
+
+
+def follows(case: ApprovalCase, directory: Directory, now: datetime) -> tuple[CaseEvent, ...]:
+    """The events that are to be noted now, in order.
+
+    Args:
+        case: with everything that happened before.
+        directory: as it is now.
+        now: the instant (UTC).
+    """
+    return tuple(_follows(case, directory, now))
+
+
+def _follows(case: ApprovalCase, directory: Directory, now: datetime) -> Iterator[CaseEvent]:
+    while True:
+        at = case.after(now)
+        event = next_step(case, feasible(case, people_of(case, directory, at), at), at)
+        # A step that came once is not taken again: whom it added, if anybody, is asked already.
+        if event is None or (event.kind, event.stage, event.index) in [
+            (item.kind, item.stage, item.index) for item in case.events
+        ]:
+            return
+        yield event
+        case = case.model_copy(update={"events": (*case.events, event)})
+
+
+def people_of(case: ApprovalCase, directory: Directory, at: datetime) -> tuple[PersonFacts, ...]:
+    """Everybody whom a case could ask, as of an instant (UTC): by its chain, and by whom it was escalated to."""
+    groups = {name for event in case.events for name in event.groups}
+    people = {name for event in case.events for name in event.people}
+    return could_ask(case.chain, directory, at, groups=groups, people=people)
+
+
+def who_unblocks(case: ApprovalCase, directory: Directory, at: datetime) -> tuple[tuple[str, ...], ...]:
+    """Minimal sets of people who could finish the open stage at an instant (UTC)."""
+    return unblocking(case, people_of(case, directory, at), at)
