@@ -16,7 +16,6 @@ from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
 
 CLOCK_SKEW = timedelta(minutes=1)
-_TICK = timedelta(microseconds=1)
 
 Why = tuple[Refusal, str]
 
@@ -42,7 +41,7 @@ def read_decision(file: CaseFile, submission: DecisionSubmission, directory: Dir
     if case is None or file.stop is not None or file.resolution is not None:
         state = file.stop or file.resolution or "not waiting for anybody"
         return Reading(person=person, refusal=(Refusal.not_pending, f"this proposal is {state}"))
-    ballot = _ballot(submission, person, _after(case, now))
+    ballot = _ballot(submission, person, case.after(now))
     if why := refuse(case, ballot):
         return Reading(person=person, refusal=why)
     return Reading(person=person, ballot=ballot)
@@ -51,15 +50,6 @@ def read_decision(file: CaseFile, submission: DecisionSubmission, directory: Dir
 def with_ballot(case: ApprovalCase, ballot: Ballot) -> ApprovalCase:
     """The case after one more vote."""
     return case.model_copy(update={"ballots": (*case.ballots, ballot)})
-
-
-def _after(case: ApprovalCase, now: datetime) -> datetime:
-    """The instant of a ballot: later than those before it, whatever instant its request named.
-
-    Ballots are read again in the order of their instants, which must be the order in which they were judged.
-    """
-    last = max((ballot.received_at for ballot in case.ballots), default=None)
-    return now if last is None or now > last else last + _TICK
 
 
 def _ballot(submission: DecisionSubmission, person: PersonFacts, now: datetime) -> Ballot:

@@ -9,13 +9,14 @@ from dataclasses import replace
 from typing import Any
 
 from activities.advancing import standing_of
+from activities.case_events import KINDS
 from activities.cases import CaseFile, stored_proposal
 from activities.closing import make_result
 from activities.deciding import Reading, read_decision
 from activities.recording import conclusion
 from activities.starting import start_refusals
 from activities.taking import receipt_of, refused
-from policy.approval.standing import Ballot, Standing
+from policy.approval.standing import Ballot, CaseEvent, Standing
 from policy.audit import AuditFile, Finding, GovernedDocuments, ReadEntry
 from policy.audit_entries import check_entry, check_report, check_told
 from policy.audit_evaluations import (
@@ -27,6 +28,7 @@ from policy.audit_evaluations import (
     check_resolved,
     compare,
 )
+from policy.audit_events import check_event
 from policy.base import Reason
 from policy.canonical import canonical, digest
 from policy.decision import Refusal, receive_decision
@@ -71,6 +73,9 @@ class Recomputation:
             EntryKind.decision_refused: self._decided,
             EntryKind.reminded: self._due,
             EntryKind.escalated: self._due,
+            EntryKind.vote_dropped: self._noted,
+            EntryKind.unreachable: self._noted,
+            EntryKind.graced: self._noted,
             EntryKind.resolved: self._resolved,
             EntryKind.stopped: self._stopped,
             EntryKind.dispatched: self._dispatched,
@@ -185,7 +190,18 @@ class Recomputation:
         standing = standing_of(self.case, entry.at)
         return found + compare("receipt", content["receipt"], receipt_of(submission, reading, standing, case))
 
+    def _noted(self, entry: ReadEntry) -> list[str]:
+        case, _ = self._known()
+        event = CaseEvent.model_validate(entry.content["event"])
+        found = check_event(case.case, event, entry.content, self._documents)
+        if KINDS[event.kind] is not entry.kind:
+            found.append(f"it is about {event.kind}")
+        self.case = replace(case, events=(*case.events, event))
+        return found
+
     def _due(self, entry: ReadEntry) -> list[str]:
+        if "event" in entry.content:
+            return self._noted(entry)
         case, _ = self._known()
         kind = "reminder" if entry.kind is EntryKind.reminded else "escalation"
         return check_due(case.case, entry.content, entry.at, kind)

@@ -264,7 +264,9 @@ def samples_of(kind: EntryKind, content: Any) -> Iterable[Sample]:
         case EntryKind.reminded:
             return [Sample("countersign_reminders", 1, (str(content["due"]["stage"]),))]
         case EntryKind.escalated:
-            return [Sample("countersign_escalations", 1, (str(content["due"]["stage"]),))]
+            # By time, or by an event for another cause.
+            stage = (content.get("due") or content["event"])["stage"]
+            return [Sample("countersign_escalations", 1, (str(stage),))]
         case EntryKind.recorded:
             result, tier = content["result"], str(content["result"]["risk_tier"])
             dry = str(bool(result.get("dry_run"))).lower()

@@ -59,7 +59,13 @@ def _recorded(content: Mapping[str, Any]) -> str:
 
 
 def _due(content: Mapping[str, Any]) -> str:
-    return str(content["due"]["text"])
+    return str(content["due"]["text"]) if "due" in content else _event(content)
+
+
+def _event(content: Mapping[str, Any]) -> str:
+    event = content["event"]
+    found = ", ".join((*event["groups"], *event["people"]))
+    return f"stage {event['stage']}{f' to {found}' if found else ''}: {event['reason']}"
 
 
 def _dispatched(content: Mapping[str, Any]) -> str:
@@ -95,6 +101,9 @@ _SAYERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "decision_refused": _decision,
     "reminded": _due,
     "escalated": _due,
+    "vote_dropped": _event,
+    "unreachable": _event,
+    "graced": _event,
     "dispatched": _dispatched,
     "reported": _reported,
     "recorded": _recorded,

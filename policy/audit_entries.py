@@ -29,7 +29,14 @@ def _decision_key(content: _Content) -> tuple[object, ...]:
     return (content["submission"]["decision_id"],)
 
 
+def _event_key(content: _Content) -> tuple[object, ...]:
+    return content["revision"], content["key"]
+
+
 def _due_key(content: _Content) -> tuple[object, ...]:
+    # What somebody was escalated to for another cause than time is an event.
+    if "event" in content:
+        return _event_key(content)
     return content["due"]["stage"], content["due"]["kind"], content["due"]["index"]
 
 
@@ -57,6 +64,9 @@ _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
     EntryKind.decision_refused: _decision_key,
     EntryKind.reminded: _due_key,
     EntryKind.escalated: _due_key,
+    EntryKind.vote_dropped: _event_key,
+    EntryKind.unreachable: _event_key,
+    EntryKind.graced: _event_key,
     EntryKind.stopped: lambda _: ("stop",),
     EntryKind.dispatched: _step_key,
     EntryKind.dispatch_refused: _refusal_key,

@@ -6,12 +6,15 @@
 - No two of them have the same instant, so there is one order in which all of them are read.
 """
 
+from datetime import datetime, timedelta
 from typing import Literal
 
 from policy.base import Instant, RecordModel
 from policy.decision import Assurance, Feedback, Vote
 from policy.people.facts import PersonFacts
 from policy.rules.chains import ApprovalChain
+
+_TICK = timedelta(microseconds=1)
 
 
 class Ballot(PersonFacts):
@@ -72,3 +75,9 @@ class ApprovalCase(RecordModel):
     ballots: tuple[Ballot, ...] = ()
     events: tuple[CaseEvent, ...] = ()
     teams: tuple[str, ...] = ()
+
+    def after(self, now: datetime) -> datetime:
+        """The instant of what happens next: later than everything that happened, whatever instant its request named."""
+        instants = (*(item.at for item in self.events), *(item.received_at for item in self.ballots))
+        last = max(instants, default=None)
+        return now if last is None or now > last else last + _TICK
