@@ -25,13 +25,13 @@ def tally(requirements: Sequence[Requirement], voters: Sequence[tuple[str, froze
 
     Args:
         requirements: what the stage asks for; at least one.
-        voters: person id and groups of everyone whose approval counts, in order of arrival. A person who is named
-            again is one person, with the groups of the first time.
+        voters: person id and groups of everyone whose approval counts, in order of arrival; `by_name` of the id where
+            a requirement may ask by it. A person who is named again is one person, with the groups of the first time.
     """
     first = dict(reversed(voters))
     voters = [(person, first[person]) for person in dict.fromkeys(person for person, _ in voters)]
     seats = [
-        (f"{number}.{place}", frozenset(requirement.groups))
+        (f"{number}.{place}", frozenset((*requirement.groups, *map(by_name, requirement.people))))
         for number, requirement in enumerate(requirements)
         for place in range(requirement.count)
     ]
@@ -48,6 +48,11 @@ def tally(requirements: Sequence[Requirement], voters: Sequence[tuple[str, froze
         seated={seats[seat][0]: voters[voter][0] for seat, voter in sorted(holder.items())},
         missing=tuple(missing) if seats else ("the stage asks for nobody, so nobody can satisfy it",),
     )
+
+
+def by_name(person_id: str) -> str:
+    """Somebody's own name among the groups by which they may sit; no group has a space in its name."""
+    return f"person {person_id}"
 
 
 def _seat(

@@ -1,4 +1,4 @@
-"""Where a case stands: the chain and the ballots in, the state of every stage out.
+"""Where a case stands: the chain, the ballots and the events in, the state of every stage out.
 
 - Stages open one after the other; a stage opens at the instant at which the one before it was approved.
 - Ballots are read in order of arrival, and time never runs backwards among them. A ballot counts in its own stage only,
@@ -6,44 +6,69 @@
   the case.
 - The newest vote of a person replaces the older ones until the stage is resolved. Retracting takes it away, abstaining
   replaces it by no vote, recusing takes the person and the vote out of this stage and all that follow. What is resolved
-  stays resolved.
+  stays resolved, unless a vote is dropped.
 - Who asks may deny and may not approve. Who is in none of the groups that a stage asks has no vote in it, but may take
   back one that was given.
 - Denials reach the threshold: denied. Approvals fill every seat (`policy/approval/quorum.py`): approved. Neither by the
   deadline: the stage's verb. A chain without stages is denied.
+- Held: approvals do not count until somebody releases the stage who fits `release`, or whom the stage asks; denials do.
+- A dropped vote counts no longer. If a stage was approved by it, that stage opens again, for its deadline anew. Those
+  after it wait; their votes count again once they are open, but for who has approved another stage or stepped out.
+- Between a deadline that nobody saw and the instant at which its grace began nothing counts.
 - The same reading serves the answer to a vote, the timers, `explain`, the gate at dispatch and the auditor.
 """
 
 from datetime import datetime
 from typing import Literal
 
-from policy.approval.ballot import ApprovalCase, Ballot
+from policy.approval.ballot import ApprovalCase, Ballot, CaseEvent
 from policy.approval.duties import conflict
-from policy.approval.escalation import Due, deadline_of, requirements_at, schedule
-from policy.approval.quorum import Tally, tally
-from policy.approval.state import ResolutionKind, StageStanding, StageState, Standing, waiting
-from policy.base import Reason
+from policy.approval.escalation import Due
+from policy.approval.questions import Questions
+from policy.approval.quorum import Tally, by_name, tally
+from policy.approval.sitting import Sitting, asks
+from policy.approval.state import ResolutionKind, StageStanding, StageState, Standing, ended_by, waiting
 from policy.decision import Refusal, Vote
-from policy.rules.chains import Requirement, Stage
+from policy.rules.chains import ExpiryVerb, Requirement, Stage
 
 _TAKES_BACK = (Vote.abstain, Vote.retract, Vote.recuse)
 
 
 class Reading:
-    """One reading of a case, ballot by ballot; it lives as long as one evaluation."""
+    """One reading of a case, ballot by ballot; it lives as long as one evaluation. `happened` is what time brought."""
 
     def __init__(self, case: ApprovalCase) -> None:
         self.case = case
         self.now = case.opened_at
         self.resolved: list[StageStanding] = []
         self.recused: dict[str, None] = {}
+        self.happened: list[Due] = []
+        self.questions = Questions()
+        self.sittings: dict[int, Sitting] = {}
         self.resolution: ResolutionKind = "pending" if case.chain.stages else "denied"
-        self._open()
+        if case.chain.stages:
+            self._open()
 
     def _open(self) -> None:
-        self.opened_at = self.now
-        self.votes: dict[str, Ballot] = {}
-        self.acknowledged: dict[str, None] = {}
+        """Open the next stage, or open it again with the votes that it has."""
+        known = self.sittings.get(self.number)
+        if known is None:
+            self.sittings[self.number] = Sitting(self.stage, self.number, self.now, self.case.absolute_deadline)
+            return
+        known.reopen(self.now)
+        for ballot in tuple(known.votes.values()):
+            if ballot.person_id in self.recused or self._conflict(ballot):
+                del known.votes[ballot.person_id]
+        self._settle()
+
+    @property
+    def sitting(self) -> Sitting:
+        """What the open stage has heard so far."""
+        return self.sittings[self.number]
+
+    @property
+    def votes(self) -> dict[str, Ballot]:
+        return self.sitting.votes
 
     @property
     def number(self) -> int:
@@ -54,12 +79,9 @@ class Reading:
         return self.case.chain.stages[len(self.resolved)]
 
     @property
-    def deadline(self) -> datetime:
-        return deadline_of(self.stage, self.opened_at, self.case.absolute_deadline)
-
-    @property
     def requirements(self) -> tuple[Requirement, ...]:
-        return requirements_at(self.stage, self.opened_at, self.now)
+        """What it asks for now."""
+        return self.sitting.asking.now
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -74,20 +96,82 @@ class Reading:
         return tuple(person for person, ballot in self.votes.items() if ballot.vote is Vote.deny)
 
     def let_pass(self, until: datetime, *, deadline_counts_as_passed: bool) -> None:
-        """Let time pass; the stage expires where that takes it past its deadline."""
-        self.now = max(self.now, until)
-        if self.resolution != "pending":
+        """Let time pass; what is due in it comes, and the stage's verb where that takes it past its deadline."""
+        until = max(self.now, until)
+        while self.resolution == "pending":
+            due = self.sitting.clock.due()[0]
+            at_deadline = due.kind == "deadline" and not deadline_counts_as_passed
+            if due.at > until or (due.at == until and at_deadline):
+                break
+            self.now = max(self.now, due.at)
+            self._come(due)
+        self.now = max(self.now, until) if self.resolution == "pending" else self.now
+
+    def _come(self, due: Due) -> None:
+        clock = self.sitting.clock
+        if due.kind == "deadline":
+            self._expire(due)
             return
-        deadline = self.deadline
-        if self.now > deadline or (deadline_counts_as_passed and self.now == deadline):
-            self.now = deadline
+        clock.happened(due)
+        self.happened.append(due)
+        step = self.stage.escalations[due.index] if due.kind == "escalation" else None
+        if step is not None and not step.to:
+            self.sitting.asking.escalate(step.add_groups, (), replace=step.replace)
+
+    def _expire(self, due: Due) -> None:
+        """The deadline passed: the stage's verb, unless it has a grace."""
+        sitting, stage = self.sitting, self.stage
+        if not sitting.clock.ends_case(due.at):
+            self.happened.append(due)
+            step = stage.expiry_escalation
+            if stage.on_expiry is ExpiryVerb.hold:
+                sitting.hold(due.at)
+                return
+            sitting.clock.another_round(due.at)
+            if step is not None and not step.to:
+                sitting.asking.escalate(step.add_groups, (), replace=step.replace)
+            return
+        grace = self._grace(due.at) if sitting.lapsed_until is None else None
+        if grace is None or grace.until is None:
             self._resolve("expired")
+        else:
+            sitting.lapsed_until = grace.at
+            sitting.clock.extend(max(grace.until, grace.at))
+
+    def _grace(self, deadline: datetime) -> CaseEvent | None:
+        """The grace of the open stage that began after its deadline."""
+        events = (item for item in self.case.events if item.kind == "grace" and item.stage == self.number)
+        return next((item for item in events if item.at > deadline), None)
 
     def take(self, ballot: Ballot) -> None:
         """Let time pass to a ballot and count it, unless it is refused."""
         self.let_pass(ballot.received_at, deadline_counts_as_passed=False)
         if self.refusal(ballot) is None:
             self._count(ballot)
+
+    def note(self, event: CaseEvent) -> None:
+        """Let time pass to an event and let it happen."""
+        self.let_pass(event.at, deadline_counts_as_passed=False)
+        if self.resolution != "pending":
+            return
+        if event.kind == "dropped":
+            self._drop(event)
+        elif event.kind == "escalated" and event.stage == self.number:
+            self.sitting.escalated(event)
+
+    def _drop(self, event: CaseEvent) -> None:
+        found = [number for number, sitting in self.sittings.items() if sitting.drop(event)]
+        if not found or found[0] >= self.number:
+            return
+        number, last = found[0], self.sitting
+        later = self.resolved[number - 1 :]
+        del self.resolved[number - 1 :]
+        if self._tally().met:
+            approvals = self._found("approved").approvals
+            self.resolved += [later[0].model_copy(update={"approvals": approvals}), *later[1:]]
+            return
+        last.clock.stop(self.now)
+        self._open()
 
     def refusal(self, ballot: Ballot) -> tuple[Refusal, str] | None:
         """Why a ballot does not count now, or None."""
@@ -100,8 +184,10 @@ class Reading:
             return Refusal.not_pending, f"this proposal is already {self.resolution}"
         if ballot.stage < self.number:
             return Refusal.stage_closed, f"stage {ballot.stage} is closed, stage {self.number} is open"
-        if ballot.stage > self.number or ballot.received_at < self.opened_at:
+        if ballot.stage > self.number or ballot.received_at < self.sitting.opened_at:
             return Refusal.stage_not_open, f"stage {ballot.stage} is not open yet, stage {self.number} is"
+        if self.sitting.lapsed_until is not None and ballot.received_at <= self.sitting.lapsed_until:
+            return Refusal.past_deadline, f"the deadline of stage {self.stage.name} has passed"
         return None
 
     def _forbidden_to(self, ballot: Ballot) -> tuple[Refusal, str] | None:
@@ -110,61 +196,88 @@ class Reading:
             return Refusal.recused, f"{person} stepped out of this case"
         if ballot.vote is Vote.deny and not ballot.justification.strip():
             return Refusal.justification_missing, "a denial needs a justification"
-        if found := conflict(
-            person, ballot.vote, requesters=self.case.requesters, approved_elsewhere=self.approved_elsewhere
-        ):
+        if ballot.vote is Vote.answer:
+            return self.questions.refusal(ballot, self.case.requesters)
+        if found := self.sitting.refusal(ballot, self.case.requesters) or self._conflict(ballot):
             return found
         may_always = (ballot.vote is Vote.deny and person in self.case.requesters) or (
             ballot.vote in _TAKES_BACK and person in self.votes
         )
-        if not may_always and set(ballot.groups).isdisjoint(self.groups):
+        if not may_always and not self._fits(ballot):
             asked = ", ".join(self.groups)
             return Refusal.not_eligible, f"{person} is in none of the groups that stage {self.number} asks: {asked}"
         return None
 
+    def _conflict(self, ballot: Ballot) -> tuple[Refusal, str] | None:
+        person, elsewhere = ballot.person_id, self.approved_elsewhere
+        return conflict(person, ballot.vote, requesters=self.case.requesters, approved_elsewhere=elsewhere)
+
+    def _fits(self, ballot: Ballot) -> bool:
+        """Whether the open stage asks its author, for a vote or for what it is released by."""
+        release = self.stage.release if ballot.vote is Vote.release else None
+        return any(asks(item, ballot) for item in ((release,) if release is not None else self.requirements))
+
     def _count(self, ballot: Ballot) -> None:
+        sitting, at = self.sitting, ballot.received_at
+        self.questions.remark(ballot)
         if ballot.vote is Vote.acknowledge:
-            self.acknowledged[ballot.person_id] = None
+            sitting.acknowledge(ballot)
+        if ballot.vote is Vote.request_info:
+            self.questions.ask(ballot, pausing=self.stage.on_request_info == "pause")
+            sitting.ask(at)
+        if ballot.vote is Vote.answer and self.questions.answer(ballot):
+            sitting.clock.go_on(at)
+        if ballot.vote is Vote.release:
+            sitting.release(at)
         if ballot.vote in (Vote.approve, Vote.deny, *_TAKES_BACK):
-            self.votes.pop(ballot.person_id, None)
+            sitting.votes.pop(ballot.person_id, None)
         if ballot.vote in (Vote.approve, Vote.deny):
-            self.votes[ballot.person_id] = ballot
+            sitting.votes[ballot.person_id] = ballot
         if ballot.vote is Vote.recuse:
             self.recused[ballot.person_id] = None
+        self._settle()
+
+    def _settle(self) -> None:
+        """Resolve the open stage where its votes do."""
         if len(self.denials) >= self.stage.deny_threshold:
             self._resolve("denied")
-        elif self._tally().met:
+        elif not self.sitting.held and self._tally().met:
             self._resolve("approved")
 
     def _tally(self) -> Tally:
         approvals = [
-            (ballot.person_id, frozenset(ballot.groups))
+            (ballot.person_id, frozenset((*ballot.groups, by_name(ballot.person_id))))
             for ballot in self.votes.values()
             if ballot.vote is Vote.approve
         ]
-        return tally(self.requirements, approvals)
+        return tally(self.sitting.asking.ever, approvals)
 
     def _resolve(self, state: Literal["approved", "denied", "expired"]) -> None:
         more = state == "approved" and self.number < len(self.case.chain.stages)
-        self.resolved.append(self._found(state))
+        found, clock = self._found(state), self.sitting.clock
+        clock.stop(self.now)
+        self.questions.forget_pauses()
+        self.resolved.append(found)
         self.resolution = "pending" if more else state
         if more:
             self._open()
 
     def _found(self, state: StageState) -> StageStanding:
-        seats = self._tally()
+        seats, sitting = self._tally(), self.sitting
         return StageStanding(
             number=self.number,
             name=self.stage.name,
-            state=state,
-            opened_at=self.opened_at,
+            state="held" if state == "open" and sitting.held else state,
+            opened_at=sitting.opened_at,
             resolved_at=None if state == "open" else self.now,
-            deadline=self.deadline,
+            deadline=sitting.clock.deadline,
             approvals=tuple(dict.fromkeys(seats.seated.values())),
             denials=self.denials,
             missing=seats.missing,
             groups=self.groups,
-            acknowledged=tuple(self.acknowledged),
+            acknowledged=tuple(sitting.acknowledged),
+            dropped=tuple(sitting.dropped),
+            paused_until=sitting.clock.paused_until(self.now) if state == "open" else None,
         )
 
     def standing(self) -> Standing:
@@ -176,24 +289,10 @@ class Reading:
             resolution=self.resolution,
             stage=len(known),
             stages=(*known, *(waiting(at, item) for at, item in later)),
-            due=self._due() if pending else (),
+            due=self.sitting.clock.due() if pending else (),
             recused=tuple(self.recused),
             resolved_at=None if pending else known[-1].resolved_at if known else self.case.opened_at,
-            reasons=() if pending else (self._reason(),),
+            reasons=() if pending else (ended_by(self.case.chain, self.resolved),),
+            questions=self.questions.all,
+            feedback=self.questions.remarks,
         )
-
-    def _due(self) -> tuple[Due, ...]:
-        due = schedule(self.stage, self.number, self.opened_at, self.case.absolute_deadline)
-        return tuple(item for item in due if item.at > self.now or item.kind == "deadline")
-
-    def _reason(self) -> Reason:
-        if not self.resolved:
-            return Reason(code="empty_chain", message="the chain has no stage, so nobody can approve it")
-        last = self.resolved[-1]
-        if last.state == "approved":
-            return Reason(code="approved", message="every stage was approved")
-        if last.state == "denied":
-            return Reason(code="denied", message=f"stage {last.name} was denied by {', '.join(last.denials)}")
-        verb = self.case.chain.stages[last.number - 1].on_expiry
-        missing = ", ".join(last.missing)
-        return Reason(code=f"expired_{verb}", message=f"stage {last.name} passed its deadline without {missing}")

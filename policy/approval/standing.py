@@ -6,7 +6,7 @@ The rules are in `policy/approval/reading.py`. These are the questions that are 
 from datetime import datetime
 
 from policy.approval.ballot import ApprovalCase, Ballot, CaseEvent
-from policy.approval.escalation import Due, schedule
+from policy.approval.escalation import Due
 from policy.approval.reading import Reading
 from policy.approval.state import ResolutionKind, StageStanding, StageState, Standing
 from policy.decision import Refusal
@@ -20,9 +20,23 @@ __all__ = [
     "StageState",
     "Standing",
     "due_until",
+    "read",
     "refuse",
     "stand",
 ]
+
+
+def read(case: ApprovalCase) -> Reading:
+    """A reading of everything that happened in a case, in the order in which it did; pure."""
+    reading = Reading(case)
+    events = list(case.events)
+    for ballot in case.ballots:
+        while events and events[0].at <= ballot.received_at:
+            reading.note(events.pop(0))
+        reading.take(ballot)
+    for event in events:
+        reading.note(event)
+    return reading
 
 
 def stand(case: ApprovalCase, now: datetime, *, deadline_counts_as_passed: bool) -> Standing:
@@ -33,9 +47,7 @@ def stand(case: ApprovalCase, now: datetime, *, deadline_counts_as_passed: bool)
         now: the instant (UTC); the newest ballot's, where that is later.
         deadline_counts_as_passed: at exactly the deadline, True when time itself is evaluated, False for a decision.
     """
-    reading = Reading(case)
-    for ballot in case.ballots:
-        reading.take(ballot)
+    reading = read(case)
     reading.let_pass(now, deadline_counts_as_passed=deadline_counts_as_passed)
     return reading.standing()
 
@@ -45,20 +57,13 @@ def refuse(case: ApprovalCase, ballot: Ballot) -> tuple[Refusal, str] | None:
 
     The instant of the decision is `ballot.received_at`: when the worker first saw it, never what the sender wrote.
     """
-    reading = Reading(case)
-    for earlier in case.ballots:
-        reading.take(earlier)
+    reading = read(case)
     reading.let_pass(ballot.received_at, deadline_counts_as_passed=False)
     return reading.refusal(ballot)
 
 
-def due_until(case: ApprovalCase, now: datetime) -> tuple[Due, ...]:
-    """Every reminder and escalation that has become due by an instant, in stages that were still open at theirs."""
-    found: list[Due] = []
-    for standing, stage in zip(stand(case, now, deadline_counts_as_passed=True).stages, case.chain.stages, strict=True):
-        if standing.opened_at is None:
-            continue
-        end = min(now, standing.resolved_at or now)
-        due = schedule(stage, standing.number, standing.opened_at, case.absolute_deadline)
-        found += [item for item in due if item.kind != "deadline" and item.at <= end]
-    return tuple(found)
+def due_until(case: ApprovalCase, now: datetime, *, deadline_counts_as_passed: bool = True) -> tuple[Due, ...]:
+    """Everything that time brought by an instant and that ended nothing: reminders, escalations, deadlines."""
+    reading = read(case)
+    reading.let_pass(now, deadline_counts_as_passed=deadline_counts_as_passed)
+    return tuple(reading.happened)

@@ -178,6 +178,10 @@ class Stage(EdgeModel):
             raise ValueError(f"stage {self.name}: all requirements together may ask for {MAX_SEATS} people at most")
         if (self.on_expiry is ExpiryVerb.escalate) != (self.expiry_escalation is not None):
             raise ValueError(f"stage {self.name}: expiry_escalation belongs to on_expiry: escalate, and only to it")
+        if self.expiry_escalation is not None and self.expiry_escalation.after:
+            raise ValueError(f"stage {self.name}: expiry_escalation comes at the deadline: write after: 0s")
+        if self.grace is not None and self.on_expiry in (ExpiryVerb.hold, ExpiryVerb.remind):
+            raise ValueError(f"stage {self.name}: a grace belongs to a deadline that ends, {self.on_expiry} does not")
         if self.release is not None and self.on_expiry is not ExpiryVerb.hold:
             raise ValueError(f"stage {self.name}: release belongs to on_expiry: hold")
         return self
