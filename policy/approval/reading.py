@@ -18,65 +18,32 @@
 - The same reading serves the answer to a vote, the timers, `explain`, the gate at dispatch and the auditor.
 """
 
-from datetime import datetime
 from typing import Literal
 
-from policy.approval.ballot import ApprovalCase, Ballot, CaseEvent
+from policy.approval.ballot import ApprovalCase, Ballot
 from policy.approval.duties import conflict
-from policy.approval.escalation import Due
+from policy.approval.passing import Passing
 from policy.approval.questions import Questions
 from policy.approval.quorum import Tally, by_name, tally
-from policy.approval.sitting import Sitting, asks
-from policy.approval.state import ResolutionKind, StageStanding, StageState, Standing, ended_by, waiting
+from policy.approval.sitting import asks
+from policy.approval.state import StageStanding, StageState, Standing, ended_by, waiting
 from policy.decision import Refusal, Vote
-from policy.rules.chains import ExpiryVerb, Requirement, Stage
+from policy.rules.chains import Requirement
 
 _TAKES_BACK = (Vote.abstain, Vote.retract, Vote.recuse)
 
 
-class Reading:
-    """One reading of a case, ballot by ballot; it lives as long as one evaluation. `happened` is what time brought."""
+class Reading(Passing):
+    """One reading of a case, ballot by ballot; it lives as long as one evaluation."""
 
     def __init__(self, case: ApprovalCase) -> None:
-        self.case = case
-        self.now = case.opened_at
-        self.resolved: list[StageStanding] = []
         self.recused: dict[str, None] = {}
-        self.happened: list[Due] = []
         self.questions = Questions()
-        self.sittings: dict[int, Sitting] = {}
-        self.resolution: ResolutionKind = "pending" if case.chain.stages else "denied"
-        if case.chain.stages:
-            self._open()
-
-    def _open(self) -> None:
-        """Open the next stage, or open it again with the votes that it has."""
-        known = self.sittings.get(self.number)
-        if known is None:
-            self.sittings[self.number] = Sitting(self.stage, self.number, self.now, self.case.absolute_deadline)
-            return
-        known.reopen(self.now)
-        for ballot in tuple(known.votes.values()):
-            if ballot.person_id in self.recused or self._conflict(ballot):
-                del known.votes[ballot.person_id]
-        self._settle()
-
-    @property
-    def sitting(self) -> Sitting:
-        """What the open stage has heard so far."""
-        return self.sittings[self.number]
+        super().__init__(case)
 
     @property
     def votes(self) -> dict[str, Ballot]:
         return self.sitting.votes
-
-    @property
-    def number(self) -> int:
-        return len(self.resolved) + 1
-
-    @property
-    def stage(self) -> Stage:
-        return self.case.chain.stages[len(self.resolved)]
 
     @property
     def requirements(self) -> tuple[Requirement, ...]:
@@ -95,83 +62,11 @@ class Reading:
     def denials(self) -> tuple[str, ...]:
         return tuple(person for person, ballot in self.votes.items() if ballot.vote is Vote.deny)
 
-    def let_pass(self, until: datetime, *, deadline_counts_as_passed: bool) -> None:
-        """Let time pass; what is due in it comes, and the stage's verb where that takes it past its deadline."""
-        until = max(self.now, until)
-        while self.resolution == "pending":
-            due = self.sitting.clock.due()[0]
-            at_deadline = due.kind == "deadline" and not deadline_counts_as_passed
-            if due.at > until or (due.at == until and at_deadline):
-                break
-            self.now = max(self.now, due.at)
-            self._come(due)
-        self.now = max(self.now, until) if self.resolution == "pending" else self.now
-
-    def _come(self, due: Due) -> None:
-        clock = self.sitting.clock
-        if due.kind == "deadline":
-            self._expire(due)
-            return
-        clock.happened(due)
-        self.happened.append(due)
-        step = self.stage.escalations[due.index] if due.kind == "escalation" else None
-        if step is not None and not step.to:
-            self.sitting.asking.escalate(step.add_groups, (), replace=step.replace)
-
-    def _expire(self, due: Due) -> None:
-        """The deadline passed: the stage's verb, unless it has a grace."""
-        sitting, stage = self.sitting, self.stage
-        if not sitting.clock.ends_case(due.at):
-            self.happened.append(due)
-            step = stage.expiry_escalation
-            if stage.on_expiry is ExpiryVerb.hold:
-                sitting.hold(due.at)
-                return
-            sitting.clock.another_round(due.at)
-            if step is not None and not step.to:
-                sitting.asking.escalate(step.add_groups, (), replace=step.replace)
-            return
-        grace = self._grace(due.at) if sitting.lapsed_until is None else None
-        if grace is None or grace.until is None:
-            self._resolve("expired")
-        else:
-            sitting.lapsed_until = grace.at
-            sitting.clock.extend(max(grace.until, grace.at))
-
-    def _grace(self, deadline: datetime) -> CaseEvent | None:
-        """The grace of the open stage that began after its deadline."""
-        events = (item for item in self.case.events if item.kind == "grace" and item.stage == self.number)
-        return next((item for item in events if item.at > deadline), None)
-
     def take(self, ballot: Ballot) -> None:
         """Let time pass to a ballot and count it, unless it is refused."""
         self.let_pass(ballot.received_at, deadline_counts_as_passed=False)
         if self.refusal(ballot) is None:
             self._count(ballot)
-
-    def note(self, event: CaseEvent) -> None:
-        """Let time pass to an event and let it happen."""
-        self.let_pass(event.at, deadline_counts_as_passed=False)
-        if self.resolution != "pending":
-            return
-        if event.kind == "dropped":
-            self._drop(event)
-        elif event.kind == "escalated" and event.stage == self.number:
-            self.sitting.escalated(event)
-
-    def _drop(self, event: CaseEvent) -> None:
-        found = [number for number, sitting in self.sittings.items() if sitting.drop(event)]
-        if not found or found[0] >= self.number:
-            return
-        number, last = found[0], self.sitting
-        later = self.resolved[number - 1 :]
-        del self.resolved[number - 1 :]
-        if self._tally().met:
-            approvals = self._found("approved").approvals
-            self.resolved += [later[0].model_copy(update={"approvals": approvals}), *later[1:]]
-            return
-        last.clock.stop(self.now)
-        self._open()
 
     def refusal(self, ballot: Ballot) -> tuple[Refusal, str] | None:
         """Why a ballot does not count now, or None."""
@@ -237,6 +132,12 @@ class Reading:
             self.recused[ballot.person_id] = None
         self._settle()
 
+    def _count_again(self) -> None:
+        for ballot in tuple(self.votes.values()):
+            if ballot.person_id in self.recused or self._conflict(ballot):
+                del self.votes[ballot.person_id]
+        self._settle()
+
     def _settle(self) -> None:
         """Resolve the open stage where its votes do."""
         if len(self.denials) >= self.stage.deny_threshold:
@@ -271,7 +172,7 @@ class Reading:
             opened_at=sitting.opened_at,
             resolved_at=None if state == "open" else self.now,
             deadline=sitting.clock.deadline,
-            approvals=tuple(dict.fromkeys(seats.seated.values())),
+            approvals=self._approvals(),
             denials=self.denials,
             missing=seats.missing,
             groups=self.groups,
@@ -296,3 +197,16 @@ class Reading:
             questions=self.questions.all,
             feedback=self.questions.remarks,
         )
+
+
+def read(case: ApprovalCase) -> Reading:
+    """A reading of everything that happened in a case, in the order in which it did; pure."""
+    reading = Reading(case)
+    events = list(case.events)
+    for ballot in case.ballots:
+        while events and events[0].at <= ballot.received_at:
+            reading.note(events.pop(0))
+        reading.take(ballot)
+    for event in events:
+        reading.note(event)
+    return reading

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from policy.approval.ballot import ApprovalCase, Ballot, CaseEvent
 from policy.approval.escalation import Due
-from policy.approval.reading import Reading
+from policy.approval.reading import read
 from policy.approval.state import ResolutionKind, StageStanding, StageState, Standing
 from policy.decision import Refusal
 
@@ -24,19 +24,6 @@ __all__ = [
     "refuse",
     "stand",
 ]
-
-
-def read(case: ApprovalCase) -> Reading:
-    """A reading of everything that happened in a case, in the order in which it did; pure."""
-    reading = Reading(case)
-    events = list(case.events)
-    for ballot in case.ballots:
-        while events and events[0].at <= ballot.received_at:
-            reading.note(events.pop(0))
-        reading.take(ballot)
-    for event in events:
-        reading.note(event)
-    return reading
 
 
 def stand(case: ApprovalCase, now: datetime, *, deadline_counts_as_passed: bool) -> Standing:

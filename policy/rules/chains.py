@@ -11,6 +11,7 @@ This file knows no conditions, so that what waits for people does not load the e
 """
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -169,6 +170,12 @@ class Stage(EdgeModel):
         counts = [requirement.count for requirement in self.requirements]
         return sum(counts) if self.mode is Mode.all_of else min(counts)
 
+    def with_hours(self, hours: Mapping[str, Hours]) -> "Stage":
+        """The stage with its hours put in where it names them."""
+        named = {"hours": self.hours, "remind_hours": self.remind_hours}
+        found = {field: hours[name] for field, name in named.items() if isinstance(name, str)}
+        return self.model_copy(update=found) if found else self
+
     @model_validator(mode="after")
     def _in_time(self) -> "Stage":
         late = [at for at in (*self.reminders, *(step.after for step in self.escalations)) if at >= self.deadline]
@@ -194,3 +201,9 @@ class ApprovalChain(EdgeModel):
     def seats(self) -> int:
         """How many distinct people it needs: nobody approves in two stages (`policy/duties.py`)."""
         return sum(stage.seats for stage in self.stages)
+
+    def with_hours(self, hours: Mapping[str, Hours]) -> "ApprovalChain":
+        """The chain with its hours put in, so that it says all of what it means."""
+        stages = tuple(stage.with_hours(hours) for stage in self.stages)
+        same = all(one is other for one, other in zip(stages, self.stages, strict=True))
+        return self if same else self.model_copy(update={"stages": stages})

@@ -1,0 +1,71 @@
+"""Votes whose author lost what made them count.
+
+- Asked of every approval that counts, in the open stage and in those before it, by what the directory says now.
+- Whoever is there no more, or stands behind the proposal by now, has no approval.
+- A vote served every requirement of its stage that its author fitted when it was given. It is dropped once its author
+  fits one of them no more: they may vote again by what they still have.
+- Denials are never dropped: who could stop it, did.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
+
+from policy.approval.ballot import ApprovalCase, Ballot
+from policy.approval.reading import Reading, read
+from policy.approval.sitting import asks
+from policy.decision import Vote
+from policy.people.facts import PersonFacts
+
+
+class Lapsed(NamedTuple):
+    """A vote that counts no longer, in which stage, and why."""
+
+    stage: int
+    decision_id: str
+    reason: str
+
+
+def counted_approvals(case: ApprovalCase) -> tuple[tuple[int, Ballot], ...]:
+    """Every approval that counts so far, with its stage; none once the case is resolved."""
+    return tuple(_counted(read(case)))
+
+
+def lapsed(
+    case: ApprovalCase, people_now: Mapping[str, PersonFacts | None], requesters_now: Collection[str] = ()
+) -> tuple[Lapsed, ...]:
+    """The approvals that count no longer; pure.
+
+    Args:
+        case: with everything that was noted before.
+        people_now: what the directory says now by decision id of each approval; None for nobody.
+        requesters_now: the people who stand behind the proposal now, besides those of the case.
+    """
+    reading = read(case)
+    found = []
+    for stage, ballot in _counted(reading):
+        person = people_now.get(ballot.decision_id)
+        if reason := _why(reading, stage, ballot, person, requesters_now):
+            found.append(Lapsed(stage, ballot.decision_id, reason))
+    return tuple(found)
+
+
+def _counted(reading: Reading) -> Iterator[tuple[int, Ballot]]:
+    if reading.resolution != "pending":
+        return
+    for number in range(1, reading.number + 1):
+        votes = reading.sittings[number].votes.values()
+        yield from ((number, ballot) for ballot in votes if ballot.vote is Vote.approve)
+
+
+def _why(
+    reading: Reading, stage: int, ballot: Ballot, person: PersonFacts | None, requesters_now: Collection[str]
+) -> str | None:
+    who = ballot.person_id
+    if person is None or person.person_id != who:
+        return f"{who} is nobody in the directory any more"
+    if who in requesters_now or (ballot.delegator is not None and ballot.delegator in requesters_now):
+        return f"{who} stands behind the proposal by now"
+    for requirement in reading.sittings[stage].asking.ever:
+        if asks(requirement, ballot) and not asks(requirement, ballot.model_copy(update=dict(person))):
+            return f"{who} does not fit {requirement.wanted} any more"
+    return None
