@@ -1,7 +1,7 @@
 """What moves a case besides a decision: time, and a stop.
 
-Reminders and escalations are entries, each written once whoever asks and however often. A resolution is written by
-whoever sees first that the case amounts to one.
+Reminders, escalations and deadlines that end nothing are entries, each written once whoever asks and however often. A
+resolution is written by whoever sees first that the case amounts to one.
 """
 
 from datetime import datetime
@@ -13,6 +13,7 @@ from activities.closing import stop
 from activities.ledger import Ledger
 from activities.registering import approved_scopes, denied_scopes, store_resolution
 from activities.telemetry import note_resolution
+from policy.approval.changes import entry_kind, looks_up
 from policy.approval.standing import Standing, due_until, stand
 from policy.base import Reason, instant_text
 from policy.ledger import EntryKind
@@ -24,11 +25,16 @@ def standing_of(file: CaseFile, now: datetime, *, time_itself: bool = False) -> 
 
 
 async def note_due(ledger: Ledger, file: CaseFile, now: datetime) -> None:
-    """One entry for each reminder and escalation that has become due; those noted before stay as they are."""
-    assert file.case is not None
-    for due in due_until(file.case, now):
-        kind = EntryKind.reminded if due.kind == "reminder" else EntryKind.escalated
-        await ledger.append(kind, {"due": due.model_dump(mode="json")}, due.stage, due.kind, due.index)
+    """One entry for everything that time brought; those noted before stay as they are.
+
+    What looks somebody up has its entry with whom it found (`activities/noticing.py`).
+    """
+    case = file.case
+    assert case is not None
+    for due in due_until(case, now):
+        if looks_up(case, due) is None:
+            content = {"due": due.model_dump(mode="json")}
+            await ledger.append(entry_kind(case, due), content, due.stage, due.kind, due.index)
 
 
 async def settle(

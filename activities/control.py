@@ -5,8 +5,10 @@ the same request reads what was stored and answers the same. `stale` is said by 
 waits for one goes on waiting on the server, where that costs no event.
 """
 
+from datetime import datetime
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.advancing import note_due, note_stop, settle, standing_of
@@ -16,6 +18,7 @@ from activities.clock import Clock, differs
 from activities.database import Database
 from activities.documents import Documents
 from activities.ledger import Ledger
+from activities.noticing import notice
 from activities.planning import make_plan
 from activities.recording import record_end
 from activities.starting import end_without_effect, refuse_start, register, start_refusals
@@ -94,6 +97,7 @@ class ControlActivities(CasePort):
                 conflict = (Reason(code="digest_conflict", message=message),)
                 answer = await refuse_start(ledger, received, conflict, request.start, request.now)
                 return AssessResult(result=answer, attributes=self._of_result(received, answer))
+            file = await self._noticed(connection, ledger, file, request.now)
             standing = standing_of(file, request.now, time_itself=True)
             if file.resolution is None and await settle(connection, ledger, file, standing, request.now):
                 file = await read_case(connection, proposal_id) or file
@@ -118,6 +122,7 @@ class ControlActivities(CasePort):
             if submission is None:
                 return await note_malformed(connection, ledger, file, problem, request)
             in_force = await self._documents.in_force(connection)
+            file = await notice(connection, ledger, file, in_force, request.now)
             answer = await take(connection, ledger, file, submission, in_force, request)
         moved = answer.resolution is not None and file.resolution is None
         if not moved and (answer.receipt is None or not answer.receipt.counted):
@@ -133,6 +138,7 @@ class ControlActivities(CasePort):
             file = await read_case(connection, request.proposal_id, ledger)
             if file is None or file.revision is None:
                 return CaseResult(unregistered=True)
+            file = await self._noticed(connection, ledger, file, request.now)
             standing = standing_of(file, request.now, time_itself=True)
             if request.stop_actor is not None and file.result is None:
                 ended = await note_stop(connection, ledger, file, UNVERIFIED, request.now)
@@ -155,6 +161,7 @@ class ControlActivities(CasePort):
             if file is None or file.revision is None:
                 return RecordResult(unregistered=True)
             if file.resolution is None:
+                file = await self._noticed(connection, ledger, file, request.now)
                 standing = standing_of(file, request.now, time_itself=True)
                 if await settle(connection, ledger, file, standing, request.now):
                     file = await read_case(connection, request.proposal_id)
@@ -163,6 +170,12 @@ class ControlActivities(CasePort):
         if result is None or file is None:
             return RecordResult(stale=True)
         return RecordResult(result=result, attributes=self._of_result(file.received, result, file), entry=entry)
+
+    async def _noticed(self, connection: AsyncConnection, ledger: Ledger, file: CaseFile, now: datetime) -> CaseFile:
+        """The case with what time and the directory brought, where it is open."""
+        if file.case is None or file.resolution is not None:
+            return file
+        return await notice(connection, ledger, file, await self._documents.in_force(connection), now)
 
     def _of_case(self, file: CaseFile, standing: Standing | None) -> dict[str, Any]:
         pending = standing is not None and standing.resolution == "pending"

@@ -66,6 +66,7 @@ class PermitActivities(PermitPort):
                 step=request.step,
                 now=request.now,
                 ballots=file.ballots,
+                events=file.events,
                 resolution=file.resolution,
                 stop=file.stop,
                 closed=file.result is not None,

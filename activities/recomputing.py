@@ -73,6 +73,7 @@ class Recomputation:
             EntryKind.decision_refused: self._decided,
             EntryKind.reminded: self._due,
             EntryKind.escalated: self._due,
+            EntryKind.held: self._due,
             EntryKind.vote_dropped: self._noted,
             EntryKind.unreachable: self._noted,
             EntryKind.graced: self._noted,
@@ -196,6 +197,8 @@ class Recomputation:
         found = check_event(case.case, event, entry.content, self._documents)
         if KINDS[event.kind] is not entry.kind:
             found.append(f"it is about {event.kind}")
+        if entry.content.get("agent", case.proposal.agent.id) != case.proposal.agent.id:
+            found.append(f"agent is {entry.content['agent']}, the proposal's is {case.proposal.agent.id}")
         self.case = replace(case, events=(*case.events, event))
         return found
 
@@ -203,8 +206,7 @@ class Recomputation:
         if "event" in entry.content:
             return self._noted(entry)
         case, _ = self._known()
-        kind = "reminder" if entry.kind is EntryKind.reminded else "escalation"
-        return check_due(case.case, entry.content, entry.at, kind)
+        return check_due(case.case, entry.content, entry.at, entry.kind)
 
     def _resolved(self, entry: ReadEntry) -> list[str]:
         case, _ = self._known()
@@ -233,6 +235,7 @@ class Recomputation:
             revision=revision,
             assessment_digest=case.assessment_digest or "",
             ballots=case.ballots,
+            events=case.events,
             resolution=case.resolution,
             stop=case.stop,
             closed=case.result is not None,

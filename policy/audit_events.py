@@ -8,10 +8,25 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from policy.approval.ballot import ApprovalCase, CaseEvent
+from policy.approval.changes import changes
 from policy.audit import GovernedDocuments
+from policy.audit_evaluations import compare
 
 Check: TypeAlias = Callable[[ApprovalCase, CaseEvent, Mapping[str, Any], GovernedDocuments], list[str]]
-_CHECKS: dict[str, Check] = {}
+
+
+def _check_change(
+    case: ApprovalCase, event: CaseEvent, content: Mapping[str, Any], documents: GovernedDocuments
+) -> list[str]:
+    """Whether time or the directory brought it (`policy/approval/changes.py`)."""
+    directory = documents.directory(content["directory"])
+    due = changes(case, directory, content["agent"], event.at)
+    if not due or due[0].event.kind != event.kind or due[0].key != content["key"]:
+        return [f"nothing brought {content['key']} at {event.at.isoformat()}"]
+    return compare("event", content["event"], due[0].event)
+
+
+_CHECKS: dict[str, Check] = {"escalated": _check_change, "dropped": _check_change, "grace": _check_change}
 
 
 def check_event(

@@ -5,7 +5,7 @@ What an assessment of today says is computed here, from the facts of today and t
 
 from datetime import datetime
 
-from policy.approval.standing import Ballot
+from policy.approval.standing import Ballot, CaseEvent
 from policy.document import PolicySet
 from policy.facts import Facts
 from policy.gate import DispatchInputs
@@ -23,6 +23,7 @@ def gate_inputs(
     step: int,
     now: datetime,
     ballots: tuple[Ballot, ...],
+    events: tuple[CaseEvent, ...] = (),
     resolution: str | None,
     stop: str | None,
     closed: bool,
@@ -39,6 +40,7 @@ def gate_inputs(
         step: which step is to run, from 1.
         now: the instant (UTC) of the question.
         ballots: the counted votes.
+        events: what the record noted besides.
         resolution: the final fact, if there is one.
         stop: the kind of the stop, if there was one.
         closed: whether the action has its result.
@@ -71,7 +73,7 @@ def gate_inputs(
         resolved_now=facts.resolved,
         remedies=proposal.remedies,
         holds=facts.holds,
-        case=revision.case(ballots),
+        case=revision.case(ballots, events),
         groups_now=_groups(ballots, directory),
         records=records,
         dry_run=proposal.dry_run,

@@ -7,11 +7,11 @@
 - Denials are never dropped: who could stop it, did.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from policy.approval.ballot import ApprovalCase, Ballot
-from policy.approval.reading import Reading, read
+from policy.approval.ballot import Ballot
+from policy.approval.reading import Reading
 from policy.approval.sitting import asks
 from policy.decision import Vote
 from policy.people.facts import PersonFacts
@@ -25,36 +25,34 @@ class Lapsed(NamedTuple):
     reason: str
 
 
-def counted_approvals(case: ApprovalCase) -> tuple[tuple[int, Ballot], ...]:
+def counted_approvals(reading: Reading) -> tuple[tuple[int, Ballot], ...]:
     """Every approval that counts so far, with its stage; none once the case is resolved."""
-    return tuple(_counted(read(case)))
+    if reading.resolution != "pending":
+        return ()
+    return tuple(
+        (number, ballot)
+        for number in range(1, reading.number + 1)
+        for ballot in reading.sittings[number].votes.values()
+        if ballot.vote is Vote.approve
+    )
 
 
 def lapsed(
-    case: ApprovalCase, people_now: Mapping[str, PersonFacts | None], requesters_now: Collection[str] = ()
+    reading: Reading, people_now: Mapping[str, PersonFacts | None], requesters_now: Collection[str] = ()
 ) -> tuple[Lapsed, ...]:
     """The approvals that count no longer; pure.
 
     Args:
-        case: with everything that was noted before.
+        reading: of the case, up to now.
         people_now: what the directory says now by decision id of each approval; None for nobody.
         requesters_now: the people who stand behind the proposal now, besides those of the case.
     """
-    reading = read(case)
     found = []
-    for stage, ballot in _counted(reading):
+    for stage, ballot in counted_approvals(reading):
         person = people_now.get(ballot.decision_id)
         if reason := _why(reading, stage, ballot, person, requesters_now):
             found.append(Lapsed(stage, ballot.decision_id, reason))
     return tuple(found)
-
-
-def _counted(reading: Reading) -> Iterator[tuple[int, Ballot]]:
-    if reading.resolution != "pending":
-        return
-    for number in range(1, reading.number + 1):
-        votes = reading.sittings[number].votes.values()
-        yield from ((number, ballot) for ballot in votes if ballot.vote is Vote.approve)
 
 
 def _why(
