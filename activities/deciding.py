@@ -11,7 +11,7 @@ from typing import Any
 
 from activities.cases import CaseFile
 from policy.approval.standing import ApprovalCase, Ballot, refuse
-from policy.decision import Assurance, DecisionSubmission, Refusal
+from policy.decision import Assurance, DecisionSubmission, Refusal, Vote
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
 
@@ -32,16 +32,23 @@ class Reading:
 def read_decision(file: CaseFile, submission: DecisionSubmission, directory: Directory, now: datetime) -> Reading:
     """Read one well-formed decision at the instant at which it was first seen."""
     person = directory.person(submission.proof.identity)
+    behind = None
+    if person is None and submission.vote is Vote.answer and submission.proof.identity == file.proposal.agent.id:
+        person, behind = _agent(file.proposal.agent.id), directory.owner_of(file.proposal.agent.id)
     if why := _about(file, submission) or _valid_at(submission, now):
         return Reading(person=person, refusal=why)
     if person is None:
-        known = f"identity {submission.proof.identity} is nobody in the directory"
-        return Reading(refusal=(Refusal.unknown_person, known))
+        return Reading(refusal=_nobody(submission.proof.identity))
+    if why := _delegated(submission):
+        return Reading(person=person, refusal=why)
+    asked = directory.person(submission.asked) if submission.asked is not None else None
+    if submission.asked is not None and asked is None:
+        return Reading(person=person, refusal=_nobody(submission.asked))
     case = file.case
     if case is None or file.stop is not None or file.resolution is not None:
         state = file.stop or file.resolution or "not waiting for anybody"
         return Reading(person=person, refusal=(Refusal.not_pending, f"this proposal is {state}"))
-    ballot = _ballot(submission, person, case.after(now))
+    ballot = _ballot(submission, person, case.after(now), behind, asked)
     if why := refuse(case, ballot):
         return Reading(person=person, refusal=why)
     return Reading(person=person, ballot=ballot)
@@ -52,7 +59,9 @@ def with_ballot(case: ApprovalCase, ballot: Ballot) -> ApprovalCase:
     return case.model_copy(update={"ballots": (*case.ballots, ballot)})
 
 
-def _ballot(submission: DecisionSubmission, person: PersonFacts, now: datetime) -> Ballot:
+def _ballot(
+    submission: DecisionSubmission, person: PersonFacts, now: datetime, delegator: str | None, asked: PersonFacts | None
+) -> Ballot:
     return Ballot(
         decision_id=submission.decision_id,
         person_id=person.person_id,
@@ -62,7 +71,28 @@ def _ballot(submission: DecisionSubmission, person: PersonFacts, now: datetime) 
         received_at=now,
         assurance=Assurance.claimed,
         justification=submission.justification,
+        delegator=delegator,
+        asked=asked.person_id if asked is not None and submission.vote is Vote.request_info else None,
+        answers=submission.answers,
+        feedback=submission.feedback,
     )
+
+
+def _agent(agent_id: str) -> PersonFacts:
+    """The proposing agent: it is nobody and votes on nothing, but it may answer for who owns it."""
+    return PersonFacts(person_id=agent_id, groups=())
+
+
+def _nobody(identity: str) -> Why:
+    return Refusal.unknown_person, f"identity {identity} is nobody in the directory"
+
+
+def _delegated(submission: DecisionSubmission) -> Why | None:
+    """Whether the person may act for whom the decision names."""
+    if submission.on_behalf_of is None:
+        return None
+    message = f"no delegation lets {submission.proof.identity} decide for {submission.on_behalf_of}"
+    return Refusal.not_delegated, message
 
 
 def _about(file: CaseFile, submission: DecisionSubmission) -> Why | None:

@@ -39,11 +39,9 @@ def gate_inputs(
         revision: its newest assessment.
         step: which step is to run, from 1.
         now: the instant (UTC) of the question.
-        ballots: the counted votes.
-        events: what the record noted besides.
+        ballots, events: the counted votes, and what the record noted besides.
         resolution: the final fact, if there is one.
-        stop: the kind of the stop, if there was one.
-        closed: whether the action has its result.
+        stop, closed: the kind of the stop, if there was one; whether the action has its result.
         facts: as of now.
         document: the policy in force now.
         directory: the directory in force now.

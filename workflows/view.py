@@ -6,9 +6,10 @@ and escaped. Rendering makes no history event, so it may change without a new ve
 
 import json
 from collections import OrderedDict
+from datetime import datetime
 from typing import Any
 
-from policy.approval.standing import Standing
+from policy.approval.standing import StageStanding, Standing
 from policy.base import instant_text
 from policy.decision import DecisionReceipt
 from policy.lifecycle import State
@@ -22,7 +23,8 @@ from workflows.ports import Plan
 
 DECIDE_HELP = (
     "one JSON object, DecisionSubmission (docs/spec/contract.md); the details of this workflow show it filled in. "
-    'vote: "approve", "deny" (with justification), "abstain", "recuse", "retract", "request_info" or "acknowledge". '
+    'vote: "approve", "deny" (with justification), "abstain", "recuse", "retract", "request_info", '
+    '"answer" (with `answers`), "acknowledge" or "release". '
     "Answers with a receipt: counted, or why not."
 )
 DECIDE_SIGNAL_HELP = "the same JSON object as the update, without an answer: read the receipt with the query `status`"
@@ -91,12 +93,14 @@ class View:
         """Why it is pending, who could unblock it, and what happens at which time."""
         standing = self._standing
         if state is not State.pending or standing is None:
-            return {"summary": self._summary(state), "waiting_for": [], "could_unblock": {}, "then": []}
+            nothing: dict[str, Any] = {"waiting_for": [], "could_unblock": {}, "then": [], "questions": []}
+            return {"summary": self._summary(state), **nothing}
         return {
             "summary": self._summary(state),
             "waiting_for": standing.waiting_for(),
             "could_unblock": standing.could_unblock(),
             "then": [{"at": instant_text(due.at), "what": due.text} for due in standing.due],
+            "questions": standing.talk(),
         }
 
     def markdown(self, state: State) -> str:
@@ -129,7 +133,8 @@ class View:
         if state is State.pending and self._standing is not None:
             current = self._standing.current
             total = len(self._standing.stages)
-            return f"waiting for stage {current.number} of {total} ({current.name}): {', '.join(current.missing)}"
+            waits = "held, to be released" if current.state == "held" else ", ".join(current.missing)
+            return f"waiting for stage {current.number} of {total} ({current.name}): {waits}"
         return str(state)
 
 
@@ -151,9 +156,11 @@ def _question(screen: Screen, presented: str | None, standing: Standing) -> list
             [
                 "### Who may decide",
                 f"- stage {current.number} waits for {', '.join(current.missing)}; may answer: {groups}",
+                *(f"- the clock waits for an answer until {instant_text(at)}" for at in _paused(current)),
                 *due[:_DUE],
             ]
         ),
+        *_talk(standing),
         "\n".join(
             [
                 "### How to answer",
@@ -163,6 +170,16 @@ def _question(screen: Screen, presented: str | None, standing: Standing) -> list
             ]
         ),
     ]
+
+
+def _paused(current: StageStanding) -> list[datetime]:
+    return [current.paused_until.replace(microsecond=0)] if current.paused_until else []
+
+
+def _talk(standing: Standing) -> list[str]:
+    """What was asked and answered: words of people, the newest last."""
+    said = [f"- {markdown_text(line, _REASON)}" for line in standing.talk()[-_DUE:]]
+    return ["\n".join(["### Questions and answers", *said])] if said else []
 
 
 def _template(screen: Screen, presented: str | None, stage: int) -> str:

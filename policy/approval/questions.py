@@ -14,6 +14,7 @@ from policy.approval.state import Question, Remark
 from policy.decision import Refusal
 
 _SHOWN = 20
+_CUT = 500
 
 
 class Questions:
@@ -32,7 +33,7 @@ class Questions:
             by=ballot.person_id,
             at=ballot.received_at,
             asked=ballot.asked,
-            text=ballot.justification,
+            text=_cut(ballot.justification),
         )
         if pausing:
             self._pausing[ballot.decision_id] = None
@@ -58,7 +59,11 @@ class Questions:
         question = self._asked[ballot.answers or ""]
         waited = self._pausing.pop(question.decision_id, 0) is None
         if question.answered_at is None:
-            more = {"answered_by": ballot.person_id, "answered_at": ballot.received_at, "answer": ballot.justification}
+            more = {
+                "answered_by": ballot.person_id,
+                "answered_at": ballot.received_at,
+                "answer": _cut(ballot.justification),
+            }
             self._asked[question.decision_id] = question.model_copy(update=more)
         return waited and not self._pausing
 
@@ -80,3 +85,8 @@ class Questions:
     def remarks(self) -> tuple[Remark, ...]:
         """The newest of them."""
         return tuple(self._remarks)[-_SHOWN:]
+
+
+def _cut(text: str) -> str:
+    """A text to a length that a standing can hold; the ballot and the ledger have all of it."""
+    return text if len(text) <= _CUT else text[: _CUT - 1] + "…"

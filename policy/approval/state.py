@@ -16,9 +16,7 @@ _UNRESOLVED = ("open", "held", "waiting")
 
 
 class Question(RecordModel):
-    """A `request_info` and its answer, if there is one; texts are as they were sent. `asked` is None for whoever asks
-    for the action.
-    """
+    """A `request_info` and its answer, if there is one; long texts are cut. `asked` is None for whoever proposes."""
 
     decision_id: str
     stage: int
@@ -95,9 +93,23 @@ class Standing(RecordModel):
             for item in stage.missing
         ]
 
+    def talk(self) -> list[str]:
+        """Questions with their answers, and what people said of having been asked, in words."""
+        said = [
+            f"{item.by} says: {' and '.join(word.replace('_', ' ') for word in item.said)}" for item in self.feedback
+        ]
+        return [*(_said(item) for item in self.questions), *said]
+
     def could_unblock(self) -> dict[str, list[str]]:
         """The groups whose people may answer, by stage."""
         return {stage.name: list(stage.groups) for stage in self.unresolved}
+
+
+def _said(question: Question) -> str:
+    asked = f"{question.by} asked {question.asked or 'the proposer'}: {question.text}"
+    if question.answered_by is None:
+        return f"{asked} (no answer yet)"
+    return f"{asked} - {question.answered_by} answered: {question.answer}"
 
 
 def waiting(number: int, stage: Stage) -> StageStanding:
