@@ -4,9 +4,11 @@ What an assessment of today says is computed here, from the facts of today and t
 """
 
 from datetime import datetime
+from typing import Any
 
 from policy.approval.standing import Ballot, CaseEvent
 from policy.document import PolicySet
+from policy.evaluation import Evaluation
 from policy.facts import Facts
 from policy.gate import DispatchInputs
 from policy.judging import judge
@@ -39,16 +41,17 @@ def gate_inputs(
         revision: its newest assessment.
         step: which step is to run, from 1.
         now: the instant (UTC) of the question.
-        ballots, events: the counted votes, and what the record noted besides.
+        ballots: the counted votes.
+        events: what the record noted besides.
         resolution: the final fact, if there is one.
-        stop, closed: the kind of the stop, if there was one; whether the action has its result.
+        stop: the kind of the stop, if there was one.
+        closed: whether the action has its result.
         facts: as of now.
         document: the policy in force now.
         directory: the directory in force now.
         records: what became of every permit so far.
     """
     judged = judge(document, proposal, facts)
-    today = judged.evaluation
     return DispatchInputs(
         proposal_id=revision.proposal_id,
         revision=revision.revision,
@@ -60,13 +63,9 @@ def gate_inputs(
         stop=stop,
         closed=closed,
         assessed_verdict=revision.evaluation.verdict,
-        verdict_now=today.verdict,
-        reasons_now=today.reasons,
+        **_of_today(judged.evaluation, facts),
         assessed_tier=revision.assessment.risk_tier,
         tier_now=judged.assessment.risk_tier,
-        chain_now=today.chain,
-        requesters_now=barred(facts, today),
-        permit_until_now=today.permit_until,
         assessed_resolved=revision.facts.resolved,
         resolved_now=facts.resolved,
         remedies=proposal.remedies,
@@ -76,6 +75,17 @@ def gate_inputs(
         records=records,
         dry_run=proposal.dry_run,
     )
+
+
+def _of_today(today: Evaluation, facts: Facts) -> dict[str, Any]:
+    """What the policy in force now says of the action."""
+    return {
+        "verdict_now": today.verdict,
+        "reasons_now": today.reasons,
+        "chain_now": today.chain,
+        "requesters_now": barred(facts, today),
+        "permit_until_now": today.permit_until,
+    }
 
 
 def _groups(ballots: tuple[Ballot, ...], directory: Directory) -> dict[str, tuple[str, ...]]:
