@@ -12,6 +12,7 @@
 - A reminder waits until `remind_hours` are open. Of several that wait for the same instant one is left.
 """
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from policy.approval.escalation import MAX_REMINDERS, Due, Planned, plan, whom
@@ -19,6 +20,7 @@ from policy.rules.chains import ExpiryVerb, Stage
 from policy.rules.hours import Hours, ends, next_open, passed
 
 _NOTHING = timedelta(0)
+_TICK = timedelta(microseconds=1)
 _ENDING = (ExpiryVerb.deny, ExpiryVerb.cancel, ExpiryVerb.offer_alternative)
 
 
@@ -53,18 +55,25 @@ class Clock:
         if self._due is None:
             end = self.deadline
             found: dict[tuple[datetime, str, int], Due] = {}
-            for item in self._planned if self._goes_on is not None else ():
-                at = self._instant(item.after)
-                if at >= end:
-                    break
-                if item.kind == "reminder":
-                    at = self._when_reminded(at)
-                if at < end:
-                    key = (at, item.kind, 0 if item.kind == "reminder" else item.number)
-                    found.setdefault(key, self._say(item, at))
+            for at, item in self._coming(end):
+                key = (at, item.kind, 0 if item.kind == "reminder" else item.number)
+                found.setdefault(key, self._say(item, at))
             final = Due(at=end, kind="deadline", index=self._rounds, stage=self._number, text=self._verb(end))
             self._due = (*(found[key] for key in sorted(found)), final)
         return self._due
+
+    def _coming(self, end: datetime) -> Iterator[tuple[datetime, Planned]]:
+        """What is planned before an instant, each with its own; counted on from one to the next."""
+        at, counted = self._goes_on, self._elapsed
+        for item in self._planned if at is not None else ():
+            assert at is not None
+            at = ends(self._hours, at, item.after - counted, end)
+            counted = max(counted, item.after)
+            if at >= end:
+                return
+            when = self._when_reminded(at) if item.kind == "reminder" else at
+            if when < end:
+                yield when, item
 
     def ends_case(self, at: datetime) -> bool:
         """Whether the deadline that passes at an instant ends the stage."""
@@ -74,15 +83,13 @@ class Clock:
     # -- what happens to it -----------------------------------------------------------------------------------------
 
     def happened(self, due: Due) -> None:
-        """A reminder or an escalation came; those before it that waited for the same instant did, too."""
-        at = self._instant
-        self._planned = [
-            item
-            for item in self._planned
-            if (item.kind, item.number) != (due.kind, due.index)
-            and not (item.kind == due.kind == "reminder" and self._when_reminded(at(item.after)) <= due.at)
-        ]
-        self._due = None
+        """What is due first, a reminder or an escalation, came; a reminder for all that waited for the same instant."""
+        rest = self.due()[1:]
+        came = [item for _, item in self._coming(due.at + _TICK) if item.kind == due.kind]
+        if due.kind == "escalation":
+            came = [item for item in came if item.number == due.index]
+        self._planned = [item for item in self._planned if item not in came]
+        self._due = rest
 
     def quiet(self) -> None:
         """Somebody looks: no more reminders."""
