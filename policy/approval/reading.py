@@ -175,11 +175,16 @@ class Reading(Passing):
             approvals=self._approvals(),
             denials=self.denials,
             missing=seats.missing,
-            groups=self.groups,
+            groups=self._waited_for(),
             acknowledged=tuple(sitting.acknowledged),
             dropped=tuple(sitting.dropped),
             paused_until=sitting.clock.paused_until(self.now) if state == "open" else None,
         )
+
+    def _waited_for(self) -> tuple[str, ...]:
+        """The groups whose people could do what the stage waits for: answer, or release it first."""
+        release = self.stage.release
+        return release.groups if self.sitting.held and release is not None else self.groups
 
     def standing(self) -> Standing:
         """What was read, up to now."""
