@@ -26,7 +26,10 @@ MODULES = {
     "cli.propose": ("propose",),
     "cli.pending": ("list",),
     "cli.show": ("show", "status", "explain"),
-    "cli.decide": ("approve", "deny", "abstain", "retract", "recuse", "request-info", "acknowledge"),
+    "cli.decide": (
+        *("approve", "deny", "abstain", "retract", "recuse"),
+        *("request-info", "answer", "acknowledge", "release"),
+    ),
     "cli.withdraw": ("withdraw",),
     "cli.notices": ("notices",),
     "cli.policy": ("policy",),

@@ -1,7 +1,7 @@
 """What moves a case besides a decision: time, and a stop.
 
-Reminders and escalations are entries, each written once whoever asks and however often. A resolution is written by
-whoever sees first that the case amounts to one.
+Reminders, escalations and deadlines that end nothing are entries, each written once whoever asks and however often. A
+resolution is written by whoever sees first that the case amounts to one.
 """
 
 from datetime import datetime
@@ -14,6 +14,7 @@ from activities.ledger import Ledger
 from activities.outbox import about_case, tell
 from activities.registering import approved_scopes, denied_scopes, store_resolution
 from activities.telemetry import note_resolution
+from policy.approval.changes import entry_kind, looks_up
 from policy.approval.standing import Standing, due_until, stand
 from policy.base import Reason, instant_text
 from policy.ledger import EntryKind
@@ -26,14 +27,17 @@ def standing_of(file: CaseFile, now: datetime, *, time_itself: bool = False) -> 
 
 
 async def note_due(connection: AsyncConnection, ledger: Ledger, file: CaseFile, now: datetime) -> None:
-    """One entry for each reminder and escalation that has become due, and people are told; those noted before stay as
-    they are.
+    """One entry for everything that time brought, and people are told; those noted before stay as they are.
+
+    What looks somebody up has its entry with whom it found (`activities/noticing.py`).
     """
-    assert file.case is not None
-    passed = due_until(file.case, now)
+    case = file.case
+    assert case is not None
+    passed = due_until(case, now)
     for item in passed:
-        kind = EntryKind.reminded if item.kind == "reminder" else EntryKind.escalated
-        await ledger.append(kind, {"due": item.model_dump(mode="json")}, item.stage, item.kind, item.index)
+        if looks_up(case, item) is None:
+            content = {"due": item.model_dump(mode="json")}
+            await ledger.append(entry_kind(case, item), content, item.stage, item.kind, item.index)
     standing = standing_of(file, now, time_itself=True)
     if standing is not None and passed:
         await tell(connection, file, standing, standing, now, also=due(about_case(file), standing, passed, now))

@@ -18,6 +18,7 @@ from activities.clock import Clock, differs
 from activities.database import Database
 from activities.documents import Documents
 from activities.ledger import Ledger
+from activities.noticing import notice
 from activities.planning import make_plan
 from activities.reconsidering import reconsider, unblock_of
 from activities.recording import record_end
@@ -109,6 +110,7 @@ class ControlActivities(CasePort):
                 conflict = (Reason(code="digest_conflict", message=message),)
                 answer = await refuse_start(ledger, received, conflict, request.start, request.now)
                 return AssessResult(result=answer, attributes=self._of_result(received, answer))
+            file = await self._noticed(connection, ledger, file, request.now)
             standing = standing_of(file, request.now, time_itself=True)
             if file.resolution is None and await settle(connection, ledger, file, standing, request.now):
                 file = await read_case(connection, proposal_id) or file
@@ -132,6 +134,7 @@ class ControlActivities(CasePort):
                 receipt = refused(submission, Refusal.unknown_request, UNREGISTERED)
                 return CaseResult(receipt=receipt)
             in_force = await self._documents.in_force(connection) if submission is not None else None
+            file = await notice(connection, ledger, file, in_force, request.now) if in_force else file
             taking = Taking(connection, ledger, in_force, request)
             taken = await taking.take(file, request)
             entry = await taking.close()
@@ -158,6 +161,7 @@ class ControlActivities(CasePort):
                 told = tuple(refused(item, Refusal.unknown_request, UNREGISTERED) for item in unknown)
                 return DecisionsResult(receipts=told)
             in_force = await self._documents.in_force(connection)
+            file = await notice(connection, ledger, file, in_force, request.now)
             taking = Taking(connection, ledger, in_force, request)
             taken = []
             for message in request.messages:
@@ -184,6 +188,7 @@ class ControlActivities(CasePort):
             file = await read_case(connection, request.proposal_id, ledger)
             if file is None or file.revision is None:
                 return CaseResult(unregistered=True)
+            file = await self._noticed(connection, ledger, file, request.now)
             standing = standing_of(file, request.now, time_itself=True)
             if request.stop_actor is not None and file.result is None:
                 ended = await note_stop(connection, ledger, file, UNVERIFIED, request.now)
@@ -216,6 +221,7 @@ class ControlActivities(CasePort):
             if file is None or file.revision is None:
                 return RecordResult(unregistered=True)
             if file.resolution is None:
+                file = await self._noticed(connection, ledger, file, request.now)
                 standing = standing_of(file, request.now, time_itself=True)
                 if await settle(connection, ledger, file, standing, request.now):
                     file = await read_case(connection, request.proposal_id)
@@ -232,6 +238,12 @@ class ControlActivities(CasePort):
         if standing is None or standing.resolution != "pending":
             return ()
         return unblock_of(file, standing, await self._documents.in_force(connection), now)
+
+    async def _noticed(self, connection: AsyncConnection, ledger: Ledger, file: CaseFile, now: datetime) -> CaseFile:
+        """The case with what time and the directory brought, where it is open."""
+        if file.case is None or file.resolution is not None:
+            return file
+        return await notice(connection, ledger, file, await self._documents.in_force(connection), now)
 
     def _of_case(self, file: CaseFile, standing: Standing | None) -> dict[str, Any]:
         pending = standing is not None and standing.resolution == "pending"

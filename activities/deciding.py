@@ -11,8 +11,8 @@ from typing import Any
 
 from activities.cases import CaseFile
 from policy.approval.standing import ApprovalCase, Ballot, refuse
-from policy.decision import Assurance, DecisionSubmission, Refusal
-from policy.facts import requesters_of
+from policy.approval.today import Today, today_of
+from policy.decision import Assurance, DecisionSubmission, Refusal, Vote
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
 
@@ -32,36 +32,45 @@ class Reading:
 
 def read_decision(file: CaseFile, submission: DecisionSubmission, directory: Directory, now: datetime) -> Reading:
     """Read one well-formed decision at the instant at which it was first seen."""
-    person = directory.facts(submission.proof.identity, now, _conditions(file))
+    today = _today(file, directory)
+    person = _who(file, submission, today, now)
     if why := _about(file, submission) or _valid_at(submission, now):
         return Reading(person=person, refusal=why)
     if person is None:
-        known = f"identity {submission.proof.identity} is nobody in the directory"
-        return Reading(refusal=(Refusal.unknown_person, known))
+        return Reading(refusal=_nobody(submission.proof.identity))
+    if submission.on_behalf_of is not None:
+        acts = today.person(submission.proof.identity, now, submission.on_behalf_of)
+        if not isinstance(acts, PersonFacts):
+            return Reading(person=person, refusal=(Refusal.not_delegated, str(acts)))
+        person = acts
+    asked = directory.resolve(submission.asked) if submission.asked is not None else None
+    if submission.asked is not None and asked is None:
+        return Reading(person=person, refusal=_nobody(submission.asked))
     case = file.case
     if case is None or file.stop is not None or file.resolution is not None:
         state = file.stop or file.resolution or "not waiting for anybody"
         return Reading(person=person, refusal=(Refusal.not_pending, f"this proposal is {state}"))
-    ballot = _ballot(submission, person, case.after(now))
-    if why := refuse(case, ballot, asking_now=_asking_now(file, directory), because=_because(file)):
+    ballot = _ballot(submission, person, case.after(now), asked)
+    if why := refuse(case, ballot, asking_now=today.requesters, because=_because(file)):
         return Reading(person=person, refusal=why)
     return Reading(person=person, ballot=ballot)
+
+
+def _today(file: CaseFile, directory: Directory) -> Today:
+    return today_of(file.proposal, file.revision, directory) if file.revision is not None else Today(directory)
+
+
+def _who(file: CaseFile, submission: DecisionSubmission, today: Today, now: datetime) -> PersonFacts | None:
+    """Who says it: a person, or the proposing agent, which is nobody, votes on nothing, and answers for its owner."""
+    identity, agent = submission.proof.identity, file.proposal.agent.id
+    if submission.vote is Vote.answer and identity == agent and today.directory.resolve(identity) is None:
+        return PersonFacts(person_id=agent, groups=(), delegator=today.directory.owner_of(agent))
+    return today.directory.facts(identity, now, today.conditions)
 
 
 def with_ballot(case: ApprovalCase, ballot: Ballot) -> ApprovalCase:
     """The case after one more vote."""
     return case.model_copy(update={"ballots": (*case.ballots, ballot)})
-
-
-def _conditions(file: CaseFile) -> tuple[str, ...]:
-    """What the stages of this case ask about people."""
-    return file.case.chain.conditions if file.case is not None else ()
-
-
-def _asking_now(file: CaseFile, directory: Directory) -> tuple[str, ...]:
-    """Who stands behind the proposal by the directory of now."""
-    assert file.revision is not None
-    return requesters_of(file.proposal, directory, file.revision.facts.observed)
 
 
 def _because(file: CaseFile) -> dict[str, str]:
@@ -72,7 +81,7 @@ def _because(file: CaseFile) -> dict[str, str]:
     return {name: item.reason for item in reversed(excluded) for name in item.people if name not in asking}
 
 
-def _ballot(submission: DecisionSubmission, person: PersonFacts, now: datetime) -> Ballot:
+def _ballot(submission: DecisionSubmission, person: PersonFacts, now: datetime, asked: str | None) -> Ballot:
     return Ballot(
         **dict(person),
         decision_id=submission.decision_id,
@@ -81,7 +90,14 @@ def _ballot(submission: DecisionSubmission, person: PersonFacts, now: datetime) 
         received_at=now,
         assurance=Assurance.claimed,
         justification=submission.justification,
+        asked=asked if submission.vote is Vote.request_info else None,
+        answers=submission.answers,
+        feedback=submission.feedback,
     )
+
+
+def _nobody(identity: str) -> Why:
+    return Refusal.unknown_person, f"identity {identity} is nobody in the directory"
 
 
 def _about(file: CaseFile, submission: DecisionSubmission) -> Why | None:

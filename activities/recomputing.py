@@ -18,6 +18,7 @@ from activities.starting import start_refusals
 from activities.taking import receipt_of, refused
 from policy.admission import check_refused
 from policy.approval.standing import Ballot, CaseEvent, Standing
+from policy.approval.today import today_of
 from policy.audit import AuditFile, Finding, GovernedDocuments, ReadEntry
 from policy.audit_entries import check_entry, check_report, check_told
 from policy.audit_evaluations import (
@@ -78,6 +79,7 @@ class Recomputation:
             EntryKind.refusals_unlisted: self._unlisted,
             EntryKind.reminded: self._due,
             EntryKind.escalated: self._due,
+            EntryKind.held: self._due,
             EntryKind.vote_dropped: self._noted,
             EntryKind.unreachable: self._noted,
             EntryKind.graced: self._noted,
@@ -205,9 +207,10 @@ class Recomputation:
         return check_unlisted(entry.content, self._listed)
 
     def _noted(self, entry: ReadEntry) -> list[str]:
-        case, _ = self._known()
+        case, revision = self._known()
         event = CaseEvent.model_validate(entry.content["event"])
-        found = check_event(case.case, event, entry.content, self._documents)
+        today = today_of(case.proposal, revision, self._documents.directory(entry.content["directory"]))
+        found = check_event(case.case, event, entry.content, today)
         if KINDS[event.kind] is not entry.kind:
             found.append(f"it is about {event.kind}")
         self.case = replace(case, events=(*case.events, event))
@@ -217,8 +220,7 @@ class Recomputation:
         if "event" in entry.content:
             return self._noted(entry)
         case, _ = self._known()
-        kind = "reminder" if entry.kind is EntryKind.reminded else "escalation"
-        return check_due(case.case, entry.content, entry.at, kind)
+        return check_due(case.case, entry.content, entry.at, entry.kind)
 
     def _resolved(self, entry: ReadEntry) -> list[str]:
         case, _ = self._known()

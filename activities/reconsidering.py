@@ -13,11 +13,8 @@ from activities.case_events import note_event
 from activities.cases import CaseFile
 from activities.documents import InForce
 from activities.ledger import Ledger
-from policy.approval.following import follows, who_unblocks
+from policy.approval.following import CAUSE, follows, who_unblocks
 from policy.approval.standing import Standing
-
-# As what an entry says that it was concluded from who is left.
-CAUSE = "feasibility"
 
 
 async def reconsider(

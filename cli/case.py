@@ -133,7 +133,7 @@ def explain_record(case: Case) -> dict[str, Any]:
     """`explain` as far as the record tells it."""
     assert case.dossier is not None
     file, standing = case.dossier.file, case.dossier.standing(datetime.now(UTC))
-    nothing: dict[str, Any] = {"waiting_for": [], "could_unblock": {}, "unblock": [], "then": []}
+    nothing: dict[str, Any] = {"waiting_for": [], "could_unblock": {}, "unblock": [], "then": [], "questions": []}
     if file.result is not None:
         because = [f"{reason.code}: {reason.message}" for reason in file.result.reasons]
         return {"summary": f"{file.result.resolution}, outcome {file.result.outcome}", **nothing, "because": because}
@@ -151,6 +151,7 @@ def explain_record(case: Case) -> dict[str, Any]:
         "could_unblock": standing.could_unblock(),
         "unblock": [],
         "then": [{"at": instant_text(due.at), "what": due.text} for due in standing.due],
+        "questions": standing.talk(),
         "because": _policy_reasons(case),
     }
 

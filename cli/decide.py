@@ -1,4 +1,4 @@
-"""`approve`, `deny`, `abstain`, `retract`, `recuse`, `request-info`, `acknowledge`: one decision, sent until answered.
+"""`approve`, `deny`, `request-info`, `answer`, `release` and the other votes: one decision, sent until answered.
 
 1. The digests that a decision names are made from the record, never taken from what a workflow says of itself. Without
    a record they can only be the workflow's, and that is said.
@@ -22,7 +22,7 @@ from cli.case import Case, look
 from cli.place import NO_RECORD, Place, find_place
 from cli.sending import Answer, send
 from policy.base import instant_text
-from policy.decision import DecisionReceipt, Vote, receive_decision
+from policy.decision import DecisionReceipt, Feedback, Vote, receive_decision
 from policy.errors import CountersignError
 
 # A decision nobody could take in must not come to life much later.
@@ -33,10 +33,12 @@ _HELP = {
     Vote.abstain: "say neither, and take back what you said before",
     Vote.retract: "take back what you said before",
     Vote.recuse: "step out of this case for good",
-    Vote.request_info: "ask the proposer for something; counts as no vote",
-    Vote.acknowledge: "say that you are looking; counts as no vote",
+    Vote.request_info: "ask the proposer or a person for something; counts as no vote",
+    Vote.answer: "answer a question that was asked; counts as no vote",
+    Vote.acknowledge: "say that you are looking, so that nobody is reminded; counts as no vote",
+    Vote.release: "let a stage go on that is held",
 }
-_NEEDS_WORDS = (Vote.deny, Vote.request_info)
+_NEEDS_WORDS = (Vote.deny, Vote.request_info, Vote.answer)
 
 
 class NotDecidableError(CountersignError):
@@ -53,6 +55,20 @@ def register(commands: Commands) -> None:
         )
         parser.add_argument("--stage", type=int, help="stage to decide in (default: the open one)")
         parser.add_argument("--because", metavar="TEXT", default="", required=vote in _NEEDS_WORDS, help="your reason")
+        parser.add_argument("--for", dest="on_behalf_of", metavar="PERSON", help="decide for them, by a delegation")
+        parser.add_argument(
+            "--feedback",
+            action="append",
+            default=[],
+            choices=[str(item).replace("_", "-") for item in Feedback],
+            help="say that it should not have come to you, or lacked evidence; changes no vote",
+        )
+        if vote is Vote.request_info:
+            parser.add_argument("--to", dest="asked", metavar="PERSON", help="whom you ask (default: the proposer)")
+        if vote is Vote.answer:
+            parser.add_argument(
+                "--question", dest="answers", metavar="D", required=True, help="decision id of the question"
+            )
         parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
         parser.add_argument("--json", action="store_true", help="print the receipt as JSON; implies no screen")
         parser.add_argument(
@@ -101,9 +117,17 @@ def make_submission(case: Case, args: argparse.Namespace, identity: str, now: da
         "issued_at": instant_text(now.replace(microsecond=0)),
         "expires_at": _expires_at(status, stage, now),
         "proof": {"kind": "claimed", "identity": identity},
+        **_said(args),
     }
     receive_decision(submission)
     return submission
+
+
+def _said(args: argparse.Namespace) -> dict[str, Any]:
+    """What the decision says besides its vote; what is not said is left out."""
+    given = {name: getattr(args, name, None) for name in ("on_behalf_of", "asked", "answers")}
+    given["feedback"] = [name.replace("-", "_") for name in dict.fromkeys(getattr(args, "feedback", ()))]
+    return {name: value for name, value in given.items() if value}
 
 
 def claimed_identity(settings: Settings) -> str:

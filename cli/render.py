@@ -55,7 +55,7 @@ def standing(stages: Sequence[Mapping[str, Any]], due: Sequence[Mapping[str, Any
         (
             f"{stage['number']} {stage['name']}",
             stage["state"],
-            _list(stage["missing"], "nobody") if stage["state"] == "open" else "",
+            _list(stage["missing"], "nobody") if stage["state"] in ("open", "held") else "",
             _list(stage["approvals"], ""),
             _list(stage["denials"], ""),
             _at(stage.get("deadline")),
@@ -111,6 +111,7 @@ def explain(value: Mapping[str, Any]) -> str:
             *_section("could unblock it", unblock),
             *_section("who together could finish this stage", [_list(people) for people in value.get("unblock", ())]),
             *_section("then", [f"{_at(item['at'])}  {_safe(item['what'])}" for item in value["then"]]),
+            *_section("questions", [_safe(item) for item in value.get("questions", ())]),
             *_section("because", [_safe(item) for item in value.get("because", ())]),
         ]
     )

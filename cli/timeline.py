@@ -101,6 +101,7 @@ _SAYERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "decision_refused": _decision,
     "reminded": _due,
     "escalated": _due,
+    "held": _due,
     "vote_dropped": _event,
     "unreachable": _event,
     "graced": _event,

@@ -67,6 +67,7 @@ _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
     EntryKind.refusals_unlisted: unlisted_key,
     EntryKind.reminded: _due_key,
     EntryKind.escalated: _due_key,
+    EntryKind.held: _due_key,
     EntryKind.vote_dropped: _event_key,
     EntryKind.unreachable: _event_key,
     EntryKind.graced: _event_key,

@@ -5,7 +5,7 @@ each; nothing means that today's code concludes the same.
 
 - assessed: the facts are looked up again in the exported documents, as far as those determine them (what was
   observed of other actions and of the world is taken as recorded); assessment, verdict and digest follow from them.
-- reminded, escalated: it was due by then, in a stage that was open then.
+- reminded, escalated, held: it was due by then, in a stage that was open then.
 - resolved: the case stands so at that instant.
 - dispatched, dispatch_refused: the gate's inputs are those that the entries before, the documents and the holds give;
   the gate answers the same; the permits are those of the approved steps.
@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from policy.approval.changes import entry_kind
 from policy.approval.escalation import Due
 from policy.approval.standing import ApprovalCase, Ballot, CaseEvent, due_until, stand
 from policy.audit import GovernedDocuments
@@ -27,6 +28,7 @@ from policy.facts import Facts, collect
 from policy.gate import DispatchInputs, may_dispatch
 from policy.gate_inputs import gate_inputs
 from policy.issuing import issue
+from policy.ledger import EntryKind
 from policy.observed import Observed
 from policy.outcome import EffectReport, StepRecord
 from policy.permit import Permit
@@ -98,16 +100,17 @@ def check_assessed(
     return found + compare("revision", recorded, computed)
 
 
-def check_due(case: ApprovalCase | None, content: Mapping[str, Any], at: datetime, kind: str) -> list[str]:
-    """Whether a reminder or an escalation was due."""
+def check_due(case: ApprovalCase | None, content: Mapping[str, Any], at: datetime, kind: EntryKind) -> list[str]:
+    """Whether something was due, and noted as what it is."""
     recorded = Due.model_validate(content["due"])
-    if recorded.kind != kind:
-        return [f"it is about a {recorded.kind}"]
     due = due_until(case, at) if case is not None else ()
-    same = [item for item in due if (item.stage, item.kind, item.index) == (recorded.stage, kind, recorded.index)]
-    if not same:
-        return [f"{kind} {recorded.index} of stage {recorded.stage} was not due by {at.isoformat()}"]
-    return compare(kind, content["due"], same[0])
+    about = (recorded.stage, recorded.kind, recorded.index)
+    same = [item for item in due if (item.stage, item.kind, item.index) == about]
+    if case is None or not same:
+        return [f"{recorded.kind} {recorded.index} of stage {recorded.stage} was not due by {at.isoformat()}"]
+    if entry_kind(case, same[0]) is not kind:
+        return [f"it is about a {recorded.kind}"]
+    return compare(recorded.kind, content["due"], same[0])
 
 
 def check_resolved(case: ApprovalCase | None, content: Mapping[str, Any], at: datetime) -> list[str]:
@@ -152,6 +155,7 @@ def check_dispatch(
         step=recorded.step,
         now=at,
         ballots=before.ballots,
+        events=before.events,
         resolution=before.resolution,
         stop=before.stop,
         closed=before.closed,
@@ -159,7 +163,6 @@ def check_dispatch(
         document=documents.policy(digests.policy),
         directory=documents.directory(digests.directory),
         records=recorded.records,
-        events=before.events,
     )
     inputs = _as_kept(inputs, recorded)
     found = compare("inputs", content["inputs"], inputs)

@@ -3,7 +3,8 @@
 - A text holds one document or several: those of the root, the organisation and its teams. All of them are in force
   together (`policy/rules/composition.py`).
 - Rules, limits, calendars, exceptions and break-glass have ids, and an id names one thing in the whole text.
-- What a rule names is there: chains, windows, what an exception lifts. Conditions are checked here, not at run time.
+- What a rule or a stage names is there: chains, windows, hours, what an exception lifts. Conditions are checked here,
+  not at run time.
 - A rule that observes or warns says from when it enforces. Limits always do.
 - A document of a team says what it covers, and speaks of nothing else.
 - Targets are catalog references (`[kind:][namespace/]name`, kind component and namespace default unless given).
@@ -40,6 +41,7 @@ from policy.rules.chains import (
 )
 from policy.rules.conditions import PersonCondition
 from policy.rules.exceptions import BreakGlass, PolicyException
+from policy.rules.hours import Hours
 from policy.rules.limits import Limit
 from policy.rules.match import Effect, Match, Scoped, Where
 
@@ -217,6 +219,7 @@ class PolicyDocument(EdgeModel):
     exceptions: tuple[PolicyException, ...] = ()
     break_glass: tuple[BreakGlass, ...] = ()
     chains: dict[Name, Annotated[ApprovalChain, AfterValidator(_conditions_checked)]] = {}
+    hours: Annotated[dict[Name, Hours], Field(max_length=100)] = {}
 
     @field_validator("permit_ttl")
     @classmethod
@@ -254,6 +257,14 @@ class PolicyDocument(EdgeModel):
         for glass in self.break_glass:
             yield (f"break_glass {glass.id}", "chain", glass.chain, chains)
             yield from ((f"break_glass {glass.id}", "freeze", name, freezes) for name in glass.lifts_freezes)
+        for chain in self.chains.values():
+            for stage in chain.stages:
+                names = (name for name in (stage.hours, stage.remind_hours) if isinstance(name, str))
+                yield from ((f"stage {stage.name}", "hours", name, set(self.hours)) for name in names)
+
+    def chain(self, name: str) -> ApprovalChain:
+        """A chain by its name, with the hours that its stages name put in."""
+        return self.chains[name].with_hours(self.hours)
 
     def rules_about(self, operation: str) -> tuple[Rule, ...]:
         """The rules whose list of operations names one, or which have none; looked for once an operation."""

@@ -10,8 +10,8 @@
   no other step milder.
 - The strictest of those answers is the verdict. Where operations or documents need different chains, all of them are
   asked, one after the other in the order of the documents and their rules.
-- A chain is part of the answer: what is asked of whom is fixed here, and kept. So is who may not answer: the authors of
-  the documents that ask, and whoever granted an exception that applies.
+- A chain is part of the answer: what is asked of whom is fixed here, and kept, with the hours that its stages name. So
+  is who may not answer: the authors of the documents that ask, and whoever granted an exception that applies.
 - Where a document that speaks of the action lets newcomers wait in its tier, every stage does, for the longest of those
   waits and its own.
 - `permit_until` is the end of the window or the exception by which it is let through, or the beginning of the next

@@ -42,6 +42,7 @@ class EntryKind(StrEnum):
     vote_dropped = "vote_dropped"
     unreachable = "unreachable"
     graced = "graced"
+    held = "held"
     resolved = "resolved"
     stopped = "stopped"
     dispatched = "dispatched"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from policy.approval.standing import Standing
+from policy.approval.standing import StageStanding, Standing
 from policy.base import instant_text
 from policy.decision import DecisionReceipt
 from policy.lifecycle import State
@@ -24,7 +24,8 @@ from workflows.ports import Plan
 
 DECIDE_HELP = (
     "one JSON object, DecisionSubmission (docs/spec/contract.md); the details of this workflow show it filled in. "
-    'vote: "approve", "deny" (with justification), "abstain", "recuse", "retract", "request_info" or "acknowledge". '
+    'vote: "approve", "deny" (with justification), "abstain", "recuse", "retract", "request_info", '
+    '"answer" (with `answers`), "acknowledge" or "release". '
     "Answers with a receipt: counted, or why not."
 )
 DECIDE_SIGNAL_HELP = "the same JSON object as the update, without an answer: read the receipt with the query `status`"
@@ -116,14 +117,15 @@ class View:
             then = (
                 [{"at": instant_text(self._due_at), "what": "due"}] if state is State.assessing and self._due_at else []
             )
-            summary = self._summary(state)
-            return {"summary": summary, "waiting_for": [], "could_unblock": {}, "unblock": [], "then": then}
+            nothing: dict[str, Any] = {"waiting_for": [], "could_unblock": {}, "unblock": [], "questions": []}
+            return {"summary": self._summary(state), **nothing, "then": then}
         return {
             "summary": self._summary(state),
             "waiting_for": standing.waiting_for(),
             "could_unblock": standing.could_unblock(),
             "unblock": [list(people) for people in self._unblock],
             "then": [{"at": instant_text(due.at), "what": due.text} for due in standing.due],
+            "questions": standing.talk(),
         }
 
     def markdown(self, state: State) -> str:
@@ -156,7 +158,8 @@ class View:
         if state is State.pending and self._standing is not None:
             current = self._standing.current
             total = len(self._standing.stages)
-            return f"waiting for stage {current.number} of {total} ({current.name}): {', '.join(current.missing)}"
+            waits = "held, to be released" if current.state == "held" else ", ".join(current.missing)
+            return f"waiting for stage {current.number} of {total} ({current.name}): {waits}"
         return str(state)
 
 
@@ -178,9 +181,11 @@ def _question(screen: Screen, presented: str | None, standing: Standing) -> list
             [
                 "### Who may decide",
                 f"- stage {current.number} waits for {', '.join(current.missing)}; may answer: {groups}",
+                *(f"- the clock waits for an answer until {instant_text(at)}" for at in _paused(current)),
                 *due[:_DUE],
             ]
         ),
+        *_talk(standing),
         "\n".join(
             [
                 "### How to answer",
@@ -190,6 +195,16 @@ def _question(screen: Screen, presented: str | None, standing: Standing) -> list
             ]
         ),
     ]
+
+
+def _paused(current: StageStanding) -> list[datetime]:
+    return [current.paused_until.replace(microsecond=0)] if current.paused_until else []
+
+
+def _talk(standing: Standing) -> list[str]:
+    """What was asked and answered: words of people, the newest last."""
+    said = [f"- {markdown_text(line, _REASON)}" for line in standing.talk()[-_DUE:]]
+    return ["\n".join(["### Questions and answers", *said])] if said else []
 
 
 def _template(screen: Screen, presented: str | None, stage: int) -> str:

@@ -10,10 +10,13 @@
 - The answer says by what somebody fits, or what is lacking, so that it can be told.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from policy.approval.ballot import Ballot
 from policy.base import instant_text
+from policy.decision import Refusal, Vote
 from policy.people.facts import PersonFacts
 from policy.rules.chains import Requirement, written
 
@@ -74,6 +77,32 @@ def too_new(found: Fit, person: PersonFacts, wait: timedelta | None, at: datetim
     held = "is there" if key == PERSON else f"holds {key}"
     known = f"since {instant_text(since)}" if since is not None else "since nobody knows when"
     return f"{person.person_id} {held} {known}: what makes somebody eligible must be {written(wait)} old here"
+
+
+def unfit(
+    ballot: Ballot, asked: Sequence[Requirement], stage: int, wait: timedelta | None
+) -> tuple[Refusal, str] | None:
+    """Why a stage does not ask the author of a ballot, or not yet, with its refusal code; None where it does.
+
+    Args:
+        ballot: what arrived; its instant is asked about.
+        asked: whom the stage asks for such a vote.
+        stage: its number.
+        wait: for how long newcomers wait to approve.
+    """
+    person, found = ballot.person_id, [fit(item, ballot) for item in asked]
+    fitting = [item for item in found if item.fits]
+    if not fitting and all(item.wanted == " or ".join(item.groups) for item in asked):
+        groups = ", ".join(dict.fromkeys(group for item in asked for group in item.groups))
+        return Refusal.not_eligible, f"{person} is in none of the groups that stage {stage} asks: {groups}"
+    if not fitting:
+        wanted = "; ".join(item.wanted for item in asked)
+        lacking = " and ".join(min(found, key=lambda item: len(item.lacking)).lacking)
+        return Refusal.not_eligible, f"stage {stage} asks {wanted}: {person} lacks {lacking}"
+    new = [too_new(item, ballot, wait, ballot.received_at) for item in fitting]
+    if ballot.vote is Vote.approve and new[0] is not None and all(new):
+        return Refusal.newcomer, new[0]
+    return None
 
 
 def counts(requirement: Requirement, person: PersonFacts, wait: timedelta | None, at: datetime | None) -> bool:

@@ -1,20 +1,23 @@
-"""Time in a stage: what is due when, and who may answer at an instant.
+"""What a stage has planned from its opening on, and whom it asks as its escalations come.
 
-- All instants follow from the instant at which the stage opened; nothing moves them.
-- A stage ends at its own deadline or at the absolute deadline of the request, whichever is first.
-- An escalation step adds groups from its instant on. It takes nobody's place and extends nothing.
-- A decision at the deadline still counts; the deadline has passed when the instant is later, or when time itself
-  (no decision) is what is evaluated at that instant.
+- Reminders come at `reminders`, and every `remind_every`, so many in all at most. All times are times of the stage: of
+  its clock (`policy/approval/clock.py`), which may stand still.
+- An escalation step without `replace` adds to whom the stage asks. It takes nobody's place and extends nothing.
+- With `replace` only those whom the step names are asked from then on. Votes that were given stay, and fill the seats
+  that they could fill.
+- A step that looks somebody up (`to`) comes when the record noted whom it found; one that found nobody changes nothing,
+  and that is on record, too. What a step adds to keeps its qualifications and its condition.
+- A requirement that names no groups, roles or people asks everybody already: adding to it changes nothing.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Literal
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Literal, NamedTuple
 
-from policy.approval.ballot import CaseEvent
 from policy.base import Instant, RecordModel
-from policy.rules.chains import Requirement, Stage
+from policy.rules.chains import EscalationStep, Requirement, Stage
 
+MAX_REMINDERS = 100
 DueKind = Literal["reminder", "escalation", "deadline"]
 
 
@@ -28,46 +31,59 @@ class Due(RecordModel):
     text: str
 
 
-def deadline_of(stage: Stage, opened_at: datetime, absolute_deadline: datetime) -> datetime:
-    """The instant after which no decision counts in this stage."""
-    return min(opened_at + stage.deadline, absolute_deadline)
+class Planned(NamedTuple):
+    """Something that comes after so long on the clock of a stage."""
+
+    after: timedelta
+    kind: DueKind
+    number: int
+    text: str
 
 
-def schedule(stage: Stage, number: int, opened_at: datetime, absolute_deadline: datetime) -> tuple[Due, ...]:
-    """Everything that is due in a stage, in order of time; the deadline is always last."""
-    end = deadline_of(stage, opened_at, absolute_deadline)
-    due = [
-        Due(at=opened_at + after, kind="reminder", index=index, stage=number, text=f"remind stage {stage.name}")
-        for index, after in enumerate(stage.reminders)
-    ]
-    due += [
-        Due(
-            at=opened_at + step.after,
-            kind="escalation",
-            index=index,
-            stage=number,
-            text=f"escalate stage {stage.name} to {', '.join(step.add_groups)}: {step.reason}",
-        )
+def plan(stage: Stage) -> tuple[Planned, ...]:
+    """The reminders and escalations of a stage, in order of time."""
+    text = f"remind stage {stage.name}"
+    found = [Planned(after, "reminder", index, text) for index, after in enumerate(stage.reminders)]
+    if stage.remind_every is not None:
+        times = (stage.remind_every * number for number in range(1, MAX_REMINDERS - len(stage.reminders) + 1))
+        more = enumerate(times, start=len(stage.reminders))
+        found += [Planned(after, "reminder", index, text) for index, after in more if after not in stage.reminders]
+    found += [
+        Planned(step.after, "escalation", index, f"escalate stage {stage.name} to {whom(step)}: {step.reason}")
         for index, step in enumerate(stage.escalations)
     ]
-    due = sorted((item for item in due if item.at < end), key=lambda item: (item.at, item.kind, item.index))
-    verb = f"deadline of stage {stage.name}: {stage.on_expiry}"
-    return (*due, Due(at=end, kind="deadline", index=0, stage=number, text=verb))
+    return tuple(sorted(found, key=lambda item: (item.after, item.kind, item.number)))
 
 
-def requirements_at(
-    stage: Stage, opened_at: datetime, now: datetime, noted: Sequence[CaseEvent] = ()
-) -> tuple[Requirement, ...]:
-    """The requirements of a stage with whom escalation has added by `now`, by time or as it was `noted`."""
-    groups = [group for step in stage.escalations if now >= opened_at + step.after for group in step.add_groups]
-    groups += [group for event in noted for group in event.groups]
-    people = [person for event in noted for person in event.people]
-    if not groups and not people:
-        return stage.requirements
-    return tuple(asked_too(requirement, groups, people) for requirement in stage.requirements)
+def whom(step: EscalationStep) -> str:
+    """Whom an escalation names, in words."""
+    return ", ".join((*step.add_groups, *(turn.replace("_", " ") for turn in step.to)))
 
 
-def asked_too(requirement: Requirement, groups: Sequence[str], people: Sequence[str] = ()) -> Requirement:
+def step_of(stage: Stage, index: int) -> EscalationStep | None:
+    """The step of a number; the one at the deadline comes after those before it."""
+    steps = (*stage.escalations, *((stage.expiry_escalation,) if stage.expiry_escalation else ()))
+    return steps[index] if 0 <= index < len(steps) else None
+
+
+class Asking:
+    """Whom a stage asks: `now` who may answer, `ever` who may have answered, so that votes given before keep a seat."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.now: tuple[Requirement, ...] = stage.requirements
+        self.ever: tuple[Requirement, ...] = stage.requirements
+
+    def escalate(self, groups: Collection[str], people: Collection[str], *, replace: bool) -> None:
+        """Ask these, too, or instead; nothing changes where nobody was found."""
+        if not groups and not people:
+            return
+        self.ever = tuple(asked_too(item, groups, people) for item in self.ever)
+        self.now = tuple(
+            _only(item, groups, people) if replace else asked_too(item, groups, people) for item in self.now
+        )
+
+
+def asked_too(requirement: Requirement, groups: Collection[str], people: Collection[str] = ()) -> Requirement:
     """A requirement that asks these, too. One that names nobody asks everybody already."""
     if not requirement.named:
         return requirement
@@ -76,3 +92,8 @@ def asked_too(requirement: Requirement, groups: Sequence[str], people: Sequence[
         "people": tuple(dict.fromkeys((*requirement.people, *people))),
     }
     return requirement.model_copy(update=more)
+
+
+def _only(requirement: Requirement, groups: Collection[str], people: Collection[str]) -> Requirement:
+    only = {"groups": tuple(dict.fromkeys(groups)), "people": tuple(dict.fromkeys(people)), "roles": ()}
+    return requirement.model_copy(update=only)

@@ -9,11 +9,17 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from policy.approval.ballot import ApprovalCase, CaseEvent
+from policy.approval.changes import escalated
+from policy.approval.escalation import step_of
 from policy.approval.feasibility import feasible, next_step
 from policy.approval.opening import could_ask
+from policy.approval.reading import read
 from policy.approval.unblocking import unblocking
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
+
+# As what an entry says that it was concluded from who is left.
+CAUSE = "feasibility"
 
 
 def follows(case: ApprovalCase, directory: Directory, now: datetime) -> tuple[CaseEvent, ...]:
@@ -36,8 +42,20 @@ def _follows(case: ApprovalCase, directory: Directory, now: datetime) -> Iterato
             (item.kind, item.stage, item.index) for item in case.events
         ]:
             return
+        event = _looked_up(case, event, directory, at)
         yield event
         case = case.model_copy(update={"events": (*case.events, event)})
+
+
+def _looked_up(case: ApprovalCase, event: CaseEvent, directory: Directory, at: datetime) -> CaseEvent:
+    """An escalation that comes at once asks whom its step finds in the directory, too."""
+    step = step_of(case.chain.stages[event.stage - 1], event.index) if event.index is not None else None
+    if step is None or not step.to:
+        return event
+    reading = read(case)
+    reading.let_pass(at, deadline_counts_as_passed=False)
+    found = escalated(reading, step, event.index or 0, directory, at)
+    return event.model_copy(update={"groups": found.groups, "people": found.people})
 
 
 def people_of(case: ApprovalCase, directory: Directory, at: datetime) -> tuple[PersonFacts, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from policy.approval.ballot import ApprovalCase, Ballot, CaseEvent
-from policy.approval.escalation import Due, schedule
+from policy.approval.escalation import Due
 from policy.approval.reading import read
 from policy.approval.state import ResolutionKind, StageStanding, StageState, Standing
 from policy.decision import Refusal
@@ -21,6 +21,7 @@ __all__ = [
     "StageState",
     "Standing",
     "due_until",
+    "read",
     "refuse",
     "stand",
 ]
@@ -62,13 +63,8 @@ def refuse(
     return reading.refusal(ballot)
 
 
-def due_until(case: ApprovalCase, now: datetime) -> tuple[Due, ...]:
-    """Every reminder and escalation that has become due by an instant, in stages that were still open at theirs."""
-    found: list[Due] = []
-    for standing, stage in zip(stand(case, now, deadline_counts_as_passed=True).stages, case.chain.stages, strict=True):
-        if standing.opened_at is None:
-            continue
-        end = min(now, standing.resolved_at or now)
-        due = schedule(stage, standing.number, standing.opened_at, case.absolute_deadline)
-        found += [item for item in due if item.kind != "deadline" and item.at <= end]
-    return tuple(found)
+def due_until(case: ApprovalCase, now: datetime, *, deadline_counts_as_passed: bool = True) -> tuple[Due, ...]:
+    """Everything that time brought by an instant and that ended nothing: reminders, escalations, deadlines."""
+    reading = read(case)
+    reading.let_pass(now, deadline_counts_as_passed=deadline_counts_as_passed)
+    return tuple(reading.happened)

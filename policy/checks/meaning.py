@@ -141,7 +141,7 @@ class Meaning:
         choices = rule.choices if isinstance(rule.chain, str) else [one for one in rule.choices if self._in(bits, one)]
         if not choices:
             return Answer(Verdict.deny, "", frozenset({when}))
-        return Answer(verdict, chain_text(part.chains[choices[0].chain]), frozenset({when}))
+        return Answer(verdict, chain_text(part.chain(choices[0].chain)), frozenset({when}))
 
     def _note(self, bits: int, part: PolicyDocument, rule: Rule) -> tuple[str, ...]:
         answers = self._answers(bits, part, [rule])
@@ -161,7 +161,7 @@ class Meaning:
     def _glass(self, part: PolicyDocument, item: BreakGlass) -> tuple[str, ...]:
         freezes = {one.id: one for one in part.calendars}
         lifted = sorted(self._calendar(freezes[name]) for name in item.lifts_freezes)
-        return (chain_text(part.chains[item.chain]), str(item.review_within), str(item.reason_required), *lifted)
+        return (chain_text(part.chain(item.chain)), str(item.review_within), str(item.reason_required), *lifted)
 
     def _calendar(self, item: Calendar) -> str:
         told = item.model_dump(mode="json", exclude={"id", "reason", *(["match"] if item.kind == "freeze" else [])})
@@ -239,9 +239,10 @@ def chain_text(chain: ApprovalChain) -> str:
     stages = []
     for stage in chain.stages:
         told = stage.model_dump(mode="json", exclude={"name"})
-        for step in told["escalations"]:
+        for step in (*told["escalations"], *filter(None, (told["expiry_escalation"],))):
             del step["reason"]
             step["add_groups"].sort()
+            step["to"].sort()
         for requirement in told["requirements"]:
             requirement["groups"].sort()
         told["reminders"].sort()

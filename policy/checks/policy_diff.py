@@ -20,6 +20,7 @@ from policy.catalog import Catalog
 from policy.checks.meaning import Answer, Form, Meaning, Speech
 from policy.checks.probing import Probes
 from policy.checks.regions import Point, boxes, sentence
+from policy.checks.stage_times import times_of
 from policy.document import PolicySet
 from policy.operations import OperationsRegistry
 from policy.rules.chains import Verdict, written
@@ -232,10 +233,9 @@ def _stage(stage: Mapping[str, Any], *, detailed: bool) -> str:
     asked = " and ".join(f"{item['count']} of {' or '.join(item['groups'])}" for item in stage["requirements"])
     if not detailed:
         return asked
-    more = [f"within {stage['deadline']}, then {stage['on_expiry']}", f"denied by {stage['deny_threshold']}"]
-    more += [f"reminded after {', '.join(stage['reminders'])}"] if stage["reminders"] else []
-    more += [f"{', '.join(step['add_groups'])} added after {step['after']}" for step in stage["escalations"]]
-    return f"{asked} ({'; '.join(more)})"
+    within, *more = times_of(stage)
+    denied = f"denied by {stage['deny_threshold']}"
+    return f"{asked} ({'; '.join((within, denied, *more))})"
 
 
 def _direction(one: Form, other: Form) -> Direction:

@@ -11,6 +11,7 @@ This file knows no conditions, so that what waits for people does not load the e
 """
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -169,6 +170,12 @@ class Stage(EdgeModel):
         counts = [requirement.count for requirement in self.requirements]
         return sum(counts) if self.mode is Mode.all_of else min(counts)
 
+    def with_hours(self, hours: Mapping[str, Hours]) -> "Stage":
+        """The stage with its hours put in where it names them."""
+        named = {"hours": self.hours, "remind_hours": self.remind_hours}
+        found = {field: hours[name] for field, name in named.items() if isinstance(name, str)}
+        return self.model_copy(update=found) if found else self
+
     @model_validator(mode="after")
     def _in_time(self) -> "Stage":
         late = [at for at in (*self.reminders, *(step.after for step in self.escalations)) if at >= self.deadline]
@@ -178,6 +185,10 @@ class Stage(EdgeModel):
             raise ValueError(f"stage {self.name}: all requirements together may ask for {MAX_SEATS} people at most")
         if (self.on_expiry is ExpiryVerb.escalate) != (self.expiry_escalation is not None):
             raise ValueError(f"stage {self.name}: expiry_escalation belongs to on_expiry: escalate, and only to it")
+        if self.expiry_escalation is not None and self.expiry_escalation.after:
+            raise ValueError(f"stage {self.name}: expiry_escalation comes at the deadline: write after: 0s")
+        if self.grace is not None and self.on_expiry in (ExpiryVerb.hold, ExpiryVerb.remind):
+            raise ValueError(f"stage {self.name}: a grace belongs to a deadline that ends, {self.on_expiry} does not")
         if self.release is not None and self.on_expiry is not ExpiryVerb.hold:
             raise ValueError(f"stage {self.name}: release belongs to on_expiry: hold")
         return self
@@ -196,3 +207,9 @@ class ApprovalChain(EdgeModel):
         """The texts of all its conditions on people, each once."""
         asked = [item for stage in self.stages for item in (*stage.requirements, stage.release) if item is not None]
         return tuple(dict.fromkeys(item.when for item in asked if item.when is not None))
+
+    def with_hours(self, hours: Mapping[str, Hours]) -> "ApprovalChain":
+        """The chain with its hours put in, so that it says all of what it means."""
+        stages = tuple(stage.with_hours(hours) for stage in self.stages)
+        same = all(one is other for one, other in zip(stages, self.stages, strict=True))
+        return self if same else self.model_copy(update={"stages": stages})

@@ -122,7 +122,7 @@ def _broken(answer: Answer, glass: BreakGlass, document: PolicyDocument) -> Answ
         return answer
     verdict = answer.verdict if answer.verdict.asks else Verdict.require_approval
     return replace(
-        answer, verdict=verdict, chain_name=glass.chain, chain=document.chains[glass.chain], break_glass=glass
+        answer, verdict=verdict, chain_name=glass.chain, chain=document.chain(glass.chain), break_glass=glass
     )
 
 
@@ -150,7 +150,7 @@ def _of_rule(document: PolicyDocument, rule: Rule, question: Question) -> Answer
     fits = (item for item in rule.choices if item.fits(question.operation, question.case.facts, question.case.tier))
     if (choice := next(fits, None)) is None:
         return answer(Verdict.deny, "no_chain", f"it asks people, and none of its chains is for {_who(question)}")
-    return replace(said, chain_name=choice.chain, chain=document.chains[choice.chain])
+    return replace(said, chain_name=choice.chain, chain=document.chain(choice.chain))
 
 
 def _frozen(document: PolicyDocument, question: Question) -> Iterator[Answer]:

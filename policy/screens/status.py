@@ -76,10 +76,16 @@ def status_fields(
 
 
 def _waits(standing: Standing | None) -> dict[str, Any]:
-    """Which stage is open, all of them, and what time will bring."""
+    """Which stage is open, all of them, what time will bring, what was asked and answered, and what was remarked."""
     if standing is None:
-        return {"stage": None, "stages": [], "due": []}
-    return {"stage": standing.stage, "stages": _json_list(standing.stages), "due": _json_list(standing.due)}
+        return {"stage": None, "stages": [], "due": [], "questions": [], "feedback": []}
+    return {
+        "stage": standing.stage,
+        "stages": _json_list(standing.stages),
+        "due": _json_list(standing.due),
+        "questions": _json_list(standing.questions),
+        "feedback": _json_list(standing.feedback),
+    }
 
 
 def _ended(result: ActionResult | None) -> dict[str, Any]:

@@ -88,6 +88,24 @@ def test_a_denial_needs_a_reason_and_ends_the_action(house: House) -> None:
     assert "action denied is denied: it waits for no decision" in late.err
 
 
+def test_a_question_and_its_answer(house: House) -> None:
+    """Somebody is asked, answers from the command line, and everybody who decides reads both."""
+    house.pending("questioned")
+
+    asked = house.decide("request-info", "questioned", "ben", "--to", "ana", "--because", "why now?", "--json")
+    assert asked.json["receipt"]["counted"], asked.out
+    question = asked.json["decision_id"]
+    said = ("--question", question, "--because", "the disk is full")
+    assert "refused (not_authorized)" in house.decide("answer", "questioned", "eva", *said).out
+    assert house.decide("answer", "questioned", "ana", *said).code == exits.OK
+    assert house.decide("acknowledge", "questioned", "ben", "--feedback", "lacked-evidence").code == exits.OK
+    explained = house.run("explain", "questioned").out
+    for line in ("ben asked ana: why now? - ana answered: the disk is full", "ben says: lacked evidence"):
+        assert line in explained
+    for refused, why in ((("release",), "not_held"), (("approve", "--for", "eva"), "not_delegated")):
+        assert f"refused ({why})" in house.decide(refused[0], "questioned", "ben", *refused[1:]).out
+
+
 def test_a_withdrawn_action_runs_nothing(house: House) -> None:
     """`withdraw` stops a pending action; again, there is nothing to stop."""
     house.pending("withdrawn")

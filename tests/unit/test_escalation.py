@@ -1,12 +1,11 @@
-"""What is due when, and who may answer at an instant."""
+"""What a stage has planned, and whom it asks once escalations came."""
 
 from datetime import timedelta
 
-import pytest
-
-from policy.approval.escalation import deadline_of, requirements_at, schedule
-from policy.document import Requirement, Stage
-from tests.unit.builders import T0, at, escalation, stage
+from policy.approval.escalation import MAX_REMINDERS, Asking, plan, whom
+from policy.document import EscalationStep, Requirement, Stage
+from policy.rules.chains import Turn
+from tests.unit.builders import escalation, stage
 
 _BUSY = stage(
     "ops",
@@ -15,50 +14,55 @@ _BUSY = stage(
 )
 
 
-def _due(item: Stage, absolute: float) -> list[tuple[float, str, int]]:
-    return [((due.at - T0).total_seconds() / 60, due.kind, due.index) for due in schedule(item, 1, T0, at(absolute))]
+def _planned(item: Stage) -> list[tuple[float, str, int]]:
+    return [(planned.after.total_seconds() / 60, planned.kind, planned.number) for planned in plan(item)]
 
 
-def test_schedule_is_in_order_of_time() -> None:
-    """Everything is due in order of time, escalations before reminders of one instant, the deadline last."""
-    assert _due(_BUSY, 1000) == [
-        (10, "reminder", 1),
-        (20, "escalation", 0),
-        (20, "reminder", 0),
-        (40, "escalation", 1),
-        (60, "deadline", 0),
-    ]
+def test_a_plan_is_in_order_of_time() -> None:
+    """Everything comes in order of time, escalations before reminders of one instant."""
+    assert _planned(_BUSY) == [(10, "reminder", 1), (20, "escalation", 0), (20, "reminder", 0), (40, "escalation", 1)]
 
 
-def test_nothing_is_due_after_the_end() -> None:
-    """The absolute deadline cuts the schedule; nothing moves it."""
-    assert _due(_BUSY, 20) == [(10, "reminder", 1), (20, "deadline", 0)]
-    assert _due(_BUSY, -5) == [(-5, "deadline", 0)]
+def test_reminders_by_cadence_are_bounded() -> None:
+    """A cadence adds reminders to those that are named, none twice, and so many in all at most."""
+    often = stage("ops", reminders=(timedelta(minutes=2),), remind_every=timedelta(minutes=1))
+    planned = _planned(often)
+    assert planned[:4] == [(1, "reminder", 1), (2, "reminder", 0), (3, "reminder", 3), (4, "reminder", 4)]
+    assert len(planned) == MAX_REMINDERS - 1
 
 
-def test_the_deadline_is_the_first_of_both() -> None:
-    """A stage ends at its own deadline or at the absolute one."""
-    assert deadline_of(_BUSY, T0, at(1000)) == at(60)
-    assert deadline_of(_BUSY, T0, at(59)) == at(59)
+def test_escalation_adds_and_takes_nobodys_place() -> None:
+    """Groups and people are added, never taken away, and no seat less is asked for."""
+    asking = Asking(_BUSY)
+    asking.escalate(("sre",), (), replace=False)
+    asking.escalate(("ops", "boss"), ("eve",), replace=False)
+    assert asking.now == asking.ever == (Requirement(groups=("ops", "sre", "boss"), people=("eve",)),)
 
 
-@pytest.mark.parametrize(
-    ("minutes", "groups"),
-    [
-        (0, ("ops",)),
-        (19.999, ("ops",)),
-        (20, ("ops", "sre")),
-        (40, ("ops", "sre", "boss")),
-        (9999, ("ops", "sre", "boss")),
-    ],
-)
-def test_escalation_adds_groups_from_its_instant_on(minutes: float, groups: tuple[str, ...]) -> None:
-    """Groups are added, never taken away, and no seat less is asked for."""
-    assert requirements_at(_BUSY, T0, at(minutes)) == (Requirement(groups=groups),)
+def test_replacing_asks_only_those_from_then_on() -> None:
+    """With replace only the new ones may answer; what others gave keeps its seat; qualifications stay needed."""
+    asking = Asking(stage(requirements=(Requirement(groups=("ops",), roles=("lead",), qualifications=("dba",)),)))
+    asking.escalate(("boss",), (), replace=True)
+    assert asking.now == (Requirement(groups=("boss",), qualifications=("dba",)),)
+    assert asking.ever == (Requirement(groups=("ops", "boss"), roles=("lead",), qualifications=("dba",)),)
 
 
-def test_texts_say_what_happens() -> None:
-    """What is due says it in words, the deadline with its verb."""
-    texts = [due.text for due in schedule(_BUSY, 1, T0, at(1000))]
-    assert texts[1] == "escalate stage review to sre: nobody answered"
-    assert texts[-1] == "deadline of stage review: deny"
+def test_finding_nobody_changes_nothing() -> None:
+    """An escalation that found nobody takes nobody's place, though it would replace."""
+    asking = Asking(_BUSY)
+    asking.escalate((), (), replace=True)
+    assert asking.now == asking.ever == _BUSY.requirements
+
+
+def test_who_asks_everybody_is_not_narrowed() -> None:
+    """A requirement by qualification alone asks everybody who has it: adding a group would ask fewer."""
+    asking = Asking(stage(requirements=(Requirement(qualifications=("dba",)),)))
+    asking.escalate(("boss",), (), replace=False)
+    assert asking.now == (Requirement(qualifications=("dba",)),)
+
+
+def test_texts_say_whom() -> None:
+    """A plan says whom it escalates to, and turns are said in words."""
+    assert plan(_BUSY)[1].text == "escalate stage review to sre: nobody answered"
+    turns = EscalationStep(after=timedelta(0), add_groups=("sre",), to=(Turn.next_on_call,), reason="r")
+    assert whom(turns) == "sre, next on call"
