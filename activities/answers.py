@@ -197,7 +197,7 @@ def _take_decision(call: Call, books: Recomputation) -> list[str]:
         return found
     known = case
     found += _compare_at("standing", _raw(call, "standing"), instants, lambda now: standing_of(known, now))
-    return found + _resolution(answer.resolution, case)
+    return found + _resolution(answer.resolution, case) + _plan(call, answer, request.revision, case)
 
 
 def _advance(call: Call, books: Recomputation) -> list[str]:
@@ -213,7 +213,7 @@ def _advance(call: Call, books: Recomputation) -> list[str]:
         entry = books.entry(EntryKind.stopped, "stop")
         if entry is None and case.result is None:
             found.append("no ledger entry says that the action was stopped")
-    return found + _resolution(answer.resolution, case)
+    return found + _resolution(answer.resolution, case) + _plan(call, answer, request.revision, case)
 
 
 def _resolution(told: str | None, case: CaseFile) -> list[str]:
@@ -232,11 +232,29 @@ def _dispatch(call: Call, books: Recomputation) -> list[str]:
         real = (issued.get(Direction.do), issued.get(Direction.undo))
         return [] if told == real else [f"it was told permits {told}, the ledger has {real}"]
     entry = books.entry(EntryKind.dispatch_refused, *refusal_key(request, answer.reasons))
+    if entry is None and _is_older(request.revision, books):
+        return []
     if entry is None:
         return ["no ledger entry says that the gate was closed"]
     same = [reason.model_dump(mode="json") for reason in answer.reasons] == entry.content["reasons"]
     # A gate that was asked again may be closed for another reason; the entry keeps the first.
     return [] if same or not call.ran_at(entry.at) else [f"it was told other reasons than {entry.where} has"]
+
+
+def _is_older(revision: int, books: Recomputation) -> bool:
+    """Whether a later revision was opened than the one that a call is about."""
+    newest = books.case.revision if books.case is not None else None
+    return newest is not None and newest.revision > revision
+
+
+def _plan(call: Call, answer: CaseResult, revision: int, case: CaseFile) -> list[str]:
+    """What is wrong with the plan of an answer; it has one where another revision is open than it was asked about."""
+    if answer.plan is None:
+        return []
+    if case.revision is None or case.revision.revision == revision:
+        return [f"it has a plan for revision {answer.plan.revision}, and no other than {revision} was open"]
+    plan = make_plan(case, answer.standing, local_dispatch=answer.plan.local_dispatch)
+    return compare("plan", _raw(call, "plan"), plan)
 
 
 def _record(call: Call, books: Recomputation) -> list[str]:

@@ -5,8 +5,10 @@ the same request reads what was stored and answers the same. `stale` is said by 
 waits for one goes on waiting on the server, where that costs no event.
 """
 
+from dataclasses import replace
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.advancing import note_due, note_stop, settle, standing_of
@@ -18,6 +20,7 @@ from activities.documents import Documents
 from activities.ledger import Ledger
 from activities.planning import make_plan
 from activities.recording import record_end
+from activities.remeasuring import ask_again, remeasure
 from activities.starting import end_without_effect, refuse_start, register, start_refusals
 from activities.taking import note_malformed, read_submission, refused, take
 from activities.telemetry import about
@@ -38,6 +41,7 @@ from workflows.ports import (
     CasePort,
     CaseResult,
     DecisionRequest,
+    Plan,
     RecordRequest,
     RecordResult,
 )
@@ -119,6 +123,8 @@ class ControlActivities(CasePort):
                 return await note_malformed(connection, ledger, file, problem, request)
             in_force = await self._documents.in_force(connection)
             answer = await take(connection, ledger, file, submission, in_force, request)
+        after = replace(file, resolution=answer.resolution)
+        answer = answer.model_copy(update={"plan": self._newer(after, answer.standing, request.revision)})
         moved = answer.resolution is not None and file.resolution is None
         if not moved and (answer.receipt is None or not answer.receipt.counted):
             return answer
@@ -137,13 +143,19 @@ class ControlActivities(CasePort):
             if request.stop_actor is not None and file.result is None:
                 ended = await note_stop(connection, ledger, file, UNVERIFIED, request.now)
                 return CaseResult(standing=standing, resolution=ended, entry=await ledger.head())
-            if standing is None or file.resolution is not None:
-                return CaseResult(standing=standing, resolution=file.resolution)
-            await note_due(ledger, file, request.now)
-            resolution = await settle(connection, ledger, file, standing, request.now)
+            if request.returning:
+                in_force = await self._documents.in_force(connection)
+                file = await ask_again(connection, ledger, file, in_force, request.now)
+            elif standing is None or file.resolution is not None:
+                plan = self._newer(file, standing, request.revision)
+                return CaseResult(standing=standing, resolution=file.resolution, plan=plan)
+            else:
+                file = await self._let_pass(connection, ledger, file, standing, request)
+            standing = standing_of(file, request.now, time_itself=True)
             entry = await ledger.head()
         attributes = self._of_case(file, standing)
-        return CaseResult(standing=standing, resolution=resolution, attributes=attributes, entry=entry)
+        plan = self._newer(file, standing, request.revision)
+        return CaseResult(standing=standing, resolution=file.resolution, plan=plan, attributes=attributes, entry=entry)
 
     @activity.defn(name="record")
     async def record(self, request: RecordRequest) -> RecordResult:
@@ -163,6 +175,23 @@ class ControlActivities(CasePort):
         if result is None or file is None:
             return RecordResult(stale=True)
         return RecordResult(result=result, attributes=self._of_result(file.received, result, file), entry=entry)
+
+    async def _let_pass(
+        self, connection: AsyncConnection, ledger: Ledger, file: CaseFile, standing: Standing, request: AdvanceRequest
+    ) -> CaseFile:
+        """Note what time brought, and measure again where that is asked for; the case as it is then."""
+        await note_due(ledger, file, request.now)
+        resolution = await settle(connection, ledger, file, standing, request.now)
+        if resolution is not None or not request.recheck:
+            return replace(file, resolution=resolution)
+        in_force = await self._documents.in_force(connection)
+        return await remeasure(connection, ledger, file, standing, in_force, request.now)
+
+    def _newer(self, file: CaseFile, standing: Standing | None, revision: int) -> Plan | None:
+        """The plan of the case, where another revision is open than the one that somebody asked about."""
+        if file.revision is None or file.revision.revision == revision:
+            return None
+        return make_plan(file, standing, local_dispatch=self._local_dispatch)
 
     def _of_case(self, file: CaseFile, standing: Standing | None) -> dict[str, Any]:
         pending = standing is not None and standing.resolution == "pending"

@@ -33,8 +33,10 @@ _WRITERS: dict[EntryKind, tuple[str, ...]] = {
     EntryKind.dispatch_refused: ("dispatch",),
     EntryKind.decision_counted: ("take_decision",),
     EntryKind.decision_refused: ("take_decision",),
-    EntryKind.assessed: ("assess",),
-    EntryKind.denier_told: ("assess",),
+    EntryKind.assessed: ("assess", "advance"),
+    EntryKind.denier_told: ("assess", "advance"),
+    EntryKind.remeasured: ("advance",),
+    EntryKind.votes_kept: ("advance",),
     EntryKind.start_refused: ("assess",),
 }
 _EXECUTOR = ("execute", "observe")

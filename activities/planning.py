@@ -31,6 +31,7 @@ def make_plan(file: CaseFile, standing: Standing | None, *, local_dispatch: bool
         presented_digest=shown.presented_digest if shown else None,
         stopped=file.stop is not None,
         dry_run=proposal.dry_run,
+        min_interval_seconds=revision.min_interval_seconds if pending else 0,
     )
 
 

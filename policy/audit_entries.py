@@ -55,6 +55,8 @@ _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
     EntryKind.denier_told: lambda content: (content["revision"],),
     EntryKind.decision_counted: _decision_key,
     EntryKind.decision_refused: _decision_key,
+    EntryKind.remeasured: lambda content: (content["base"]["revision"], content["digest"]),
+    EntryKind.votes_kept: lambda content: (content["revision"],),
     EntryKind.reminded: _due_key,
     EntryKind.escalated: _due_key,
     EntryKind.stopped: lambda _: ("stop",),

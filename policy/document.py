@@ -36,6 +36,7 @@ from policy.rules.chains import (
     Verdict,
     written,
 )
+from policy.rules.drifting import DriftRules, strictest
 from policy.rules.exceptions import BreakGlass, PolicyException
 from policy.rules.limits import Limit
 from policy.rules.match import Effect, Match, Scoped, Where
@@ -182,6 +183,7 @@ class PolicyDocument(EdgeModel):
     absolute_deadline: PositiveDuration = timedelta(days=7)
     permit_ttl: PositiveDuration = timedelta(minutes=5)
     fact_ages: FactAges = FactAges()
+    drift: DriftRules | None = None
     limits: tuple[Limit, ...] = ()
     calendars: Annotated[tuple[Calendar, ...], Field(max_length=100)] = ()
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
@@ -284,6 +286,11 @@ class PolicySet(EdgeModel):
     def permit_ttl(self) -> timedelta:
         """The shortest of all documents."""
         return min(item.permit_ttl for item in self.documents)
+
+    @property
+    def drift(self) -> DriftRules | None:
+        """What all documents say together of changes while people are asked; None where none of them says anything."""
+        return strictest([item.drift for item in self.documents if item.drift is not None])
 
 
 def read_policy(body: bytes) -> PolicySet:

@@ -5,6 +5,7 @@ What an assessment of today says is computed here, from the facts of today and t
 
 from datetime import datetime
 
+from policy.approval.drift import compare
 from policy.approval.standing import Ballot
 from policy.document import PolicySet
 from policy.facts import Facts
@@ -14,6 +15,7 @@ from policy.outcome import StepRecord
 from policy.people.directory import Directory
 from policy.proposal import ActionProposal
 from policy.revision import Revision, barred
+from policy.rules.drifting import UNSAID
 
 
 def gate_inputs(
@@ -30,6 +32,7 @@ def gate_inputs(
     document: PolicySet,
     directory: Directory,
     records: tuple[StepRecord, ...],
+    permitted_revisions: tuple[int, ...] = (),
 ) -> DispatchInputs:
     """The inputs of `policy.gate.may_dispatch`; pure.
 
@@ -45,10 +48,20 @@ def gate_inputs(
         facts: as of now.
         document: the policy in force now.
         directory: the directory in force now.
-        records: what became of every permit so far.
+        records: what became of every permit of this revision so far.
+        permitted_revisions: the other revisions of which a permit was issued.
     """
     judged = judge(document, proposal, facts)
     today = judged.evaluation
+    measured = revision.model_copy(
+        update={
+            "facts": facts,
+            "timing": judged.timing,
+            "assessment": judged.assessment,
+            "evaluation": today,
+        }
+    )
+    drift = compare(revision, measured, document.drift or UNSAID)
     return DispatchInputs(
         proposal_id=revision.proposal_id,
         revision=revision.revision,
@@ -75,6 +88,8 @@ def gate_inputs(
         groups_now=_groups(ballots, directory),
         records=records,
         dry_run=proposal.dry_run,
+        material_now=drift.listed,
+        permitted_revisions=permitted_revisions,
     )
 
 

@@ -35,6 +35,8 @@ class EntryKind(StrEnum):
     denier_told = "denier_told"
     decision_counted = "decision_counted"
     decision_refused = "decision_refused"
+    remeasured = "remeasured"
+    votes_kept = "votes_kept"
     reminded = "reminded"
     escalated = "escalated"
     resolved = "resolved"

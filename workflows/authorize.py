@@ -76,6 +76,10 @@ class AuthorizeAction:
     def decide_signal(self, *args: Any) -> None:
         self._conversation.inbox.arrive(args, "signal")
 
+    @workflow.signal(name=interface.RECHECK, description=view.RECHECK_HELP)
+    def recheck(self, *_args: Any) -> None:
+        self._conversation.ask_to_measure()
+
     @workflow.signal(dynamic=True)
     def _unknown_signal(self, name: str, _args: Sequence[RawValue]) -> None:
         self._conversation.inbox.arrive_unknown(name, "signal")
@@ -123,9 +127,10 @@ class AuthorizeAction:
             case.follow(Event.allowed if plan.standing is None else Event.approved)
         else:
             case.follow(Event.approval_required)
-            case.follow(await conversation.wait_for_people())
-        if case.state is State.dispatching:
-            case.follow(await Effect(case, conversation.note_stop).run_steps())
+        effect = Effect(case, conversation.note_stop, conversation.return_to_people)
+        while case.state in (State.pending, State.dispatching):
+            waits = case.state is State.pending
+            case.follow(await (conversation.wait_for_people() if waits else effect.run_steps()))
         result = await self._record()
         closed = await self._close(result, Event.recorded)
         consumer.cancel()

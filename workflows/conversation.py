@@ -1,7 +1,8 @@
 """The conversation of a run: messages are answered in order of arrival, and time passes beside them.
 
 One consumer takes every message of the run. Messages that have arrived are read before what is due at the same instant,
-and a message that the record does not answer holds back neither time nor a stop.
+and a message that the record does not answer holds back neither time nor a stop. The signal `recheck` only asks that the
+action is measured again, once in each slot of the plan's interval however many of them come.
 """
 
 from typing import Any
@@ -19,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.case import Case
     from workflows.inbox import Inbox, Message
     from workflows.ports import UNVERIFIED, AdvanceRequest, CasePort, CaseResult, DecisionRequest, Plan
+    from workflows.rechecks import Rechecks
 
 # An answer that somebody else gave in the record's place may have no receipt.
 _LOST = DecisionReceipt(decision_id="", counted=False, code=Refusal.busy, message="unanswered: send it again as it is")
@@ -37,6 +39,7 @@ class Conversation:
         self._case = case
         self.inbox = Inbox()
         self._alarm = Alarm()
+        self._rechecks = Rechecks()
         self._consuming = self._slow = False
         self._resolution: str | None = None
 
@@ -48,6 +51,7 @@ class Conversation:
     async def wait_for_people(self) -> Event:
         """Let time pass and stops come, until the record says how it ended; decisions are taken beside."""
         case = self._case
+        self._rechecks.begin(case.plan)
         self._set_alarm(case.plan.standing)
         while self._resolution is None:
             await workflow.wait_condition(
@@ -73,6 +77,17 @@ class Conversation:
         """Put a stop on record, unless it is."""
         if not self._case.stop_noted:
             await self._advance()
+
+    def ask_to_measure(self) -> None:
+        """Somebody says that the world changed."""
+        if self._case.state is State.pending and self._rechecks.ask():
+            self._set_alarm(self._case.view.stand(None))
+
+    async def return_to_people(self, revision: int) -> bool:
+        """The gate closed on a revision for what people can cure: whether they are asked again, about another one."""
+        if self._case.plan.revision == revision:
+            await self._advance(returning=True)
+        return self._case.plan.revision != revision
 
     def _due(self) -> bool:
         return self._alarm.rang and (self._slow or not self.busy)
@@ -102,34 +117,58 @@ class Conversation:
         )
         message.receipt = answer.receipt or _LOST
         self._case.view.answered(message.receipt)
-        self._moved(answer)
+        self._moved(answer, plan.revision)
 
-    async def _advance(self) -> None:
-        """Tell the record that time has passed, and that a stop came if one did."""
+    async def _advance(self, *, returning: bool = False) -> None:
+        """Tell the record that time has passed, and that a stop came if one did; ask what the case needs besides."""
         case, plan = self._case, self._case.plan
         actor = UNVERIFIED if case.stop and not case.stop_noted else None
+        pending = case.state is State.pending
+        recheck = pending and self._rechecks.wanted(case.view.stand(None), workflow.now())
         answer: CaseResult = await ask(
             CasePort.advance,
-            lambda now: AdvanceRequest(proposal_id=plan.proposal_id, revision=plan.revision, stop_actor=actor, now=now),
+            lambda now: AdvanceRequest(
+                proposal_id=plan.proposal_id,
+                revision=plan.revision,
+                stop_actor=actor,
+                recheck=recheck,
+                returning=returning,
+                now=now,
+            ),
             queue=interface.TASK_QUEUE,
         )
         if answer.unregistered:
             raise unregistered(plan)
         case.stop_noted = case.stop_noted or actor is not None
-        self._moved(answer)
+        if recheck:
+            self._rechecks.measured(workflow.now())
+        self._moved(answer, plan.revision)
 
-    def _moved(self, answer: CaseResult) -> None:
+    def _moved(self, answer: CaseResult, asked_about: int) -> None:
         """The case as the record has it now, and the next instant at which something is due."""
-        self._resolution = self._resolution or answer.resolution
-        if self._case.state is State.pending:
-            self._set_alarm(self._case.view.stand(answer.standing))
-        self._case.show(answer.attributes)
+        case, standing = self._case, answer.standing
+        if answer.plan is not None and answer.plan.revision > case.plan.revision:
+            self._resolution = answer.resolution
+            case.begin(answer.plan)
+            self._rechecks.begin(answer.plan)
+        elif (answer.plan.revision if answer.plan else asked_about) == case.plan.revision:
+            self._resolution = self._resolution or answer.resolution
+        else:
+            # What was asked about a revision that is superseded by now says nothing of the open one.
+            standing = None
+        if case.state is State.pending:
+            self._set_alarm(case.view.stand(standing))
+        case.show(answer.attributes)
 
     def _set_alarm(self, standing: Standing | None) -> None:
         """Ring at what is due next. What rang stays to be noted: no message puts it off."""
         if not self._alarm.rang:
             due = standing.due[0] if standing is not None and standing.due else None
-            self._alarm.set(due.at if due else workflow.now(), due.text if due else "now")
+            at, text = (due.at, due.text) if due else (workflow.now(), "now")
+            asked = self._rechecks.next_at
+            if asked is not None and asked < at:
+                at, text = asked, "what it would do is measured again, as somebody asked"
+            self._alarm.set(at, text)
 
 
 def unregistered(plan: Plan) -> ApplicationError:

@@ -9,6 +9,7 @@
   and everybody gets what it stored.
 """
 
+import operator
 from abc import ABC, abstractmethod
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -102,7 +103,10 @@ class StepPlan(RecordModel):
 
 
 class Plan(RecordModel):
-    """An action that goes on: what was asked for, how it stands, and how to run it."""
+    """An action that goes on: what was asked for, how it stands, and how to run it.
+
+    `min_interval_seconds` is how long a slot is in which one measurement counts; 0 where nobody may ask for one.
+    """
 
     proposal_id: str
     revision: int
@@ -122,6 +126,7 @@ class Plan(RecordModel):
     presented_digest: str | None = None
     stopped: bool = False
     dry_run: bool = False
+    min_interval_seconds: int = 0
 
 
 class AssessResult(RecordAnswer):
@@ -151,21 +156,30 @@ class DecisionRequest(RecordModel):
 
 
 class AdvanceRequest(RecordModel):
-    """Time has passed, or somebody stopped the action: `stop_actor` is given. Who it was is not believed."""
+    """Time has passed, or somebody stopped the action: `stop_actor` is given. Who it was is not believed.
+
+    `recheck` asks that it is measured again, `returning` that people are asked again because the gate closed. What is
+    not asked for is left out, so that a request is the same as those of releases that did not know it.
+    """
 
     proposal_id: str
     revision: int
     stop_actor: str | None = None
+    recheck: Annotated[bool, Field(exclude_if=operator.not_)] = False
+    returning: Annotated[bool, Field(exclude_if=operator.not_)] = False
     now: Instant
 
 
 class CaseResult(RecordAnswer):
-    """How the case stands after a decision or after time passed."""
+    """How the case stands after a decision or after time passed. `plan` is given where another revision is open by now
+    than the one that the request names.
+    """
 
     unregistered: bool = False
     receipt: DecisionReceipt | None = None
     standing: Standing | None = None
     resolution: str | None = None
+    plan: Plan | None = None
     attributes: Attributes = {}
     entry: EntryRef | None = None
 
@@ -183,11 +197,12 @@ class DispatchRequest(RecordModel):
 
 
 class DispatchResult(RecordAnswer):
-    """The ids of the permits that were issued, or the reasons why none was."""
+    """The ids of the permits that were issued, or the reasons why none was; `curable`: people may be asked again."""
 
     permit_id: str | None = None
     undo_permit_id: str | None = None
     reasons: tuple[Reason, ...] = ()
+    curable: bool = False
     entry: EntryRef | None = None
 
 
@@ -248,7 +263,7 @@ class CasePort(ABC):
     @activity.defn(name="advance")
     @abstractmethod
     async def advance(self, request: AdvanceRequest) -> CaseResult:
-        """Store what became due, or a stop, and evaluate."""
+        """Store what became due, or a stop, measure again where that is asked for, and evaluate."""
 
     @activity.defn(name="record")
     @abstractmethod

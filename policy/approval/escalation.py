@@ -13,7 +13,7 @@ from typing import Literal
 from policy.base import Instant, RecordModel
 from policy.rules.chains import Requirement, Stage
 
-DueKind = Literal["reminder", "escalation", "deadline"]
+DueKind = Literal["reminder", "escalation", "recheck", "deadline"]
 
 
 class Due(RecordModel):

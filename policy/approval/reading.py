@@ -11,6 +11,9 @@
   back one that was given.
 - Denials reach the threshold: denied. Approvals fill every seat (`policy/approval/quorum.py`): approved. Neither by the
   deadline: the stage's verb. A chain without stages is denied.
+- A case that is held takes no approval before somebody of its first stage, who does not ask, has released it. Its clock
+  goes on meanwhile, and it is not measured again.
+- A vote that a revision kept of an earlier one waits for its stage, and counts once that opens.
 - The same reading serves the answer to a vote, the timers, `explain`, the gate at dispatch and the auditor.
 """
 
@@ -18,6 +21,7 @@ from datetime import datetime
 from typing import Literal
 
 from policy.approval.ballot import ApprovalCase, Ballot
+from policy.approval.cadence import recheck_due
 from policy.approval.duties import conflict
 from policy.approval.escalation import Due, deadline_of, requirements_at, schedule
 from policy.approval.quorum import Tally, tally
@@ -37,6 +41,8 @@ class Reading:
         self.now = case.opened_at
         self.resolved: list[StageStanding] = []
         self.recused: dict[str, None] = {}
+        self.kept: list[Ballot] = []
+        self.held = case.held
         self.resolution: ResolutionKind = "pending" if case.chain.stages else "denied"
         self._open()
 
@@ -44,6 +50,10 @@ class Reading:
         self.opened_at = self.now
         self.votes: dict[str, Ballot] = {}
         self.acknowledged: dict[str, None] = {}
+        waited = [ballot for ballot in self.kept if ballot.stage == self.number]
+        self.kept = [ballot for ballot in self.kept if ballot.stage > self.number]
+        for ballot in waited:
+            self.take(ballot.model_copy(update={"received_at": self.now}))
 
     @property
     def number(self) -> int:
@@ -83,11 +93,16 @@ class Reading:
             self.now = deadline
             self._resolve("expired")
 
-    def take(self, ballot: Ballot) -> None:
-        """Let time pass to a ballot and count it, unless it is refused."""
+    def take(self, ballot: Ballot) -> tuple[Refusal, str] | None:
+        """Let time pass to a ballot and count it, unless it is refused; why it is, or None."""
         self.let_pass(ballot.received_at, deadline_counts_as_passed=False)
-        if self.refusal(ballot) is None:
+        if self.resolution == "pending" and ballot.kept_from is not None and ballot.stage > self.number:
+            self.kept.append(ballot)
+            return None
+        why = self.refusal(ballot)
+        if why is None:
             self._count(ballot)
+        return why
 
     def refusal(self, ballot: Ballot) -> tuple[Refusal, str] | None:
         """Why a ballot does not count now, or None."""
@@ -110,6 +125,8 @@ class Reading:
             return Refusal.recused, f"{person} stepped out of this case"
         if ballot.vote is Vote.deny and not ballot.justification.strip():
             return Refusal.justification_missing, "a denial needs a justification"
+        if why := self._held_against(ballot):
+            return why
         if found := conflict(
             person, ballot.vote, requesters=self.case.requesters, approved_elsewhere=self.approved_elsewhere
         ):
@@ -122,7 +139,19 @@ class Reading:
             return Refusal.not_eligible, f"{person} is in none of the groups that stage {self.number} asks: {asked}"
         return None
 
+    def _held_against(self, ballot: Ballot) -> tuple[Refusal, str] | None:
+        """Why a case that is held takes no approval, and which release it takes."""
+        if ballot.vote is Vote.approve and self.held:
+            return Refusal.on_hold, "too much changed while it waited: somebody of the first stage has to release it"
+        if ballot.vote is Vote.release and not self.held:
+            return Refusal.not_held, "nothing is held"
+        if ballot.vote is Vote.release and ballot.person_id in self.case.requesters:
+            return Refusal.self_approval, f"{ballot.person_id} stands behind this proposal and cannot release it"
+        return None
+
     def _count(self, ballot: Ballot) -> None:
+        if ballot.vote is Vote.release:
+            self.held = False
         if ballot.vote is Vote.acknowledge:
             self.acknowledged[ballot.person_id] = None
         if ballot.vote in (Vote.approve, Vote.deny, *_TAKES_BACK):
@@ -153,6 +182,7 @@ class Reading:
 
     def _found(self, state: StageState) -> StageStanding:
         seats = self._tally()
+        released = (f"the release by {' or '.join(self.groups)}",) if self.held else ()
         return StageStanding(
             number=self.number,
             name=self.stage.name,
@@ -162,7 +192,7 @@ class Reading:
             deadline=self.deadline,
             approvals=tuple(dict.fromkeys(seats.seated.values())),
             denials=self.denials,
-            missing=seats.missing,
+            missing=(*released, *seats.missing),
             groups=self.groups,
             acknowledged=tuple(self.acknowledged),
         )
@@ -180,11 +210,14 @@ class Reading:
             recused=tuple(self.recused),
             resolved_at=None if pending else known[-1].resolved_at if known else self.case.opened_at,
             reasons=() if pending else (self._reason(),),
+            held=pending and self.held,
         )
 
     def _due(self) -> tuple[Due, ...]:
         due = schedule(self.stage, self.number, self.opened_at, self.case.absolute_deadline)
-        return tuple(item for item in due if item.at > self.now or item.kind == "deadline")
+        due = tuple(item for item in due if item.at > self.now or item.kind == "deadline")
+        again = () if self.held else recheck_due(self.case, self.number, self.now, self.deadline)
+        return tuple(sorted((*due, *again), key=lambda item: item.at))
 
     def _reason(self) -> Reason:
         if not self.resolved:

@@ -29,7 +29,10 @@ class StageStanding(RecordModel):
 
 
 class Standing(RecordModel):
-    """The whole case at one instant. `stage` is the open stage, or the one in which it was resolved; 0 without any."""
+    """The whole case at one instant. `stage` is the open stage, or the one in which it was resolved; 0 without any.
+
+    `held`: nobody approves before it is released.
+    """
 
     resolution: ResolutionKind
     stage: int
@@ -38,6 +41,7 @@ class Standing(RecordModel):
     recused: tuple[str, ...] = ()
     resolved_at: Instant | None = None
     reasons: tuple[Reason, ...] = ()
+    held: bool = False
 
     @property
     def current(self) -> StageStanding:
