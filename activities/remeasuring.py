@@ -49,7 +49,7 @@ async def remeasure(
 ) -> CaseFile:
     """Measure an open case again, and write what comes of it; the case as it is then."""
     base, rules = file.revision, in_force.policy.drift
-    if base is None or rules is None or standing.held or now < _not_before(file, base, rules.min_interval):
+    if base is None or rules is None or standing.held or now < not_before(file, base, rules.min_interval):
         return file
     measured = await _measure(connection, file, base, in_force, now)
     drift = compare(base, measured, rules)
@@ -136,7 +136,8 @@ def newest_effect(file: CaseFile, base: Revision) -> str:
     return known[-1] if known else effect_of(base)
 
 
-def _not_before(file: CaseFile, base: Revision, interval: timedelta) -> datetime:
+def not_before(file: CaseFile, base: Revision, interval: timedelta) -> datetime:
+    """From when on a measurement counts; pure."""
     known = [event.at for event in file.events if event.kind == "remeasured"]
     return next_slot(base.assessed_at, max((base.assessed_at, *known)), interval)
 

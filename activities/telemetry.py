@@ -259,6 +259,9 @@ def samples_of(kind: EntryKind, content: Any) -> Iterable[Sample]:
     match kind:
         case EntryKind.assessed:
             revision = content["revision"]
+            if revision["revision"] > 1:
+                # The same proposal, asked about anew.
+                return []
             labels = (str(revision["evaluation"]["verdict"]), str(revision["assessment"]["risk_tier"]))
             return [Sample("countersign_proposals", 1, labels)]
         case EntryKind.reminded:

@@ -38,8 +38,8 @@ class DispatchInputs(RecordModel):
 
     `groups_now` holds the groups today of each person who voted; absent means gone. `requesters_now` are the people
     behind the proposal today, and those who may not approve it, besides those of the case. `permit_until_now` is when
-    the window closes that lets it run; the permit ends there. `material_now` is what changed and is material because the
-    policy in force lists it. `permitted_revisions` are the other revisions of which a permit was issued.
+    the window closes that lets it run; the permit ends there. `material_now` is what changed and is material because
+    the policy in force lists it. `permitted_revisions` are the other revisions of which a permit was issued.
     """
 
     proposal_id: str

@@ -4,13 +4,14 @@ What an assessment of today says is computed here, from the facts of today and t
 """
 
 from datetime import datetime
+from typing import Any
 
 from policy.approval.drift import compare
 from policy.approval.standing import Ballot
 from policy.document import PolicySet
 from policy.facts import Facts
 from policy.gate import DispatchInputs
-from policy.judging import judge
+from policy.judging import Judgement, judge
 from policy.outcome import StepRecord
 from policy.people.directory import Directory
 from policy.proposal import ActionProposal
@@ -53,34 +54,20 @@ def gate_inputs(
     """
     judged = judge(document, proposal, facts)
     today = judged.evaluation
-    measured = revision.model_copy(
-        update={
-            "facts": facts,
-            "timing": judged.timing,
-            "assessment": judged.assessment,
-            "evaluation": today,
-        }
-    )
-    drift = compare(revision, measured, document.drift or UNSAID)
     return DispatchInputs(
-        proposal_id=revision.proposal_id,
-        revision=revision.revision,
+        **_assessed(revision),
         step=step,
         steps=len(proposal.steps),
         now=now,
-        absolute_deadline=revision.absolute_deadline,
         resolution=resolution,
         stop=stop,
         closed=closed,
-        assessed_verdict=revision.evaluation.verdict,
         verdict_now=today.verdict,
         reasons_now=today.reasons,
-        assessed_tier=revision.assessment.risk_tier,
         tier_now=judged.assessment.risk_tier,
         chain_now=today.chain,
         requesters_now=barred(facts, today),
         permit_until_now=today.permit_until,
-        assessed_resolved=revision.facts.resolved,
         resolved_now=facts.resolved,
         remedies=proposal.remedies,
         holds=facts.holds,
@@ -88,7 +75,7 @@ def gate_inputs(
         groups_now=_groups(ballots, directory),
         records=records,
         dry_run=proposal.dry_run,
-        material_now=drift.listed,
+        material_now=_material(revision, facts, judged, document),
         permitted_revisions=permitted_revisions,
     )
 
@@ -97,3 +84,21 @@ def _groups(ballots: tuple[Ballot, ...], directory: Directory) -> dict[str, tupl
     """The groups today of who voted. Who voted under an id that is somebody's alias by now is no second person."""
     people = {name: directory.person(name) for name in sorted({ballot.person_id for ballot in ballots})}
     return {name: person.groups for name, person in people.items() if person is not None and person.person_id == name}
+
+
+def _assessed(revision: Revision) -> dict[str, Any]:
+    """What the approved assessment says."""
+    return {
+        "proposal_id": revision.proposal_id,
+        "revision": revision.revision,
+        "absolute_deadline": revision.absolute_deadline,
+        "assessed_verdict": revision.evaluation.verdict,
+        "assessed_tier": revision.assessment.risk_tier,
+        "assessed_resolved": revision.facts.resolved,
+    }
+
+
+def _material(revision: Revision, facts: Facts, judged: Judgement, document: PolicySet) -> tuple[str, ...]:
+    """What changed and is material because the policy in force lists it."""
+    today = {"facts": facts, "timing": judged.timing, "assessment": judged.assessment, "evaluation": judged.evaluation}
+    return compare(revision, revision.model_copy(update=today), document.drift or UNSAID).listed

@@ -1,8 +1,8 @@
 """The conversation of a run: messages are answered in order of arrival, and time passes beside them.
 
 One consumer takes every message of the run. Messages that have arrived are read before what is due at the same instant,
-and a message that the record does not answer holds back neither time nor a stop. The signal `recheck` only asks that the
-action is measured again, once in each slot of the plan's interval however many of them come.
+and a message that the record does not answer holds back neither time nor a stop. The signal `recheck` only asks that
+the action is measured again, once in each slot of the plan's interval however many of them come.
 """
 
 from typing import Any

@@ -27,8 +27,8 @@ DECIDE_HELP = (
 )
 DECIDE_SIGNAL_HELP = "the same JSON object as the update, without an answer: read the receipt with the query `status`"
 RECHECK_HELP = (
-    "says that the world changed: what the action would do is measured again, at most once in the policy's min_interval. "
-    "Anything it carries is ignored, and it decides nothing."
+    "says that the world changed: what the action would do is measured again, at most once in the policy's "
+    "min_interval. Anything it carries is ignored, and it decides nothing."
 )
 _RECEIPTS_KEPT = 500
 _DIGESTS = ("action_digest", "assessment_digest", "policy_digest")

@@ -2,7 +2,7 @@
 
 1. A step has one permit in each direction over all revisions of its proposal.
 2. No permit is issued of a revision that is not the newest, or where another revision has one. No revision is opened
-   once a permit was issued. Both are checked under the proposal's lock by whoever writes (`activities/database.py`); the
+   once a permit was issued. Whoever writes checks both under the proposal's lock (`activities/database.py`); the
    triggers refuse what somebody writes without it.
 """
 
@@ -26,8 +26,8 @@ BEGIN
              WHERE p.proposal_id = NEW.proposal_id AND p.revision <> NEW.revision)
     OR EXISTS (SELECT FROM countersign.assessment AS a
                WHERE a.proposal_id = NEW.proposal_id AND a.revision > NEW.revision) THEN
-    RAISE EXCEPTION 'revision % of proposal % does not act: another one does, or is newer', NEW.revision, NEW.proposal_id
-      USING ERRCODE = 'restrict_violation';
+    RAISE EXCEPTION 'revision % of proposal % does not act: another one does, or is newer',
+      NEW.revision, NEW.proposal_id USING ERRCODE = 'restrict_violation';
   END IF;
   RETURN NEW;
 END
