@@ -119,6 +119,12 @@ CHANGED: dict[str, tuple[str, list[str]]] = {
         ["pg.reset: 1 of ops (within 1h, then deny; denied by 1) -> 1 of ops (within 2h, then deny; denied by 1) ("],
     ),
     "the whole time": (_with("limits:", "absolute_deadline: 1d\nlimits:"), ["absolute_deadline: 7d -> 1d (stricter)"]),
+    "what counts as a change": (
+        _with("limits:", "drift: {recheck_every: 1h}\nlimits:"),
+        [
+            "what counts as a change while people are asked: none -> material score; max_voids 2; min_interval 5m; rec",
+        ],
+    ),
     "a limit goes": (
         BASE.replace("environments: [production]}, reason: never", "environments: [staging]}, reason: never"),
         [
