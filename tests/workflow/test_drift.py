@@ -10,10 +10,14 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from activities.auditing import audit
+from activities.clock import SystemClock
+from activities.dispatch import PermitActivities
+from activities.documents import Documents
 from activities.export import export_action
 from tests.world import DOCUMENTS, Handle, World, decision, publish_documents, until
 from worker import workflow_runner
 from workflows.interface import RECHECK
+from workflows.ports import DispatchRequest
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -75,6 +79,9 @@ async def test_the_cadence_finds_a_material_change_and_people_are_asked_anew(hou
     await publish_documents(house.url, _OTHER_ID)
     second = await _revision(house, handle, 2)
     late = await house.send(handle, decision(first, "bob"))
+    permits = PermitActivities(house.database, Documents(), SystemClock())
+    asked = DispatchRequest(proposal_id=_id(handle), revision=1, step=1, now=datetime.now(UTC))
+    assert (await permits.dispatch(asked)).permit_id is None
     receipts = [await house.decide(handle, "eve")]
     await house.pending(handle, 2)
     receipts.append(await house.decide(handle, "cleo"))
