@@ -249,10 +249,13 @@ def _is_older(revision: int, books: Recomputation) -> bool:
 
 def _plan(call: Call, answer: CaseResult, revision: int, case: CaseFile) -> list[str]:
     """What is wrong with the plan of an answer; it has one where another revision is open than it was asked about."""
+    newer = case.revision is not None and case.revision.revision != revision
+    if newer != (answer.plan is not None):
+        return [
+            f"it {'has no plan' if newer else 'has a plan'}, and {'another' if newer else 'no other'} revision is open"
+        ]
     if answer.plan is None:
         return []
-    if case.revision is None or case.revision.revision == revision:
-        return [f"it has a plan for revision {answer.plan.revision}, and no other than {revision} was open"]
     plan = make_plan(case, answer.standing, local_dispatch=answer.plan.local_dispatch)
     return compare("plan", _raw(call, "plan"), plan)
 

@@ -120,13 +120,14 @@ class ControlActivities(CasePort):
                 receipt = refused(submission, Refusal.unknown_request, "nothing is registered under this id")
                 return CaseResult(receipt=receipt)
             if submission is None:
-                return await note_malformed(connection, ledger, file, problem, request)
-            in_force = await self._documents.in_force(connection)
-            answer = await take(connection, ledger, file, submission, in_force, request)
+                answer = await note_malformed(connection, ledger, file, problem, request)
+            else:
+                in_force = await self._documents.in_force(connection)
+                answer = await take(connection, ledger, file, submission, in_force, request)
         after = replace(file, resolution=answer.resolution)
         answer = answer.model_copy(update={"plan": self._newer(after, answer.standing, request.revision)})
         moved = answer.resolution is not None and file.resolution is None
-        if not moved and (answer.receipt is None or not answer.receipt.counted):
+        if answer.plan is None and not moved and (answer.receipt is None or not answer.receipt.counted):
             return answer
         return answer.model_copy(update={"attributes": self._of_case(file, answer.standing)})
 
@@ -142,7 +143,8 @@ class ControlActivities(CasePort):
             standing = standing_of(file, request.now, time_itself=True)
             if request.stop_actor is not None and file.result is None:
                 ended = await note_stop(connection, ledger, file, UNVERIFIED, request.now)
-                return CaseResult(standing=standing, resolution=ended, entry=await ledger.head())
+                plan = self._newer(replace(file, resolution=ended, stop="withdrawn"), standing, request.revision)
+                return CaseResult(standing=standing, resolution=ended, plan=plan, entry=await ledger.head())
             if request.returning:
                 in_force = await self._documents.in_force(connection)
                 file = await ask_again(connection, ledger, file, in_force, request.now)
