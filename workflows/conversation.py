@@ -147,7 +147,7 @@ class Conversation:
     def _moved(self, answer: CaseResult, asked_about: int) -> None:
         """The case as the record has it now, and the next instant at which something is due."""
         case, standing = self._case, answer.standing
-        if answer.plan is not None and answer.plan.revision > case.plan.revision:
+        if answer.plan is not None and answer.plan.revision != case.plan.revision:
             self._resolution = answer.resolution
             case.begin(answer.plan)
             self._rechecks.begin(answer.plan)

@@ -9,15 +9,18 @@ import pytest_asyncio
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
+from activities.attributes import RegisteredAttributes
 from activities.auditing import audit
 from activities.clock import SystemClock
+from activities.control import ControlActivities
 from activities.dispatch import PermitActivities
 from activities.documents import Documents
 from activities.export import export_action
+from activities.telemetry_pending import PendingReader
 from tests.world import DOCUMENTS, Handle, World, decision, publish_documents, until
 from worker import workflow_runner
-from workflows.interface import RECHECK
-from workflows.ports import DispatchRequest
+from workflows.interface import RECHECK, workflow_id
+from workflows.ports import AdvanceRequest, AssessRequest, DecisionRequest, DispatchRequest, StartFacts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -25,6 +28,9 @@ POLICY, CATALOG, DIRECTORY = ((DOCUMENTS / f"{name}.yaml").read_bytes() for name
 _RULES = b"permit_ttl: 60s\n"
 _OTHER_ID = CATALOG.replace(b"countersign/resource-id: bench/shop", b"countersign/resource-id: bench/market")
 _NO_SHOP = CATALOG.replace(b"  name: shop\n", b"  name: closed\n")
+_CLEO_LEFT = DIRECTORY.replace(
+    b"aliases: [cleo@example.org], groups: [dba]", b"aliases: [cleo@example.org], groups: []"
+)
 _EVE_LEFT = DIRECTORY.replace(b"aliases: [eve@example.org], groups: [ops]", b"aliases: [eve@example.org], groups: []")
 
 
@@ -116,22 +122,34 @@ async def test_a_change_that_is_not_material_is_recorded_and_votes_stay(house: W
     assert await _findings(house, handle) == []
 
 
-async def test_a_flood_of_signals_measures_once_in_an_interval(house: World) -> None:
-    """Two hundred signals of any shape: few measurements, no entry where nothing changed, and the case goes on."""
-    await publish_documents(house.url, ON_REQUEST)
+async def test_a_flood_of_signals_costs_its_own_events_and_one_timer(house: World) -> None:
+    """Two hundred signals of any shape within an interval: nothing is measured before its end, and the case goes on."""
+    await publish_documents(house.url, _policy("min_interval: 1h"))
     handle = await house.start(house.propose("bench.sign", undo="bench.unset"))
     await house.pending(handle)
+    before = await house.events(handle)
 
     shapes: tuple[list[Any], ...] = ([], [None], ["the disk is full", 7], [{"vote": "approve"}])
     for number in range(200):
         await handle.signal(RECHECK, args=shapes[number % len(shapes)])
-    events = await until(lambda: house.events(handle), lambda found: "timer_fired" in found)
-    assert events.count("workflow_execution_signaled") == 200
-    assert events.count("marker_recorded") <= 6
-    assert await house.entries(_id(handle), "remeasured") == []
+    assert (await house.decide(handle, "eve")).counted
+    assert (await house.result(handle)).outcome == "succeeded"
+    events = await house.events(handle)
 
+    assert events.count("workflow_execution_signaled") == 200
+    # The timer of the deadline, and that of the end of the interval instead of it.
+    assert events.count("timer_started") - before.count("timer_started") <= 2
+    assert await house.entries(_id(handle), "remeasured") == []
+    assert await _findings(house, handle) == []
+
+
+async def test_somebody_who_says_that_the_world_changed_is_heard(house: World) -> None:
+    """Without a cadence the signal measures, once its interval is over."""
+    await publish_documents(house.url, ON_REQUEST)
+    handle = await house.start(house.propose("bench.sign", undo="bench.unset"))
+    await house.pending(handle)
     await publish_documents(house.url, _OTHER_ID)
-    await handle.signal(RECHECK)
+    await handle.signal(RECHECK, {"because": "it was moved"})
     await _revision(house, handle, 2)
     assert (await house.decide(handle, "eve")).counted
     assert (await house.result(handle)).outcome == "succeeded"
@@ -178,6 +196,74 @@ async def test_a_vote_that_lost_its_standing_goes_back_to_people_and_the_others_
     assert kept["decisions"] == told["kept"] == [item["decision_id"] for item in kept["ballots"]]
     assert (kept["old_digest"], kept["new_digest"]) == (told["digest"], result.assessment_digest)
     assert await _findings(house, handle) == []
+
+
+async def test_a_vote_that_is_kept_closes_its_stage_at_once(house: World) -> None:
+    """Cleo left between her vote and dispatch: what eve said in stage 1 is kept and enough, and stage 2 is asked."""
+    handle = await house.start(house.propose("bench.put", undo="bench.take"))
+    await house.pending(handle)
+    assert (await house.decide(handle, "eve")).counted
+    vote = decision(await house.pending(handle, 2), "cleo")
+    told = {"proposal_id": _id(handle), "revision": 1, "submission": vote, "channel": "update", "arrival": 9}
+    taken = await _control(house).take_decision(DecisionRequest(**told, now=datetime.now(UTC)))
+    await publish_documents(house.url, _CLEO_LEFT)
+    assert (taken.resolution, (await house.send(handle, vote)).counted) == ("approved", True)
+
+    status = await _revision(house, handle, 2)
+    waiting = await PendingReader(house.database).read(datetime.now(UTC))
+    assert (status["stage"], status["stages"][0]["approvals"]) == (2, ["eve"])
+    assert sum(count for (_, stage), count in waiting.pending.items() if stage == "2") == 1
+    assert (await house.decide(handle, "bob")).counted
+    result = await house.result(handle)
+
+    assert [(item.person_id, item.stage) for item in result.decided_by] == [("eve", 1), ("bob", 2)]
+
+
+async def test_what_a_rule_allowed_and_people_are_asked_about_by_now_goes_to_them(house: World) -> None:
+    """Between the assessment and the first permit the policy asks somebody: no permit, and revision 2 asks them."""
+    control, permits = _control(house), PermitActivities(house.database, Documents(), SystemClock())
+    body = house.propose("bench.set", undo="bench.unset")
+    start = StartFacts(workflow_id=workflow_id(body["proposal_id"]), run_id="run")
+    assessed = await control.assess(AssessRequest(proposal=body, start=start, now=datetime.now(UTC)))
+    assert assessed.plan is not None
+    assert assessed.plan.resolution == "approved"
+    asks = POLICY.replace(b"[bench.touch, bench.set,", b"[bench.touch,").replace(
+        b"[bench.sign]", b"[bench.sign, bench.set]"
+    )
+    await publish_documents(house.url, asks)
+
+    told = {"proposal_id": body["proposal_id"], "revision": 1}
+    refused = await permits.dispatch(DispatchRequest(**told, step=1, now=datetime.now(UTC)))
+    given = await control.advance(AdvanceRequest(**told, returning=True, now=datetime.now(UTC)))
+    again = await permits.dispatch(DispatchRequest(**told, step=1, now=datetime.now(UTC)))
+
+    assert (refused.permit_id, refused.curable) == (None, True)
+    assert given.plan is not None
+    assert (given.plan.revision, given.plan.resolution, given.plan.verdict) == (2, None, "require_approval")
+    assert given.standing is not None
+    assert given.standing.current.groups == ("ops",)
+    assert (again.permit_id, again.curable) == (None, True)
+
+
+async def test_once_a_permit_was_issued_nothing_goes_back_to_people(house: World) -> None:
+    """Whoever asks for it after that gets the case as it is, whatever changed meanwhile."""
+    control, permits = _control(house), PermitActivities(house.database, Documents(), SystemClock())
+    body = house.propose("bench.set", undo="bench.unset")
+    start = StartFacts(workflow_id=workflow_id(body["proposal_id"]), run_id="run")
+    await control.assess(AssessRequest(proposal=body, start=start, now=datetime.now(UTC)))
+    told = {"proposal_id": body["proposal_id"], "revision": 1}
+    issued = await permits.dispatch(DispatchRequest(**told, step=1, now=datetime.now(UTC)))
+    await publish_documents(house.url, _OTHER_ID)
+    given = await control.advance(AdvanceRequest(**told, returning=True, now=datetime.now(UTC)))
+
+    assert issued.permit_id is not None
+    assert (given.plan, given.resolution) == (None, "approved")
+    assert len(await house.entries(body["proposal_id"], "assessed")) == 1
+
+
+def _control(world: World) -> ControlActivities:
+    attributes = RegisteredAttributes(world.client)
+    return ControlActivities(world.database, Documents(), SystemClock(), local_dispatch=True, attributes=attributes)
 
 
 async def test_a_stricter_policy_at_dispatch_asks_its_people(house: World) -> None:
