@@ -15,7 +15,7 @@ from activities.registering import approved_scopes, denied_scopes, store_resolut
 from activities.telemetry import note_resolution
 from policy.approval.standing import Standing, due_until, stand
 from policy.base import Reason, instant_text
-from policy.ledger import EntryKind
+from policy.ledger import EntryKind, of_revision
 
 
 def standing_of(file: CaseFile, now: datetime, *, time_itself: bool = False) -> Standing | None:
@@ -26,9 +26,13 @@ def standing_of(file: CaseFile, now: datetime, *, time_itself: bool = False) -> 
 async def note_due(ledger: Ledger, file: CaseFile, now: datetime) -> None:
     """One entry for each reminder and escalation that has become due; those noted before stay as they are."""
     assert file.case is not None
+    assert file.revision is not None
+    revision = file.revision.revision
     for due in due_until(file.case, now):
         kind = EntryKind.reminded if due.kind == "reminder" else EntryKind.escalated
-        await ledger.append(kind, {"due": due.model_dump(mode="json")}, due.stage, due.kind, due.index)
+        await ledger.append(
+            kind, {"due": due.model_dump(mode="json")}, due.stage, due.kind, due.index, *of_revision(revision)
+        )
 
 
 async def settle(

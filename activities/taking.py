@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.advancing import settle, standing_of
-from activities.cases import CaseFile
+from activities.cases import FIRST_REVISION, CaseFile
 from activities.deciding import Reading, read_decision, with_ballot
 from activities.documents import InForce
 from activities.ledger import Ledger
@@ -66,7 +66,7 @@ async def take(
     kind = EntryKind.decision_counted if reading.ballot else EntryKind.decision_refused
     content = _content(request, reading, receipt, directory=in_force.directory_digest)
     await ledger.append(kind, content, submission.decision_id)
-    if reading.ballot is not None and not file.ballots:
+    if reading.ballot is not None and not file.ballots and submission.revision == FIRST_REVISION:
         note_first_decision(file, request.now)
     return await _answer(connection, ledger, file, receipt, standing, request)
 

@@ -13,7 +13,7 @@ from policy.audit import ReadEntry
 from policy.base import Reason
 from policy.canonical import canonical
 from policy.gate import out_of_turn
-from policy.ledger import EntryKind
+from policy.ledger import EntryKind, of_revision
 from policy.outcome import EffectReport, Measurement
 from policy.permit import Permit, entry_id
 from policy.revision import Revision
@@ -69,6 +69,10 @@ _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
 }
 
 
+# What can happen in each revision anew.
+_IN_A_REVISION = (EntryKind.reminded, EntryKind.escalated)
+
+
 def check_entry(proposal_id: str, entry: ReadEntry, revision: int | None) -> list[str]:
     """Whether an entry has the id and the mark of lateness that its content gives it.
 
@@ -78,6 +82,8 @@ def check_entry(proposal_id: str, entry: ReadEntry, revision: int | None) -> lis
         revision: of the case when the entry was written; None before the first assessment.
     """
     key = (revision,) if entry.kind is EntryKind.resolved else _KEYS[entry.kind](entry.content)
+    if entry.kind in _IN_A_REVISION:
+        key = (*key, *of_revision(revision))
     found = []
     if entry.entry_id != entry_id(proposal_id, str(entry.kind), *key):
         found.append(f"entry id {entry.entry_id} is not that of an entry about this")

@@ -69,6 +69,13 @@ class EntryRef(RecordModel):
     digest: str
 
 
+def of_revision(revision: int | None) -> tuple[int, ...]:
+    """The part of an entry's key that tells what happened in one revision from the same in another; none in the first,
+    whose entries have none.
+    """
+    return () if revision is None or revision == 1 else (revision,)
+
+
 def make_entry(
     *,
     entry_id: str,

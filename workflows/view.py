@@ -171,8 +171,9 @@ def _question(screen: Screen, presented: str | None, standing: Standing) -> list
 
 def _template(screen: Screen, presented: str | None, stage: int) -> str:
     """The decision filled in, a few fields a line: what is to be changed stands in lines of its own."""
+    again = f"revision-{screen.revision}-" if screen.follows is not None else ""
     lines: tuple[dict[str, Any], ...] = (
-        {"decision_id": f"YOUR-NAME-stage-{stage}"},
+        {"decision_id": f"YOUR-NAME-{again}stage-{stage}"},
         {"proof": {"kind": "claimed", "identity": "YOUR-IDENTITY"}},
         {"vote": "approve", "justification": ""},
         {"proposal_id": screen.proposal_id, "revision": screen.revision, "stage": stage},

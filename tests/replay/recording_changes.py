@@ -119,12 +119,15 @@ async def vanished(place: Recording, proposal_id: str) -> None:
 
 
 async def released(place: Recording, proposal_id: str) -> None:
-    """It changed too often: nobody approves before somebody of the first stage has released it."""
+    """It changed too often: nobody approves before somebody of the first stage has released it. Time brings both
+    revisions a reminder and an escalation.
+    """
     async with _changing(place, _policy(voids=1)):
         handle = await place.start(proposal_id, proposal(proposal_id))
-        await _asked(place, handle, 1)
+        await place.status(handle, lambda item: bool(item["stages"]) and "leads" in item["stages"][0]["groups"])
         await _publish(place, MOVED)
         await _asked(place, handle, 2)
+        await place.status(handle, lambda item: "leads" in item["stages"][0]["groups"])
         for person, vote in (("carol", "approve"), ("dana", "release"), ("carol", "release")):
             await place.decide(handle, person, vote)
         await place.decide(handle, "carol", decision_id="carol-now")
