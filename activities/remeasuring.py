@@ -11,6 +11,7 @@
 All of it happens under the proposal's lock; the database refuses a revision after a permit besides.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import insert
@@ -29,6 +30,7 @@ from policy.approval.drift import LAPSED, Drift, compare, effect_of, keep
 from policy.approval.standing import Ballot, Standing
 from policy.base import Reason
 from policy.canonical import canonical, digest
+from policy.decision import Vote
 from policy.document import Verdict
 from policy.gate import DispatchInputs, case_of_today, curable, may_dispatch
 from policy.gate_inputs import gate_inputs
@@ -106,21 +108,24 @@ def successor(
     assert base is not None
     assert file.assessment_digest is not None
     going_on = {ballot.decision_id for ballot in kept or ()}
+    gone = [item for item in file.ballots if item.decision_id not in going_on]
     superseded = Superseded(
         revision=base.revision,
         digest=file.assessment_digest,
         rule=drift.rule if kept is None else LAPSED,
-        changes=drift.changes,
-        voided=tuple(
-            VoidedVote(decision_id=item.decision_id, person_id=item.person_id)
-            for item in file.ballots
-            if item.decision_id not in going_on
-        ),
+        changes=drift.changes if kept is None else (*_lost(gone), *drift.changes),
+        voided=tuple(VoidedVote(decision_id=item.decision_id, person_id=item.person_id) for item in gone),
         kept=tuple(ballot.decision_id for ballot in kept or ()),
     )
     voids = base.voids + (kept is None)
     held = kept is None and voids >= max_voids and measured.evaluation.chain is not None
     return measured.model_copy(update={"superseded": superseded, "voids": voids, "held": held})
+
+
+def _lost(gone: Sequence[Ballot]) -> tuple[str, ...]:
+    """Whose approval does not count any more, as a sentence."""
+    people = dict.fromkeys(item.person_id for item in gone if item.vote is Vote.approve)
+    return (f"the approval of {', '.join(people)} does not count any more",) if people else ()
 
 
 def kept_votes(measured: Revision, base: Revision, inputs: DispatchInputs) -> tuple[Ballot, ...]:

@@ -126,7 +126,7 @@ class Plan(RecordModel):
     presented_digest: str | None = None
     stopped: bool = False
     dry_run: bool = False
-    min_interval_seconds: int = 0
+    min_interval_seconds: NonNegativeInt = 0
 
 
 class AssessResult(RecordAnswer):

@@ -193,6 +193,7 @@ async def test_a_vote_that_lost_its_standing_goes_back_to_people_and_the_others_
     kept = (await house.entries(_id(handle), "votes_kept"))[0]["content"]
     told = (await _superseded(house, handle))[0]
     assert (told["rule"], [item["person_id"] for item in told["voided"]]) == ("approval_lapsed", ["eve"])
+    assert told["changes"][0] == "the approval of eve does not count any more"
     assert kept["decisions"] == told["kept"] == [item["decision_id"] for item in kept["ballots"]]
     assert (kept["old_digest"], kept["new_digest"]) == (told["digest"], result.assessment_digest)
     assert await _findings(house, handle) == []
