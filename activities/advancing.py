@@ -17,7 +17,7 @@ from activities.telemetry import note_resolution
 from policy.approval.changes import entry_kind, looks_up
 from policy.approval.standing import Standing, due_until, stand
 from policy.base import Reason, instant_text
-from policy.ledger import EntryKind
+from policy.ledger import EntryKind, of_revision
 from policy.notices.occasions import due, resolved
 
 
@@ -33,11 +33,13 @@ async def note_due(connection: AsyncConnection, ledger: Ledger, file: CaseFile, 
     """
     case = file.case
     assert case is not None
+    assert file.revision is not None
+    mine = of_revision(file.revision.revision)
     passed = due_until(case, now)
     for item in passed:
         if looks_up(case, item) is None:
             content = {"due": item.model_dump(mode="json")}
-            await ledger.append(entry_kind(case, item), content, item.stage, item.kind, item.index)
+            await ledger.append(entry_kind(case, item), content, item.stage, item.kind, item.index, *mine)
     standing = standing_of(file, now, time_itself=True)
     if standing is not None and passed:
         await tell(connection, file, standing, standing, now, also=due(about_case(file), standing, passed, now))

@@ -197,7 +197,7 @@ def _turned_away(
 def _take_decision(call: Call, books: Recomputation) -> list[str]:
     answer, request = call.answer(CaseResult), DecisionRequest.model_validate(call.asked)
     found = _decided(call, request, answer.receipt, books, left_out=bool(answer.unlisted))
-    return found + _stands(call, answer.resolution, books)
+    return found + _stands(call, answer, request.revision, books)
 
 
 def _take_decisions(call: Call, books: Recomputation) -> list[str]:
@@ -211,7 +211,7 @@ def _take_decisions(call: Call, books: Recomputation) -> list[str]:
         if left_out and _entry_of(message, books) is None:
             left[receipt.code or ""] -= 1
         found += [f"message {message.arrival}: {problem}" for problem in problems]
-    return found + _stands(call, answer.resolution, books)
+    return found + _stands(call, answer, request.revision, books)
 
 
 def _entry_of(message: DecisionMessage | DecisionRequest, books: Recomputation) -> ReadEntry | None:
@@ -251,13 +251,13 @@ def _plain(receipt: DecisionReceipt) -> dict[str, Any]:
     return receipt.model_dump(mode="json")
 
 
-def _stands(call: Call, resolution: str | None, books: Recomputation) -> list[str]:
+def _stands(call: Call, answer: CaseResult | DecisionsResult, revision: int, books: Recomputation) -> list[str]:
     case, instants = _case(call, books)
     if case is None:
         return []
     known = case
     found = _compare_at("standing", _raw(call, "standing"), instants, lambda now: standing_of(known, now))
-    return found + _resolution(resolution, case)
+    return found + _resolution(answer.resolution, case) + _plan(call, answer, revision, case)
 
 
 def _advance(call: Call, books: Recomputation) -> list[str]:
@@ -273,7 +273,7 @@ def _advance(call: Call, books: Recomputation) -> list[str]:
         entry = books.entry(EntryKind.stopped, "stop")
         if entry is None and case.result is None:
             found.append("no ledger entry says that the action was stopped")
-    return found + _resolution(answer.resolution, case)
+    return found + _resolution(answer.resolution, case) + _plan(call, answer, request.revision, case)
 
 
 def _resolution(told: str | None, case: CaseFile) -> list[str]:
@@ -292,11 +292,33 @@ def _dispatch(call: Call, books: Recomputation) -> list[str]:
         real = (issued.get(Direction.do), issued.get(Direction.undo))
         return [] if told == real else [f"it was told permits {told}, the ledger has {real}"]
     entry = books.entry(EntryKind.dispatch_refused, *refusal_key(request, answer.reasons))
+    if entry is None and _is_older(request.revision, books):
+        return []
     if entry is None:
         return ["no ledger entry says that the gate was closed"]
     same = [reason.model_dump(mode="json") for reason in answer.reasons] == entry.content["reasons"]
     # A gate that was asked again may be closed for another reason; the entry keeps the first.
     return [] if same or not call.ran_at(entry.at) else [f"it was told other reasons than {entry.where} has"]
+
+
+def _is_older(revision: int, books: Recomputation) -> bool:
+    """Whether a later revision was opened than the one that a call is about."""
+    newest = books.case.revision if books.case is not None else None
+    return newest is not None and newest.revision > revision
+
+
+def _plan(call: Call, answer: CaseResult | DecisionsResult, revision: int, case: CaseFile) -> list[str]:
+    """What is wrong with the plan of an answer; it has one where another revision is open than it was asked about."""
+    newer = case.revision is not None and case.revision.revision != revision
+    if newer != (answer.plan is not None):
+        return [
+            f"it {'has no plan' if newer else 'has a plan'}, and {'another' if newer else 'no other'} revision is open"
+        ]
+    if answer.plan is None:
+        return []
+    told = answer.plan
+    plan = make_plan(case, answer.standing, local_dispatch=told.local_dispatch, pace=told.pace, unblock=told.unblock)
+    return compare("plan", _raw(call, "plan"), plan)
 
 
 def _record(call: Call, books: Recomputation) -> list[str]:

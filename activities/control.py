@@ -5,6 +5,7 @@ the same request reads what was stored and answers the same. `stale` is said by 
 waits for one goes on waiting on the server, where that costs no event.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,12 +17,13 @@ from activities.attributes import RegisteredAttributes
 from activities.cases import CaseFile, read_case
 from activities.clock import Clock, differs
 from activities.database import Database
-from activities.documents import Documents
+from activities.documents import Documents, InForce
 from activities.ledger import Ledger
 from activities.noticing import notice
 from activities.planning import make_plan
 from activities.reconsidering import reconsider, unblock_of
 from activities.recording import record_end
+from activities.remeasuring import ask_again, remeasure
 from activities.starting import end_without_effect, refuse_start, register, start_refusals
 from activities.taking import Taken, Taking, read_submission, refused
 from activities.telemetry import about
@@ -46,6 +48,7 @@ from workflows.ports import (
     DecisionsRequest,
     DecisionsResult,
     Pace,
+    Plan,
     RecordRequest,
     RecordResult,
 )
@@ -143,6 +146,7 @@ class ControlActivities(CasePort):
             receipt=taken.receipt,
             standing=taken.standing,
             resolution=taken.file.resolution,
+            plan=self._newer(taken.file, taken.standing, request.revision),
             attributes=self._of_case(taken.file, taken.standing) if _moved(file, taken) else {},
             entry=entry,
             unlisted=taking.unlisted,
@@ -173,6 +177,7 @@ class ControlActivities(CasePort):
             receipts=tuple(item.receipt for item in taken),
             standing=last.standing,
             resolution=file.resolution,
+            plan=self._newer(file, last.standing, request.revision),
             attributes=self._of_case(file, last.standing) if _moved(before, *taken) else {},
             entry=entry,
             unlisted=taking.unlisted,
@@ -188,24 +193,27 @@ class ControlActivities(CasePort):
             file = await read_case(connection, request.proposal_id, ledger)
             if file is None or file.revision is None:
                 return CaseResult(unregistered=True)
-            file = await self._noticed(connection, ledger, file, request.now)
+            in_force = await self._documents.in_force(connection)
+            file = await notice(connection, ledger, file, in_force, request.now)
             standing = standing_of(file, request.now, time_itself=True)
             if request.stop_actor is not None and file.result is None:
                 ended = await note_stop(connection, ledger, file, UNVERIFIED, request.now)
-                return CaseResult(standing=standing, resolution=ended, entry=await ledger.head())
-            if standing is None or file.resolution is not None:
-                return CaseResult(standing=standing, resolution=file.resolution)
-            await note_due(connection, ledger, file, request.now)
-            if standing.resolution == "pending":
-                in_force = await self._documents.in_force(connection)
-                file = await reconsider(connection, ledger, file, in_force, request.now)
-                standing = standing_of(file, request.now, time_itself=True)
-            resolution = await settle(connection, ledger, file, standing, request.now)
-            unblock = await self._unblock(connection, file, standing, request.now)
+                plan = self._newer(replace(file, resolution=ended, stop="withdrawn"), standing, request.revision)
+                return CaseResult(standing=standing, resolution=ended, plan=plan, entry=await ledger.head())
+            if request.returning:
+                file = await ask_again(connection, ledger, file, in_force, request.now)
+            elif standing is None or file.resolution is not None:
+                plan = self._newer(file, standing, request.revision)
+                return CaseResult(standing=standing, resolution=file.resolution, plan=plan)
+            else:
+                file = await self._let_pass(connection, ledger, file, in_force, request)
+            standing = standing_of(file, request.now, time_itself=True)
+            unblock = unblock_of(file, standing, in_force, request.now)
             entry = await ledger.head()
         return CaseResult(
             standing=standing,
-            resolution=resolution,
+            resolution=file.resolution,
+            plan=self._newer(file, standing, request.revision),
             attributes=self._of_case(file, standing),
             entry=entry,
             unblock=unblock,
@@ -244,6 +252,25 @@ class ControlActivities(CasePort):
         if file.case is None or file.resolution is not None:
             return file
         return await notice(connection, ledger, file, await self._documents.in_force(connection), now)
+
+    async def _let_pass(
+        self, connection: AsyncConnection, ledger: Ledger, file: CaseFile, in_force: InForce, request: AdvanceRequest
+    ) -> CaseFile:
+        """Note what time brought, and measure again where that is asked for; the case as it is then."""
+        await note_due(connection, ledger, file, request.now)
+        file = await reconsider(connection, ledger, file, in_force, request.now)
+        standing = standing_of(file, request.now, time_itself=True)
+        resolution = await settle(connection, ledger, file, standing, request.now)
+        if resolution is not None or standing is None or not request.recheck:
+            return replace(file, resolution=resolution)
+        file = await remeasure(connection, ledger, file, standing, in_force, request.now)
+        return await reconsider(connection, ledger, file, in_force, request.now)
+
+    def _newer(self, file: CaseFile, standing: Standing | None, revision: int) -> Plan | None:
+        """The plan of the case, where another revision is open than the one that somebody asked about."""
+        if file.revision is None or file.revision.revision == revision:
+            return None
+        return make_plan(file, standing, local_dispatch=self._local_dispatch, pace=self._pace)
 
     def _of_case(self, file: CaseFile, standing: Standing | None) -> dict[str, Any]:
         pending = standing is not None and standing.resolution == "pending"

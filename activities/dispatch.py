@@ -5,7 +5,8 @@ directory and policy in force today, holds, stops, earlier steps. The gate (`pol
 inputs are kept in the entry, so that anybody can ask it once more.
 
 At the commit, what is true: the forward permit, the undo permit and the entry that says what is about to happen are all
-durable, or none of them is. Issuing again gives the same permit.
+durable, or none of them is. Issuing again gives the same permit. Where people can cure what closed the gate, the answer
+says so; the control role then measures by itself and decides whether they are asked (`activities/remeasuring.py`).
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import Any
 from sqlalchemy import text
 from temporalio import activity
 
-from activities.cases import read_case
+from activities.cases import CaseFile, read_case
 from activities.clock import Clock, differs
 from activities.database import Database, lock_key
 from activities.documents import Documents, InForce
@@ -24,7 +25,7 @@ from activities.permits import read_issued, store_permits
 from activities.starting import gather
 from policy.base import Reason, RecordModel
 from policy.facts import Facts
-from policy.gate import DispatchInputs, may_dispatch, out_of_turn
+from policy.gate import DispatchInputs, curable, may_dispatch, out_of_turn
 from policy.gate_inputs import gate_inputs
 from policy.issuing import issue
 from policy.ledger import EntryKind, EntryRef
@@ -51,8 +52,7 @@ class PermitActivities(PermitPort):
             ledger = Ledger(connection, request.proposal_id, request.now)
             file = await read_case(connection, request.proposal_id, ledger)
             if file is None or file.revision is None or file.revision.revision != request.revision:
-                message = f"revision {request.revision} of proposal {request.proposal_id} is not registered"
-                return DispatchResult(reasons=(Reason(code="unknown_request", message=message),))
+                return _unknown(file, request)
             issued = await read_issued(connection, request.proposal_id, request.revision)
             if mine := issued.of_step(request.step):
                 return _result(mine, await ledger.head())
@@ -74,12 +74,14 @@ class PermitActivities(PermitPort):
                 document=in_force.policy,
                 directory=in_force.directory,
                 records=issued.records,
+                permitted_revisions=issued.others,
             )
             kept = _kept(inputs, facts, in_force)
             if reasons := may_dispatch(inputs):
                 content = {**kept, "reasons": _json(reasons)}
                 await ledger.append(EntryKind.dispatch_refused, content, *refusal_key(request, reasons))
-                return DispatchResult(reasons=reasons, entry=await ledger.head())
+                entry = await ledger.head()
+                return DispatchResult(reasons=reasons, curable=curable(inputs, reasons), entry=entry)
             assert file.assessment_digest is not None
             permits = issue(
                 file.proposal,
@@ -94,6 +96,13 @@ class PermitActivities(PermitPort):
             content = {**kept, "permits": _json(permits)}
             await ledger.append(EntryKind.dispatched, content, request.revision, request.step, new=True)
             return _result(permits, await ledger.head())
+
+
+def _unknown(file: CaseFile | None, request: DispatchRequest) -> DispatchResult:
+    """The answer about a revision that does not act. Where another one is open by now, the workflow goes on with it."""
+    message = f"revision {request.revision} of proposal {request.proposal_id} is not open"
+    newer = file is not None and file.revision is not None and file.revision.revision > request.revision
+    return DispatchResult(reasons=(Reason(code="unknown_request", message=message),), curable=newer)
 
 
 def refusal_key(request: DispatchRequest, reasons: tuple[Reason, ...]) -> tuple[object, ...]:

@@ -39,8 +39,10 @@ _WRITERS: dict[EntryKind, tuple[str, ...]] = {
     EntryKind.decision_refused: _TAKES,
     EntryKind.refusals_unlisted: _TAKES,
     EntryKind.admission_refused: ("assess",),
-    EntryKind.assessed: ("assess",),
-    EntryKind.denier_told: ("assess",),
+    EntryKind.assessed: ("assess", "advance"),
+    EntryKind.denier_told: ("assess", "advance"),
+    EntryKind.remeasured: ("advance",),
+    EntryKind.votes_kept: ("advance",),
     EntryKind.start_refused: ("assess",),
 }
 _DROPPED = "written by a workflow task that the server dropped, and that left no event; its decision was taken again"

@@ -48,13 +48,12 @@ _STEP = (_PERMIT.proposal_id, _PERMIT.revision, _PERMIT.step)
 _OF_ONE_STEP = _PERMITS.where(
     tuple_(*_STEP) == select(*_STEP).where(_PERMIT.permit_id == bindparam("permit_id")).scalar_subquery()
 )
-_THIS_REVISION = (_PERMIT.proposal_id == bindparam("proposal_id"), _PERMIT.revision == bindparam("revision"))
 _ISSUED = (
     _PERMITS.add_columns(_PERMIT.issued_at, _USE.use, _USE.used_at, _REPORT.body.label("report"))
     .select_from(PermitRow)
     .outerjoin(PermitUseRow, _USE.permit_id == _PERMIT.permit_id)
     .outerjoin(EffectReportRow, _REPORT.permit_id == _PERMIT.permit_id)
-    .where(*_THIS_REVISION)
+    .where(_PERMIT.proposal_id == bindparam("proposal_id"))
     .order_by(_PERMIT.step, _PERMIT.direction)
 )
 _HEAD = head_of(bindparam("proposal_id", type_=Text))
@@ -85,9 +84,13 @@ _USE_ONCE = insert(PermitUseRow)
 
 @dataclass(frozen=True)
 class Issued:
-    """The permits of a revision as the record has them, by step and direction, with their uses and reports."""
+    """The permits of a revision as the record has them, by step and direction, with their uses and reports.
+
+    `others` are the other revisions of which a permit was issued.
+    """
 
     rows: Sequence[Row[Any]]
+    others: tuple[int, ...] = ()
 
     @property
     def records(self) -> tuple[StepRecord, ...]:
@@ -176,9 +179,10 @@ async def step_permits(connection: AsyncConnection, wanted: str) -> tuple[Permit
 
 
 async def read_issued(connection: AsyncConnection, proposal_id: str, revision: int) -> Issued:
-    """Every permit of a revision, and what became of it, in one statement."""
-    rows = await connection.execute(_ISSUED, {"proposal_id": proposal_id, "revision": revision})
-    return Issued(rows.all())
+    """Every permit of a revision, what became of it, and which other revisions have one, in one statement."""
+    rows = (await connection.execute(_ISSUED, {"proposal_id": proposal_id})).all()
+    others = sorted({row.revision for row in rows if row.revision != revision})
+    return Issued([row for row in rows if row.revision == revision], tuple(others))
 
 
 def _record(row: Row[Any]) -> StepRecord:

@@ -40,6 +40,7 @@ def make_plan(
         dry_run=proposal.dry_run,
         pace=pace,
         unblock=unblock,
+        min_interval_seconds=revision.min_interval_seconds if pending else 0,
     )
 
 

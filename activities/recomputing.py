@@ -10,10 +10,12 @@ from typing import Any
 
 from activities.advancing import standing_of
 from activities.case_events import KINDS
-from activities.cases import CaseFile, stored_proposal
+from activities.cases import FIRST_REVISION, CaseFile, stored_proposal
 from activities.closing import make_result
 from activities.deciding import Reading, read_decision
+from activities.recomputing_revisions import check_remeasured, check_superseding, differences, unkept
 from activities.recording import conclusion
+from activities.remeasuring import kept_content
 from activities.starting import start_refusals
 from activities.taking import receipt_of, refused
 from policy.admission import check_refused
@@ -69,10 +71,13 @@ class Recomputation:
         self._documents = GovernedDocuments(file.documents)
         self._refusals: list[Reason] = []
         self._listed = Listed()
+        self._kept: tuple[Ballot, ...] | None = None
         self._checks: dict[EntryKind, Callable[[ReadEntry], list[str]]] = {
             EntryKind.start_refused: self._start_refused,
             EntryKind.admission_refused: self._admission_refused,
             EntryKind.assessed: self._assessed,
+            EntryKind.remeasured: self._remeasured,
+            EntryKind.votes_kept: self._votes_kept,
             EntryKind.denier_told: self._denier_told,
             EntryKind.decision_counted: self._decided,
             EntryKind.decision_refused: self._decided,
@@ -153,9 +158,20 @@ class Recomputation:
     def _assessed(self, entry: ReadEntry) -> list[str]:
         if self.received is None:
             return ["the file has no proposal that was assessed"]
-        found = ["it was assessed before"] if self.case is not None else []
-        found += check_assessed(self.received, entry.content, entry.at, self._documents)
-        revision = Revision.model_validate(entry.content["revision"])
+        content, before = entry.content, self.case
+        known = before.revision if before is not None else None
+        claimed = content["assessment_digest"]
+        found = check_assessed(self.received, content["revision"], claimed, entry.at, self._documents, before=known)
+        revision = Revision.model_validate(content["revision"])
+        if before is not None:
+            refused, permitted = bool(self._refusals), bool(self.permits)
+            problems, self._kept = check_superseding(
+                before, revision, entry.at, self._documents, refused=refused, permitted=permitted
+            )
+            found += problems
+            self._refusals.clear()
+        elif revision.revision != FIRST_REVISION or revision.superseded is not None:
+            found.append(f"it is revision {revision.revision}, and no entry before it has another one")
         wrong, said = check_sealed(self.received.proposal, revision, entry.content)
         self.notes += [f"{entry.where}: {note}" for note in said]
         found += wrong
@@ -163,7 +179,7 @@ class Recomputation:
         resolution = {Verdict.allow: "approved", Verdict.deny: "denied"}.get(verdict)
         self.case = CaseFile(
             received=self.received,
-            registered_at=entry.at,
+            registered_at=before.registered_at if before is not None else entry.at,
             absolute_deadline=revision.absolute_deadline,
             revision=revision,
             assessment_digest=entry.content["assessment_digest"],
@@ -175,6 +191,23 @@ class Recomputation:
             kept=sealed_of(entry.content["screen"]) if entry.content.get("screen") is not None else None,
         )
         return found
+
+    def _remeasured(self, entry: ReadEntry) -> list[str]:
+        case, base = self._known()
+        content = entry.content
+        found = check_assessed(
+            case.received, content["revision"], content["digest"], entry.at, self._documents, before=base
+        )
+        problems, self.case = check_remeasured(case, content, entry.at, self._documents)
+        return found + problems
+
+    def _votes_kept(self, entry: ReadEntry) -> list[str]:
+        case, revision = self._known()
+        kept, self._kept = self._kept, None
+        if kept is None or case.assessment_digest is None:
+            return ["nothing before it says that votes are kept"]
+        self.case = replace(case, ballots=kept)
+        return differences("votes", entry.content, kept_content(revision, case.assessment_digest, kept))
 
     def _denier_told(self, entry: ReadEntry) -> list[str]:
         self._known()
@@ -253,8 +286,9 @@ class Recomputation:
             resolution=case.resolution,
             stop=case.stop,
             closed=case.result is not None,
-            permits=tuple(self.permits.values()),
+            permits=tuple(item for item in self.permits.values() if item.revision == revision.revision),
             reports=self.reports,
+            permitted_revisions=tuple(sorted({item.revision for item in self.permits.values()} - {revision.revision})),
         )
         permitted = entry.kind is EntryKind.dispatched
         found = check_dispatch(before, entry.content, entry.at, self._documents, permitted=permitted)
@@ -330,7 +364,7 @@ class Recomputation:
 
     def _compare_told(self) -> None:
         try:
-            problems = check_told(self.entries)
+            problems = [*check_told(self.entries), *unkept(self.entries)]
         except MALFORMED as error:
             problems = [f"cannot be computed again: {say(error)}"]
         for problem in problems:

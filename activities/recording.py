@@ -56,7 +56,8 @@ async def record_end(
         return file.result
     if file.revision is None or file.resolution is None:
         return None
-    issued = await read_issued(connection, request.proposal_id, request.revision)
+    # Of the newest revision, whatever was asked for: it is the only one that acts.
+    issued = await read_issued(connection, request.proposal_id, file.revision.revision)
     records = issued.records
     if request.now < ready_at(file, records, issued.unused_until):
         return None
@@ -159,10 +160,13 @@ def _permit_id(file: CaseFile, record: StepRecord) -> str:
 
 
 async def _refusals(connection: AsyncConnection, file: CaseFile) -> tuple[Reason, ...]:
-    """Why the gate closed, from the entry that says so."""
+    """Why the gate closed, from the entry that says so; for an earlier revision it closed to ask people again."""
     found = select(_LEDGER.body).where(
         _LEDGER.proposal_id == file.proposal.proposal_id, _LEDGER.kind == str(EntryKind.dispatch_refused)
     )
     bodies = (await connection.execute(found.order_by(_LEDGER.position))).scalars()
-    closed = [tuple(map(Reason.model_validate, parse_canonical(body)["content"]["reasons"])) for body in bodies]
+    assert file.revision is not None
+    said = [parse_canonical(body)["content"] for body in bodies]
+    mine = [content for content in said if content["inputs"]["revision"] == file.revision.revision]
+    closed = [tuple(map(Reason.model_validate, content["reasons"])) for content in mine]
     return tuple(reason for reasons in closed if not out_of_turn(reasons) for reason in reasons)

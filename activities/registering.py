@@ -1,5 +1,5 @@
 """The rows of a proposal that is registered, in one statement: the proposal, its assessment and, where the verdict
-needs nobody, its resolution. They are there together or not at all.
+needs nobody, its resolution. They are there together or not at all. A later revision adds all but the proposal.
 """
 
 from collections.abc import Callable, Iterable
@@ -58,6 +58,10 @@ _RESOLVE = text(f"WITH {_RESOLVED} {_SCOPES}").bindparams(
 _REGISTER = text(f"WITH {_REGISTERED}, {_ASSESSED}, {_RESOLVED} {_SCOPES}").bindparams(
     *(bindparam(name, type_=kind) for name, kind in _REGISTER_TYPES.items())
 )
+_OF_A_PROPOSAL = frozenset({"action_digest", "effect_digest", "proposal_body", "workflow_id", "absolute_deadline"})
+_REVISE = text(f"WITH {_ASSESSED}, {_RESOLVED} {_SCOPES}").bindparams(
+    *(bindparam(name, type_=kind) for name, kind in _REGISTER_TYPES.items() if name not in _OF_A_PROPOSAL)
+)
 
 
 async def store_registered(
@@ -81,13 +85,29 @@ async def store_registered(
         workflow_id: which workflow it was started as.
         resolution: approved or denied where the verdict needs nobody; None where people are asked.
     """
-    at, reasons = revision.assessed_at, revision.evaluation.reasons
     row = {
         "action_digest": received.action_digest,
         "effect_digest": received.effect_digest,
         "proposal_body": received.body,
         "workflow_id": workflow_id,
         "absolute_deadline": revision.absolute_deadline,
+    }
+    scopes = approved_scopes(received, revision) if resolution == "approved" else []
+    rest = _assessed(revision, body, sealed, resolution)
+    await connection.execute(_REGISTER, {**row, **rest, "scopes": scopes})
+
+
+async def store_revision(
+    connection: AsyncConnection, revision: Revision, body: bytes, sealed: Sealed | None, *, resolution: str | None
+) -> None:
+    """Store a later revision of a proposal, with its resolution where the policy denies it; arguments as above."""
+    await connection.execute(_REVISE, {**_assessed(revision, body, sealed, resolution), "scopes": []})
+
+
+def _assessed(revision: Revision, body: bytes, sealed: Sealed | None, resolution: str | None) -> dict[str, Any]:
+    """The values of the rows of one revision."""
+    at, reasons = revision.assessed_at, revision.evaluation.reasons
+    return {
         "digest": revision_digest(body),
         "body": body,
         "verdict": str(revision.evaluation.verdict),
@@ -96,10 +116,8 @@ async def store_registered(
         "at": at,
         "screen": sealed.body if sealed else None,
         "presented_digest": sealed.presented_digest if sealed else None,
+        **_resolution(revision.proposal_id, revision.revision, resolution, reasons, at),
     }
-    final = _resolution(revision.proposal_id, revision.revision, resolution, reasons, at)
-    scopes = approved_scopes(received, revision) if resolution == "approved" else []
-    await connection.execute(_REGISTER, {**row, **final, "scopes": scopes})
 
 
 async def store_resolution(

@@ -179,6 +179,7 @@ class PermitRow(_Record, table=True):
     __tablename__ = "permit"
     __table_args__ = (
         UniqueConstraint("proposal_id", "revision", "step", "direction", name="permit_once_per_step_and_direction"),
+        UniqueConstraint("proposal_id", "step", "direction", name="permit_once_over_all_revisions"),
         Index("permit_by_expiry", "expires_at"),
     )
     permit_id: _UuidKey

@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.advancing import settle, standing_of
-from activities.cases import CaseFile
+from activities.cases import FIRST_REVISION, CaseFile
 from activities.deciding import Reading, read_decision, with_ballot
 from activities.documents import InForce
 from activities.ledger import Ledger
@@ -136,7 +136,7 @@ class Taking:
         kind = EntryKind.decision_counted if reading.ballot else EntryKind.decision_refused
         content = _content(message, reading, receipt, directory=self._in_force.directory_digest)
         await self._ledger.append(kind, content, submission.decision_id)
-        if reading.ballot is not None and not file.ballots:
+        if reading.ballot is not None and not file.ballots and submission.revision == FIRST_REVISION:
             note_first_decision(file, self._now)
 
     async def _tell(self, file: CaseFile, ballot: Ballot, standing: Standing | None) -> None:

@@ -42,7 +42,14 @@ CODES: Mapping[str, frozenset[str]] = {
         {
             *("already_closed", "approval_lapsed", "chain_changed", "compensating", "denied", "no_case"),
             *("not_approved", "on_hold", "past_deadline", "policy_stricter", "revoked", "risk_higher", "step_order"),
-            *("target_changed", "unknown_step", "unresolved_target", "withdrawn"),
+            *(
+                "target_changed",
+                "unknown_step",
+                "unresolved_target",
+                "withdrawn",
+                "material_change",
+                "permitted_before",
+            ),
         }
     ),
     "claim": frozenset(
@@ -275,6 +282,9 @@ def samples_of(kind: EntryKind, content: Any) -> Iterable[Sample]:
     match kind:
         case EntryKind.assessed:
             revision = content["revision"]
+            if revision["revision"] > 1:
+                # The same proposal, asked about anew.
+                return []
             labels = (str(revision["evaluation"]["verdict"]), str(revision["assessment"]["risk_tier"]))
             return [Sample("countersign_proposals", 1, labels)]
         case EntryKind.reminded:

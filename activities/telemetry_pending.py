@@ -20,9 +20,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
+from activities.cases import KEPT
 from activities.clock import Clock
 from activities.database import Database, DatabaseUnavailableError
-from activities.tables import AssessmentRow, DecisionRow, ResolutionRow, ResultRow
+from activities.tables import AssessmentRow, CaseEventRow, DecisionRow, ResolutionRow, ResultRow
 from activities.telemetry import Meter, Sample
 from activities.telemetry_notices import Untold, read_untold
 from policy.approval.standing import ApprovalCase, Ballot, stand
@@ -42,6 +43,7 @@ _NEWER = aliased(AssessmentRow.__table__, name="newer").c  # type: ignore[attr-d
 _RESOLUTION = ResolutionRow.__table__.c  # type: ignore[attr-defined]
 _RESULT = ResultRow.__table__.c  # type: ignore[attr-defined]
 _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
+_EVENT = CaseEventRow.__table__.c  # type: ignore[attr-defined]
 
 _PENDING = select(_ASSESSMENT.proposal_id, _ASSESSMENT.revision, _ASSESSMENT.risk_tier).where(
     _ASSESSMENT.verdict.in_([str(verdict) for verdict in Verdict if verdict.asks]),
@@ -170,7 +172,12 @@ async def _read_ballots(connection: AsyncConnection, keys: Sequence[Key]) -> dic
     counted = select(_DECISION.proposal_id, _DECISION.revision, _DECISION.receipt).where(
         _DECISION.proposal_id.in_(ids), _DECISION.counted
     )
+    kept = select(_EVENT.proposal_id, _EVENT.revision, _EVENT.body).where(
+        _EVENT.proposal_id.in_(ids), _EVENT.kind == KEPT
+    )
     found: dict[Key, list[Ballot]] = {}
+    for row in await connection.execute(kept):
+        found[row[0], row[1]] = [Ballot.model_validate(item) for item in parse_json(row[2])["ballots"]]
     for row in await connection.execute(counted.order_by(_DECISION.received_at, _DECISION.arrival)):
         found.setdefault((row[0], row[1]), []).append(Ballot.model_validate(parse_json(row[2])["ballot"]))
     return found

@@ -30,7 +30,24 @@ def _assessed(content: Mapping[str, Any]) -> str:
     revision = content["revision"]
     assessment, evaluation = revision["assessment"], revision["evaluation"]
     reasons = "; ".join(reason["message"] for reason in evaluation["reasons"])
-    return f"{evaluation['verdict']}, {assessment['risk_tier']} ({assessment['risk_score']}): {reasons}"
+    said = f"{evaluation['verdict']}, {assessment['risk_tier']} ({assessment['risk_score']}): {reasons}"
+    before = revision.get("superseded")
+    if not before:
+        return said
+    void = ", ".join(dict.fromkeys(item["person_id"] for item in before["voided"]))
+    lost = f"; void are the votes of {void}" if void else ""
+    held = ", held" if revision.get("held") else ""
+    return f"revision {revision['revision']}{held}: {'; '.join(before['changes']) or before['rule']}{lost}; {said}"
+
+
+def _remeasured(content: Mapping[str, Any]) -> str:
+    drift = content["drift"]
+    return f"measured again, {drift['kind']}: {'; '.join(drift['changes']) or 'as it was assessed'}"
+
+
+def _votes_kept(content: Mapping[str, Any]) -> str:
+    people = ", ".join(dict.fromkeys(item["person_id"] for item in content["ballots"])) or "nobody"
+    return f"revision {content['revision']} keeps the votes of {people}"
 
 
 def _denier_told(content: Mapping[str, Any]) -> str:
@@ -96,6 +113,8 @@ def _plain(content: Mapping[str, Any]) -> str:
 
 _SAYERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "assessed": _assessed,
+    "remeasured": _remeasured,
+    "votes_kept": _votes_kept,
     "denier_told": _denier_told,
     "decision_counted": _decision,
     "decision_refused": _decision,

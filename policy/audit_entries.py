@@ -13,7 +13,7 @@ from policy.audit import ReadEntry
 from policy.base import Reason
 from policy.canonical import canonical
 from policy.gate import out_of_turn
-from policy.ledger import EntryKind
+from policy.ledger import EntryKind, of_revision
 from policy.outcome import EffectReport, Measurement
 from policy.permit import Permit, entry_id
 from policy.refusals import unlisted_key
@@ -65,6 +65,8 @@ _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
     EntryKind.decision_counted: _decision_key,
     EntryKind.decision_refused: _decision_key,
     EntryKind.refusals_unlisted: unlisted_key,
+    EntryKind.remeasured: lambda content: (content["base"]["revision"], content["digest"]),
+    EntryKind.votes_kept: lambda content: (content["revision"],),
     EntryKind.reminded: _due_key,
     EntryKind.escalated: _due_key,
     EntryKind.held: _due_key,
@@ -81,6 +83,10 @@ _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
 }
 
 
+# What can happen in each revision anew.
+_IN_A_REVISION = (EntryKind.reminded, EntryKind.escalated)
+
+
 def check_entry(proposal_id: str, entry: ReadEntry, revision: int | None) -> list[str]:
     """Whether an entry has the id and the mark of lateness that its content gives it.
 
@@ -90,6 +96,8 @@ def check_entry(proposal_id: str, entry: ReadEntry, revision: int | None) -> lis
         revision: of the case when the entry was written; None before the first assessment.
     """
     key = (revision,) if entry.kind is EntryKind.resolved else _KEYS[entry.kind](entry.content)
+    if entry.kind in _IN_A_REVISION:
+        key = (*key, *of_revision(revision))
     found = []
     if entry.entry_id != entry_id(proposal_id, str(entry.kind), *key):
         found.append(f"entry id {entry.entry_id} is not that of an entry about this")

@@ -76,13 +76,28 @@ def compare(what: str, recorded: Any, computed: RecordModel | None) -> list[str]
 
 
 def check_assessed(
-    received: ReceivedProposal, content: Mapping[str, Any], at: datetime, documents: GovernedDocuments
+    received: ReceivedProposal,
+    recorded: Mapping[str, Any],
+    claimed: str,
+    at: datetime,
+    documents: GovernedDocuments,
+    *,
+    before: Revision | None = None,
 ) -> list[str]:
-    """Assess again."""
-    recorded = content["revision"]
+    """Assess again.
+
+    Args:
+        received: what was assessed.
+        recorded: the revision as recorded, and `claimed` its digest.
+        claimed: see there.
+        at: when it was assessed (UTC).
+        documents: those that the file has.
+        before: the revision that was open; its absolute deadline stands, and what it says of itself besides (why it
+            superseded that one) is not checked here.
+    """
     found = []
-    if content["assessment_digest"] != (real := digest(canonical(recorded))):
-        found.append(f"assessment digest is {content['assessment_digest']}, that of the revision is {real}")
+    if claimed != (real := digest(canonical(recorded))):
+        found.append(f"assessment digest is {claimed}, that of the revision is {real}")
     revision = Revision.model_validate(recorded)
     facts = _facts(received, revision.documents, documents, revision.facts.observed)
     found += compare("facts", recorded["facts"], facts)
@@ -94,9 +109,12 @@ def check_assessed(
         revision.documents,
         revision=revision.revision,
         assessed_at=at,
-        absolute_deadline=at + policy.absolute_deadline,
+        absolute_deadline=before.absolute_deadline if before else at + policy.absolute_deadline,
         directory=documents.directory(revision.documents.directory),
     )
+    if before is not None:
+        told = {"superseded": revision.superseded, "voids": revision.voids, "held": revision.held}
+        computed = computed.model_copy(update=told)
     return found + compare("revision", recorded, computed)
 
 
@@ -127,7 +145,10 @@ def check_resolved(case: ApprovalCase | None, content: Mapping[str, Any], at: da
 
 
 class Before(RecordModel):
-    """What the entries before a dispatch left. `permits` and `reports` are those of the revision, in any order."""
+    """What the entries before a dispatch left. `permits` and `reports` are those of the revision, in any order.
+
+    `permitted_revisions` are the others of which a permit was issued.
+    """
 
     received: ReceivedProposal
     revision: Revision
@@ -139,6 +160,7 @@ class Before(RecordModel):
     closed: bool = False
     permits: tuple[Permit, ...] = ()
     reports: dict[str, EffectReport] = {}
+    permitted_revisions: tuple[int, ...] = ()
 
 
 def check_dispatch(
@@ -163,6 +185,7 @@ def check_dispatch(
         document=documents.policy(digests.policy),
         directory=documents.directory(digests.directory),
         records=recorded.records,
+        permitted_revisions=before.permitted_revisions,
     )
     inputs = _as_kept(inputs, recorded)
     found = compare("inputs", content["inputs"], inputs)

@@ -40,6 +40,7 @@ from policy.rules.chains import (
     written,
 )
 from policy.rules.conditions import PersonCondition
+from policy.rules.drifting import DriftRules, strictest
 from policy.rules.exceptions import BreakGlass, PolicyException
 from policy.rules.hours import Hours
 from policy.rules.limits import Limit
@@ -212,6 +213,7 @@ class PolicyDocument(EdgeModel):
     max_directory_age: PositiveDuration | None = None
     newcomers: Newcomers | None = None
     fact_ages: FactAges = FactAges()
+    drift: DriftRules | None = None
     limits: tuple[Limit, ...] = ()
     admission: Annotated[tuple[AdmissionLimit, ...], Field(max_length=100)] = ()
     calendars: Annotated[tuple[Calendar, ...], Field(max_length=100)] = ()
@@ -336,6 +338,11 @@ class PolicySet(EdgeModel):
     def directory_seconds(self) -> int | None:
         """The same in seconds."""
         return int(self.max_directory_age.total_seconds()) if self.max_directory_age is not None else None
+
+    @property
+    def drift(self) -> DriftRules | None:
+        """What all documents say together of changes while people are asked; None where none of them says anything."""
+        return strictest([item.drift for item in self.documents if item.drift is not None])
 
 
 def read_policy(body: bytes) -> PolicySet:

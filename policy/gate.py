@@ -10,6 +10,8 @@ is not among its inputs. All of this must hold, each failure is a reason, and no
   without whoever stands behind the proposal today;
 - the directory is not older than the policy takes;
 - what the target resolves to is what was assessed, and is not empty;
+- nothing changed that the policy in force lists as material (`policy/approval/drift.py`);
+- no permit was issued of another revision;
 - no hold lies on the target, but for one that this action remedies with somebody's approval;
 - every earlier step ran and reported success, or in a dry run was rehearsed, and nothing has been undone.
 """
@@ -28,6 +30,10 @@ from policy.rules.chains import ApprovalChain, Verdict
 
 # What makes a vote count, of what the directory says of its author.
 _HELD = ("groups", "roles", "qualifications", "satisfies")
+# What people can cure: they are asked again, about a new revision.
+_CURABLE = frozenset(
+    {"policy_stricter", "chain_changed", "risk_higher", "material_change", "target_changed", "approval_lapsed"}
+)
 # Reasons that our workflow never meets: it asks once the action is approved, for the next step, while it is open.
 _OUT_OF_TURN = frozenset({"unknown_step", "step_order", "compensating", "not_approved", "already_closed"})
 
@@ -40,6 +46,8 @@ class DispatchInputs(RecordModel):
     `requesters_now` are the people behind the proposal today, and those who may not approve it, besides those of the
     case. `permit_until_now` is when the window closes that lets it run; the permit ends there. `directory_at` is when
     the directory was true, and `directory_seconds` how old it may be; both are None where the policy does not say.
+    `material_now` is what changed and is material because the policy in force lists it. `permitted_revisions` are the
+    other revisions of which a permit was issued.
     """
 
     proposal_id: str
@@ -70,6 +78,8 @@ class DispatchInputs(RecordModel):
     directory_seconds: int | None = None
     records: tuple[StepRecord, ...] = ()
     dry_run: bool = False
+    material_now: tuple[str, ...] = ()
+    permitted_revisions: tuple[int, ...] = ()
 
 
 def may_dispatch(inputs: DispatchInputs) -> tuple[Reason, ...]:
@@ -93,6 +103,9 @@ def _resolved(inputs: DispatchInputs) -> list[Reason]:
         found.append(Reason(code="already_closed", message="the action already has its result"))
     if inputs.resolution != "approved":
         found.append(Reason(code="not_approved", message=f"the action is {inputs.resolution or 'not resolved'}"))
+    if inputs.permitted_revisions:
+        message = f"a permit was issued of revision {', '.join(map(str, inputs.permitted_revisions))}"
+        found.append(Reason(code="permitted_before", message=message))
     if inputs.stop is not None:
         found.append(Reason(code=inputs.stop, message=f"the action was {inputs.stop}"))
     if inputs.now > inputs.absolute_deadline:
@@ -113,6 +126,8 @@ def _same_policy(inputs: DispatchInputs) -> list[Reason]:
     if before is None or now is None or now.rank > before.rank:
         message = f"assessed with tier {before or 'unknown'}, it has tier {now or 'unknown'} now"
         found.append(Reason(code="risk_higher", message=message))
+    if inputs.material_now:
+        found.append(Reason(code="material_change", message="; ".join(inputs.material_now)))
     return found
 
 
@@ -123,13 +138,7 @@ def _still_approved(inputs: DispatchInputs) -> list[Reason]:
         return []
     if inputs.case is None:
         return [Reason(code="no_case", message="approval was required and no case is recorded")]
-    today = inputs.case.model_copy(
-        update={
-            "ballots": tuple(_as_of_today(ballot, inputs) for ballot in inputs.case.ballots),
-            "requesters": tuple(sorted({*inputs.case.requesters, *inputs.requesters_now})),
-        }
-    )
-    standing = stand(today, _last_vote(inputs), deadline_counts_as_passed=False)
+    standing = stand(case_of_today(inputs), _last_vote(inputs), deadline_counts_as_passed=False)
     if standing.resolution == "approved":
         return []
     missing = ", ".join(standing.current.missing) or standing.resolution
@@ -140,6 +149,17 @@ def _still_approved(inputs: DispatchInputs) -> list[Reason]:
 def acting_key(ballot: Ballot) -> str:
     """Where `people_now` has who makes a ballot count: by id, or as who acts for whom. No id has a space."""
     return f"{ballot.person_id} for {ballot.delegator}" if ballot.delegator else ballot.person_id
+
+
+def case_of_today(inputs: DispatchInputs) -> ApprovalCase:
+    """The case as the directory has its people today; there is one."""
+    assert inputs.case is not None
+    return inputs.case.model_copy(
+        update={
+            "ballots": tuple(_as_of_today(ballot, inputs) for ballot in inputs.case.ballots),
+            "requesters": tuple(sorted({*inputs.case.requesters, *inputs.requesters_now})),
+        }
+    )
 
 
 def _as_of_today(ballot: Ballot, inputs: DispatchInputs) -> Ballot:
@@ -205,6 +225,15 @@ def _earlier_steps(inputs: DispatchInputs) -> list[Reason]:
     if undone:
         found.append(Reason(code="compensating", message="compensation has begun"))
     return found
+
+
+def curable(inputs: DispatchInputs, reasons: tuple[Reason, ...]) -> bool:
+    """Whether people can cure what closed the gate: they are asked again, and no permit was ever issued.
+
+    A verdict that asks nobody any more is not for people to cure: a denial of the policy ends the action.
+    """
+    untouched = inputs.step == 1 and not inputs.records and not inputs.permitted_revisions
+    return untouched and inputs.verdict_now.asks and bool(reasons) and all(item.code in _CURABLE for item in reasons)
 
 
 def out_of_turn(reasons: tuple[Reason, ...]) -> bool:

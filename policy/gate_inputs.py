@@ -6,19 +6,20 @@ What an assessment of today says is computed here, from the facts of today and t
 from datetime import datetime
 from typing import Any
 
+from policy.approval.drift import compare
 from policy.approval.standing import Ballot, CaseEvent
+from policy.approval.today import Today
 from policy.document import PolicySet
 from policy.evaluation import Evaluation
 from policy.facts import Facts
 from policy.gate import DispatchInputs, acting_key
-from policy.judging import barred, judge
-from policy.operations import RiskTier
+from policy.judging import Judgement, barred, judge
 from policy.outcome import StepRecord
-from policy.people.delegation import acting
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
 from policy.proposal import ActionProposal
 from policy.revision import Revision
+from policy.rules.drifting import UNSAID
 
 
 def gate_inputs(
@@ -35,6 +36,7 @@ def gate_inputs(
     document: PolicySet,
     directory: Directory,
     records: tuple[StepRecord, ...],
+    permitted_revisions: tuple[int, ...] = (),
     events: tuple[CaseEvent, ...] = (),
 ) -> DispatchInputs:
     """The inputs of `policy.gate.may_dispatch`; pure.
@@ -51,33 +53,31 @@ def gate_inputs(
         facts: as of now.
         document: the policy in force now.
         directory: the directory in force now.
-        records: what became of every permit so far.
+        records: what became of every permit of this revision so far.
+        permitted_revisions: the other revisions of which a permit was issued.
         events: what the record noted besides.
     """
     judged = judge(document, proposal, facts)
     return DispatchInputs(
-        proposal_id=revision.proposal_id,
-        revision=revision.revision,
+        **_assessed(revision),
         step=step,
         steps=len(proposal.steps),
         now=now,
-        absolute_deadline=revision.absolute_deadline,
         resolution=resolution,
         stop=stop,
         closed=closed,
-        assessed_verdict=revision.evaluation.verdict,
         **_of_today(judged.evaluation, facts),
-        assessed_tier=revision.assessment.risk_tier,
         tier_now=judged.assessment.risk_tier,
         **_age(document, facts),
-        assessed_resolved=revision.facts.resolved,
         resolved_now=facts.resolved,
         remedies=proposal.remedies,
         holds=facts.holds,
         case=revision.case(ballots, events),
-        people_now=_people(ballots, directory, revision, now, facts, judged.assessment.risk_tier),
+        people_now=_people(ballots, _today(directory, revision, facts, judged), now),
         records=records,
         dry_run=proposal.dry_run,
+        material_now=_material(revision, facts, judged, document),
+        permitted_revisions=permitted_revisions,
     )
 
 
@@ -87,33 +87,29 @@ def _age(document: PolicySet, facts: Facts) -> dict[str, Any]:
     return {} if seconds is None else {"directory_at": facts.observed.directory_at, "directory_seconds": seconds}
 
 
-def _people(
-    ballots: tuple[Ballot, ...],
-    directory: Directory,
-    revision: Revision,
-    now: datetime,
-    facts: Facts,
-    tier: RiskTier | None,
-) -> dict[str, PersonFacts]:
+def _today(directory: Directory, revision: Revision, facts: Facts, judged: Judgement) -> Today:
+    chain = revision.evaluation.chain
+    return Today(
+        directory,
+        environment=facts.target_environment,
+        tier=judged.assessment.risk_tier,
+        conditions=chain.conditions if chain is not None else (),
+    )
+
+
+def _people(ballots: tuple[Ballot, ...], today: Today, now: datetime) -> dict[str, PersonFacts]:
     """What the directory says today of who voted, and of for whom: under both ids, and together (`acting_key`).
 
     Who voted under an id that is somebody's alias by now is no second person.
     """
-    conditions = revision.evaluation.chain.conditions if revision.evaluation.chain is not None else ()
     names = {name for ballot in ballots for name in (ballot.person_id, ballot.delegator) if name is not None}
-    known = {name: directory.facts(name, now, conditions) for name in sorted(names)}
-    found = {name: person for name, person in known.items() if person is not None and person.person_id == name}
+    known = {name: today.person(name, now) for name in sorted(names)}
+    found = {
+        name: person for name, person in known.items() if isinstance(person, PersonFacts) and person.person_id == name
+    }
     for ballot in ballots:
         if ballot.delegator in found and ballot.person_id in found:
-            acts = acting(
-                directory,
-                ballot.person_id,
-                ballot.delegator,
-                now,
-                environment=facts.target_environment,
-                tier=tier,
-                conditions=conditions,
-            )
+            acts = today.person(ballot.person_id, now, ballot.delegator)
             if isinstance(acts, PersonFacts):
                 found[acting_key(ballot)] = acts
     return found
@@ -128,3 +124,21 @@ def _of_today(today: Evaluation, facts: Facts) -> dict[str, Any]:
         "requesters_now": barred(facts, today),
         "permit_until_now": today.permit_until,
     }
+
+
+def _assessed(revision: Revision) -> dict[str, Any]:
+    """What the approved assessment says."""
+    return {
+        "proposal_id": revision.proposal_id,
+        "revision": revision.revision,
+        "absolute_deadline": revision.absolute_deadline,
+        "assessed_verdict": revision.evaluation.verdict,
+        "assessed_tier": revision.assessment.risk_tier,
+        "assessed_resolved": revision.facts.resolved,
+    }
+
+
+def _material(revision: Revision, facts: Facts, judged: Judgement, document: PolicySet) -> tuple[str, ...]:
+    """What changed and is material because the policy in force lists it."""
+    today = {"facts": facts, "timing": judged.timing, "assessment": judged.assessment, "evaluation": judged.evaluation}
+    return compare(revision, revision.model_copy(update=today), document.drift or UNSAID).listed

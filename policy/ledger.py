@@ -37,6 +37,8 @@ class EntryKind(StrEnum):
     decision_counted = "decision_counted"
     decision_refused = "decision_refused"
     refusals_unlisted = "refusals_unlisted"
+    remeasured = "remeasured"
+    votes_kept = "votes_kept"
     reminded = "reminded"
     escalated = "escalated"
     vote_dropped = "vote_dropped"
@@ -71,6 +73,13 @@ class EntryRef(RecordModel):
 
     position: int
     digest: str
+
+
+def of_revision(revision: int | None) -> tuple[int, ...]:
+    """The part of an entry's key that tells what happened in one revision from the same in another; none in the first,
+    whose entries have none.
+    """
+    return () if revision is None or revision == 1 else (revision,)
 
 
 def make_entry(

@@ -33,6 +33,7 @@ class Event(StrEnum):
     withdrawn = "withdrawn"
     permitted = "permitted"
     dispatch_refused = "dispatch_refused"
+    returned = "returned"
     step_done = "step_done"
     steps_done = "steps_done"
     step_failed = "step_failed"
@@ -64,6 +65,8 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
     State.dispatching: {
         Event.permitted: State.executing,
         Event.dispatch_refused: State.recording,
+        # What closed the gate is for people to cure: they are asked again.
+        Event.returned: State.pending,
         Event.step_failed: State.compensating,
         Event.withdrawn: State.recording,
         Event.stopped: State.compensating,

@@ -4,7 +4,7 @@ The `assessment_digest` that a decision names is the digest of this whole record
 score, the verdict and the chain that its author was shown. An auditor computes it again from the facts and documents.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from policy.approval.standing import ApprovalCase, Ballot, CaseEvent
@@ -29,8 +29,43 @@ class DocumentDigests(RecordModel):
     directory: str
 
 
+class VoidedVote(RecordModel):
+    """A decision about a revision that does not count in the next one."""
+
+    decision_id: str
+    person_id: str
+
+
+class Superseded(RecordModel):
+    """The revision before this one, and why it was superseded.
+
+    Attributes:
+        revision: its number, and `digest` its assessment digest.
+        digest: see there.
+        rule: the code of what decided so (`policy/approval/drift.py`).
+        changes: what changed, each as a sentence.
+        voided: the decisions that do not count any more.
+        kept: ids of the decisions that go on counting.
+    """
+
+    revision: int
+    digest: str
+    rule: str
+    changes: tuple[str, ...] = ()
+    voided: tuple[VoidedVote, ...] = ()
+    kept: tuple[str, ...] = ()
+
+
 class Revision(RecordModel):
-    """What was concluded about a proposal, from what, and when."""
+    """What was concluded about a proposal, from what, and when.
+
+    Attributes:
+        recheck_seconds: how often it is measured again while people are asked; None for never.
+        min_interval_seconds: how long a slot is in which one measurement counts; 0 where none is asked for.
+        superseded: the revision before it; None of the first one.
+        voids: how many revisions before it were void because of a material change.
+        held: whether people have to release it before anybody can approve it.
+    """
 
     proposal_id: str
     revision: int
@@ -43,6 +78,11 @@ class Revision(RecordModel):
     timing: Timing = Timing()
     assessment: ImpactAssessment
     evaluation: Evaluation
+    recheck_seconds: int | None = None
+    min_interval_seconds: int = 0
+    superseded: Superseded | None = None
+    voids: int = 0
+    held: bool = False
 
     def value(self) -> dict[str, Any]:
         """It as a JSON value."""
@@ -64,6 +104,8 @@ class Revision(RecordModel):
             teams=self.facts.teams,
             ballots=ballots,
             events=events,
+            held=self.held,
+            recheck_seconds=self.recheck_seconds,
         )
 
 
@@ -80,6 +122,7 @@ def assess_revision(
 ) -> Revision:
     """Assess and evaluate; pure. With a `directory` a chain that nobody could satisfy is denied."""
     judged = judge(document, received.proposal, facts, directory)
+    asks, drift = judged.evaluation.chain is not None, document.drift
     return Revision(
         proposal_id=received.proposal.proposal_id,
         revision=revision,
@@ -92,7 +135,13 @@ def assess_revision(
         timing=judged.timing,
         assessment=judged.assessment,
         evaluation=judged.evaluation,
+        recheck_seconds=_seconds(drift.recheck_every) if drift and drift.recheck_every and asks else None,
+        min_interval_seconds=_seconds(drift.min_interval) if drift and asks else 0,
     )
+
+
+def _seconds(duration: timedelta) -> int:
+    return int(duration.total_seconds())
 
 
 def revision_digest(body: bytes) -> str:

@@ -76,7 +76,8 @@ class Screen(RecordModel):
     """The facts of one revision as shown. `words`, `evidence`, `alternatives` and `agent_says` are the proposer's.
 
     `target` is the catalog's reference, `spelled` how the proposal wrote it where that differs. `holds` are those that
-    the action repairs. Where a count is not 0, the list beside it holds the first of so many.
+    the action repairs. `follows` is the revision before, `changed` what changed since then, `voided` the people whose
+    votes are void. Where a count is not 0, the list beside it holds the first of so many.
     """
 
     proposal_id: str
@@ -148,6 +149,13 @@ class Screen(RecordModel):
     evidence: tuple[str, ...] = ()
     evidence_count: int = 0
     alternatives: tuple[str, ...] = ()
+    follows: int | None = None
+    changed: tuple[str, ...] = ()
+    changed_count: int = 0
+    voided: tuple[str, ...] = ()
+    voided_count: int = 0
+    kept_count: int = 0
+    held: bool = False
 
     @property
     def sealed_value(self) -> Any:
@@ -178,6 +186,7 @@ def make_screen(proposal: ActionProposal, revision: Revision, assessment_digest:
         **_criteria(proposal, revision),
         **_said(proposal),
         **_policy(revision),
+        **_followed(revision),
         action_digest=revision.action_digest,
         assessment_digest=assessment_digest,
         policy_digest=revision.documents.policy,
@@ -289,6 +298,23 @@ def _policy(revision: Revision) -> dict[str, Any]:
         "review_seconds": answer.review_seconds,
         "permit_until": answer.permit_until,
         "excluded": answer.excluded[:_REASONS],
+    }
+
+
+def _followed(revision: Revision) -> dict[str, Any]:
+    """What changed since the revision before, and what became of its votes."""
+    before = revision.superseded
+    if before is None:
+        return {}
+    voided = tuple(dict.fromkeys(item.person_id for item in before.voided))
+    return {
+        "follows": before.revision,
+        "changed": tuple(cut(item, _CHANGE) for item in before.changes[:FIRST]),
+        "changed_count": len(before.changes),
+        "voided": voided[:FIRST],
+        "voided_count": len(voided),
+        "kept_count": len(before.kept),
+        "held": revision.held,
     }
 
 

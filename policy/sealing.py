@@ -24,7 +24,7 @@ from policy.screen import Screen, make_screen
 
 BOUND = (
     *("proposal_id", "revision", "operation", "target", "environment", "resolved", "resolved_count", "dry_run"),
-    *("risk_tier", "risk_score", "on_stop", "absolute_deadline"),
+    *("risk_tier", "risk_score", "on_stop", "absolute_deadline", "follows", "held", "voided_count", "kept_count"),
     *("action_digest", "assessment_digest", "policy_digest"),
 )
 _BOUND_OF_STEP = ("operation", "parameters", "undo", "undo_parameters")

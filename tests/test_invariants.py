@@ -31,6 +31,9 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_a_permit_is_not_used_twice",
         "test_an_effect_that_nobody_knows_is_never_repeated",
         "test_the_check_sees_an_effect_that_happened_twice",
+        "test_a_second_revision_does_not_act_beside_the_first",
+        "test_no_revision_opens_after_a_permit",
+        "test_two_at_once_without_the_lock_do_not_both_get_a_permit",
     ),
     "3 what was approved is what runs": (
         "test_a_permit_that_does_not_hold_together_is_refused",
@@ -101,6 +104,11 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_gate_holds",
         "test_the_calendars_of_now_are_asked",
         "test_until_when_a_permit_may_wait",
+        "test_what_people_can_cure",
+        "test_what_is_always_material",
+        "test_small_steps_become_material_once_they_are_a_large_one",
+        "test_a_vote_that_lost_its_standing_goes_back_to_people_and_the_others_are_kept",
+        "test_an_edit_of_what_changed_is_named",
     ),
     "9 refused attempts are evidence": (
         "test_a_decision_that_does_not_count_is_answered_and_recorded",

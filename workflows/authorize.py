@@ -96,6 +96,11 @@ class AuthorizeAction:
         self._conversation.odometer.signals += 1
         self._conversation.inbox.arrive(args, "signal")
 
+    @workflow.signal(name=interface.RECHECK, description=view.RECHECK_HELP)
+    def recheck(self, *_args: Any) -> None:
+        self._conversation.odometer.signals += 1
+        self._conversation.ask_to_measure()
+
     @workflow.signal(dynamic=True)
     def _unknown_signal(self, name: str, _args: Sequence[RawValue]) -> None:
         self._conversation.odometer.signals += 1
@@ -136,35 +141,45 @@ class AuthorizeAction:
         if assessed.result is not None:
             return await self._close(assessed.result, _event_of(assessed.result))
         assert assessed.plan is not None  # `ask` returns whole answers only
-        if not await self._begin(assessed.plan):
+        self._begin(assessed.plan)
+        if not await self._go_on():
+            self._stop_consuming()
             return _Continued(proposal, self._conversation.carry())
         return await self._finish()
 
-    async def _begin(self, plan: Plan) -> bool:
-        """Wait for people, if they are asked; False where the next run goes on waiting."""
+    def _begin(self, plan: Plan) -> None:
         case, conversation = self._case, self._conversation
         case.begin(plan)
         self._consumer = asyncio.create_task(conversation.take_decisions())
         if plan.resolution is not None:
             case.follow(Event.allowed if plan.standing is None else Event.approved)
-            return True
-        case.follow(Event.approval_required)
-        event = await conversation.wait_for_people()
-        if event is None:
-            self._consumer.cancel()
-            return False
-        case.follow(event)
+        else:
+            case.follow(Event.approval_required)
+
+    async def _go_on(self) -> bool:
+        """Wait for people where they are asked, and run what they approved; False where the next run goes on waiting.
+
+        A gate that closes may lead back to the people.
+        """
+        case, conversation = self._case, self._conversation
+        effect = Effect(case, conversation.note_stop, conversation.return_to_people)
+        while case.state in (State.pending, State.dispatching):
+            waits = case.state is State.pending
+            event = await (conversation.wait_for_people() if waits else effect.run_steps())
+            if event is None:
+                return False
+            case.follow(event)
         return True
 
     async def _finish(self) -> ActionResult:
-        case, conversation = self._case, self._conversation
-        if case.state is State.dispatching:
-            case.follow(await Effect(case, conversation.note_stop).run_steps())
         result = await self._record()
         closed = await self._close(result, Event.recorded)
+        self._stop_consuming()
+        return closed
+
+    def _stop_consuming(self) -> None:
         if self._consumer is not None:
             self._consumer.cancel()
-        return closed
 
     async def _record(self) -> ActionResult:
         plan, told = self._case.plan, tuple(self._case.told)

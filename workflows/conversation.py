@@ -8,6 +8,8 @@
   and nobody waits for an answer, the run ends and the next one begins.
 - Only while people are asked. A run whose effect is under way waits for an activity that a new run could not wait for,
   and needs few events more.
+- The signal `recheck` only asks that the action is measured again, once in each slot of the plan's interval however
+  many of them come.
 """
 
 from collections import Counter
@@ -42,6 +44,7 @@ with workflow.unsafe.imports_passed_through():
         Plan,
         Unlisted,
     )
+    from workflows.rechecks import Rechecks
     from workflows.rollover import RECEIPTS_CARRIED, Carried, Odometer
 
 # An answer that somebody else gave in the record's place may have no receipt.
@@ -63,6 +66,8 @@ class Conversation:
         self._case = case
         self.inbox = Inbox()
         self._alarm = Alarm()
+        self._rechecks = Rechecks()
+        self._measure = False
         self._consuming = self._slow = False
         self._resolution: str | None = None
         self.odometer = Odometer()
@@ -75,6 +80,7 @@ class Conversation:
         self._unlisted.update(carried.unlisted)
         self._newest = carried.entry
         self._case.stop = self._case.stop or carried.stop
+        self._measure = carried.recheck
         self._case.view.take_over(
             carried.receipts, refused=carried.refused, revision=carried.revision, due_at=carried.next_due
         )
@@ -91,6 +97,7 @@ class Conversation:
             next_due=case.view.due_at,
             entry=self._newest,
             stop=case.stop and not case.stop_noted,
+            recheck=self._rechecks.next_at is not None,
         )
 
     @property
@@ -115,6 +122,10 @@ class Conversation:
 
         None where this run has taken enough and the next one goes on.
         """
+        self._rechecks.begin(self._case.plan)
+        if self._measure:
+            self._rechecks.ask()
+            self._measure = False
         self._set_alarm(self._case.plan.standing)
         while self._resolution is None:
             await workflow.wait_condition(
@@ -149,6 +160,17 @@ class Conversation:
     def _stop_waits(self) -> bool:
         return self._case.stop and not self._case.stop_noted
 
+    def ask_to_measure(self) -> None:
+        """Somebody says that the world changed."""
+        if self._case.state is State.pending and self._rechecks.ask():
+            self._set_alarm(self._case.view.stand(None))
+
+    async def return_to_people(self, revision: int) -> bool:
+        """The gate closed on a revision for what people can cure: whether they are asked again, about another one."""
+        if self._case.plan.revision == revision:
+            await self._advance(returning=True)
+        return self._case.plan.revision != revision
+
     def _due(self) -> bool:
         return self._alarm.rang and (self._slow or not self.busy)
 
@@ -181,7 +203,7 @@ class Conversation:
             queued=self._note_slow,
         )
         self._answered(message, answer.receipt)
-        self._moved(answer)
+        self._moved(answer, plan.revision)
 
     async def _take_batch(self) -> None:
         plan, unlisted = self._case.plan, self._told_unlisted()
@@ -199,7 +221,7 @@ class Conversation:
         )
         for message, receipt in zip_longest(batch, answer.receipts[: len(batch)]):
             self._answered(message, receipt)
-        self._moved(answer)
+        self._moved(answer, plan.revision)
 
     def _answered(self, message: Message, receipt: DecisionReceipt | None) -> None:
         message.receipt = receipt or _LOST
@@ -222,37 +244,61 @@ class Conversation:
     def _told_unlisted(self) -> Unlisted:
         return {code: min(count, MAX_UNLISTED) for code, count in self._unlisted.items()}
 
-    async def _advance(self) -> None:
-        """Tell the record that time has passed, and that a stop came if one did."""
+    async def _advance(self, *, returning: bool = False) -> None:
+        """Tell the record that time has passed, and that a stop came if one did; ask what the case needs besides."""
         case, plan = self._case, self._case.plan
         actor = UNVERIFIED if case.stop and not case.stop_noted else None
+        pending = case.state is State.pending
+        recheck = pending and self._rechecks.wanted(case.view.stand(None), workflow.now())
         answer: CaseResult = await ask(
             CasePort.advance,
-            lambda now: AdvanceRequest(proposal_id=plan.proposal_id, revision=plan.revision, stop_actor=actor, now=now),
+            lambda now: AdvanceRequest(
+                proposal_id=plan.proposal_id,
+                revision=plan.revision,
+                stop_actor=actor,
+                recheck=recheck,
+                returning=returning,
+                now=now,
+            ),
             queue=interface.TASK_QUEUE,
         )
         if answer.unregistered:
             raise unregistered(plan)
         case.stop_noted = case.stop_noted or actor is not None
-        self._moved(answer)
+        if recheck:
+            self._rechecks.measured(workflow.now())
+        self._moved(answer, plan.revision)
 
-    def _moved(self, answer: CaseResult | DecisionsResult) -> None:
+    def _moved(self, answer: CaseResult | DecisionsResult, asked_about: int) -> None:
         """The case as the record has it now, and the next instant at which something is due."""
         self._unlisted.update({code: count for code, count in answer.unlisted.items() if code in _CODES})
         self._newest = answer.entry or self._newest
-        self._resolution = self._resolution or answer.resolution
-        if self._case.state is State.pending:
-            standing = self._case.view.stand(answer.standing, answer.unblock)
+        case, standing = self._case, answer.standing
+        if answer.plan is not None and answer.plan.revision != case.plan.revision:
+            self._resolution = answer.resolution
+            case.begin(answer.plan)
+            self._rechecks.begin(answer.plan)
+        elif (answer.plan.revision if answer.plan else asked_about) == case.plan.revision:
+            self._resolution = self._resolution or answer.resolution
+        else:
+            # What was asked about a revision that is superseded by now says nothing of the open one.
+            standing = None
+        if case.state is State.pending:
+            known = case.view.stand(standing, answer.unblock)
             # A timer that is set and dropped in one task would leave no event. The next run sets its own.
             if not self.rolling:
-                self._set_alarm(standing)
-        self._case.show(answer.attributes)
+                self._set_alarm(known)
+        case.show(answer.attributes)
 
     def _set_alarm(self, standing: Standing | None) -> None:
         """Ring at what is due next. What rang stays to be noted: no message puts it off."""
         if not self._alarm.rang:
             due = standing.due[0] if standing is not None and standing.due else None
-            self._alarm.set(due.at if due else workflow.now(), due.text if due else "now")
+            at, text = (due.at, due.text) if due else (workflow.now(), "now")
+            asked = self._rechecks.next_at
+            if asked is not None and asked < at:
+                at, text = asked, "what it would do is measured again, as somebody asked"
+            self._alarm.set(at, text)
 
 
 def _said(message: Message) -> DecisionMessage:

@@ -24,11 +24,15 @@ class Effect:
     Args:
         case: the run's memory.
         note_stop: puts a stop on record, once.
+        return_to_people: asks whether people are asked again instead of about this revision; True where they are.
     """
 
-    def __init__(self, case: Case, note_stop: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, case: Case, note_stop: Callable[[], Awaitable[None]], return_to_people: Callable[[int], Awaitable[bool]]
+    ) -> None:
         self._case = case
         self._note_stop = note_stop
+        self._return_to_people = return_to_people
 
     async def run_steps(self) -> Event:
         """Run every step in order; the event that ends it."""
@@ -40,6 +44,8 @@ class Effect:
                 return await self._end_early(done, Event.withdrawn, Event.stopped)
             permit = await self._dispatch(step)
             if permit.permit_id is None:
+                if permit.curable and not done and await self._return_to_people(plan.revision):
+                    return Event.returned
                 return await self._end_early(done, Event.dispatch_refused, Event.step_failed)
             case.follow(Event.permitted)
             told = await execution.run_step(plan, step, permit.permit_id, lambda: case.stop, self._note_stop)

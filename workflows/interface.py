@@ -6,6 +6,7 @@ PERMIT_QUEUE = "countersign-permit"
 EXECUTOR_QUEUE = "countersign-executor"
 
 DECIDE = "decide"
+RECHECK = "recheck"
 STATUS = "status"
 EXPLAIN = "explain"
 

@@ -9,6 +9,7 @@
   and everybody gets what it stored.
 """
 
+import operator
 from abc import ABC, abstractmethod
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -128,7 +129,8 @@ PACE = Pace(batch=128, updates=1_500, signals=5_000, events=10_000)
 
 class Plan(RecordModel):
     """An action that goes on: what was asked for, how it stands, and how to run it. `unblock` are the smallest sets of
-    people who could finish the open stage, to be shown.
+    people who could finish the open stage, to be shown. `min_interval_seconds` is how long a slot is in which one
+    measurement counts; 0 where nobody may ask for one.
     """
 
     proposal_id: str
@@ -151,6 +153,7 @@ class Plan(RecordModel):
     dry_run: bool = False
     pace: Pace = Pace()
     unblock: tuple[tuple[str, ...], ...] = ()
+    min_interval_seconds: NonNegativeInt = 0
 
 
 class AssessResult(RecordAnswer):
@@ -209,21 +212,30 @@ class DecisionsRequest(RecordModel):
 
 
 class AdvanceRequest(RecordModel):
-    """Time has passed, or somebody stopped the action: `stop_actor` is given. Who it was is not believed."""
+    """Time has passed, or somebody stopped the action: `stop_actor` is given. Who it was is not believed.
+
+    `recheck` asks that it is measured again, `returning` that people are asked again because the gate closed. What is
+    not asked for is left out, so that a request is the same as those of releases that did not know it.
+    """
 
     proposal_id: str
     revision: int
     stop_actor: str | None = None
+    recheck: Annotated[bool, Field(exclude_if=operator.not_)] = False
+    returning: Annotated[bool, Field(exclude_if=operator.not_)] = False
     now: Instant
 
 
 class CaseResult(RecordAnswer):
-    """How the case stands after a decision or after time passed. `unblock` is as in `Plan`."""
+    """How the case stands after a decision or after time passed. `plan` is given where another revision is open by now
+    than the one that the request names. `unblock` is as in `Plan`.
+    """
 
     unregistered: bool = False
     receipt: DecisionReceipt | None = None
     standing: Standing | None = None
     resolution: str | None = None
+    plan: Plan | None = None
     attributes: Attributes = {}
     entry: EntryRef | None = None
     unlisted: Unlisted = {}
@@ -236,11 +248,14 @@ class CaseResult(RecordAnswer):
 
 
 class DecisionsResult(RecordAnswer):
-    """How the case stands after some decisions, with a receipt for each; `unlisted` counts those of them."""
+    """How the case stands after some decisions, with a receipt for each; `unlisted` counts those of them. `plan` is as
+    in `CaseResult`.
+    """
 
     receipts: tuple[DecisionReceipt, ...] = ()
     standing: Standing | None = None
     resolution: str | None = None
+    plan: Plan | None = None
     attributes: Attributes = {}
     entry: EntryRef | None = None
     unlisted: Unlisted = {}
@@ -259,11 +274,12 @@ class DispatchRequest(RecordModel):
 
 
 class DispatchResult(RecordAnswer):
-    """The ids of the permits that were issued, or the reasons why none was."""
+    """The ids of the permits that were issued, or the reasons why none was; `curable`: people may be asked again."""
 
     permit_id: str | None = None
     undo_permit_id: str | None = None
     reasons: tuple[Reason, ...] = ()
+    curable: bool = False
     entry: EntryRef | None = None
 
 
@@ -329,7 +345,7 @@ class CasePort(ABC):
     @activity.defn(name="advance")
     @abstractmethod
     async def advance(self, request: AdvanceRequest) -> CaseResult:
-        """Store what became due, or a stop, and evaluate."""
+        """Store what became due, or a stop, measure again where that is asked for, and evaluate."""
 
     @activity.defn(name="record")
     @abstractmethod

@@ -38,6 +38,7 @@ class Carried(RecordModel):
         next_due: when something is due next; shown until the record has answered.
         entry: the newest ledger entry that the run was told of, so that no run's end hides a tail that was cut off.
         stop: a stop that is not on record yet.
+        recheck: somebody asked that the action is measured again, and it was not yet.
     """
 
     arrived: Annotated[int, Field(ge=0, le=_MAX_NUMBER // 2)] = 0
@@ -48,6 +49,7 @@ class Carried(RecordModel):
     next_due: Instant | None = None
     entry: EntryRef | None = None
     stop: bool = False
+    recheck: bool = False
 
 
 class Odometer:

@@ -29,6 +29,10 @@ DECIDE_HELP = (
     "Answers with a receipt: counted, or why not."
 )
 DECIDE_SIGNAL_HELP = "the same JSON object as the update, without an answer: read the receipt with the query `status`"
+RECHECK_HELP = (
+    "says that the world changed: what the action would do is measured again, at most once in the policy's "
+    "min_interval. Anything it carries is ignored, and it decides nothing."
+)
 _RECEIPTS_KEPT = 500
 _DIGESTS = ("action_digest", "assessment_digest", "policy_digest")
 _REASON, _DUE = 400, 5
@@ -209,8 +213,9 @@ def _talk(standing: Standing) -> list[str]:
 
 def _template(screen: Screen, presented: str | None, stage: int) -> str:
     """The decision filled in, a few fields a line: what is to be changed stands in lines of its own."""
+    again = f"revision-{screen.revision}-" if screen.follows is not None else ""
     lines: tuple[dict[str, Any], ...] = (
-        {"decision_id": f"YOUR-NAME-stage-{stage}"},
+        {"decision_id": f"YOUR-NAME-{again}stage-{stage}"},
         {"proof": {"kind": "claimed", "identity": "YOUR-IDENTITY"}},
         {"vote": "approve", "justification": ""},
         {"proposal_id": screen.proposal_id, "revision": screen.revision, "stage": stage},

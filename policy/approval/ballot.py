@@ -44,10 +44,11 @@ class CaseEvent(RecordModel):
 
     `escalated`: the step `index` of `stage` found these `groups` and `people` (`replace`: instead of those before).
     `dropped`: the vote `decision_id` counts no longer. `unreachable`: nobody is left for what `stage` needs. `grace`:
-    nobody was there at the deadline of `stage`, which now ends at `until`.
+    nobody was there at the deadline of `stage`, which now ends at `until`. `remeasured`: it was measured again, and
+    nothing material changed (`reason` says what did); `effect` is the digest of what was compared.
     """
 
-    kind: Literal["escalated", "dropped", "unreachable", "grace"]
+    kind: Literal["escalated", "dropped", "unreachable", "grace", "remeasured"]
     at: Instant
     stage: int
     index: int | None = None
@@ -57,13 +58,15 @@ class CaseEvent(RecordModel):
     decision_id: str | None = None
     until: Instant | None = None
     reason: str = ""
+    effect: str | None = None
 
 
 class ApprovalCase(RecordModel):
     """Everything the question depends on. `opened_at` is when the first stage opened.
 
     `requesters` are the person ids of who asks and of everybody else who may not approve, `teams` the teams of those
-    who ask.
+    who ask. `held`: nobody approves before somebody of the first stage released it. `recheck_seconds`: how often it is
+    measured again.
     """
 
     chain: ApprovalChain
@@ -73,6 +76,8 @@ class ApprovalCase(RecordModel):
     ballots: tuple[Ballot, ...] = ()
     events: tuple[CaseEvent, ...] = ()
     teams: tuple[str, ...] = ()
+    held: bool = False
+    recheck_seconds: int | None = None
 
     def after(self, now: datetime) -> datetime:
         """The instant of what happens next: later than everything that happened, whatever instant its request named."""

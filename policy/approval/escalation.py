@@ -18,7 +18,7 @@ from policy.base import Instant, RecordModel
 from policy.rules.chains import EscalationStep, Requirement, Stage
 
 MAX_REMINDERS = 100
-DueKind = Literal["reminder", "escalation", "deadline"]
+DueKind = Literal["reminder", "escalation", "recheck", "deadline"]
 
 
 class Due(RecordModel):

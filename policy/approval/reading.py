@@ -13,9 +13,11 @@
 - Denials reach the threshold: denied. Approvals fill every seat (`policy/approval/quorum.py`): approved. Neither by the
   deadline: the stage's verb. A chain without stages is denied.
 - Held: approvals do not count until somebody releases the stage who fits `release`, or whom the stage asks; denials do.
+  So it is with the first stage of a revision that opened held; its clock goes on, and it is not measured again.
 - A dropped vote counts no longer. If a stage was approved by it, that stage opens again, for its deadline anew. Those
   after it wait; their votes count again once they are open, but for who has approved another stage or stepped out.
 - Between a deadline that nobody saw and the instant at which its grace began nothing counts.
+- A vote that a revision kept of an earlier one waits for its stage, and counts once that opens.
 - The same reading serves the answer to a vote, the timers, `explain`, the gate at dispatch and the auditor.
 """
 
@@ -24,8 +26,10 @@ from datetime import datetime
 from typing import Literal
 
 from policy.approval.ballot import ApprovalCase, Ballot
+from policy.approval.cadence import recheck_due
 from policy.approval.duties import conflict
 from policy.approval.eligibility import identities, stands_for, unfit
+from policy.approval.escalation import Due
 from policy.approval.passing import Passing
 from policy.approval.questions import Questions
 from policy.approval.quorum import Tally, tally_stage
@@ -43,8 +47,18 @@ class Reading(Passing):
         self.asking_now: Collection[str] = ()
         self.because: Mapping[str, str] = {}
         self.recused: dict[str, None] = {}
+        self.kept: list[Ballot] = []
         self.questions = Questions()
         super().__init__(case)
+        if case.held and case.chain.stages:
+            self.sitting.held = True
+
+    def _open(self) -> None:
+        super()._open()
+        waited = [ballot for ballot in self.kept if ballot.stage == self.number]
+        self.kept = [ballot for ballot in self.kept if ballot.stage > self.number]
+        for ballot in waited:
+            self.take(ballot.model_copy(update={"received_at": self.now}))
 
     @property
     def votes(self) -> dict[str, Ballot]:
@@ -94,11 +108,16 @@ class Reading(Passing):
         name = stands_for(ballot)
         return name == ballot.person_id or (name not in self.votes and name not in self.recused)
 
-    def take(self, ballot: Ballot) -> None:
-        """Let time pass to a ballot and count it, unless it is refused."""
+    def take(self, ballot: Ballot) -> tuple[Refusal, str] | None:
+        """Let time pass to a ballot and count it, unless it is refused; why it is, or None."""
         self.let_pass(ballot.received_at, deadline_counts_as_passed=False)
-        if self.refusal(ballot) is None:
+        if self.resolution == "pending" and ballot.kept_from is not None and ballot.stage > self.number:
+            self.kept.append(ballot)
+            return None
+        why = self.refusal(ballot)
+        if why is None:
             self._count(ballot)
+        return why
 
     def refusal(self, ballot: Ballot) -> tuple[Refusal, str] | None:
         """Why a ballot does not count now, or None."""
@@ -195,6 +214,7 @@ class Reading(Passing):
 
     def _found(self, state: StageState) -> StageStanding:
         seats, sitting = self._tally(), self.sitting
+        released = (f"the release by {self._released_by()}",) if sitting.held else ()
         return StageStanding(
             number=self.number,
             name=self.stage.name,
@@ -204,12 +224,17 @@ class Reading(Passing):
             deadline=sitting.clock.deadline,
             approvals=self._seated(),
             denials=self.denials,
-            missing=seats.missing,
+            missing=(*released, *seats.missing),
             groups=self._waited_for(),
             acknowledged=tuple(sitting.acknowledged),
             dropped=tuple(sitting.dropped),
             paused_until=sitting.clock.paused_until(self.now) if state == "open" else None,
         )
+
+    def _released_by(self) -> str:
+        """Whom the release of the open stage takes, in words."""
+        release = self.stage.release
+        return " or ".join(item.wanted for item in ((release,) if release is not None else self.requirements))
 
     def _waited_for(self) -> tuple[str, ...]:
         """The groups whose people could do what the stage waits for: answer, or release it first."""
@@ -225,13 +250,19 @@ class Reading(Passing):
             resolution=self.resolution,
             stage=len(known),
             stages=(*known, *(waiting(at, item) for at, item in later)),
-            due=self.sitting.clock.due() if pending else (),
+            due=self._due() if pending else (),
             recused=tuple(self.recused),
             resolved_at=None if pending else known[-1].resolved_at if known else self.case.opened_at,
             reasons=() if pending else (ended_by(self.case.chain, self.resolved, self.unreachable),),
             questions=self.questions.all,
             feedback=self.questions.remarks,
+            held=pending and self.sitting.held,
         )
+
+    def _due(self) -> tuple[Due, ...]:
+        clock = self.sitting.clock
+        again = () if self.sitting.held else recheck_due(self.case, self.number, self.now, clock.deadline)
+        return tuple(sorted((*clock.due(), *again), key=lambda item: item.at))
 
 
 def read(case: ApprovalCase) -> Reading:

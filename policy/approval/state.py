@@ -61,7 +61,10 @@ class StageStanding(RecordModel):
 
 
 class Standing(RecordModel):
-    """The whole case at one instant. `stage` is the open stage, or the one in which it was resolved; 0 without any."""
+    """The whole case at one instant. `stage` is the open stage, or the one in which it was resolved; 0 without any.
+
+    `held`: nobody approves before it is released.
+    """
 
     resolution: ResolutionKind
     stage: int
@@ -72,6 +75,7 @@ class Standing(RecordModel):
     reasons: tuple[Reason, ...] = ()
     questions: tuple[Question, ...] = ()
     feedback: tuple[Remark, ...] = ()
+    held: bool = False
 
     @property
     def current(self) -> StageStanding:

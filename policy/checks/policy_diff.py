@@ -112,6 +112,7 @@ def _general(old: PolicySet, new: PolicySet) -> Iterator[Change]:
         ("age of facts that counts as stale", _ages(old), _ages(new)),
         ("newcomers, who wait", _newcomers(old), _newcomers(new)),
         ("peak hours", _peaks(old), _peaks(new)),
+        ("what counts as a change while people are asked", _drift(old), _drift(new)),
     ):
         if before != after:
             one, other = ("; ".join(sorted(items)) or "none" for items in (before, after))
@@ -121,6 +122,18 @@ def _general(old: PolicySet, new: PolicySet) -> Iterator[Change]:
 
 def _authors(policy: PolicySet) -> frozenset[str]:
     return frozenset(name for part in policy.documents for name in part.metadata.authors)
+
+
+def _drift(policy: PolicySet) -> frozenset[str]:
+    """What is measured when, and what of it counts: more of it is stricter where nothing else differs."""
+    told = policy.drift
+    if told is None:
+        return frozenset()
+    lengths = [
+        f"{name} {written(value)}" for name in ("recheck_every", "min_interval") if (value := getattr(told, name))
+    ]
+    counts = [f"score_step {told.score_step}", f"max_voids {told.max_voids}"]
+    return frozenset((*lengths, *counts, *(f"material {fact}" for fact in told.material)))
 
 
 def _ages(policy: PolicySet) -> frozenset[str]:

@@ -14,7 +14,7 @@ from policy.screen import Screen
 from policy.screens.neutral import chat_text, cut, sentence
 from policy.screens.screen_draft import in_meaning
 from policy.screens.screen_pieces import Line, Named, Piece, Said, Section
-from policy.screens.screen_text import BREAKS, DENIED, HAPPENS, RECOMMENDED, UNDONE, headline, sections
+from policy.screens.screen_text import BREAKS, CHANGED, DENIED, HAPPENS, RECOMMENDED, UNDONE, headline, sections
 
 WIDTH = 100
 NOTICE_LINES, NOTICE_WIDTH, NOTICE_WORDS = 10, 300, 160
@@ -37,10 +37,12 @@ def notice_lines(screen: Screen) -> tuple[Line, ...]:
     found = {section.title: section.lines for section in sections(screen)}
     lines: list[Line] = [("countersign asks: ", *headline(screen))]
     lines += [("denied before: ", *line) for line in found.get(DENIED, ())[:1]]
+    lines += [("changed: ", *line) for line in found.get(CHANGED, ())[:1]]
     lines += found[HAPPENS][:2]
     lines += [("puts in force a ", Named(draft.kind), f": {in_meaning(draft)}")] if (draft := screen.draft) else []
     lines += [("breaks: ", *found[BREAKS][0]), ("undo of ", *found[UNDONE][0])]
-    lines += [("we recommend: ", *line) for line in found[RECOMMENDED][:2]]
+    room = min(2, NOTICE_LINES - len(lines) - 2)
+    lines += [("we recommend: ", *line) for line in found[RECOMMENDED][:room]]
     lines += [("look and answer: countersign show ", Named(screen.proposal_id))]
     lines += [("the proposer says (not verified): ", Said(screen.words, NOTICE_WORDS))]
     return tuple(lines)

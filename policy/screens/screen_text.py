@@ -2,9 +2,9 @@
 
 - `policy/screens/screen_pieces.py` has the pieces. The writers (`screen_markdown.py`, `screen_plain.py`) neutralise
   every one that is not ours, and nothing else.
-- The order is that of the questions of an approver: was it denied before; what will happen to what; what a draft would
-  change; why; what breaks; how it is undone; what weighs most; how similar actions ended; what we recommend; what would
-  be safer; what the policy says; and last, quoted, the proposer's words.
+- The order is that of the questions of an approver: was it denied before; what changed since I answered; what will
+  happen to what; what a draft would change; why; what breaks; how it is undone; what weighs most; how similar actions
+  ended; what we recommend; what would be safer; what the policy says; and last, quoted, the proposer's words.
 - What is not known is said, not left out. Ages are counted back from the assessment.
 """
 
@@ -16,6 +16,7 @@ from policy.risk.indicators import Indicator
 from policy.risk.indicators_exposure import BUDGET_HOLDS
 from policy.screen import DRY_RUN, Screen
 from policy.screens.presenting import Ending, percent, since
+from policy.screens.screen_changed import changed
 from policy.screens.screen_draft import drafted
 from policy.screens.screen_effects import breaks, undone
 from policy.screens.screen_pieces import (
@@ -30,12 +31,13 @@ from policy.screens.screen_pieces import (
 )
 from policy.screens.screen_policy import answered
 
-DENIED, HAPPENS, DRAFT = "Denied before", "What will happen", "What the draft changes"
+DENIED, CHANGED = "Denied before", "What changed since people were asked"
+HAPPENS, DRAFT = "What will happen", "What the draft changes"
 WHY, BREAKS = "Why", "What breaks if it goes wrong"
 UNDONE, WEIGHS, ENDED = "How it is undone", "What weighs most", "How similar actions ended"
 RECOMMENDED, POLICY = "Recommended path and safer ways", "What the policy says"
 WORDS = "The proposer's words (not verified)"
-TITLES = (DENIED, HAPPENS, DRAFT, WHY, BREAKS, UNDONE, WEIGHS, ENDED, RECOMMENDED, POLICY, WORDS)
+TITLES = (DENIED, CHANGED, HAPPENS, DRAFT, WHY, BREAKS, UNDONE, WEIGHS, ENDED, RECOMMENDED, POLICY, WORDS)
 SHOWN_CRITERIA = 3
 # Where one step was done is no news.
 ONLY_STATE = "after step 1 of 1"
@@ -54,6 +56,7 @@ def sections(screen: Screen) -> tuple[Section, ...]:
     now = screen.assessed_at
     return (
         *_denied(screen),
+        *((Section(CHANGED, found),) if (found := changed(screen)) else ()),
         Section(HAPPENS, (*_dry_run(screen), *_on(screen), *_steps(screen), *_criteria(screen))),
         *((Section(DRAFT, drafted(screen.draft)),) if screen.draft else ()),
         Section(WHY, _why(screen, now)),

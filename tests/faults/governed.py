@@ -31,6 +31,7 @@ POLICY = document(
     "PolicyDocument",
     "ordeal",
     """
+drift: {min_interval: 1s}
 limits:
   - {id: barred, match: {targets: ["resource:barred"]}, reason: nothing happens here}
 rules:
@@ -78,4 +79,6 @@ CATALOG = catalog(
     resource("brief", "target/brief"),
     resource("barred", "target/barred"),
 )
+# The same, where one of them is another thing by now.
+MOVED = CATALOG.replace(b"target/open", b"target/moved")
 DOCUMENTS = (POLICY, OPERATIONS, DIRECTORY, CATALOG)

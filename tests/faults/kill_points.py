@@ -131,6 +131,20 @@ PATHS: Mapping[str, Path] = {
             State.recording: around("record:1", end=NOTHING),
         },
     ),
+    "asked anew": Path(
+        target="resource:open",
+        conduct=Conduct.see_it_move,
+        kills={State.pending: around("advance:1", "take_decision:1", end=DONE)},
+    ),
+    "given back": Path(
+        target="resource:open",
+        conduct=Conduct.miss_it_move,
+        kills={
+            # The gate closes at the first transaction of `dispatch`, and holds at the second.
+            State.dispatching: around("dispatch:1", "advance:1", "dispatch:2", end=DONE),
+            State.pending: around("take_decision:2", end=DONE),
+        },
+    ),
     "barred": Path(
         target="resource:barred",
         resolution="denied",
@@ -143,7 +157,8 @@ PATHS: Mapping[str, Path] = {
 COMMITS: Mapping[State, frozenset[str]] = {
     State.assessing: frozenset({"assess"}),
     State.pending: frozenset({"take_decision", "advance"}),
-    State.dispatching: frozenset({"dispatch"}),
+    # What closed the gate may go back to people.
+    State.dispatching: frozenset({"dispatch", "advance"}),
     State.executing: frozenset({"execute", "effect", "observe", "advance"}),
     State.compensating: frozenset({"execute", "undo"}),
     State.recording: frozenset({"record"}),

@@ -19,7 +19,7 @@ from temporalio.service import RPCError
 from activities.connection import connect
 from deploy.dev import Stack
 from deploy.migrations.runner import migrate
-from tests.faults.governed import DOCUMENTS
+from tests.faults.governed import DOCUMENTS, MOVED
 from tests.faults.keeping import Keeper
 from tests.faults.people import Conduct, converse
 from tests.world import publish_documents
@@ -53,6 +53,7 @@ class Ordeal:
     observed: int = 0
     again: bool = False
     name: str = field(default_factory=lambda: f"ordeal_{uuid4().hex[:12]}")
+    _moved: list[bool] = field(default_factory=list)
 
     async def run(self) -> Books:
         """Play it through and close the books; after `prepare`."""
@@ -80,7 +81,7 @@ class Ordeal:
             task_queue=TASK_QUEUE,
             task_timeout=timedelta(seconds=2),
         )
-        people = asyncio.create_task(converse(handle, self.conduct, self._happened))
+        people = asyncio.create_task(converse(handle, self.conduct, self._happened, self._move))
         try:
             return await handle.result()
         finally:
@@ -134,6 +135,12 @@ class Ordeal:
             return bool(await target.fetchval("SELECT EXISTS (SELECT FROM public.effect WHERE direction = 'do')"))
         finally:
             await target.close()
+
+    async def _move(self) -> None:
+        """Let the target be another thing, unless it is."""
+        if not self._moved:
+            await publish_documents(self.stack.database_url("postgres", self.name), MOVED)
+            self._moved.append(True)
 
     def _proposal(self) -> dict[str, Any]:
         return {

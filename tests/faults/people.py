@@ -9,7 +9,7 @@ from typing import Any
 from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
 
-from workflows.interface import DECIDE
+from workflows.interface import DECIDE, RECHECK
 
 _RPC = timedelta(seconds=3)
 _PEOPLE = ("person:olga", "person:dirk")
@@ -24,20 +24,36 @@ class Conduct(StrEnum):
     # They cancel the workflow: while it is pending, or once its effect has happened.
     withdraw = "withdraw"
     stop = "stop"
+    # The target moves while it is pending: they say so and wait for the next revision, or approve what they saw.
+    see_it_move = "see_it_move"
+    miss_it_move = "miss_it_move"
+
+    @property
+    def moves(self) -> bool:
+        """Whether the target moves."""
+        return self in (Conduct.see_it_move, Conduct.miss_it_move)
 
 
-async def converse(handle: WorkflowHandle[Any, Any], conduct: Conduct, happened: Callable[[], Awaitable[bool]]) -> None:
+async def converse(
+    handle: WorkflowHandle[Any, Any],
+    conduct: Conduct,
+    happened: Callable[[], Awaitable[bool]],
+    move: Callable[[], Awaitable[None]],
+) -> None:
     """Behave like that until cancelled.
 
     Args:
         handle: the action.
         conduct: how to behave.
         happened: whether the target shows an effect.
+        move: lets the target move, unless it has.
     """
     while True:
         try:
             status = await handle.query("status", rpc_timeout=_RPC)
             if status["state"] == "pending":
+                if conduct.moves:
+                    await move()
                 await _answer(handle, conduct, status)
             if status["state"] == "executing" and conduct is Conduct.stop and await happened():
                 await handle.cancel(rpc_timeout=_RPC)
@@ -46,24 +62,34 @@ async def converse(handle: WorkflowHandle[Any, Any], conduct: Conduct, happened:
         await asyncio.sleep(0.3)
 
 
+_ANSWERS = {
+    Conduct.approve: "approve",
+    Conduct.deny: "deny",
+    Conduct.see_it_move: "approve",
+    Conduct.miss_it_move: "approve",
+}
+
+
 async def _answer(handle: WorkflowHandle[Any, Any], conduct: Conduct, status: dict[str, Any]) -> None:
     """Say what there is to say while people are asked. Nobody answers before a reminder that is due."""
     if conduct is Conduct.withdraw:
         await handle.cancel(rpc_timeout=_RPC)
-    elif conduct in (Conduct.approve, Conduct.deny) and all(due["kind"] != "reminder" for due in status["due"]):
-        await handle.signal(DECIDE, _decision(status, conduct), rpc_timeout=_RPC)
+    elif conduct is Conduct.see_it_move and status["revision"] == 1:
+        await handle.signal(RECHECK, rpc_timeout=_RPC)
+    elif conduct in _ANSWERS and all(due["kind"] != "reminder" for due in status["due"]):
+        await handle.signal(DECIDE, _decision(status, _ANSWERS[conduct]), rpc_timeout=_RPC)
 
 
-def _decision(status: dict[str, Any], vote: Conduct) -> dict[str, Any]:
+def _decision(status: dict[str, Any], vote: str) -> dict[str, Any]:
     """The same decision whenever it is asked for: nothing in it depends on when."""
     stage = status["stage"]
     return {
-        "decision_id": f"stage-{stage}",
+        "decision_id": f"revision-{status['revision']}-stage-{stage}",
         "proposal_id": status["proposal_id"],
         "revision": status["revision"],
         "stage": stage,
         **{name: status[name] for name in status if name.endswith("_digest")},
-        "vote": str(vote),
+        "vote": vote,
         "justification": "it has to be said",
         "issued_at": status["screen"]["assessed_at"],
         "expires_at": status["screen"]["absolute_deadline"],

@@ -13,6 +13,7 @@ from workflows.ports import CasePort, ExecutorPort, PermitPort
 QUICK = {
     "allowed": ("after:dispatch:1", "before:execute:1", "after:effect", "before:effect"),
     "asked": ("after:take_decision:1",),
+    "given back": ("after:advance:1",),
 }
 AT_ONCE = 4
 

@@ -142,7 +142,7 @@ async def test_every_table_is_protected(url: Url) -> None:
     defaults = await select(url("postgres"), DEFAULTS)
 
     assert sorted(ProposalRow.metadata.tables) == [row["table"] for row in protected]
-    assert {("refuse_row", "refuse_statement")} == {tuple(row["triggers"]) for row in protected}
+    assert all({"refuse_row", "refuse_statement"} <= set(row["triggers"]) for row in protected)
     assert defaults == []
 
 

@@ -16,7 +16,7 @@ from policy.impact import ImpactAssessment
 from policy.observed import DenialFact, HoldFact, LastActions, Observed, SloState, Tally, UndoProof
 from policy.operations import RegisteredOperation, RiskTier
 from policy.proposal import receive
-from policy.revision import DocumentDigests, Revision
+from policy.revision import DocumentDigests, Revision, Superseded, VoidedVote
 from policy.risk.indicators import Indicator
 from policy.rules.chains import Verdict
 from policy.rules.timing import Timing
@@ -311,6 +311,21 @@ def repair() -> Screen:
     return screen_of(proposal, revision_of(proposal, DATABASE, Observed(at=NOW, holds=(hold, other)), answer))
 
 
+def superseded() -> Screen:
+    """A third revision, held because something material changed twice, with the votes that are void."""
+    proposal = proposal_of(proposal_id="orders-work-mem-9")
+    first = revision_of(proposal, DATABASE)
+    voided = tuple(VoidedVote(decision_id=f"{name}-1", person_id=name) for name in ("dan", "eve", "dan"))
+    changes = (
+        "the policy asks other people, or in another way: two-people",
+        "the risk tier was medium, and is high now",
+        "the risk score was 41, and is 62 now",
+    )
+    before = Superseded(revision=2, digest=DIGEST, rule="chain_changed", changes=changes, voided=voided)
+    third = {"revision": 3, "superseded": before, "voids": 2, "held": True}
+    return screen_of(proposal, first.model_copy(update=third))
+
+
 def slo(name: str, left: float | None, at: datetime, target: str = "resource:default/orders-db") -> SloState:
     """A measured SLO."""
     return SloState(name=name, target=target, budget_left=left, at=at, source="prometheus")
@@ -331,4 +346,10 @@ def dependents(count: int) -> tuple[Dependent, ...]:
     )
 
 
-SCENES = {"routine": routine, "high_impact": high_impact, "multi_target": multi_target, "repair": repair}
+SCENES = {
+    "routine": routine,
+    "high_impact": high_impact,
+    "multi_target": multi_target,
+    "repair": repair,
+    "superseded": superseded,
+}

@@ -62,6 +62,18 @@ REFUSED = {
         _with(b"limits:", b"permit_ttl: 3601s\nlimits:"),
         "permit_ttl: .*1h at most",
     ),
+    "measured again faster than it may be": (
+        _with(b"limits:", b"drift: {recheck_every: 1m}\nlimits:"),
+        "drift: recheck_every is 1m, min_interval 5m: make it no shorter than that",
+    ),
+    "a change that nobody can measure": (
+        _with(b"limits:", b"drift: {material: [mood]}\nlimits:"),
+        "drift.material.0: input should be 'score', 'dependents', 'in_flight', 'holds', 'slo' or 'stale'",
+    ),
+    "a change that voids without end": (
+        _with(b"limits:", b"drift: {max_voids: 0}\nlimits:"),
+        "drift.max_voids: .*greater",
+    ),
     "a permit that never is valid": (_with(b"limits:", b"permit_ttl: 0s\nlimits:"), "permit_ttl: .*greater than"),
     "a condition on people that is none": (
         _with(b"{groups: [ops]}", b"{groups: [ops], when: person.age > 3}"),
@@ -103,3 +115,12 @@ def test_defaults() -> None:
     assert (policy.absolute_deadline, policy.permit_ttl) == (timedelta(days=7), timedelta(minutes=5))
     first = policy.documents[0].chains["pair"].stages[0]
     assert (first.deny_threshold, first.on_expiry, first.requirements[0].count) == (1, "deny", 1)
+
+
+def test_what_is_not_said_of_changes_is_not_measured_and_what_is_said_has_defaults() -> None:
+    """Without a word an action is measured at dispatch only; with one a step of ten points counts, twice."""
+    told = read_policy(_with(b"limits:", b"drift: {recheck_every: 1h}\nlimits:")).drift
+    assert a_policy().drift is None
+    assert told is not None
+    assert (told.min_interval, told.score_step, told.max_voids) == (timedelta(minutes=5), 10, 2)
+    assert [str(fact) for fact in told.material] == ["score"]

@@ -11,6 +11,7 @@ from policy.document import PolicySet, read_policy
 from policy.operations import read_operations
 from policy.people.directory import read_directory
 from policy.rules.conditions import NAMES, Condition
+from policy.rules.drifting import DriftRules
 
 SPEC = (Path(__file__).parents[2] / "docs/spec/policy-document.md").read_text()
 READERS: dict[str, Callable[[bytes], object]] = {
@@ -36,6 +37,18 @@ def test_each_example_is_a_document_of_its_kind(kind: str) -> None:
 def test_no_example_is_of_another_kind() -> None:
     """Every example on the page is checked."""
     assert all(any(f"kind: {kind}\n".encode() in body for kind in READERS) for body in EXAMPLES)
+
+
+def test_the_page_has_every_field_of_what_counts_as_a_change() -> None:
+    """The table of drift fields is the model, and its defaults are the model's."""
+    table = SPEC.split("| drift field |")[1].split("\n\n")[0]
+    rows = dict(re.findall(r"^\| `([a-z_]+)` \| .* \| (.*) \|$", table, re.MULTILINE))
+    said = DriftRules().model_dump(mode="json")
+
+    assert list(rows) == list(said)
+    assert [text.strip("`").replace("never", "None") for text in rows.values()] == [
+        str(value).replace("'", "") for value in said.values()
+    ]
 
 
 def test_the_page_names_what_a_condition_can_read() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from policy.base import Reason
 from policy.document import Verdict
-from policy.gate import DispatchInputs, may_dispatch, may_undo
+from policy.gate import DispatchInputs, curable, may_dispatch, may_undo
 from policy.observed import HoldFact
 from policy.operations import RiskTier
 from policy.outcome import EffectReport, Measurement, StepRecord
@@ -140,6 +140,8 @@ CLOSES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "the policy asks other people now": ({"chain_now": a_case(stage("sre")).chain}, "chain_changed"),
     "who is asked now was left out": ({"chain_now": None}, "chain_changed"),
+    "something that the policy lists changed": ({"material_now": ("the score is higher",)}, "material_change"),
+    "another revision has a permit": ({"permitted_revisions": (2,)}, "permitted_before"),
     "it is riskier now": ({"tier_now": RiskTier.high}, "risk_higher"),
     "how risky it is now was left out": ({"tier_now": None}, "risk_higher"),
     "how risky it was is not known": ({"assessed_tier": None}, "risk_higher"),
@@ -207,6 +209,34 @@ def test_gate_holds(changes: dict[str, Any]) -> None:
 def test_gate_closes(changes: dict[str, Any], code: str) -> None:
     """One thing that is not as it was closes the gate, for exactly that reason."""
     assert {reason.code for reason in may_dispatch(_inputs(**changes))} == {code}
+
+
+CURABLE: dict[str, tuple[dict[str, Any], bool]] = {
+    "the policy holds it now": ({"verdict_now": Verdict.hold}, True),
+    "other people are asked now": ({"chain_now": a_case(stage("sre")).chain}, True),
+    "it is riskier now": ({"tier_now": RiskTier.high}, True),
+    "something that the policy lists changed": ({"material_now": ("the score is higher",)}, True),
+    "it resolves to something else": ({"resolved_now": ("pg-shop",)}, True),
+    "an approver has left": ({"groups_now": {"ann": ("ops",)}}, True),
+    "the policy asks people now": ({"assessed_verdict": Verdict.allow, "case": None}, True),
+    "several of these at once": ({"tier_now": RiskTier.high, "resolved_now": ("pg-shop",)}, True),
+    "the policy denies it now": ({"verdict_now": Verdict.deny, "chain_now": None}, False),
+    "it is riskier now, and a hold lies on it": ({"tier_now": RiskTier.high, "holds": (_HOLD,)}, False),
+    "it resolves to nothing": ({"resolved_now": ()}, False),
+    "it was stopped": ({"stop": "withdrawn", "tier_now": RiskTier.high}, False),
+    "the absolute deadline has passed": ({"now": at(1001), "tier_now": RiskTier.high}, False),
+    "nothing closes it": ({}, False),
+    "a permit of it was issued": ({"tier_now": RiskTier.high, "records": (_step(1, use="unused"),)}, False),
+    "a permit of another revision was issued": ({"permitted_revisions": (2,)}, False),
+    "it is about a later step": ({"step": 2, "tier_now": RiskTier.high}, False),
+}
+
+
+@pytest.mark.parametrize(("changes", "wanted"), CURABLE.values(), ids=CURABLE)
+def test_what_people_can_cure(changes: dict[str, Any], wanted: bool) -> None:
+    """People are asked again about what is another question now, while no permit was issued; about nothing else."""
+    inputs = _inputs(**{"step": 1, "records": (), **changes})
+    assert curable(inputs, may_dispatch(inputs)) is wanted
 
 
 def test_approval_without_a_case() -> None:

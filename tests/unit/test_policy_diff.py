@@ -127,6 +127,12 @@ CHANGED: dict[str, tuple[str, list[str]]] = {
         _with("limits:", "newcomers: {tiers: [high], wait: 14d}\nlimits:"),
         ["newcomers, who wait: none -> high 14d (stricter)"],
     ),
+    "what counts as a change": (
+        _with("limits:", "drift: {recheck_every: 1h}\nlimits:"),
+        [
+            "what counts as a change while people are asked: none -> material score; max_voids 2; min_interval 5m; rec",
+        ],
+    ),
     "a limit goes": (
         BASE.replace("environments: [production]}, reason: never", "environments: [staging]}, reason: never"),
         [

@@ -20,6 +20,7 @@ from policy.base import Reason
 from policy.evaluation import AppliedException, Evaluation, Excluded
 from policy.observed import DraftFact, Observed
 from policy.proposal import MAX_STEPS
+from policy.revision import Superseded, VoidedVote
 from policy.rules.chains import Verdict
 from policy.screen import UNSAID, Screen
 from policy.screens import screen_text
@@ -80,7 +81,10 @@ def hostile_screen(text: str, name: str = "raise-work-mem", steps: int = 2) -> S
         alternatives=[{"operation": "postgres.parameter.reset", "summary": text}] * 5,
     )
     facts = {**DATABASE, "resolved_ids": (name,) * 30, "unresolved": text}
-    return screen_of(proposal, revision_of(proposal, facts, answer=_hostile_answer(text)))
+    revision = revision_of(proposal, facts, answer=_hostile_answer(text))
+    voided = (VoidedVote(decision_id="d-1", person_id=text),)
+    before = Superseded(revision=1, digest=DIGEST, rule="x", changes=(text,) * 12, voided=voided)
+    return screen_of(proposal, revision.model_copy(update={"superseded": before, "revision": 2}))
 
 
 def hostile_draft(text: str, name: str = "dba", **more: Any) -> Screen:

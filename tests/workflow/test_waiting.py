@@ -7,6 +7,7 @@ import contextlib
 import itertools
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from deploy.dev import Stack, program
 from policy.base import instant_text
-from tests.world import Handle, World, decision, record, running_world, until
+from tests.world import DOCUMENTS, Handle, World, decision, publish_documents, record, running_world, until
 from workflows.converter import DATA_CONVERTER
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -138,6 +139,39 @@ async def test_a_decision_expires_while_it_waits(weeks: Weeks) -> None:
     await weeks.sleep(2 * DAY)
     receipt = await weeks.world.send(handle, submission)
     assert (receipt.counted, receipt.code) == (False, "expired")
+
+
+async def test_measuring_again_every_day_writes_nothing_where_nothing_changes(weeks: Weeks) -> None:
+    """Each day costs six events at most and no entry; what changed on the fifth is found on the fifth."""
+    world, policy, catalog = weeks.world, _document("policy"), _document("catalog")
+    daily = policy.replace(b"permit_ttl: 60s\n", b"permit_ttl: 60s\ndrift: {recheck_every: 1d}\n")
+    moved = catalog.replace(b"resource-id: bench/shop", b"resource-id: bench/market")
+    await publish_documents(world.url, daily)
+    handle = await weeks.asked("bench.outlast")
+    costs = [len(await world.events(handle))]
+    for day in range(1, 5):
+        await weeks.sleep(DAY)
+        await until(lambda: world.events(handle), partial(_slept, day))
+        costs.append(len(await world.events(handle)))
+    await publish_documents(world.url, moved)
+    await weeks.sleep(DAY)
+    found = await until(lambda: world.status(handle), lambda found: found["revision"] == 2)
+    await publish_documents(world.url, policy, catalog)
+    opened = datetime.fromisoformat(found["stages"][0]["opened_at"])
+    first = (await world.entries(handle.id.removeprefix("action/"), "assessed"))[0]
+    assert timedelta(0) <= opened - datetime.fromisoformat(first["at"]) - 5 * DAY < timedelta(minutes=1)
+    assert all(after - earlier <= 6 for earlier, after in itertools.pairwise(costs)), costs
+    assert await world.entries(handle.id.removeprefix("action/"), "remeasured") == []
+    assert one_timer_at_a_time(await world.events(handle))
+
+
+def _slept(times: int, events: list[str]) -> bool:
+    """Whether it woke so many times, and waits again."""
+    return events.count("timer_fired") == times and events[-1] == "timer_started"
+
+
+def _document(name: str) -> bytes:
+    return (DOCUMENTS / f"{name}.yaml").read_bytes()
 
 
 def one_timer_at_a_time(events: list[str]) -> bool:
