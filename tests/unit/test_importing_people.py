@@ -188,6 +188,17 @@ def test_coming_and_leaving(users: tuple[Any, ...], who: str, expected: tuple[fl
     assert (person.since, person.until) == tuple(days(item) if item is not None else None for item in expected)
 
 
+def test_who_leaves_stays_in_the_line() -> None:
+    """Whoever leaves keeps the manager and the team that they had: the line above others goes on through them."""
+    found = scim(
+        user("1", "ann", active=False),
+        user("2", "bob", **{_ENTERPRISE: {"manager": "1", "department": "new"}}),
+        base=_BASE,
+    )
+    assert found.directory.line_of("bob") == ("ann", "kim")
+    assert _person(found, "ann").team == "old"
+
+
 def test_who_is_known_by_another_account() -> None:
     """The source's own id tells who somebody is, whatever they are called by now; the id in the directory stays."""
     found = scim(user("1", "ann.lind", emails=[{"value": "bob@example.org"}]), user("2", "bob"), base=_BASE)
