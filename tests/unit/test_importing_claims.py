@@ -134,6 +134,32 @@ def test_anything_is_imported_or_refused(first: list[Any], second: list[Any], jo
         assert _then(then.directory, person, T0) == _then(found.directory, person, T0)
 
 
+_SETS = st.fixed_dictionaries(
+    {"sub": _WORDS | _VALUES},
+    optional={
+        "email": _WORDS | _VALUES,
+        "email_verified": st.booleans(),
+        "groups": st.lists(_WORDS) | _VALUES,
+        "roles": st.lists(_WORDS) | _VALUES,
+        "name": _WORDS,
+    },
+)
+
+
+@given(st.lists(_SETS | _VALUES, max_size=6), st.booleans())
+def test_any_claims_are_imported_or_refused(sets: list[Any], joined: bool) -> None:
+    """Whatever claims say makes a directory that can be read, the same again from the same, or a refusal."""
+    base = BASE if joined else None
+    try:
+        found = claims(*sets, base=base)
+    except DocumentError:
+        return
+    _same(claims(*sets, base=base), found)
+    _same(claims(*sets, base=found.directory), found)
+    for person in BASE.people if joined else ():
+        assert _then(found.directory, person, days(-1)) == _then(BASE, person, days(-1))
+
+
 def _same(again: ImportedDirectory, found: ImportedDirectory) -> None:
     assert (again.directory, again.text) == (found.directory, found.text)
     assert read_directory(again.text) == again.directory
