@@ -93,7 +93,7 @@ async def read_draft(
         authors=tuple(dict.fromkeys((row.drafted_by, *found.authors))),
         previous=getattr(in_force.digests, kind),
         changes=found.changes,
-        problems=(*stranger(row.drafted_by, in_force.directory), *found.problems),
+        problems=(*stranger(row.drafted_by, in_force.directory, now), *found.problems),
     )
 
 

@@ -42,9 +42,9 @@ def authors_of(document: PolicySet | OperationsRegistry | Catalog | Directory) -
     return tuple(dict.fromkeys(name for part in document.documents for name in part.metadata.authors))
 
 
-def stranger(drafted_by: str, directory: Directory) -> tuple[str, ...]:
-    """Why whoever stored a draft is nobody in a directory, as a sentence; nothing where they are somebody."""
-    if directory.resolve(drafted_by) is not None:
+def stranger(drafted_by: str, directory: Directory, at: datetime) -> tuple[str, ...]:
+    """Why whoever stored a draft is nobody in a directory at an instant (UTC); nothing where they are somebody."""
+    if directory.facts(drafted_by, at) is not None:
         return ()
     return (f"it was stored by {drafted_by[:100] or 'nobody'}, who is not in the directory",)
 

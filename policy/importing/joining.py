@@ -57,9 +57,10 @@ def join(source: GatheredPeople, prefix: str, base: Directory | None, as_of: dat
         changes = {**_presence(before, found, as_of), **_held(person, found, source, names, as_of)}
         if found.name:
             changes["name"] = found.name
-        if "teams" in source.speaks:
+        # Of whoever leaves a source often says no more than that; whom they stood above and below is still so.
+        if found.team or (found.active and "teams" in source.speaks):
             changes["team"] = found.team
-        if "managers" in source.speaks:
+        if found.manager or (found.active and "managers" in source.speaks):
             changes["manager"] = _manager(found, person_id, managers, joined)
         joined.people[person_id] = person.model_copy(update=changes)
     _give(joined, identities)

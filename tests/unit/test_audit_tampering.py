@@ -260,7 +260,7 @@ TWO_STAGES: dict[str, Edit] = {
     "a reminder, chain mended": of_entry("reminded", set_to("content.due.index", 7), how="chain"),
     "an escalation, chain mended": of_entry("escalated", set_to("content.due.text", "nothing"), how="chain"),
     "the resolution, chain mended": of_entry("resolved", set_to("content.kind", "denied"), how="chain"),
-    "the gate's inputs, chain mended": of_entry("dispatched", set_to("content.inputs.groups_now", {}), how="chain"),
+    "the gate's inputs, chain mended": of_entry("dispatched", set_to("content.inputs.people_now", {}), how="chain"),
     "a permit, chain mended": of_entry("dispatched", set_to("content.permits.0.parameters.value", "4GB"), how="chain"),
     "a permit's ids, chain mended": of_entry("dispatched", set_to("content.permits.0.resolved", ["x"]), how="chain"),
     "a measurement, chain mended": of_entry(

@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy.errors import ConditionError, DocumentError
-from policy.rules.conditions import MAX_LENGTH, MAX_LENGTH_OF_TWO_MACROS, NAMES, Condition, Environment
+from policy.rules.conditions import (
+    MAX_LENGTH,
+    MAX_LENGTH_OF_TWO_MACROS,
+    NAMES,
+    Condition,
+    Environment,
+    PersonCondition,
+    PersonEnvironment,
+)
 from tests.unit.builders import T0
 
 _VALUES: dict[str, Any] = {
@@ -183,6 +191,19 @@ def test_lengths() -> None:
 def test_each_text_is_compiled_once() -> None:
     """The same text is the same condition, in whatever document it stands."""
     assert Condition.compile("risk.score > 1") is Condition.compile("risk.score > 1")
+
+
+def test_conditions_on_people_have_names_of_their_own() -> None:
+    """What is said of a person and what is said of an action are asked apart, and checked alike."""
+    text = "'ops' in person.groups && person.team == 'shop'"
+    assert PersonCondition.compile(text) is PersonCondition.compile(text)
+    known = {"person.groups": ["ops"], "person.team": "shop"}
+    assert PersonCondition.compile(text).holds(PersonEnvironment(known))
+    with pytest.raises(ConditionError):
+        PersonCondition.compile(text).holds(PersonEnvironment({"person.groups": ["ops"]}))
+    for kind, wrong in ((Condition, text), (PersonCondition, "risk.score > 1"), (PersonCondition, "person.team")):
+        with pytest.raises(DocumentError):
+            kind.compile(wrong)
 
 
 def test_no_name_is_free_text_of_the_proposer() -> None:

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from policy.checks.checking import check
 from policy.errors import DocumentError
 from policy.people.directory import Person, read_directory
 from tests.unit.builders import DIRECTORY, T0, a_directory
@@ -175,6 +176,8 @@ def test_a_large_directory_is_read_as_json() -> None:
     directory = read_directory(body.encode())
     assert len(directory.people) == 100_000
     assert directory.resolve("person-099999") == "person-099999"
+    assert check("directory", body.encode(), now=T0) == ()
+    assert [item.code for item in check("directory", body.encode()[:-2], now=T0)] == ["unreadable"]
     with pytest.raises(DocumentError, match="read as yaml"):
         read_directory(b"# so that it is YAML\n" + body.encode())
 

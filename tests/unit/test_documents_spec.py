@@ -10,7 +10,7 @@ from policy.checks.policy_tests import read_policy_tests
 from policy.document import PolicySet, read_policy
 from policy.operations import read_operations
 from policy.people.directory import read_directory
-from policy.rules.conditions import NAMES, Condition
+from policy.rules.conditions import NAMES, PERSON_NAMES, Condition, PersonCondition
 from policy.rules.drifting import DriftRules
 
 SPEC = (Path(__file__).parents[2] / "docs/spec/policy-document.md").read_text()
@@ -53,13 +53,15 @@ def test_the_page_has_every_field_of_what_counts_as_a_change() -> None:
 
 def test_the_page_names_what_a_condition_can_read() -> None:
     """The table of names and types is the environment in which conditions are checked."""
+    names = {**NAMES, **PERSON_NAMES}
     rows = re.findall(r"^\| ((?:`[a-z_.]+`(?:, )?)+) \| `([a-z(), ]+)` \|", SPEC, re.MULTILINE)
     described = {name: kind for names, kind in rows for name in re.findall(r"`([a-z_.]+)`", names)}
 
-    assert set(described) == set(NAMES)
+    assert set(described) == set(names)
     for name, kind in described.items():
         like = {"int": "1", "bool": "true", "string": "''", "double": "1.0"}.get(kind)
-        Condition.compile(f"{name} == {like}" if like else f"type({name}) == {_TYPES[kind]}")
+        condition = PersonCondition if name in PERSON_NAMES else Condition
+        condition.compile(f"{name} == {like}" if like else f"type({name}) == {_TYPES[kind]}")
 
 
 _TYPES = {

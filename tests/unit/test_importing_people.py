@@ -1,52 +1,15 @@
-"""People from elsewhere: everybody and everything is imported as meant, or said to be skipped, and why."""
+"""People of SCIM: everybody and everything is imported as meant, or said to be skipped, and why."""
 
 import json
-from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from policy.errors import DocumentError
-from policy.importing.directories import ImportedDirectory, import_directory
-from policy.people.directory import Directory, Person, read_directory
+from policy.importing.directories import import_directory
 from tests.unit.builders import T0
-from tests.unit.people import days, held, people
-
-_USER = "urn:ietf:params:scim:schemas:core:2.0:User"
-_GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
-_ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
-
-
-def user(key: str, account: str, **more: Any) -> dict[str, Any]:
-    """A user as a SCIM service has it."""
-    return {"schemas": [_USER], "id": key, "userName": account, "active": True, **more}
-
-
-def group(key: str, name: str, *members: str) -> dict[str, Any]:
-    """A group of users."""
-    return {"schemas": [_GROUP], "id": key, "displayName": name, "members": [{"value": item} for item in members]}
-
-
-def scim(*resources: Any, base: Directory | None = None, day: float = 0, **listed: Any) -> ImportedDirectory:
-    """The import of one list response, at so many days after T0."""
-    response = {"totalResults": len(resources), "Resources": resources, **listed}
-    return import_directory("scim", [("users.json", json.dumps(response).encode())], base, days(day))
-
-
-def claims(*sets: Any, base: Directory | None = None, day: float = 0) -> ImportedDirectory:
-    """The import of one array of claim sets."""
-    return import_directory("oidc-groups", [("claims.json", json.dumps(sets).encode())], base, days(day))
-
-
-def _person(found: ImportedDirectory, identity: str) -> Person:
-    person_id = found.directory.resolve(identity)
-    return next(person for person in found.directory.people if person.id == person_id)
-
-
-def _said(found: ImportedDirectory) -> str:
-    return "\n".join(found.report.lines())
+from tests.unit.people import days, people
+from tests.unit.providers import BASE, ENTERPRISE, USER, group, person_of, said_of, scim, user
 
 
 def test_a_user_and_a_group() -> None:
@@ -61,14 +24,14 @@ def test_a_user_and_a_group() -> None:
             roles=[{"value": "lead"}, "approver"],
             entitlements=[{"value": "prod access"}],
             meta={"created": "2020-01-01T00:00:00Z"},
-            **{_ENTERPRISE: {"department": "Payments", "manager": {"value": "2"}}},
+            **{ENTERPRISE: {"department": "Payments", "manager": {"value": "2"}}},
         ),
         user("2", "bob", name={"formatted": "Bob Okafor"}),
         group("g1", "ops", "2"),
         group("g2", "Platform Leads", "1"),
     )
     since = "2030-01-01T09:00:00Z"
-    assert _person(found, "scim:1").model_dump(mode="json", exclude_defaults=True) == {
+    assert person_of(found, "scim:1").model_dump(mode="json", exclude_defaults=True) == {
         "id": "ann",
         "name": "Ann Lind",
         "aliases": ["ann@example.org", "scim:1"],
@@ -81,55 +44,30 @@ def test_a_user_and_a_group() -> None:
     }
     assert found.directory.members("ops", T0) == ("ann", "bob")
     assert found.directory.as_of == T0
-    assert "note: groups Platform Leads is Platform-Leads here" in _said(found)
-    assert "read: 2 people who are new\nread: 2 users\n" in _said(found)
-
-
-_BASE = people(
-    {
-        "id": "ann",
-        "aliases": ["scim:1", "ann@example.org", "old@example.org"],
-        "groups": [held("ops", since=-9), "dba", held("gone", until=-5)],
-        "roles": ["boss"],
-        "qualifications": ["first-aid", held("entitlement:a", since=-9), held("entitlement:b", since=-9)],
-        "manager": "kim",
-        "team": "old",
-        "since": days(-99),
-        "contacts": {"mail": "ann@example.org"},
-    },
-    {"id": "bob", "aliases": ["scim:2"], "groups": ["ops"], "since": days(-99)},
-    {"id": "cleo", "aliases": ["scim:3"], "until": days(-3), "groups": ["ops"], "since": days(-99)},
-    {"id": "kim", "groups": ["dba"]},
-    agents=[{"id": "tuner", "owner": "ann"}],
-    service_accounts=[{"id": "ci", "owner": "kim"}],
-    groups=[{"name": "ops", "parent": "sre"}],
-    rotations=[{"group": "ops", "order": ["ann", "bob"], "start": T0, "every": "7d"}],
-    delegations=[
-        {"id": "d", "delegator": "ann", "delegate": "bob", "since": T0, "until": days(9), "reason": "away\u2028\x85"}
-    ],
-)
+    assert "note: groups Platform Leads is Platform-Leads here" in said_of(found)
+    assert "read: 2 people who are new\nread: 2 users\n" in said_of(found)
 
 
 def test_what_the_directory_has_besides_survives() -> None:
     """Agents, accounts, groups, rotations, delegations, qualifications, contacts and people of elsewhere stay."""
-    found = scim(user("1", "ann"), base=_BASE)
+    found = scim(user("1", "ann"), base=BASE)
     for name in ("agents", "service_accounts", "groups", "rotations", "delegations"):
-        assert getattr(found.directory, name) == getattr(_BASE, name)
-    assert _person(found, "kim") == _BASE.people[3]
-    ann = _person(found, "ann")
+        assert getattr(found.directory, name) == getattr(BASE, name)
+    assert person_of(found, "kim") == BASE.people[3]
+    ann = person_of(found, "ann")
     assert (ann.qualifications, ann.contacts, ann.aliases) == (
-        _BASE.people[0].qualifications,
-        _BASE.people[0].contacts,
-        _BASE.people[0].aliases,
+        BASE.people[0].qualifications,
+        BASE.people[0].contacts,
+        BASE.people[0].aliases,
     )
 
 
 def test_what_no_file_speaks_of_stays() -> None:
     """Where no user has any group, role, team or manager, nothing is known to have ended."""
-    ann = _person(scim(user("1", "ann"), base=_BASE), "ann")
+    ann = person_of(scim(user("1", "ann"), base=BASE), "ann")
     assert (ann.groups, ann.roles, ann.team, ann.manager) == (
-        _BASE.people[0].groups,
-        _BASE.people[0].roles,
+        BASE.people[0].groups,
+        BASE.people[0].roles,
         "old",
         "kim",
     )
@@ -144,10 +82,10 @@ def test_what_ends_and_what_begins() -> None:
             groups=[{"value": "x", "display": "ops"}, {"value": "y", "display": "gone"}],
             entitlements=["b", "c"],
         ),
-        user("2", "bob", **{_ENTERPRISE: {"manager": "ann", "department": "new"}}),
-        base=_BASE,
+        user("2", "bob", **{ENTERPRISE: {"manager": "ann", "department": "new"}}),
+        base=BASE,
     )
-    ann = _person(found, "ann")
+    ann = person_of(found, "ann")
     assert [item if isinstance(item, str) else (item.name, item.since, item.until) for item in ann.groups] == [
         ("ops", days(-9), None),
         ("dba", None, T0),
@@ -162,7 +100,7 @@ def test_what_ends_and_what_begins() -> None:
     ]
     assert (ann.manager, ann.team, ann.roles) == (None, "", ("boss",))
     assert found.directory.members("ops", T0) == ("ann",)
-    assert _person(found, "bob").manager == "ann"
+    assert person_of(found, "bob").manager == "ann"
 
 
 LEFT: dict[str, tuple[tuple[Any, ...], str, tuple[float | None, float | None]]] = {
@@ -184,30 +122,41 @@ LEFT: dict[str, tuple[tuple[Any, ...], str, tuple[float | None, float | None]]] 
 @pytest.mark.parametrize(("users", "who", "expected"), LEFT.values(), ids=LEFT)
 def test_coming_and_leaving(users: tuple[Any, ...], who: str, expected: tuple[float | None, float | None]) -> None:
     """Whoever the source does not have as active has left, and whoever comes back is new."""
-    person = _person(scim(*users, base=_BASE), who)
+    person = person_of(scim(*users, base=BASE), who)
     assert (person.since, person.until) == tuple(days(item) if item is not None else None for item in expected)
+
+
+def test_who_leaves_stays_in_the_line() -> None:
+    """Whoever leaves keeps the manager and the team that they had: the line above others goes on through them."""
+    found = scim(
+        user("1", "ann", active=False),
+        user("2", "bob", **{ENTERPRISE: {"manager": "1", "department": "new"}}),
+        base=BASE,
+    )
+    assert found.directory.line_of("bob") == ("ann", "kim")
+    assert person_of(found, "ann").team == "old"
 
 
 def test_who_is_known_by_another_account() -> None:
     """The source's own id tells who somebody is, whatever they are called by now; the id in the directory stays."""
-    found = scim(user("1", "ann.lind", emails=[{"value": "bob@example.org"}]), user("2", "bob"), base=_BASE)
+    found = scim(user("1", "ann.lind", emails=[{"value": "bob@example.org"}]), user("2", "bob"), base=BASE)
     assert [found.directory.resolve(name) for name in ("ann.lind", "bob@example.org", "old@example.org")] == ["ann"] * 3
 
 
 def test_an_address_that_changes_hands() -> None:
     """An address goes to whom the source gives it; whoever had it is not mistaken for them."""
-    found = scim(user("1", "ann"), user("7", "old@example.org"), base=_BASE)
+    found = scim(user("1", "ann"), user("7", "old@example.org"), base=BASE)
     assert found.directory.resolve("old@example.org") == "scim:7"
-    assert "old@example.org" not in _person(found, "ann").aliases
-    assert "note: old@example.org was ann's and is scim:7's now" in _said(found)
+    assert "old@example.org" not in person_of(found, "ann").aliases
+    assert "note: old@example.org was ann's and is scim:7's now" in said_of(found)
 
 
 def test_an_id_never_changes_hands() -> None:
     """An account that is somebody's id is nobody else's, even if they have left."""
-    found = scim(user("1", "ann"), user("7", "cleo", emails=[{"value": "c@example.org"}]), base=_BASE)
+    found = scim(user("1", "ann"), user("7", "cleo", emails=[{"value": "c@example.org"}]), base=BASE)
     assert found.directory.resolve("cleo") == "cleo"
     assert found.directory.resolve("scim:7") == "c@example.org"
-    assert "users.json, resource 2 (cleo): cleo is the id of cleo" in _said(found)
+    assert "users.json, resource 2 (cleo): cleo is the id of cleo" in said_of(found)
 
 
 SKIPPED: dict[str, tuple[tuple[Any, ...], str]] = {
@@ -215,7 +164,7 @@ SKIPPED: dict[str, tuple[tuple[Any, ...], str]] = {
     "an attribute twice": (({**user("9", "eve"), "USERNAME": "x"},), "resource 1: an attribute is there twice"),
     "another kind of resource": (({"schemas": ["x"], "id": "1"},), "is neither a user nor a group"),
     "no account": (({**user("9", ""), "userName": None},), "resource 1 (9): username is missing"),
-    "no id": (({"schemas": [_USER], "userName": "eve", "active": True},), "resource 1 (eve): id is missing"),
+    "no id": (({"schemas": [USER], "userName": "eve", "active": True},), "resource 1 (eve): id is missing"),
     "an id that is no name": ((user("9 9", "eve"),), "id 9 9 has characters that no name has"),
     "active as a text": ((user("9", "eve", active="False"),), "active is False, it must be true or false"),
     "a beginning that is none": ((user("9", "eve", meta={"created": "soon"}),), "meta.created is soon"),
@@ -235,10 +184,10 @@ SKIPPED: dict[str, tuple[tuple[Any, ...], str]] = {
     ),
     "a group of no name": ((group("g", "***", "1"),), "groups, ***: makes no name"),
     "a manager who is nobody": (
-        (user("9", "eve", **{_ENTERPRISE: {"manager": {"value": "x"}}}),),
+        (user("9", "eve", **{ENTERPRISE: {"manager": {"value": "x"}}}),),
         "manager x is nobody in these files",
     ),
-    "one's own manager": ((user("9", "eve", **{_ENTERPRISE: {"manager": "9"}}),), "manager 9 is the same person"),
+    "one's own manager": ((user("9", "eve", **{ENTERPRISE: {"manager": "9"}}),), "manager 9 is the same person"),
     "one user twice": ((user("9", "eve"), user("9", "eve")), "has the id of resource 1 (eve)"),
     "an agent": ((user("9", "TUNER"),), "is agent tuner, and no person"),
     "a service account": ((user("9", "x", emails=[{"value": "ci"}]),), "is service account ci, and no person"),
@@ -263,11 +212,11 @@ _KNOWN = people(
 
 
 @pytest.mark.parametrize(("resources", "reason"), SKIPPED.values(), ids=SKIPPED)
-def test_what_is_skipped_is_said(resources: tuple[Any, ...], reason: str) -> None:
+def test_what_is_skipped_issaid_of(resources: tuple[Any, ...], reason: str) -> None:
     """What cannot be read as meant is skipped alone, with its place and the reason."""
     found = scim(user("1", "zoe", displayName="Zoe"), *resources, base=_KNOWN)
-    assert _person(found, "zoe").name == "Zoe"
-    assert reason.replace("resource 1", "resource 2") in _said(found)
+    assert person_of(found, "zoe").name == "Zoe"
+    assert reason.replace("resource 1", "resource 2") in said_of(found)
 
 
 def test_a_group_that_is_written_so_is_meant() -> None:
@@ -290,8 +239,8 @@ REFUSED: dict[str, tuple[list[bytes], str]] = {
         [
             json.dumps(
                 [
-                    user("1", "ann", **{_ENTERPRISE: {"manager": "2"}}),
-                    user("2", "bob", **{_ENTERPRISE: {"manager": "1"}}),
+                    user("1", "ann", **{ENTERPRISE: {"manager": "2"}}),
+                    user("2", "bob", **{ENTERPRISE: {"manager": "1"}}),
                 ]
             ).encode()
         ],
@@ -319,133 +268,3 @@ def test_older_files_are_refused() -> None:
     """What was true before the directory takes nothing back."""
     with pytest.raises(DocumentError, match="give newer files"):
         scim(user("1", "ann"), base=scim(user("1", "ann")).directory, day=-1)
-
-
-CLAIMS: dict[str, tuple[dict[str, Any], str, tuple[str, ...], str]] = {
-    "a verified address": (
-        {"sub": "1", "email": "ann@x", "email_verified": True},
-        "ann@x",
-        ("oidc:1",),
-        "",
-    ),
-    "an address that nobody verified": (
-        {"sub": "1", "email": "kim@x", "preferred_username": "kim"},
-        "oidc:1",
-        (),
-        "email kim@x is not verified",
-    ),
-    "an address that is said to be verified": (
-        {"sub": "1", "email": "a@x", "email_verified": "true"},
-        "oidc:1",
-        (),
-        "not",
-    ),
-    "a subject that is no name": (
-        {"sub": "auth0|1", "email": "ann@x", "email_verified": True},
-        "ann@x",
-        (),
-        "sub has characters that no name has",
-    ),
-}
-
-
-@pytest.mark.parametrize(("given", "person", "aliases", "said"), CLAIMS.values(), ids=CLAIMS)
-def test_claims(given: dict[str, Any], person: str, aliases: tuple[str, ...], said: str) -> None:
-    """Only the subject and a verified address are identities."""
-    found = claims({**given, "name": "Ann", "groups": ["ops"], "roles": ["lead"]})
-    assert [(item.id, item.aliases, item.name) for item in found.directory.people] == [(person, aliases, "Ann")]
-    assert found.directory.members("ops", T0) == (person,)
-    assert said in _said(found)
-
-
-def test_who_has_not_signed_in_has_not_left() -> None:
-    """People without a claim set stay as they are, also those who had one before."""
-    first = claims({"sub": "1", "groups": ["ops"]}, {"sub": "2", "groups": ["ops"]})
-    second = claims({"sub": "1", "groups": []}, base=first.directory, day=1)
-    assert second.directory.members("ops", days(1)) == ("oidc:2",)
-    assert second.directory.members("ops", T0) == ("oidc:1", "oidc:2")
-
-
-def test_an_address_is_as_good_as_a_subject_that_is_no_name() -> None:
-    """Somebody without a usable subject is known again by the verified address."""
-    base = people({"id": "ann", "aliases": ["ann@x", "oidc:1"]})
-    found = claims({"sub": "a|1", "email": "ann@x", "email_verified": True, "groups": ["ops"]}, base=base)
-    assert found.directory.members("ops", T0) == ("ann",)
-
-
-CLAIMS_REFUSED = {
-    "no array": ({"sub": "1"}, "holds no array of claim sets"),
-    "two issuers": ([{"sub": "1", "iss": "a"}, {"sub": "1", "iss": "b"}], "are of 2 issuers"),
-    "nobody": ([5, {"sub": 1}, {"sub": "1", "groups": "ops"}, {"sub": "| "}], "nobody in them that can be read"),
-}
-
-
-@pytest.mark.parametrize(("value", "message"), CLAIMS_REFUSED.values(), ids=CLAIMS_REFUSED)
-def test_claims_refused(value: Any, message: str) -> None:
-    """Claim sets of which nobody can say who they are of are not imported."""
-    with pytest.raises(DocumentError, match=message):
-        import_directory("oidc-groups", [("claims.json", json.dumps(value).encode())], None, T0)
-
-
-_WORDS = st.sampled_from(
-    ["ann", "bob", "cleo", "ANN", "a@x", "x y", "ops", "o ps", "", "tuner", "1", "2", "scim:1", "é|"]
-)
-_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(0, 3) | _WORDS,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["value", "display", "created", "manager", "department", "type"]), inner, max_size=3
-        )
-    ),
-    max_leaves=6,
-)
-_USERS = st.fixed_dictionaries(
-    {"schemas": st.just([_USER]), "id": _WORDS | _VALUES, "userName": _WORDS | _VALUES, "active": st.booleans()},
-    optional={
-        "groups": st.lists(st.fixed_dictionaries({"value": _WORDS})) | _VALUES,
-        "emails": st.lists(st.fixed_dictionaries({"value": _WORDS})) | _VALUES,
-        "entitlements": st.lists(_WORDS) | _VALUES,
-        "roles": _VALUES,
-        _ENTERPRISE: st.fixed_dictionaries({}, optional={"manager": _WORDS, "department": _WORDS}) | _VALUES,
-        "meta": st.just({"created": "2029-01-01T00:00:00Z"}) | _VALUES,
-    },
-)
-_GROUPS = st.fixed_dictionaries(
-    {
-        "schemas": st.just([_GROUP]),
-        "id": _WORDS,
-        "displayName": _WORDS,
-        "members": st.lists(st.fixed_dictionaries({"value": _WORDS})),
-    }
-)
-
-
-@given(st.lists(_USERS | _GROUPS | _VALUES, max_size=6), st.lists(_USERS, max_size=3), st.booleans())
-def test_anything_is_imported_or_refused(first: list[Any], second: list[Any], joined: bool) -> None:
-    """Whatever a source says makes a directory that can be read, the same again from the same, or a refusal."""
-    base = _BASE if joined else None
-    try:
-        found = scim(*first, base=base)
-    except DocumentError:
-        return
-    _same(scim(*first, base=base), found)
-    _same(scim(*first, base=found.directory), found)
-    try:
-        then = scim(*second, base=found.directory, day=1)
-    except DocumentError:
-        return
-    assert {person.id for person in then.directory.people} >= {person.id for person in found.directory.people}
-    for person in found.directory.people:
-        assert _then(then.directory, person, T0) == _then(found.directory, person, T0)
-
-
-def _same(again: ImportedDirectory, found: ImportedDirectory) -> None:
-    assert (again.directory, again.text) == (found.directory, found.text)
-    assert read_directory(again.text) == again.directory
-
-
-def _then(directory: Directory, person: Person, at: datetime) -> Any:
-    """What a directory says that somebody held at an instant."""
-    facts = directory.facts(person.id, at)
-    return facts and (set(facts.groups), set(facts.roles), set(facts.qualifications))

@@ -73,9 +73,9 @@ def test_the_undo_of_a_publication_puts_back_what_was_in_force(kind: str, undo: 
 
 def test_who_stores_a_draft_is_somebody() -> None:
     """A name that nobody has, or in other letters, keeps nobody from approving what they wrote."""
-    assert stranger("ann@example.org", a_directory()) == ()
-    assert stranger("ANN", a_directory()) == ("it was stored by ANN, who is not in the directory",)
-    assert stranger("", a_directory()) == ("it was stored by nobody, who is not in the directory",)
+    assert stranger("ann@example.org", a_directory(), T0) == ()
+    assert stranger("ANN", a_directory(), T0) == ("it was stored by ANN, who is not in the directory",)
+    assert stranger("", a_directory(), T0) == ("it was stored by nobody, who is not in the directory",)
 
 
 @pytest.mark.parametrize("name", ["ann@example.org", "Ann"])

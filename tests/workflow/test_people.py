@@ -101,6 +101,17 @@ async def test_who_is_no_person_any_more_does_not_decide(days: Days) -> None:
     assert (await days.world.decide(handle, "eve")).counted
 
 
+async def test_a_directory_is_as_old_as_its_source(days: Days) -> None:
+    """What was published today and was true three days ago issues no permit where two are taken."""
+    await days.publish("policy.yaml", "permit_ttl:", "max_directory_age: 2d\npermit_ttl:")
+    await days.publish("directory.yaml", "people:", f"as_of: {await days.after(-3)}\npeople:")
+    handle = await days.asked()
+    assert (await days.world.decide(handle, "eve")).counted
+    await days.world.pending(handle, stage=2)
+    assert (await days.world.decide(handle, "cleo")).counted
+    await _nothing_ran(days, handle, "directory_stale")
+
+
 async def test_a_directory_that_has_grown_too_old_issues_no_permit(days: Days) -> None:
     """What was approved by a directory of yesterday does not run by one that is older than the policy takes."""
     await days.publish("policy.yaml", "permit_ttl:", "max_directory_age: 2d\npermit_ttl:")
