@@ -188,8 +188,12 @@ class Reading:
             self.recused[ballot.person_id] = None
         if len(self.denials) >= self.stage.deny_threshold:
             self._resolve("denied")
-        elif self._tally().met:
+        elif self._satisfied():
             self._resolve("approved")
+
+    def _satisfied(self) -> bool:
+        """Whether the open stage is approved. Fewer people than seats need no matching."""
+        return len(self.approvals) >= self.stage.seats and self._tally().met
 
     @property
     def approvals(self) -> tuple[Ballot, ...]:
