@@ -235,7 +235,8 @@ def chain_text(chain: ApprovalChain) -> str:
             del step["reason"]
             step["add_groups"].sort()
         for requirement in told["requirements"]:
-            requirement["groups"].sort()
+            for named in ("groups", "roles", "people", "qualifications"):
+                requirement[named].sort()
         told["reminders"].sort()
         told["requirements"].sort(key=canonical)
         stages.append(told)

@@ -22,7 +22,7 @@ from policy.checks.probing import Probes
 from policy.checks.regions import Point, boxes, sentence
 from policy.document import PolicySet
 from policy.operations import OperationsRegistry
-from policy.rules.chains import Verdict, written
+from policy.rules.chains import Mode, Requirement, Verdict, written
 
 Direction = Literal["stricter", "milder", "different"]
 _TIER, _OWNER, _SYSTEM, _TARGET, _ENVIRONMENT, _OPERATION = 5, 4, 3, 2, 1, 0
@@ -218,12 +218,17 @@ def _chain(text: str, *, detailed: bool) -> str:
 
 
 def _stage(stage: Mapping[str, Any], *, detailed: bool) -> str:
-    asked = " and ".join(f"{item['count']} of {' or '.join(item['groups'])}" for item in stage["requirements"])
+    wanted = [f"{item['count']} of {Requirement.model_validate(item).wanted}" for item in stage["requirements"]]
+    asked = (" and " if stage["mode"] == Mode.all_of else ", or ").join(wanted)
     if not detailed:
         return asked
     more = [f"within {stage['deadline']}, then {stage['on_expiry']}", f"denied by {stage['deny_threshold']}"]
     more += [f"reminded after {', '.join(stage['reminders'])}"] if stage["reminders"] else []
     more += [f"{', '.join(step['add_groups'])} added after {step['after']}" for step in stage["escalations"]]
+    more += [f"{stage['outside_team']} from outside the team of who asks"] if stage["outside_team"] else []
+    more += ["nobody above or below another"] if stage["separate_lines"] else []
+    more += [f"newcomers wait {stage['newcomer_wait']}"] if stage["newcomer_wait"] else []
+    more += ["escalated at once where nobody is left"] if stage["on_infeasible"] == "escalate" else []
     return f"{asked} ({'; '.join(more)})"
 
 
