@@ -53,7 +53,9 @@ async def settle(
         return file.resolution
     assert file.revision is not None
     proposal_id, revision = file.proposal.proposal_id, file.revision.revision
-    scopes_of = {"approved": approved_scopes, "denied": denied_scopes}.get(standing.resolution)
+    # Where nobody was left nobody said no: that is no denial which later assessments are to know of.
+    said = standing.reasons[0].code if standing.reasons else standing.resolution
+    scopes_of = {"approved": approved_scopes, "denied": denied_scopes}.get(said)
     scopes = scopes_of(file.received, file.revision) if scopes_of else []
     await store_resolution(connection, proposal_id, revision, standing.resolution, standing.reasons, now, scopes=scopes)
     content = {"kind": standing.resolution, "at": instant_text(now), "standing": standing.model_dump(mode="json")}

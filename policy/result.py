@@ -64,13 +64,16 @@ class ActionResult(RecordModel):
 def next_action(
     resolution: ResultResolution, outcome: Outcome, reasons: tuple[Reason, ...] = (), see: str | None = None
 ) -> NextAction:
-    """What a platform can do after this end; after a dry run that went well, nothing. `see` is another action."""
+    """What a platform can do after this end; after a dry run that went well, nothing. Where nobody was left to approve,
+    nobody said no either. `see` is another action.
+    """
     if outcome.needs_hold:
         return "ask_a_person"
     if see is not None:
         return "await_other"
     if resolution == "approved" and outcome is Outcome.succeeded:
         return "none"
-    if resolution == "denied" or any(reason.code == REHEARSED for reason in reasons):
+    unreachable = any(reason.code == "unreachable" for reason in reasons)
+    if (resolution == "denied" and not unreachable) or any(reason.code == REHEARSED for reason in reasons):
         return "none"
     return "propose_anew"

@@ -195,8 +195,12 @@ class Reading(Passing):
         """Resolve the open stage where its votes do."""
         if len(self.denials) >= self.stage.deny_threshold:
             self._resolve("denied")
-        elif not self.sitting.held and self._tally().met:
+        elif not self.sitting.held and self._satisfied():
             self._resolve("approved")
+
+    def _satisfied(self) -> bool:
+        """Whether the open stage is approved. Fewer people than seats need no matching."""
+        return len(self.approvals) >= self.stage.seats and self._tally().met
 
     def _tally(self) -> Tally:
         voters, teams = self.approvals, self.case.teams

@@ -25,7 +25,7 @@ from policy.rules.chains import Mode, Requirement
 
 SETS = 5
 MOST_PEOPLE = 10
-LOOKS = 500
+LOOKS = 250
 
 
 def unblocking(
@@ -88,8 +88,7 @@ class _Search:
         filled, found = _Filled({}, {}), []
         for place in range(self._new.start):
             filled = self._with_one(filled, place)
-        least = max(1, self._lacking(filled)) if self._growing else 1
-        for size in range(least, min(self._seats, MOST_PEOPLE) + 1):
+        for size in range(max(1, self._lacking(filled)), min(self._seats, MOST_PEOPLE) + 1):
             for chosen in self._grow((), self._new.start, filled, size):
                 if self._unblocks(chosen):
                     found.append(tuple(self._people[place].person_id for place in chosen))
@@ -105,7 +104,7 @@ class _Search:
             if not self._budget.spend():
                 return
             more = self._with_one(filled, place)
-            if self._growing and (more == filled or self._lacking(more) > size - len(chosen) - 1):
+            if self._lacking(more) > size - len(chosen) - 1 or (self._growing and more == filled):
                 continue
             yield from self._grow((*chosen, place), place + 1, more, size)
 

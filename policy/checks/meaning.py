@@ -244,7 +244,8 @@ def chain_text(chain: ApprovalChain) -> str:
             step["add_groups"].sort()
             step["to"].sort()
         for requirement in told["requirements"]:
-            requirement["groups"].sort()
+            for named in ("groups", "roles", "people", "qualifications"):
+                requirement[named].sort()
         told["reminders"].sort()
         told["requirements"].sort(key=canonical)
         stages.append(told)

@@ -23,7 +23,7 @@ from policy.checks.regions import Point, boxes, sentence
 from policy.checks.stage_times import times_of
 from policy.document import PolicySet
 from policy.operations import OperationsRegistry
-from policy.rules.chains import Verdict, written
+from policy.rules.chains import Mode, Requirement, Verdict, written
 
 Direction = Literal["stricter", "milder", "different"]
 _TIER, _OWNER, _SYSTEM, _TARGET, _ENVIRONMENT, _OPERATION = 5, 4, 3, 2, 1, 0
@@ -243,10 +243,15 @@ def _chain(text: str, *, detailed: bool) -> str:
 
 
 def _stage(stage: Mapping[str, Any], *, detailed: bool) -> str:
-    asked = " and ".join(f"{item['count']} of {' or '.join(item['groups'])}" for item in stage["requirements"])
+    wanted = [f"{item['count']} of {Requirement.model_validate(item).wanted}" for item in stage["requirements"]]
+    asked = (" and " if stage["mode"] == Mode.all_of else ", or ").join(wanted)
     if not detailed:
         return asked
     within, *more = times_of(stage)
+    more += [f"{stage['outside_team']} from outside the team of who asks"] if stage["outside_team"] else []
+    more += ["nobody above or below another"] if stage["separate_lines"] else []
+    more += [f"newcomers wait {stage['newcomer_wait']}"] if stage["newcomer_wait"] else []
+    more += ["escalated at once where nobody is left"] if stage["on_infeasible"] == "escalate" else []
     denied = f"denied by {stage['deny_threshold']}"
     return f"{asked} ({'; '.join((within, denied, *more))})"
 

@@ -119,7 +119,7 @@ def _seats(chain: ApprovalChain | None, day: str) -> Counter[tuple[str, str]]:
     found: Counter[tuple[str, str]] = Counter()
     for stage in chain.stages if chain is not None else ():
         for requirement in stage.requirements:
-            found[" or ".join(requirement.groups), day] += requirement.count
+            found[requirement.wanted, day] += requirement.count
     return found
 
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import pytest
 
+from policy.base import Reason
 from policy.outcome import EffectReport, Measurement, Outcome, StepRecord, conclude
 from policy.result import NextAction, ResultResolution, next_action
 from tests.unit.builders import T0
@@ -185,3 +186,9 @@ NEXT: dict[str, tuple[ResultResolution, Outcome, NextAction]] = {
 def test_what_a_platform_can_do_next(resolution: ResultResolution, outcome: Outcome, action: NextAction) -> None:
     """Every end says what a platform can do now."""
     assert next_action(resolution, outcome) == action
+
+
+def test_where_nobody_was_left_nobody_said_no() -> None:
+    """What is denied because nobody could approve it may be proposed again."""
+    reasons = (Reason(code="unreachable", message="nobody eligible is left"),)
+    assert next_action("denied", Outcome.not_executed, reasons) == "propose_anew"

@@ -107,6 +107,14 @@ CHANGED: dict[str, tuple[str, list[str]]] = {
             "otherwise 1 of ops, then 1 of dba; exception until 2030-02-01: 1 of ops, then 1 of dba (stricter)",
         ],
     ),
+    "a role in place of a group": (
+        BASE.replace("requirements: [{groups: [ops]}]", "requirements: [{roles: [lead], qualifications: [backup]}]"),
+        ["pg.reset: 1 of ops -> 1 of role lead with backup (different)"],
+    ),
+    "who may sit together": (
+        BASE.replace("requirements: [{groups: [ops]}]", "outside_team: 1, requirements: [{groups: [ops]}]"),
+        ["1 from outside the team of who asks"],
+    ),
     "a rule goes": (
         _with("  - {id: read, match: {operations: [pg.end_session]}, verdict: allow}\n", ""),
         ["pg.end_session: allowed -> denied, no rule (stricter)"],

@@ -142,6 +142,7 @@ def _explanation() -> dict[str, Any]:
         "summary": "waiting for stage 2 of 3 (service-owners): 1 of service-owners",
         "waiting_for": ["stage 2 (service-owners): 1 of service-owners"],
         "could_unblock": {"service-owners": ["service-owners", "managers"]},
+        "unblock": [["ana"], ["ben", "cara\x07"]],
         "then": [{"at": "2030-01-31T13:00:00Z", "what": "deadline of stage service-owners: deny"}],
         "because": ["rule_require_approval: production-parameters: needs two people"],
     }

@@ -8,7 +8,7 @@ import pytest
 from policy.checks.satisfiability import satisfiability
 from policy.governed import Metadata
 from policy.people.directory import Directory, Person, RegisteredAgent
-from policy.rules.chains import ApprovalChain, EscalationStep, Requirement, Stage
+from policy.rules.chains import ApprovalChain, EscalationStep, Mode, Requirement, Stage
 from tests.unit.builders import T0
 
 
@@ -93,3 +93,32 @@ def test_a_large_directory_costs_little() -> None:
     found = satisfiability(_chain(*[[("ops", 5), ("dba", 5)]] * 10), _directory(**people), T0)
 
     assert (found.missing, found.without, found.total, found.people) == ((), (), 100, 3000)
+
+
+def _asks(*requirements: Requirement, mode: Mode = Mode.all_of) -> ApprovalChain:
+    asked = Stage(name="s", mode=mode, requirements=requirements, deadline=timedelta(hours=1))
+    return ApprovalChain(stages=(asked,))
+
+
+_OWNERS = Requirement(roles=("owner",))
+_NAMED = Requirement(people=("ana",))
+_SKILLED = Requirement(groups=("ops",), qualifications=("backup",))
+# What is asked, of which mode, and what nobody can fill.
+BESIDES_GROUPS: dict[str, tuple[tuple[Requirement, ...], Mode, tuple[str, ...]]] = {
+    "somebody by name": ((_NAMED,), Mode.all_of, ()),
+    "nobody has the role": ((_OWNERS,), Mode.all_of, ("1 of role owner",)),
+    "nobody has the qualification": ((_SKILLED,), Mode.all_of, ("1 of ops with backup",)),
+    "any of two, and one can be filled": ((_OWNERS, _NAMED), Mode.any_of, ()),
+    "any of two, and none can be filled": ((_OWNERS, _SKILLED), Mode.any_of, ("1 of role owner",)),
+    "one person by name and by group": (
+        (_NAMED, Requirement(groups=("ops",), count=2)),
+        Mode.all_of,
+        ("1 of ops",),
+    ),
+}
+
+
+@pytest.mark.parametrize(("asked", "mode", "missing"), BESIDES_GROUPS.values(), ids=BESIDES_GROUPS)
+def test_more_than_groups_is_counted(asked: tuple[Requirement, ...], mode: Mode, missing: tuple[str, ...]) -> None:
+    """Roles, names and qualifications count as they do when votes are counted, and so does any one of several."""
+    assert satisfiability(_asks(*asked, mode=mode), _directory(**OPS), T0).missing == missing

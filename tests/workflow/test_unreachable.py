@@ -28,10 +28,13 @@ async def test_a_recusal_that_leaves_nobody_ends_the_action_at_once(world: World
     assert (await world.decide(handle, "cleo", "recuse")).counted
     result = await world.result(handle)
     assert (result.resolution, [reason.code for reason in result.reasons]) == ("denied", ["unreachable"])
+    assert result.next_action == "propose_anew"
     assert "nobody eligible is left for stage 2 (dba): bob recused, cleo recused" in result.reasons[0].message
     assert result.timings.finished_at - result.timings.proposed_at < timedelta(minutes=30)
     noted = await world.entries(result.proposal_id, "unreachable")
     assert [entry["content"]["event"]["stage"] for entry in noted] == [2]
+    scopes = await world.sql("SELECT scope FROM countersign.approved_scope WHERE proposal_id = $1", result.proposal_id)
+    assert scopes == [], "nobody said no, so nobody is told that this effect was denied before"
 
 
 async def test_a_recusal_that_leaves_too_few_asks_others_at_once(world: World) -> None:
