@@ -108,9 +108,7 @@ async def test_a_chat_service_gets_markdown_with_the_key(office: Office) -> None
 
 
 async def test_a_platform_gets_a_signed_event(office: Office) -> None:
-    """A CloudEvent in structured mode, whose signature a platform verifies with the secret alone. Every endpoint gets its
-    kinds, and only those.
-    """
+    """A CloudEvent in structured mode, whose signature the secret alone verifies; each endpoint gets its kinds only."""
     port = office.http.port
     hook: dict[str, Any] = {
         "kind": "webhook",
