@@ -31,11 +31,10 @@ from activities.delivery_rows import (
     store,
 )
 from activities.outbox import AUDIENCE, write
-from policy.canonical import digest_of
 from policy.notices.addressing import PLATFORM, Addressee, addressees
 from policy.notices.delivery import ChannelState, DeliveryStatus, Try, route, state_of
-from policy.notices.notice import Audience, Item, Notice, NoticeKind, Urgency
-from policy.notices.occasions_told import undelivered
+from policy.notices.notice import Notice, NoticeKind, Urgency
+from policy.notices.occasions_told import digest_notice, undelivered
 from policy.notices.pacing import Waiting, pace
 from policy.people.directory import Directory
 from policy.rules.hours import Hours
@@ -144,7 +143,9 @@ class Plan:
             if state.state == "exhausted":
                 self._give_up(notice, name, state.attempt)
                 states[name] = ChannelState(state="given_up")
-        wanted = route(tuple(addresses), notice.urgency, states)
+        # Each endpoint is another platform, so that none stands in for another.
+        everywhere = Urgency.urgent if item.recipient_kind == PLATFORM else notice.urgency
+        wanted = route(tuple(addresses), everywhere, states)
         sent = [name for name, state in states.items() if state.state == "sent"]
         if all(name in sent for name in wanted):
             status = DeliveryStatus.sent if sent else DeliveryStatus.given_up
@@ -236,27 +237,6 @@ class Planner:
         await write(connection, plan.written)
         await store(connection, plan.rows, now)
         return await _with_screens(connection, plan.jobs)
-
-
-def digest_notice(name: Name, members: Sequence[Notice], now: datetime) -> Notice:
-    """The one notice that stands for several to the same person or group."""
-    ids = sorted(member.notice_id for member in members)
-    shown = members[:_ITEMS]
-    return Notice(
-        key=f"digest/{name[0]}/{name[1]}/{digest_of(ids)}",
-        kind=NoticeKind.digest,
-        urgency=Urgency.normal,
-        audience=Audience(people=(name[1],)),
-        at=now,
-        not_before=now,
-        items=tuple(
-            Item(kind=one.kind, subject=one.subject, stage_name=one.stage_name, deadline=one.deadline) for one in shown
-        ),
-        more=len(members) - len(shown),
-    )
-
-
-_ITEMS = 100
 
 
 def _waiting(notice: Notice, over: dict[str, int]) -> Waiting:

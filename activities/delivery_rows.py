@@ -30,7 +30,7 @@ log = logging.getLogger("countersign.notices")
 
 EVERY_CHANNEL = "*"
 KEPT = timedelta(days=7)
-READ_AT_ONCE = 2000
+READ_AT_ONCE = 1000
 MARGIN = timedelta(minutes=10)
 _DETAIL = 300
 

@@ -2,8 +2,6 @@
 
 from activities.channels.file import Channels, WebhookChannel
 from activities.channels.lane import Lane, Sender
-from activities.channels.people import AppriseSender
-from activities.channels.webhook import WebhookSender
 
 
 def make_lanes(channels: Channels | None) -> dict[str, Lane]:
@@ -13,11 +11,15 @@ def make_lanes(channels: Channels | None) -> dict[str, Lane]:
         ChannelsError: apprise does not know the URL of one.
 
     """
+    if channels is None:
+        return {}
+    from activities.channels.people import AppriseSender  # noqa: PLC0415 - apprise is loaded only where it is used
+    from activities.channels.webhook import WebhookSender  # noqa: PLC0415 - so is requests
+
     found = {}
-    for name, channel in (channels.channels if channels else {}).items():
+    for name, channel in channels.channels.items():
         sender: Sender
         if isinstance(channel, WebhookChannel):
-            assert channels is not None
             sender = WebhookSender(name, channel, channels.source)
         else:
             sender = AppriseSender(name, channel)

@@ -5,15 +5,19 @@
 - A hold is told to those who may release it. Who may be told that a denied effect comes again is who denied it.
 - Break-glass is urgent, and told to everybody whom it passed over. An overdue review is urgent, too.
 - A channel that gave up is told to the operators, once an hour for each channel.
+- A digest stands for several notices to one person or group; the same ones make the same digest.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from policy.approval.ballot import Ballot
 from policy.approval.standing import StageStanding
-from policy.notices.notice import Asked, Audience, Notice, NoticeKind, Urgency
+from policy.canonical import digest_of
+from policy.notices.notice import Asked, Audience, Item, Notice, NoticeKind, Urgency
 from policy.notices.occasions import About
 
+_LISTED = 100
 _URGENT = (NoticeKind.break_glass, NoticeKind.review_overdue)
 
 
@@ -91,6 +95,30 @@ def undelivered(channel: str, notice: Notice, reason: str, at: datetime) -> Noti
         not_before=at,
         by=(channel,),
         text=reason,
+    )
+
+
+def digest_notice(name: tuple[str, str], members: Sequence[Notice], now: datetime) -> Notice:
+    """The one notice that stands for several.
+
+    Args:
+        name: kind and name of the one person or group that all of them are for.
+        members: what it stands for.
+        now: the instant (UTC).
+    """
+    ids = sorted(member.notice_id for member in members)
+    shown = members[:_LISTED]
+    return Notice(
+        key=f"digest/{name[0]}/{name[1]}/{digest_of(ids)}",
+        kind=NoticeKind.digest,
+        urgency=Urgency.normal,
+        audience=Audience(people=(name[1],)),
+        at=now,
+        not_before=now,
+        items=tuple(
+            Item(kind=one.kind, subject=one.subject, stage_name=one.stage_name, deadline=one.deadline) for one in shown
+        ),
+        more=len(members) - len(shown),
     )
 
 

@@ -10,8 +10,8 @@ if __name__ == "__main__":
 
 from markdown_it import MarkdownIt
 
-from activities.delivery_plan import digest_notice
 from policy.notices.notice import Notice, NoticeKind
+from policy.notices.occasions_told import digest_notice
 from policy.notices.wording import NO_VOTE, SHOWN_ITEMS, markdown, plain, title
 from policy.screen import Screen
 from policy.screens.screen_plain import NOTICE_WIDTH
