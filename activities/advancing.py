@@ -1,7 +1,7 @@
 """What moves a case besides a decision: time, and a stop.
 
-Reminders, escalations and deadlines that end nothing are entries, each written once whoever asks and however often. A
-resolution is written by whoever sees first that the case amounts to one.
+What it brings is noted first (`activities/noticing.py`). A resolution is written by whoever sees first that the case
+amounts to one.
 """
 
 from datetime import datetime
@@ -13,8 +13,7 @@ from activities.closing import stop
 from activities.ledger import Ledger
 from activities.registering import approved_scopes, denied_scopes, store_resolution
 from activities.telemetry import note_resolution
-from policy.approval.changes import entry_kind, looks_up
-from policy.approval.standing import Standing, due_until, stand
+from policy.approval.standing import Standing, stand
 from policy.base import Reason, instant_text
 from policy.ledger import EntryKind
 
@@ -22,19 +21,6 @@ from policy.ledger import EntryKind
 def standing_of(file: CaseFile, now: datetime, *, time_itself: bool = False) -> Standing | None:
     """How the case stands; None where nobody is asked."""
     return stand(file.case, now, deadline_counts_as_passed=time_itself) if file.case is not None else None
-
-
-async def note_due(ledger: Ledger, file: CaseFile, now: datetime) -> None:
-    """One entry for everything that time brought; those noted before stay as they are.
-
-    What looks somebody up has its entry with whom it found (`activities/noticing.py`).
-    """
-    case = file.case
-    assert case is not None
-    for due in due_until(case, now):
-        if looks_up(case, due) is None:
-            content = {"due": due.model_dump(mode="json")}
-            await ledger.append(entry_kind(case, due), content, due.stage, due.kind, due.index)
 
 
 async def settle(

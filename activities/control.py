@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities.advancing import note_due, note_stop, settle, standing_of
+from activities.advancing import note_stop, settle, standing_of
 from activities.attributes import RegisteredAttributes
 from activities.cases import CaseFile, read_case
 from activities.clock import Clock, differs
@@ -97,7 +97,8 @@ class ControlActivities(CasePort):
                 conflict = (Reason(code="digest_conflict", message=message),)
                 answer = await refuse_start(ledger, received, conflict, request.start, request.now)
                 return AssessResult(result=answer, attributes=self._of_result(received, answer))
-            file = await self._noticed(connection, ledger, file, request.now)
+            else:
+                file = await self._noticed(connection, ledger, file, request.now)
             standing = standing_of(file, request.now, time_itself=True)
             if file.resolution is None and await settle(connection, ledger, file, standing, request.now):
                 file = await read_case(connection, proposal_id) or file
@@ -119,12 +120,12 @@ class ControlActivities(CasePort):
             if file is None:
                 receipt = refused(submission, Refusal.unknown_request, "nothing is registered under this id")
                 return CaseResult(receipt=receipt)
+            in_force = await self._documents.in_force(connection)
+            before, file = file, await notice(connection, ledger, file, in_force, request.now, time_itself=False)
             if submission is None:
                 return await note_malformed(connection, ledger, file, problem, request)
-            in_force = await self._documents.in_force(connection)
-            file = await notice(connection, ledger, file, in_force, request.now)
             answer = await take(connection, ledger, file, submission, in_force, request)
-        moved = answer.resolution is not None and file.resolution is None
+        moved = (answer.resolution is not None and file.resolution is None) or file.events != before.events
         if not moved and (answer.receipt is None or not answer.receipt.counted):
             return answer
         return answer.model_copy(update={"attributes": self._of_case(file, answer.standing)})
@@ -145,7 +146,6 @@ class ControlActivities(CasePort):
                 return CaseResult(standing=standing, resolution=ended, entry=await ledger.head())
             if standing is None or file.resolution is not None:
                 return CaseResult(standing=standing, resolution=file.resolution)
-            await note_due(ledger, file, request.now)
             resolution = await settle(connection, ledger, file, standing, request.now)
             entry = await ledger.head()
         attributes = self._of_case(file, standing)
@@ -175,7 +175,7 @@ class ControlActivities(CasePort):
         """The case with what time and the directory brought, where it is open."""
         if file.case is None or file.resolution is not None:
             return file
-        return await notice(connection, ledger, file, await self._documents.in_force(connection), now)
+        return await notice(connection, ledger, file, await self._documents.in_force(connection), now, time_itself=True)
 
     def _of_case(self, file: CaseFile, standing: Standing | None) -> dict[str, Any]:
         pending = standing is not None and standing.resolution == "pending"
