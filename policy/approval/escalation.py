@@ -10,7 +10,7 @@
 - A requirement that names no groups, roles or people asks everybody already: adding to it changes nothing.
 """
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal, NamedTuple
 
@@ -73,15 +73,18 @@ class Asking:
         self.now: tuple[Requirement, ...] = stage.requirements
         self.ever: tuple[Requirement, ...] = stage.requirements
 
-    def escalate(self, groups: Collection[str], people: Collection[str], *, replace: bool) -> None:
+    def escalate(self, groups: Sequence[str], people: Sequence[str], *, replace: bool) -> None:
         """Ask these, too, or instead; nothing changes where nobody was found."""
         if not groups and not people:
             return
-        self.ever = tuple(_with(item, groups, people) for item in self.ever)
-        self.now = tuple(_only(item, groups, people) if replace else _with(item, groups, people) for item in self.now)
+        self.ever = tuple(asked_too(item, groups, people) for item in self.ever)
+        self.now = tuple(
+            _only(item, groups, people) if replace else asked_too(item, groups, people) for item in self.now
+        )
 
 
-def _with(requirement: Requirement, groups: Collection[str], people: Collection[str]) -> Requirement:
+def asked_too(requirement: Requirement, groups: Sequence[str], people: Sequence[str] = ()) -> Requirement:
+    """A requirement that asks these, too. One that names nobody asks everybody already."""
     if not requirement.named:
         return requirement
     more = {
@@ -91,6 +94,6 @@ def _with(requirement: Requirement, groups: Collection[str], people: Collection[
     return requirement.model_copy(update=more)
 
 
-def _only(requirement: Requirement, groups: Collection[str], people: Collection[str]) -> Requirement:
+def _only(requirement: Requirement, groups: Sequence[str], people: Sequence[str]) -> Requirement:
     only = {"groups": tuple(dict.fromkeys(groups)), "people": tuple(dict.fromkeys(people)), "roles": ()}
     return requirement.model_copy(update=only)
