@@ -66,7 +66,6 @@ class PermitActivities(PermitPort):
                 step=request.step,
                 now=request.now,
                 ballots=file.ballots,
-                events=file.events,
                 resolution=file.resolution,
                 stop=file.stop,
                 closed=file.result is not None,
@@ -74,6 +73,7 @@ class PermitActivities(PermitPort):
                 document=in_force.policy,
                 directory=in_force.directory,
                 records=issued.records,
+                events=file.events,
             )
             kept = _kept(inputs, facts, in_force)
             if reasons := may_dispatch(inputs):

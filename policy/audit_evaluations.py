@@ -154,7 +154,6 @@ def check_dispatch(
         step=recorded.step,
         now=at,
         ballots=before.ballots,
-        events=before.events,
         resolution=before.resolution,
         stop=before.stop,
         closed=before.closed,
@@ -162,6 +161,7 @@ def check_dispatch(
         document=documents.policy(digests.policy),
         directory=documents.directory(digests.directory),
         records=recorded.records,
+        events=before.events,
     )
     found = compare("inputs", content["inputs"], inputs)
     found += check_records(recorded.records, before.permits, before.reports)

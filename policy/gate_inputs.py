@@ -25,7 +25,6 @@ def gate_inputs(
     step: int,
     now: datetime,
     ballots: tuple[Ballot, ...],
-    events: tuple[CaseEvent, ...] = (),
     resolution: str | None,
     stop: str | None,
     closed: bool,
@@ -33,6 +32,7 @@ def gate_inputs(
     document: PolicySet,
     directory: Directory,
     records: tuple[StepRecord, ...],
+    events: tuple[CaseEvent, ...] = (),
 ) -> DispatchInputs:
     """The inputs of `policy.gate.may_dispatch`; pure.
 
@@ -42,7 +42,6 @@ def gate_inputs(
         step: which step is to run, from 1.
         now: the instant (UTC) of the question.
         ballots: the counted votes.
-        events: what the record noted besides.
         resolution: the final fact, if there is one.
         stop: the kind of the stop, if there was one.
         closed: whether the action has its result.
@@ -50,6 +49,7 @@ def gate_inputs(
         document: the policy in force now.
         directory: the directory in force now.
         records: what became of every permit so far.
+        events: what the record noted besides.
     """
     judged = judge(document, proposal, facts)
     return DispatchInputs(
