@@ -1,7 +1,7 @@
 """What moves a case besides a decision: time, and a stop.
 
-Reminders, escalations and deadlines that end nothing are entries, each written once whoever asks and however often. A
-resolution is written by whoever sees first that the case amounts to one.
+What it brings is noted first (`activities/noticing.py`). A resolution is written by whoever sees first that the case
+amounts to one.
 """
 
 from datetime import datetime
@@ -14,35 +14,15 @@ from activities.ledger import Ledger
 from activities.outbox import about_case, tell
 from activities.registering import approved_scopes, denied_scopes, store_resolution
 from activities.telemetry import note_resolution
-from policy.approval.changes import entry_kind, looks_up
-from policy.approval.standing import Standing, due_until, stand
+from policy.approval.standing import Standing, stand
 from policy.base import Reason, instant_text
-from policy.ledger import EntryKind, of_revision
-from policy.notices.occasions import due, resolved
+from policy.ledger import EntryKind
+from policy.notices.occasions import resolved
 
 
 def standing_of(file: CaseFile, now: datetime, *, time_itself: bool = False) -> Standing | None:
     """How the case stands; None where nobody is asked."""
     return stand(file.case, now, deadline_counts_as_passed=time_itself) if file.case is not None else None
-
-
-async def note_due(connection: AsyncConnection, ledger: Ledger, file: CaseFile, now: datetime) -> None:
-    """One entry for everything that time brought, and people are told; those noted before stay as they are.
-
-    What looks somebody up has its entry with whom it found (`activities/noticing.py`).
-    """
-    case = file.case
-    assert case is not None
-    assert file.revision is not None
-    mine = of_revision(file.revision.revision)
-    passed = due_until(case, now)
-    for item in passed:
-        if looks_up(case, item) is None:
-            content = {"due": item.model_dump(mode="json")}
-            await ledger.append(entry_kind(case, item), content, item.stage, item.kind, item.index, *mine)
-    standing = standing_of(file, now, time_itself=True)
-    if standing is not None and passed:
-        await tell(connection, file, standing, standing, now, also=due(about_case(file), standing, passed, now))
 
 
 async def settle(

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities.advancing import note_due, note_stop, settle, standing_of
+from activities.advancing import note_stop, settle, standing_of
 from activities.attributes import RegisteredAttributes
 from activities.cases import CaseFile, read_case
 from activities.clock import Clock, differs
@@ -113,7 +113,8 @@ class ControlActivities(CasePort):
                 conflict = (Reason(code="digest_conflict", message=message),)
                 answer = await refuse_start(ledger, received, conflict, request.start, request.now)
                 return AssessResult(result=answer, attributes=self._of_result(received, answer))
-            file = await self._noticed(connection, ledger, file, request.now)
+            else:
+                file = await self._noticed(connection, ledger, file, request.now)
             standing = standing_of(file, request.now, time_itself=True)
             if file.resolution is None and await settle(connection, ledger, file, standing, request.now):
                 file = await read_case(connection, proposal_id) or file
@@ -132,12 +133,13 @@ class ControlActivities(CasePort):
             if await differs(self._clock, request.now):
                 return CaseResult(stale=True)
             ledger = Ledger(connection, request.proposal_id, request.now)
-            file = await read_case(connection, request.proposal_id, ledger)
-            if file is None:
+            before = file = await read_case(connection, request.proposal_id, ledger)
+            if before is None or file is None:
                 receipt = refused(submission, Refusal.unknown_request, UNREGISTERED)
                 return CaseResult(receipt=receipt)
             in_force = await self._documents.in_force(connection) if submission is not None else None
-            file = await notice(connection, ledger, file, in_force, request.now) if in_force else file
+            if in_force is not None:
+                file = await notice(connection, ledger, file, in_force, request.now, time_itself=False)
             taking = Taking(connection, ledger, in_force, request)
             taken = await taking.take(file, request)
             entry = await taking.close()
@@ -147,7 +149,7 @@ class ControlActivities(CasePort):
             standing=taken.standing,
             resolution=taken.file.resolution,
             plan=self._newer(taken.file, taken.standing, request.revision),
-            attributes=self._of_case(taken.file, taken.standing) if _moved(file, taken) else {},
+            attributes=self._of_case(taken.file, taken.standing) if _moved(before, taken) else {},
             entry=entry,
             unlisted=taking.unlisted,
             unblock=unblock,
@@ -165,7 +167,7 @@ class ControlActivities(CasePort):
                 told = tuple(refused(item, Refusal.unknown_request, UNREGISTERED) for item in unknown)
                 return DecisionsResult(receipts=told)
             in_force = await self._documents.in_force(connection)
-            file = await notice(connection, ledger, file, in_force, request.now)
+            file = await notice(connection, ledger, file, in_force, request.now, time_itself=False)
             taking = Taking(connection, ledger, in_force, request)
             taken = []
             for message in request.messages:
@@ -194,7 +196,7 @@ class ControlActivities(CasePort):
             if file is None or file.revision is None:
                 return CaseResult(unregistered=True)
             in_force = await self._documents.in_force(connection)
-            file = await notice(connection, ledger, file, in_force, request.now)
+            file = await notice(connection, ledger, file, in_force, request.now, time_itself=True)
             standing = standing_of(file, request.now, time_itself=True)
             if request.stop_actor is not None and file.result is None:
                 ended = await note_stop(connection, ledger, file, UNVERIFIED, request.now)
@@ -251,13 +253,12 @@ class ControlActivities(CasePort):
         """The case with what time and the directory brought, where it is open."""
         if file.case is None or file.resolution is not None:
             return file
-        return await notice(connection, ledger, file, await self._documents.in_force(connection), now)
+        return await notice(connection, ledger, file, await self._documents.in_force(connection), now, time_itself=True)
 
     async def _let_pass(
         self, connection: AsyncConnection, ledger: Ledger, file: CaseFile, in_force: InForce, request: AdvanceRequest
     ) -> CaseFile:
-        """Note what time brought, and measure again where that is asked for; the case as it is then."""
-        await note_due(connection, ledger, file, request.now)
+        """Let the case stand as it does now, and measure again where that is asked for; the case as it is then."""
         file = await reconsider(connection, ledger, file, in_force, request.now)
         standing = standing_of(file, request.now, time_itself=True)
         resolution = await settle(connection, ledger, file, standing, request.now)
@@ -309,8 +310,10 @@ class ControlActivities(CasePort):
 
 
 def _moved(before: CaseFile, *taken: Taken) -> bool:
-    """Whether any of some decisions changed how the case stands."""
-    return any(item.receipt.counted or item.file.resolution != before.resolution for item in taken)
+    """Whether any of some decisions, or what was noted with them, changed how the case stands."""
+    after = taken[-1].file
+    noted = (after.resolution, after.events) != (before.resolution, before.events)
+    return noted or any(item.receipt.counted for item in taken)
 
 
 def _denied_by(file: CaseFile | None) -> tuple[str, ...]:

@@ -66,7 +66,6 @@ class PermitActivities(PermitPort):
                 step=request.step,
                 now=request.now,
                 ballots=file.ballots,
-                events=file.events,
                 resolution=file.resolution,
                 stop=file.stop,
                 closed=file.result is not None,
@@ -75,6 +74,7 @@ class PermitActivities(PermitPort):
                 directory=in_force.directory,
                 records=issued.records,
                 permitted_revisions=issued.others,
+                events=file.events,
             )
             kept = _kept(inputs, facts, in_force)
             if reasons := may_dispatch(inputs):

@@ -13,8 +13,10 @@ from activities.case_events import note_event
 from activities.cases import CaseFile
 from activities.documents import InForce
 from activities.ledger import Ledger
+from activities.outbox import about_case, tell
 from policy.approval.following import CAUSE, follows, who_unblocks
-from policy.approval.standing import Standing
+from policy.approval.standing import Standing, stand
+from policy.notices.occasions import escalated
 
 
 async def reconsider(
@@ -38,6 +40,14 @@ async def reconsider(
         if not new:
             break
         file = replace(file, events=(*file.events, event))
+        if event.kind == "escalated" and (event.groups or event.people):
+            standing = stand(case, now, deadline_counts_as_passed=False)
+            also = (
+                escalated(
+                    about_case(file), standing.current, event.groups, event.people, event.reason, event.at, event.at
+                ),
+            )
+            await tell(connection, file, standing, standing, now, also=also)
     return file
 
 

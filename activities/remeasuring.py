@@ -17,9 +17,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.advancing import standing_of
 from activities.cases import KEPT, CaseFile, read_case
 from activities.documents import InForce
 from activities.ledger import Ledger
+from activities.outbox import about_case, tell
 from activities.permits import read_issued
 from activities.registering import store_resolution, store_revision
 from activities.starting import gather
@@ -35,13 +37,14 @@ from policy.document import Verdict
 from policy.gate import DispatchInputs, case_of_today, curable, may_dispatch
 from policy.gate_inputs import gate_inputs
 from policy.ledger import EntryKind
+from policy.notices.occasions import resolved
+from policy.notices.occasions_told import superseded
 from policy.revision import Revision, Superseded, VoidedVote, assess_revision, revision_digest
 from policy.rules.drifting import UNSAID
 from policy.screens.telling import telling
 from policy.sealing import seal
 
 VANISHED = "effect_vanished"
-_TICK = timedelta(microseconds=1)
 _REASON = 2000
 _EVENT = insert(CaseEventRow)
 
@@ -180,18 +183,19 @@ async def _note(
     await _store_event(connection, file.revision, found, event.kind, canonical(event.model_dump(mode="json")), event.at)
     if drift.kind == "vanished":
         base = file.revision
-        reasons = vanished_reasons(drift)
+        reasons, standing = vanished_reasons(drift), standing_of(file, now)
         await store_resolution(connection, base.proposal_id, base.revision, "withdrawn", reasons, now)
+        if standing is not None:
+            also = resolved(about_case(file), standing, "withdrawn", reasons, now)
+            await tell(connection, file, standing, standing, now, also=also)
 
 
 def event_of(file: CaseFile, drift: Drift, now: datetime) -> CaseEvent:
     """What the case notes of a measurement, after everything that it noted before; pure."""
     case = file.case
     assert case is not None
-    before = [*(item.received_at for item in case.ballots), *(item.at for item in case.events)]
-    at = max((now, *(instant + _TICK for instant in before)))
     reason = "; ".join(drift.changes)[:_REASON] or "as it was assessed"
-    return CaseEvent(kind="remeasured", at=at, stage=0, reason=reason, effect=drift.effect)
+    return CaseEvent(kind="remeasured", at=case.after(now), stage=0, reason=reason, effect=drift.effect)
 
 
 def vanished_reasons(drift: Drift) -> tuple[Reason, ...]:
@@ -228,7 +232,12 @@ async def _open(
         content = kept_content(final, assessment_digest, kept)
         await ledger.append(EntryKind.votes_kept, content, final.revision, new=True)
         await _store_event(connection, final, KEPT, KEPT, canonical({"ballots": content["ballots"]}), now)
-    return await read_case(connection, final.proposal_id) or file
+    after = await read_case(connection, final.proposal_id) or file
+    voters = tuple(dict.fromkeys(ballot.person_id for ballot in file.ballots))
+    changes = "; ".join(final.superseded.changes if final.superseded else ())
+    also = (superseded(about_case(after), voters, changes[:_REASON], now),) if voters else ()
+    await tell(connection, after, None, standing_of(after, now), now, also=also)
+    return after
 
 
 def kept_content(final: Revision, assessment_digest: str, kept: tuple[Ballot, ...]) -> dict[str, object]:

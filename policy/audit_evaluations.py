@@ -177,7 +177,6 @@ def check_dispatch(
         step=recorded.step,
         now=at,
         ballots=before.ballots,
-        events=before.events,
         resolution=before.resolution,
         stop=before.stop,
         closed=before.closed,
@@ -186,6 +185,7 @@ def check_dispatch(
         directory=documents.directory(digests.directory),
         records=recorded.records,
         permitted_revisions=before.permitted_revisions,
+        events=before.events,
     )
     inputs = _as_kept(inputs, recorded)
     found = compare("inputs", content["inputs"], inputs)

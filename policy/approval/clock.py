@@ -91,6 +91,11 @@ class Clock:
         self._planned = [item for item in self._planned if item not in came]
         self._due = rest
 
+    def escalated(self, number: int | None) -> None:
+        """A step came by an event: it does not come again by time."""
+        self._planned = [item for item in self._planned if (item.kind, item.number) != ("escalation", number)]
+        self._due = None
+
     def quiet(self) -> None:
         """Somebody looks: no more reminders."""
         self._planned = [item for item in self._planned if item.kind != "reminder"]

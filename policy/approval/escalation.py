@@ -10,7 +10,7 @@
 - A requirement that names no groups, roles or people asks everybody already: adding to it changes nothing.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Literal, NamedTuple
 
@@ -73,7 +73,7 @@ class Asking:
         self.now: tuple[Requirement, ...] = stage.requirements
         self.ever: tuple[Requirement, ...] = stage.requirements
 
-    def escalate(self, groups: Collection[str], people: Collection[str], *, replace: bool) -> None:
+    def escalate(self, groups: Sequence[str], people: Sequence[str], *, replace: bool) -> None:
         """Ask these, too, or instead; nothing changes where nobody was found."""
         if not groups and not people:
             return
@@ -94,6 +94,6 @@ def asked_too(requirement: Requirement, groups: Collection[str], people: Collect
     return requirement.model_copy(update=more)
 
 
-def _only(requirement: Requirement, groups: Collection[str], people: Collection[str]) -> Requirement:
+def _only(requirement: Requirement, groups: Sequence[str], people: Sequence[str]) -> Requirement:
     only = {"groups": tuple(dict.fromkeys(groups)), "people": tuple(dict.fromkeys(people)), "roles": ()}
     return requirement.model_copy(update=only)

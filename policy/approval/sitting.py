@@ -49,6 +49,7 @@ class Sitting:
     def escalated(self, event: CaseEvent) -> None:
         """The record found whom to escalate to."""
         self.asking.escalate(event.groups, event.people, replace=event.replace)
+        self.clock.escalated(event.index)
 
     def drop(self, event: CaseEvent) -> bool:
         """A vote counts no longer; whether it was one of this stage."""

@@ -20,7 +20,7 @@ from policy.notices.notice import Asked, Audience, Notice, NoticeKind, Subject, 
 from policy.outcome import Outcome
 from policy.proposal import ActionProposal
 from policy.revision import Revision
-from policy.rules.chains import ApprovalChain
+from policy.rules.chains import ApprovalChain, ExpiryVerb, Requirement, Stage
 
 # From here on somebody is asked by every channel at once.
 _LOUD_TIERS = ("critical",)
@@ -100,10 +100,15 @@ def due(case: About, standing: Standing, passed: Sequence[Due], at: datetime) ->
     for item in passed:
         if item.stage != standing.current.number:
             continue
-        if item.kind == "reminder":
+        stage = case.chain.stages[item.stage - 1]
+        if item.kind == "deadline" and stage.on_expiry is ExpiryVerb.hold:
+            found.append(_held(case, stage, standing, item, at))
+            continue
+        step = stage.expiry_escalation if item.kind == "deadline" else None
+        step = stage.escalations[item.index] if item.kind == "escalation" else step
+        if step is None:
             found.append(_reminder(case, case.chain, standing, item, at))
             continue
-        step = case.chain.stages[item.stage - 1].escalations[item.index]
         # Whom `to` finds is known to whoever looked it up, and told with `escalated`.
         if step.add_groups:
             found.append(escalated(case, standing.current, step.add_groups, (), step.reason, item.at, at))
@@ -181,6 +186,14 @@ def outcome(case: About, ended: Outcome, reasons: tuple[Reason, ...], at: dateti
     )
 
 
+def _held(case: About, stage: Stage, standing: Standing, item: Due, at: datetime) -> Notice:
+    """Those who may release a stage are told that it waits for them."""
+    release = (stage.release,) if stage.release is not None else stage.requirements
+    audience = Audience(asked=tuple(map(asked_by, release)), without=case.barred, on_call_first=True)
+    told = _asking(case, NoticeKind.held, standing.current, audience, at, item.at)
+    return told.model_copy(update={"text": item.text})
+
+
 def _reminder(case: About, chain: ApprovalChain, standing: Standing, item: Due, at: datetime) -> Notice:
     stage = standing.current
     silent = (*case.barred, *stage.acknowledged, *stage.approvals, *stage.denials, *standing.recused)
@@ -213,18 +226,20 @@ def _asking(
     )
 
 
+def asked_by(requirement: Requirement) -> Asked:
+    """Whom a requirement asks; its condition is asked of nobody who is told."""
+    return Asked(
+        groups=requirement.groups,
+        people=requirement.people,
+        roles=requirement.roles,
+        qualifications=requirement.qualifications,
+        count=requirement.count,
+    )
+
+
 def _asked(chain: ApprovalChain, stage: StageStanding) -> tuple[Asked, ...]:
     """Whom the stage asks by the chain, and the groups that were added since."""
-    found = [
-        Asked(
-            groups=item.groups,
-            people=item.people,
-            roles=item.roles,
-            qualifications=item.qualifications,
-            count=item.count,
-        )
-        for item in chain.stages[stage.number - 1].requirements
-    ]
+    found = [asked_by(item) for item in chain.stages[stage.number - 1].requirements]
     known = {group for item in found for group in item.groups}
     added = tuple(group for group in stage.groups if group not in known)
     return (*found, *((Asked(groups=added),) if added else ()))

@@ -1,6 +1,6 @@
 """Record the replay corpus anew: `python -m tests.replay.record` runs every path and exports it.
 
-The files of `histories/` are real runs: those of `recording.py` and `recording_changes.py`, and some whose worker is
+The files of `histories/` are real runs: those of `recording*.py` and `flooding.py`, and some whose worker is
 killed (SIGKILL) at a telling point and started again. Record them again before a release; after it, add files under a
 folder named after the release and keep these, because runs of it may still be open. Names that are given record only
 those.
@@ -23,6 +23,7 @@ from tests.faults.ordeal import Ordeal
 from tests.replay.flooding import FLOODS
 from tests.replay.recording import SCENARIOS, Recording, recording
 from tests.replay.recording_changes import CHANGES
+from tests.replay.recording_time import TIMES
 from worker import workflow_runner
 from workflows.interface import workflow_id
 
@@ -43,7 +44,7 @@ async def record(stack: Stack, names: list[str]) -> bool:
     """Run, export and audit; whether all of it is consistent."""
     whole = True
     async with recording(stack) as place:
-        for scenario in (*SCENARIOS, *FLOODS, *CHANGES):
+        for scenario in (*SCENARIOS, *FLOODS, *CHANGES, *TIMES):
             name = scenario.__name__.replace("_", "-")
             if not names or name in names:
                 await scenario(place, name)

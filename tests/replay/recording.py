@@ -17,7 +17,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from activities.connection import connect
 from activities.database import Database
-from activities.documents import Documents, kind_of
+from activities.documents import Documents
 from activities.drafts import store_draft
 from activities.settings import Settings
 from cli.policy import publish_one
@@ -71,10 +71,10 @@ class Recording:
         return await handle.execute_update(interface.DECIDE, decision(found, who, vote, **other))
 
     async def publish(self, name: str) -> None:
-        """Put another policy in force, or another directory."""
+        """Put another policy in force."""
         body = (DOCUMENTS / name).read_bytes()
         url = self.stack.database_url("postgres", "countersign")
-        await publish_one(url, kind_of(body), body, by="tests", at=datetime.now(UTC))
+        await publish_one(url, "policy", body, by="tests", at=datetime.now(UTC))
 
 
 def decision(status: dict[str, Any], who: str, vote: str = "approve", **other: Any) -> dict[str, Any]:
@@ -369,39 +369,6 @@ async def digest_conflict(place: Recording, proposal_id: str) -> None:
     await (await place.start(proposal_id, proposal(proposal_id, scratch=True, rationale="another story"))).result()
 
 
-async def questioned_and_held(place: Recording, proposal_id: str) -> None:
-    """A question stops the clock until the agent answers; nobody is found; at its end the stage is held."""
-    await place.publish("later/patient.yaml")
-    try:
-        handle = await place.start(proposal_id, proposal(proposal_id))
-        asked = await place.decide(handle, "carol", "request_info", justification="why now?")
-        more = {"decision_id": "answer", "answers": asked["decision_id"], "justification": "the disk is full"}
-        await place.decide(handle, "agent:tuner", "answer", **more)
-        await place.status(handle, lambda item: item["stages"][0]["state"] == "held")
-        await place.decide(handle, "carol", decision_id="too-early")
-        await place.decide(handle, "alice", "release")
-        await place.decide(handle, "carol")
-        await handle.result()
-    finally:
-        await place.publish("policy.yaml")
-
-
-async def reopened(place: Recording, proposal_id: str) -> None:
-    """Carol approved and left oncall: her vote is dropped, and alice decides the stage that opens again."""
-    handle = await place.start(proposal_id, proposal(proposal_id))
-    await place.decide(handle, "carol")
-    await place.status(handle, lambda item: item["stage"] == 2)
-    await place.publish("later/directory.yaml")
-    try:
-        await place.decide(handle, "bob", decision_id="too-early")
-        await place.status(handle, lambda item: "leads" in item["stages"][0]["groups"])
-        await place.decide(handle, "alice")
-        await place.decide(handle, "bob")
-        await handle.result()
-    finally:
-        await place.publish("directory.yaml")
-
-
 Scenario = Callable[[Recording, str], Awaitable[None]]
 SCENARIOS: tuple[Scenario, ...] = (
     allowed,
@@ -418,8 +385,6 @@ SCENARIOS: tuple[Scenario, ...] = (
     dispatch_refused,
     stopped_while_running,
     held,
-    questioned_and_held,
-    reopened,
     published,
     malformed_messages,
     record_away,

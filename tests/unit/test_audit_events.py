@@ -7,13 +7,11 @@ import pytest
 
 from policy.approval.following import follows
 from policy.approval.standing import ApprovalCase
-from policy.audit import ExportedDocument, GovernedDocuments
+from policy.approval.today import Today
 from policy.audit_events import check_event
-from policy.canonical import digest
-from tests.unit.builders import DIRECTORY, a_ballot, a_case, a_directory, at, escalation, stage
+from tests.unit.builders import a_ballot, a_case, a_directory, at, escalation, stage
 
-NAMED = digest(DIRECTORY)
-DOCUMENTS = GovernedDocuments((ExportedDocument(kind="directory", digest=NAMED, body=DIRECTORY.decode()),))
+TODAY = Today(a_directory())
 # In the directory of the small world dan is the only one of sre, and bob and cleo are the dba.
 LEFT = a_case(stage("sre"), ballots=(a_ballot("dan", "recuse", 5, "sre"),))
 HASTENED = a_case(
@@ -26,16 +24,16 @@ HASTENED = a_case(
 def test_what_followed_is_found_again(case: ApprovalCase, kind: str) -> None:
     """An event that follows from who is left is consistent; changed, moved or without a cause it is not."""
     (event,) = follows(case, a_directory(), at(6))
-    content: dict[str, Any] = {"event": event.model_dump(mode="json"), "directory": NAMED, "cause": "feasibility"}
+    content: dict[str, Any] = {"event": event.model_dump(mode="json"), "cause": "feasibility"}
     assert event.kind == kind
-    assert check_event(case, event, content, DOCUMENTS) == []
+    assert check_event(case, event, content, TODAY) == []
     changed = event.model_copy(update={"reason": "somebody wished it"})
-    assert check_event(case, changed, {**content, "event": changed.model_dump(mode="json")}, DOCUMENTS)
+    assert check_event(case, changed, {**content, "event": changed.model_dump(mode="json")}, TODAY)
     early = event.model_copy(update={"at": at(5) - timedelta(seconds=1)})
-    assert "not after what happened before" in check_event(case, early, content, DOCUMENTS)[0]
+    assert "not after what happened before" in check_event(case, early, content, TODAY)[0]
     before = case.model_copy(update={"ballots": ()})
-    assert check_event(before, event, content, DOCUMENTS) == ["people were left, so nothing followed"]
-    assert check_event(None, event, content, DOCUMENTS)
+    assert check_event(before, event, content, TODAY) == ["people were left, so nothing followed"]
+    assert check_event(None, event, content, TODAY)
 
 
 def test_what_followed_once_does_not_follow_again() -> None:

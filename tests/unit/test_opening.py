@@ -13,7 +13,7 @@ from policy.judging import judge
 from policy.people.directory import Directory, Person
 from policy.rules.chains import ApprovalChain, EscalationStep, Requirement, Stage, Turn, Verdict
 from tests.unit.builders import T0, a_directory, a_policy, a_proposal, escalation, facts_of, stage
-from tests.unit.people import a_person
+from tests.unit.crowds import a_person
 
 PEOPLE = (a_person("ann", "ops", teams="red"), a_person("bob", "dba", teams="blue"))
 ASKED = Reason(code="rule_require_approval", message="it needs somebody")

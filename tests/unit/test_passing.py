@@ -346,6 +346,13 @@ def test_what_time_brought_is_told_once() -> None:
     ]
 
 
+def test_a_step_that_came_by_an_event_does_not_come_again() -> None:
+    """An escalation that was noted before its time is not due any more."""
+    case = _case(TURN, "10 noted escalated max")
+    assert [due.kind for due in stand(case, at(11), deadline_counts_as_passed=False).due] == ["deadline"]
+    assert due_until(case, at(40)) == ()
+
+
 def test_what_is_shown_of_a_stage_that_opened_again() -> None:
     """It says whose vote it lost and why, since when it is open, and what it waits for."""
     found = stand(

@@ -249,6 +249,20 @@ async def test_a_deadline_that_escalates_gives_one_more(weeks: Weeks) -> None:
     assert await weeks.audited(handle) == []
 
 
+async def test_nobody_answers_by_an_escalation_that_is_not_on_record(weeks: Weeks) -> None:
+    """A vote of the outage is read before any timer: the escalation by which it counts is on record before it."""
+    world, handle = weeks.world, await weeks.asked("bench.wordy")
+    vote = decision(await world.status(handle), "dan")
+    await weeks.sleep(2 * DAY - HOUR)
+    async with world.record_away():
+        await handle.signal(DECIDE, vote)
+        await weeks.sleep(3 * HOUR)
+    assert (await world.result(handle)).resolution == "approved"
+    entries = await world.entries(handle.id.removeprefix("action/"))
+    assert [entry["kind"] for entry in entries][1:3] == ["escalated", "decision_counted"]
+    assert await weeks.audited(handle) == []
+
+
 async def test_an_outage_across_a_deadline_begins_a_grace(weeks: Weeks) -> None:
     """The record was away at the deadline: a vote from the outage counts, because the stage has a grace."""
     world, handle = weeks.world, await weeks.asked("bench.crowd")
