@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from activities.advancing import standing_of
-from activities.cases import CaseFile
+from activities.cases import REVOKED, CaseFile
 from activities.closing import make_result
 from activities.dispatch import refusal_key
 from activities.planning import make_plan
@@ -134,10 +134,10 @@ def _assess(call: Call, books: Recomputation) -> list[str]:
         return compare("result", _raw(call, "result"), case.result)
     if answer.plan is None:
         return ["it has neither plan nor result"]
-    local, known = answer.plan.local_dispatch, case
+    local, known, ranked = answer.plan.local_dispatch, case, answer.plan.priority is not None
 
     def plan(now: datetime) -> RecordModel:
-        return make_plan(known, standing_of(known, now, time_itself=True), local_dispatch=local)
+        return make_plan(known, standing_of(known, now, time_itself=True), local_dispatch=local, ranked=ranked)
 
     return _compare_at("plan", _raw(call, "plan"), instants, plan)
 
@@ -197,6 +197,8 @@ def _take_decision(call: Call, books: Recomputation) -> list[str]:
         return found
     known = case
     found += _compare_at("standing", _raw(call, "standing"), instants, lambda now: standing_of(known, now))
+    if answer.stopped != (case.stop == REVOKED):
+        found.append(f"stopped is {answer.stopped}, by the ledger it is {case.stop or 'not stopped'}")
     return found + _resolution(answer.resolution, case)
 
 

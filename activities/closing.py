@@ -29,9 +29,12 @@ _STOP = insert_once(StopRow).on_conflict_do_nothing()
 _FINISH = insert(ResultRow)
 
 
-async def stop(connection: AsyncConnection, proposal_id: str, kind: str, actor: str, at: datetime) -> None:
-    """Write that an action is stopped, unless it is."""
-    body = canonical({"proposal_id": proposal_id, "kind": kind, "actor": actor, "at": instant_text(at)})
+async def stop(
+    connection: AsyncConnection, proposal_id: str, kind: str, actor: str, at: datetime, why: str | None = None
+) -> None:
+    """Write that an action is stopped, unless it is; `why` is what a revocation says."""
+    said = {"why": why} if why is not None else {}
+    body = canonical({"proposal_id": proposal_id, "kind": kind, "actor": actor, "at": instant_text(at), **said})
     row = {"proposal_id": proposal_id, "kind": kind, "actor": actor, "body": body, "digest": digest(body)}
     await connection.execute(_STOP, {**row, "stopped_at": at})
 

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from activities.cases import CaseFile
+from policy.approval.revoking import Phase
 from policy.approval.standing import ApprovalCase, Ballot, refuse
-from policy.decision import Assurance, DecisionSubmission, Refusal
+from policy.decision import Assurance, DecisionSubmission, Refusal, Vote
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
 
@@ -23,21 +24,24 @@ Why = tuple[Refusal, str]
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of a decision: a ballot that counts, or a refusal."""
+    """What became of a decision: a ballot that counts, a revocation that does (in which phase), or a refusal."""
 
     person: PersonFacts | None = None
     ballot: Ballot | None = None
     refusal: Why | None = None
+    revokes: Phase | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it changes anything."""
+        return self.ballot is not None or self.revokes is not None
 
 
 def read_decision(file: CaseFile, submission: DecisionSubmission, directory: Directory, now: datetime) -> Reading:
-    """Read one well-formed decision at the instant at which it was first seen."""
-    person = directory.person(submission.proof.identity)
-    if why := _about(file, submission) or _valid_at(submission, now):
+    """Read one well-formed vote at the instant at which it was first seen."""
+    person, why = who_decides(file, submission, directory, now)
+    if why is not None or person is None:
         return Reading(person=person, refusal=why)
-    if person is None:
-        known = f"identity {submission.proof.identity} is nobody in the directory"
-        return Reading(refusal=(Refusal.unknown_person, known))
     case = file.case
     if case is None or file.stop is not None or file.resolution is not None:
         state = file.stop or file.resolution or "not waiting for anybody"
@@ -46,6 +50,18 @@ def read_decision(file: CaseFile, submission: DecisionSubmission, directory: Dir
     if why := refuse(case, ballot):
         return Reading(person=person, refusal=why)
     return Reading(person=person, ballot=ballot)
+
+
+def who_decides(
+    file: CaseFile, submission: DecisionSubmission, directory: Directory, now: datetime
+) -> tuple[PersonFacts | None, Why | None]:
+    """Who makes a decision, and why nobody does: it is about something else, not valid now, or by nobody known."""
+    person = directory.person(submission.proof.identity)
+    if why := _about(file, submission) or _valid_at(submission, now):
+        return person, why
+    if person is None:
+        return None, (Refusal.unknown_person, f"identity {submission.proof.identity} is nobody in the directory")
+    return person, None
 
 
 def with_ballot(case: ApprovalCase, ballot: Ballot) -> ApprovalCase:
@@ -90,6 +106,9 @@ def _about(file: CaseFile, submission: DecisionSubmission) -> Why | None:
         (Refusal.presented_digest_mismatch, "presented_digest", submission.presented_digest, shown),
     )
     for code, field, given, real in pairs:
+        # Nobody is shown an action that nobody is asked about; it can be revoked all the same.
+        if submission.vote is Vote.revoke and field == "presented_digest" and shown is None:
+            continue
         if given != real:
             return code, f"{field} is {given}, this action's is {real}"
     return None

@@ -1,12 +1,13 @@
 """What a workflow is told of a case that goes on: enough to wait and to call, nothing to decide by."""
 
-from activities.cases import CaseFile
+from activities.cases import REVOKED, CaseFile
 from policy.approval.standing import Standing
+from policy.urgency import fairness_key, urgency
 from workflows.ports import Plan, StepPlan
 
 
-def make_plan(file: CaseFile, standing: Standing | None, *, local_dispatch: bool) -> Plan:
-    """The plan of a case that is pending or approved."""
+def make_plan(file: CaseFile, standing: Standing | None, *, local_dispatch: bool, ranked: bool = True) -> Plan:
+    """The plan of a case that is pending or approved; `ranked` is False for one of a release that ranked nothing."""
     revision, proposal = file.revision, file.proposal
     assert revision is not None
     assert file.assessment_digest is not None
@@ -31,6 +32,9 @@ def make_plan(file: CaseFile, standing: Standing | None, *, local_dispatch: bool
         presented_digest=shown.presented_digest if shown else None,
         stopped=file.stop is not None,
         dry_run=proposal.dry_run,
+        revoked=file.stop == REVOKED,
+        priority=urgency(proposal, revision) if ranked else None,
+        fairness_key=fairness_key(proposal.agent.id) if ranked else None,
     )
 
 

@@ -26,7 +26,6 @@ from policy.gate import out_of_turn
 from policy.ledger import EntryKind
 from policy.outcome import Outcome, StepRecord, conclude
 from policy.permit import Direction, permit_id
-from policy.proposal import StopVerb
 from policy.result import ActionResult, ResultResolution
 from policy.screens.neutral import visible
 from workflows.ports import ExecuteResult, RecordRequest
@@ -104,15 +103,18 @@ def conclusion(
     outcome, reasons = conclude(
         records,
         len(file.proposal.steps),
-        stopped_to_ask=file.stop is not None and file.proposal.on_stop is StopVerb.ask,
+        stopped_to_ask=file.stopped_to_ask,
         criteria=len(file.criteria),
         dry_run=file.proposal.dry_run,
     )
     resolution: ResultResolution = file.resolution  # type: ignore[assignment]
     if resolution != "approved":
         return resolution, outcome, file.reasons
+    revoked = (file.revoked,) if file.revoked is not None else ()
     if any(record.use == "claimed" for record in records):
-        return resolution, outcome, reasons
+        return resolution, outcome, (*revoked, *reasons)
+    if revoked:
+        return "withdrawn", outcome, revoked
     if file.stop is not None:
         return "withdrawn", outcome, (Reason(code="withdrawn", message="stopped before anything ran"),)
     return resolution, outcome, (*refusals, *reasons)

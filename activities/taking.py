@@ -8,15 +8,17 @@ from sqlalchemy import bindparam, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.advancing import settle, standing_of
-from activities.cases import CaseFile
-from activities.deciding import Reading, read_decision, with_ballot
+from activities.cases import REVOKED, CaseFile
+from activities.deciding import Reading, read_decision, who_decides, with_ballot
 from activities.documents import InForce
 from activities.ledger import Ledger
+from activities.permits import read_issued
+from activities.revoking import read_revocation, revoke, revoked_receipt
 from activities.tables import DecisionRow
 from activities.telemetry import note_first_decision
 from policy.approval.standing import Standing, stand
 from policy.canonical import canonical, digest
-from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, receive_decision
+from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, Vote, receive_decision
 from policy.errors import DecisionError
 from policy.ledger import EntryKind
 from workflows.ports import CaseResult, DecisionRequest
@@ -59,16 +61,37 @@ async def take(
     """Take one decision; everything that the answer says is stored with it."""
     if (before := await _before(connection, submission, request.proposal_id)) is not None:
         return await _answer(connection, ledger, file, before, standing_of(file, request.now), request)
-    reading = read_decision(file, submission, in_force.directory, request.now)
+    reading = await _read(connection, file, submission, in_force, request)
     standing = _standing_with(file, reading, request)
     receipt = receipt_of(submission, reading, standing, file)
     await _store(connection, submission, reading, receipt, request)
-    kind = EntryKind.decision_counted if reading.ballot else EntryKind.decision_refused
+    kind = EntryKind.decision_counted if reading.counts else EntryKind.decision_refused
     content = _content(request, reading, receipt, directory=in_force.directory_digest)
     await ledger.append(kind, content, submission.decision_id)
     if reading.ballot is not None and not file.ballots:
         note_first_decision(file, request.now)
+    if reading.revokes is not None:
+        resolution = await revoke(connection, ledger, file, submission, reading, request)
+        return CaseResult(
+            receipt=receipt, standing=standing, resolution=resolution, stopped=True, entry=await ledger.head()
+        )
     return await _answer(connection, ledger, file, receipt, standing, request)
+
+
+async def _read(
+    connection: AsyncConnection,
+    file: CaseFile,
+    submission: DecisionSubmission,
+    in_force: InForce,
+    request: DecisionRequest,
+) -> Reading:
+    if submission.vote is not Vote.revoke:
+        return read_decision(file, submission, in_force.directory, request.now)
+    person, why = who_decides(file, submission, in_force.directory, request.now)
+    if why is not None or person is None:
+        return Reading(person=person, refusal=why)
+    issued = await read_issued(connection, request.proposal_id, submission.revision)
+    return read_revocation(file, submission, person, issued.records, request.now)
 
 
 def refused(
@@ -95,7 +118,13 @@ async def _answer(
 ) -> CaseResult:
     """The answer, after what the standing amounts to is on record: a deadline that has passed is, too."""
     resolution = await settle(connection, ledger, file, standing, request.now)
-    return CaseResult(receipt=receipt, standing=standing, resolution=resolution, entry=await ledger.head())
+    return CaseResult(
+        receipt=receipt,
+        standing=standing,
+        resolution=resolution,
+        stopped=file.stop == REVOKED,
+        entry=await ledger.head(),
+    )
 
 
 def _standing_with(file: CaseFile, reading: Reading, request: DecisionRequest) -> Standing | None:
@@ -111,6 +140,8 @@ def receipt_of(
     if reading.refusal is not None:
         receipt = refused(submission, *reading.refusal, standing=standing)
         return receipt.model_copy(update={"resolution": file.resolution}) if file.resolution else receipt
+    if reading.revokes is not None:
+        return revoked_receipt(submission, reading.revokes)
     assert standing is not None
     return DecisionReceipt(
         decision_id=submission.decision_id,
@@ -151,7 +182,7 @@ async def _store(
         "stage": submission.stage,
         "person_id": reading.person.person_id if reading.person else None,
         "vote": str(submission.vote),
-        "counted": reading.ballot is not None,
+        "counted": reading.counts,
         "code": receipt.code,
         "body": body,
         "digest": digest(body),

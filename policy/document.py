@@ -39,6 +39,7 @@ from policy.rules.chains import (
 from policy.rules.exceptions import BreakGlass, PolicyException
 from policy.rules.limits import Limit
 from policy.rules.match import Effect, Match, Scoped, Where
+from policy.rules.revocation import Revocation
 
 # What waits for people imports these from `policy.rules.chains`; the rest of the house reads them here, with the
 # document.
@@ -188,6 +189,7 @@ class PolicyDocument(EdgeModel):
     exceptions: tuple[PolicyException, ...] = ()
     break_glass: tuple[BreakGlass, ...] = ()
     chains: dict[Name, ApprovalChain] = {}
+    revocation: Revocation | None = None
 
     @field_validator("permit_ttl")
     @classmethod
@@ -221,8 +223,10 @@ class PolicyDocument(EdgeModel):
         for lifting in self.exceptions:
             yield from ((f"exception {lifting.id}", "rule or freeze", name, rules | freezes) for name in lifting.lifts)
         for glass in self.break_glass:
-            yield (f"break_glass {glass.id}", "chain", glass.chain, chains)
+            yield from ((f"break_glass {glass.id}", "chain", name, chains) for name in glass.chains)
             yield from ((f"break_glass {glass.id}", "freeze", name, freezes) for name in glass.lifts_freezes)
+        if self.revocation is not None and self.revocation.after is not None:
+            yield ("revocation.after", "chain", self.revocation.after.chain, chains)
 
     def rules_about(self, operation: str) -> tuple[Rule, ...]:
         """The rules whose list of operations names one, or which have none; looked for once an operation."""

@@ -15,7 +15,9 @@ from policy.observed import DenialFact, HoldFact, Observed
 from policy.operations import OperationsRegistry, RegisteredOperation, unknown
 from policy.parameters import parameter_refusals
 from policy.people.directory import Directory
-from policy.proposal import ActionProposal
+from policy.people.facts import PersonFacts
+from policy.proposal import ActionProposal, ChangeType
+from policy.rollback import mismatch
 from policy.screens.safer import SaferOperation, safer_operations
 
 
@@ -32,7 +34,8 @@ class Facts(RecordModel):
 
     `units_touched` of `units_total` is how much of the target's capacity the steps take at once, by what the operations
     registry counts and the catalog says there is; None where one of the two does not say. `unresolved` says why the
-    target resolves to nothing.
+    target resolves to nothing. `behind` are the people who stand behind an emergency, with what the directory says of
+    them: only the rules of break-glass ask for it.
     """
 
     target_known: bool
@@ -58,6 +61,7 @@ class Facts(RecordModel):
     safer: tuple[SaferOperation, ...] = ()
     observed: Observed = Observed()
     bad_parameters: tuple[Reason, ...] = ()
+    behind: tuple[PersonFacts, ...] = ()
 
     def operation(self, name: str) -> RegisteredOperation:
         """What is known of an operation; of one that was not looked up, the worst is assumed."""
@@ -135,12 +139,13 @@ def collect(
         reach=catalog.reach(proposal.target) if entity else Reach(),
         operations={name: registry.find(name) or unknown(name) for name in proposal.operations},
         unregistered=tuple(name for name in proposal.operations if registry.find(name) is None),
-        agent_owner=_owner(proposal, directory),
+        agent_owner=_owner(proposal, directory, observed, resolution.ids),
         on_behalf_of=person.person_id if person else None,
         authors=_authors(observed, directory),
         safer=safer_operations(proposal, registry),
         observed=observed,
         bad_parameters=tuple(dict.fromkeys(refusals)),
+        behind=_behind(proposal, directory) if proposal.change_type is ChangeType.emergency else (),
     )
 
 
@@ -150,13 +155,21 @@ def _parts(proposal: ActionProposal, catalog: Catalog) -> tuple[PartFact, ...]:
     return tuple(PartFact(ref=ref, system=catalog.system_of(ref), owner=owner) for ref, owner in found)
 
 
-def _owner(proposal: ActionProposal, directory: Directory) -> str | None:
-    """Who answers for the agent. Who proposes a document from the command line answers for that, and for nothing else:
-    no platform's agent hides its owner behind it.
+def _behind(proposal: ActionProposal, directory: Directory) -> tuple[PersonFacts, ...]:
+    """Whom it acts for, and the agent's owner."""
+    names = dict.fromkeys(name for name in (proposal.on_behalf_of, directory.owner_of(proposal.agent.id)) if name)
+    found = {person.person_id: person for name in names if (person := directory.person(name)) is not None}
+    return tuple(found.values())
+
+
+def _owner(proposal: ActionProposal, directory: Directory, observed: Observed, resolved: tuple[str, ...]) -> str | None:
+    """Who answers for the agent. Who proposes from the command line to publish a document, or to undo exactly what the
+    record has, answers for that, and for nothing else: no platform's agent hides its owner behind it.
     """
     if proposal.agent.id != AGENT:
         return directory.owner_of(proposal.agent.id)
-    if set(proposal.operations) != {PUBLISH}:
+    undoes = proposal.undoes is not None and mismatch(proposal, observed.undone, resolved) is None
+    if set(proposal.operations) != {PUBLISH} and not undoes:
         return None
     person = directory.person(proposal.on_behalf_of)
     return person.person_id if person else None

@@ -99,6 +99,7 @@ class Conversation:
             queue=interface.TASK_QUEUE,
             local=not self.inbox.holds_update,
             queued=self._note_slow,
+            priority=self._case.priority,
         )
         message.receipt = answer.receipt or _LOST
         self._case.view.answered(message.receipt)
@@ -112,6 +113,7 @@ class Conversation:
             CasePort.advance,
             lambda now: AdvanceRequest(proposal_id=plan.proposal_id, revision=plan.revision, stop_actor=actor, now=now),
             queue=interface.TASK_QUEUE,
+            priority=case.priority,
         )
         if answer.unregistered:
             raise unregistered(plan)
@@ -121,6 +123,8 @@ class Conversation:
     def _moved(self, answer: CaseResult) -> None:
         """The case as the record has it now, and the next instant at which something is due."""
         self._resolution = self._resolution or answer.resolution
+        if answer.stopped:
+            self._case.revoke()
         if self._case.state is State.pending:
             self._set_alarm(self._case.view.stand(answer.standing))
         self._case.show(answer.attributes)

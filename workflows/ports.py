@@ -122,6 +122,9 @@ class Plan(RecordModel):
     presented_digest: str | None = None
     stopped: bool = False
     dry_run: bool = False
+    revoked: bool = False
+    priority: int | None = None
+    fairness_key: str | None = None
 
 
 class AssessResult(RecordAnswer):
@@ -160,12 +163,13 @@ class AdvanceRequest(RecordModel):
 
 
 class CaseResult(RecordAnswer):
-    """How the case stands after a decision or after time passed."""
+    """How the case stands after a decision or after time passed. `stopped`: it is revoked, and the stop is noted."""
 
     unregistered: bool = False
     receipt: DecisionReceipt | None = None
     standing: Standing | None = None
     resolution: str | None = None
+    stopped: bool = False
     attributes: Attributes = {}
     entry: EntryRef | None = None
 
