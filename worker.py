@@ -34,6 +34,7 @@ from activities.executors.base import Executor, TargetCredentials
 from activities.executors.documents import DocumentsExecutor
 from activities.executors.postgres import PostgresExecutor
 from activities.house import HouseActivities
+from activities.items import ItemActivities
 from activities.prometheus import Prometheus
 from activities.settings import DATABASE_URL, Role, Settings, SettingsError, read_settings
 from activities.slo_states import SloActivities
@@ -46,6 +47,7 @@ from policy.errors import CountersignError
 from workflows.authorize import AuthorizeAction
 from workflows.housekeeping import Archive, RefreshSloStates, Sweep
 from workflows.interface import EXECUTOR_QUEUE, PERMIT_QUEUE, TASK_QUEUE
+from workflows.items import ResolveItem
 
 log = logging.getLogger("countersign.worker")
 
@@ -99,12 +101,13 @@ async def build_workers(
         house = HouseActivities(database, client, time, settings.archive_dir)
         activities: list[Callable[..., Any]] = [control.assess, control.take_decision, control.advance, control.record]
         slos = SloActivities(database, documents, time, _prometheus(settings))
-        activities += [house.sweep, house.archive, slos.refresh_slo_states]
+        items = ItemActivities(database, documents, time)
+        activities += [house.sweep, house.archive, slos.refresh_slo_states, items.look_at_item, items.answer_item]
         workers.append(
             Worker(
                 client,
                 task_queue=TASK_QUEUE,
-                workflows=[AuthorizeAction, Sweep, Archive, RefreshSloStates],
+                workflows=[AuthorizeAction, ResolveItem, Sweep, Archive, RefreshSloStates],
                 activities=[*activities, permits.dispatch] if role is Role.all else activities,
                 workflow_runner=workflow_runner(),
                 max_cached_workflows=max_cached_workflows,

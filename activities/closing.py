@@ -23,7 +23,7 @@ from policy.decision import Vote
 from policy.ledger import EntryKind
 from policy.outcome import Outcome, StepRecord
 from policy.permit import entry_id
-from policy.result import ActionResult, DecidedBy, ResultResolution, Timings, next_action
+from policy.result import ActionResult, DecidedBy, Offer, ResultResolution, Timings, next_action
 
 _STOP = insert_once(StopRow).on_conflict_do_nothing()
 _FINISH = insert(ResultRow)
@@ -50,10 +50,11 @@ async def finish(
     at: datetime,
     records: tuple[StepRecord, ...] = (),
     dispatched_at: datetime | None = None,
+    offer: Offer | None = None,
 ) -> ActionResult:
     """Write the result of a proposal, with a hold where a person has to look, and the entry that says so."""
     result = make_result(
-        file, resolution=resolution, outcome=outcome, reasons=reasons, at=at, dispatched_at=dispatched_at
+        file, resolution=resolution, outcome=outcome, reasons=reasons, at=at, dispatched_at=dispatched_at, offer=offer
     )
     body = canonical(result.model_dump(mode="json"))
     row = {"proposal_id": result.proposal_id, "body": body, "digest": digest(body)}
@@ -80,6 +81,7 @@ def make_result(
     reasons: tuple[Reason, ...],
     at: datetime,
     dispatched_at: datetime | None = None,
+    offer: Offer | None = None,
 ) -> ActionResult:
     """Put a result together from the record."""
     revision = file.revision
@@ -89,7 +91,7 @@ def make_result(
         action_digest=file.received.action_digest,
         resolution=resolution,
         outcome=outcome,
-        next_action=next_action(resolution, outcome, reasons),
+        next_action=next_action(resolution, outcome, reasons, offered=offer is not None),
         reasons=reasons,
         verdict=revision.evaluation.verdict if revision else None,
         risk_tier=revision.assessment.risk_tier if revision else None,
@@ -102,6 +104,7 @@ def make_result(
             proposed_at=file.registered_at, resolved_at=file.resolved_at, dispatched_at=dispatched_at, finished_at=at
         ),
         dry_run=file.proposal.dry_run,
+        offered=offer,
     )
 
 

@@ -5,8 +5,10 @@ the same request reads what was stored and answers the same. `stale` is said by 
 waits for one goes on waiting on the server, where that costs no event.
 """
 
+from datetime import datetime
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.advancing import note_due, note_stop, settle, standing_of
@@ -16,6 +18,7 @@ from activities.clock import Clock, differs
 from activities.database import Database
 from activities.documents import Documents
 from activities.ledger import Ledger
+from activities.offering import offer, wants_offer
 from activities.planning import make_plan
 from activities.recording import record_end
 from activities.starting import end_without_effect, refuse_start, register, start_refusals
@@ -28,7 +31,7 @@ from policy.decision import Refusal
 from policy.errors import ProposalError
 from policy.lifecycle import State
 from policy.proposal import ReceivedProposal, receive
-from policy.result import ActionResult
+from policy.result import ActionResult, Offer
 from policy.screens.telling import deniers
 from workflows.ports import (
     UNVERIFIED,
@@ -97,7 +100,8 @@ class ControlActivities(CasePort):
             standing = standing_of(file, request.now, time_itself=True)
             if file.resolution is None and await settle(connection, ledger, file, standing, request.now):
                 file = await read_case(connection, proposal_id) or file
-            result = await end_without_effect(connection, ledger, file, request.now)
+            offered = await self._offer(connection, ledger, file, request.now)
+            result = await end_without_effect(connection, ledger, file, request.now, offered)
             head = await ledger.head()
         if result is not None:
             return AssessResult(result=result, attributes=self._of_result(received, result, file), entry=head)
@@ -158,11 +162,20 @@ class ControlActivities(CasePort):
                 standing = standing_of(file, request.now, time_itself=True)
                 if await settle(connection, ledger, file, standing, request.now):
                     file = await read_case(connection, request.proposal_id)
-            result = await record_end(connection, ledger, file, request) if file is not None else None
+            result = None
+            if file is not None:
+                offered = await self._offer(connection, ledger, file, request.now)
+                result = await record_end(connection, ledger, file, request, offer=offered)
             entry = await ledger.head()
         if result is None or file is None:
             return RecordResult(stale=True)
         return RecordResult(result=result, attributes=self._of_result(file.received, result, file), entry=entry)
+
+    async def _offer(self, connection: AsyncConnection, ledger: Ledger, file: CaseFile, now: datetime) -> Offer | None:
+        """The safer alternative, where an action expired by the verb that offers it."""
+        if not wants_offer(file):
+            return None
+        return await offer(connection, ledger, file, await self._documents.in_force(connection), now)
 
     def _of_case(self, file: CaseFile, standing: Standing | None) -> dict[str, Any]:
         pending = standing is not None and standing.resolution == "pending"

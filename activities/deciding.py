@@ -57,7 +57,7 @@ def who_decides(
 ) -> tuple[PersonFacts | None, Why | None]:
     """Who makes a decision, and why nobody does: it is about something else, not valid now, or by nobody known."""
     person = directory.person(submission.proof.identity)
-    if why := _about(file, submission) or _valid_at(submission, now):
+    if why := _about(file, submission) or valid_at(submission, now):
         return person, why
     if person is None:
         return None, (Refusal.unknown_person, f"identity {submission.proof.identity} is nobody in the directory")
@@ -114,7 +114,8 @@ def _about(file: CaseFile, submission: DecisionSubmission) -> Why | None:
     return None
 
 
-def _valid_at(submission: DecisionSubmission, now: datetime) -> Why | None:
+def valid_at(submission: DecisionSubmission, now: datetime) -> Why | None:
+    """Whether a decision is valid at an instant by its own dates; why not, or None."""
     if now > submission.expires_at:
         return Refusal.expired, f"the decision expired at {submission.expires_at.isoformat()}"
     if submission.issued_at > now + CLOCK_SKEW:

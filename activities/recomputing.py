@@ -13,6 +13,7 @@ from activities.advancing import standing_of
 from activities.cases import REVOKED, CaseFile, revoked_reason, stored_proposal
 from activities.closing import make_result
 from activities.deciding import Reading, read_decision, who_decides
+from activities.recomputing_debts import Debts, check_labels
 from activities.recording import conclusion
 from activities.revoking import read_revocation
 from activities.starting import start_refusals
@@ -65,6 +66,7 @@ class Recomputation:
         self.reports: dict[str, EffectReport] = {}
         self.proposal_id = file.proposal_id
         self._documents = GovernedDocuments(file.documents)
+        self._debts = Debts(self._documents)
         self._refusals: list[Reason] = []
         self._checks: dict[EntryKind, Callable[[ReadEntry], list[str]]] = {
             EntryKind.start_refused: self._start_refused,
@@ -82,6 +84,11 @@ class Recomputation:
             EntryKind.reported: self._reported,
             EntryKind.recorded: self._recorded,
             EntryKind.violation: self._violation,
+            EntryKind.offered: lambda entry: self._debts.offered(entry, self._known()[0]),
+            EntryKind.review_opened: lambda entry: self._debts.opened(entry, self._known()[0]),
+            EntryKind.review_decided: self._debts.decided,
+            EntryKind.review_overdue: self._debts.overdue,
+            EntryKind.review_closed: self._debts.closed,
         }
         if file.proposal is not None:
             self._read_proposal(file.proposal)
@@ -314,6 +321,7 @@ class Recomputation:
             reasons=reasons,
             at=entry.at,
             dispatched_at=min((record.issued_at for record in records if record.issued_at), default=None),
+            offer=self._debts.offer,
         )
         self.case = replace(case, result=ActionResult.model_validate(content["result"]))
         return found + compare("result", content["result"], computed)
@@ -332,7 +340,9 @@ class Recomputation:
 
     def _compare_told(self) -> None:
         try:
-            problems = check_told(self.entries)
+            permitted = next((entry for entry in self.entries if entry.kind is EntryKind.dispatched), None)
+            problems = [*check_told(self.entries), *check_labels(self.entries)]
+            problems += self._debts.missing(self.case, permitted)
         except MALFORMED as error:
             problems = [f"cannot be computed again: {say(error)}"]
         for problem in problems:

@@ -145,7 +145,7 @@ def collect(
         safer=safer_operations(proposal, registry),
         observed=observed,
         bad_parameters=tuple(dict.fromkeys(refusals)),
-        behind=_behind(proposal, directory) if proposal.change_type is ChangeType.emergency else (),
+        behind=people_behind(proposal, directory) if proposal.change_type is ChangeType.emergency else (),
     )
 
 
@@ -155,7 +155,7 @@ def _parts(proposal: ActionProposal, catalog: Catalog) -> tuple[PartFact, ...]:
     return tuple(PartFact(ref=ref, system=catalog.system_of(ref), owner=owner) for ref, owner in found)
 
 
-def _behind(proposal: ActionProposal, directory: Directory) -> tuple[PersonFacts, ...]:
+def people_behind(proposal: ActionProposal, directory: Directory) -> tuple[PersonFacts, ...]:
     """Whom it acts for, and the agent's owner."""
     names = dict.fromkeys(name for name in (proposal.on_behalf_of, directory.owner_of(proposal.agent.id)) if name)
     found = {person.person_id: person for name in names if (person := directory.person(name)) is not None}

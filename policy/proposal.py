@@ -124,6 +124,7 @@ class ActionProposal(EdgeModel):
     on_stop: StopVerb = StopVerb.compensate
     remedies: ProposalId | None = None
     undoes: ProposalId | None = None
+    alternative_to: ProposalId | None = None
     expected_targets: Annotated[tuple[Name, ...], Field(min_length=1, max_length=1000)] | None = None
     produced_at: Instant | None = None
     change_type: ChangeType = ChangeType.normal

@@ -6,13 +6,15 @@ now: nothing, propose again (something else or later), or wait for a person to l
 
 from typing import Literal
 
+from pydantic import JsonValue
+
 from policy.base import Instant, Reason, RecordModel
 from policy.decision import Assurance
 from policy.operations import RiskTier
 from policy.outcome import REHEARSED, Outcome
 
 ResultResolution = Literal["approved", "denied", "expired", "withdrawn", "refused"]
-NextAction = Literal["none", "propose_anew", "ask_a_person"]
+NextAction = Literal["none", "propose_anew", "propose_offered", "ask_a_person"]
 
 
 class DecidedBy(RecordModel):
@@ -35,6 +37,16 @@ class Timings(RecordModel):
     finished_at: Instant
 
 
+class Offer(RecordModel):
+    """A proposal that a platform can start as it stands, and what its assessment says."""
+
+    proposal: dict[str, JsonValue]
+    action_digest: str
+    verdict: str
+    risk_tier: RiskTier
+    risk_score: int
+
+
 class ActionResult(RecordModel):
     """The end of an action. `docs/spec/contract.md` describes each field."""
 
@@ -55,9 +67,12 @@ class ActionResult(RecordModel):
     resolved_digest: str | None = None
     timings: Timings
     dry_run: bool = False
+    offered: Offer | None = None
 
 
-def next_action(resolution: ResultResolution, outcome: Outcome, reasons: tuple[Reason, ...] = ()) -> NextAction:
+def next_action(
+    resolution: ResultResolution, outcome: Outcome, reasons: tuple[Reason, ...] = (), *, offered: bool = False
+) -> NextAction:
     """What a platform can do after this end; after a dry run that went well, nothing."""
     if outcome.needs_hold:
         return "ask_a_person"
@@ -65,4 +80,4 @@ def next_action(resolution: ResultResolution, outcome: Outcome, reasons: tuple[R
         return "none"
     if resolution == "denied" or any(reason.code == REHEARSED for reason in reasons):
         return "none"
-    return "propose_anew"
+    return "propose_offered" if offered else "propose_anew"

@@ -23,6 +23,7 @@ from policy.proposal import ActionProposal, Step, Undo
 from policy.rules.chains import written
 
 NOT_VERIFIED = "rollback_not_verified"
+VIOLATED = "the record contradicts the label that it undoes another action"
 
 
 class Rollback(RecordModel):
@@ -118,6 +119,13 @@ def within(undone: UndoneFact | None, window: timedelta) -> bool:
     if undone is None or undone.ended_at is None or undone.asked_at is None:
         return False
     return undone.ended_at <= undone.asked_at <= undone.ended_at + window
+
+
+def label_violation(rollback: Rollback | None, revision: int) -> dict[str, Any] | None:
+    """What the ledger keeps of a label that the record contradicts; None where it does not. Pure."""
+    if rollback is None or not rollback.violation:
+        return None
+    return {"what": VIOLATED, "undoes": rollback.undoes, "why": rollback.why, "revision": revision}
 
 
 def rollback_of(

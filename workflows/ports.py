@@ -236,6 +236,36 @@ class RecordResult(RecordAnswer):
         return self.unregistered or self.result is not None
 
 
+class ItemRequest(RecordModel):
+    """Something that people have to look at, by its id."""
+
+    item_id: str
+    now: Instant
+
+
+class ItemAnswerRequest(ItemRequest):
+    """What somebody says of an item, as received (any JSON value)."""
+
+    submission: Any
+    problem: str | None = None
+    channel: Literal["update", "signal"]
+    arrival: int
+
+
+class ItemResult(RecordAnswer):
+    """How an item stands. `due_at` is when to look again; None where nothing more becomes due. `closed` says how."""
+
+    unknown: bool = False
+    receipt: DecisionReceipt | None = None
+    standing: Standing | None = None
+    due_at: Instant | None = None
+    closed: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        return self.unknown or self.standing is not None
+
+
 class CasePort(ABC):
     """The control role: assesses, takes decisions, lets time pass, records the end."""
 
@@ -281,6 +311,20 @@ class ExecutorPort(ABC):
     @abstractmethod
     async def observe(self, request: ExecuteRequest) -> ExecuteResult:
         """After an effect that nobody answered for: look, without acting, and report what can be known."""
+
+
+class ItemPort(ABC):
+    """What people have to look at afterwards, with the control role."""
+
+    @activity.defn(name="look_at_item")
+    @abstractmethod
+    async def look_at_item(self, request: ItemRequest) -> ItemResult:
+        """How an item stands; notes once that it is overdue."""
+
+    @activity.defn(name="answer_item")
+    @abstractmethod
+    async def answer_item(self, request: ItemAnswerRequest) -> ItemResult:
+        """Verify, check, store and evaluate one answer to an item; closes it where that settles it."""
 
 
 class HousePort(ABC):

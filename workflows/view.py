@@ -26,7 +26,7 @@ DECIDE_HELP = (
     "Answers with a receipt: counted, or why not."
 )
 DECIDE_SIGNAL_HELP = "the same JSON object as the update, without an answer: read the receipt with the query `status`"
-_RECEIPTS_KEPT = 500
+RECEIPTS_KEPT = 500
 _DIGESTS = ("action_digest", "assessment_digest", "policy_digest")
 _REASON, _DUE = 400, 5
 
@@ -57,7 +57,7 @@ class View:
         """A decision was answered; only so many receipts are kept, the newest."""
         self._refused += not receipt.counted
         self._receipts[receipt.decision_id] = receipt
-        if len(self._receipts) > _RECEIPTS_KEPT:
+        if len(self._receipts) > RECEIPTS_KEPT:
             self._receipts.popitem(last=False)
 
     def close(self, result: ActionResult) -> None:
