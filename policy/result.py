@@ -4,9 +4,9 @@ A denied, expired or compensated action is a result, not a failed workflow. `nex
 now: nothing, propose again (something else or later), or wait for a person to look.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from policy.base import Instant, Reason, RecordModel
 from policy.decision import Assurance
@@ -67,7 +67,8 @@ class ActionResult(RecordModel):
     resolved_digest: str | None = None
     timings: Timings
     dry_run: bool = False
-    offered: Offer | None = None
+    # A result that was given once is given again in the same bytes, whatever release gives it.
+    offered: Annotated[Offer | None, Field(exclude_if=lambda value: value is None)] = None
 
 
 def next_action(
