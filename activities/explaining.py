@@ -5,7 +5,7 @@
   and the replay sees the later start. Where a task failed or timed out, what it wrote lies between the two starts.
 - An executor's entry names a permit that the history executes, and lies within the run by the clocks of both sides.
 - Other known origins, which are noted and are no findings: an earlier or another run of the same proposal, the sweep,
-  a refused claim of somebody else, a report after the end.
+  a refused claim of somebody else, a report after the end, the workflow of its review.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,10 +27,12 @@ _CLOCK_SKEW = timedelta(minutes=1)
 _ROUNDING = timedelta(microseconds=1)
 _EXECUTOR_KINDS = (EntryKind.reported, EntryKind.claim_refused)
 _DECISION_KINDS = (EntryKind.decision_counted, EntryKind.decision_refused)
+_REVIEW_KINDS = (EntryKind.review_decided, EntryKind.review_overdue, EntryKind.review_closed)
 _CONTROL = ("assess", "take_decision", "advance", "record")
 _WRITERS: dict[EntryKind, tuple[str, ...]] = {
     EntryKind.dispatched: ("dispatch",),
     EntryKind.dispatch_refused: ("dispatch",),
+    EntryKind.review_opened: ("dispatch",),
     EntryKind.decision_counted: ("take_decision",),
     EntryKind.decision_refused: ("take_decision",),
     EntryKind.assessed: ("assess",),
@@ -109,6 +111,8 @@ def _is_about(entry: ReadEntry, call: Call) -> bool:
 
 def _origin(file: AuditFile, entry: ReadEntry, calls: Sequence[Call], events: Sequence[Event]) -> str | None:
     """Where an entry comes from that this run did not write; None where nothing explains it."""
+    if entry.kind in _REVIEW_KINDS:
+        return "written by the workflow of its review"
     first = next((call.told for call in calls if call.name == "assess" and call.told), None) or {}
     reset = max((event.at for event in events if is_reset(event)), default=None)
     known = max((_position(call) for call in calls if reset or call.name == "assess"), default=0)
