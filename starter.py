@@ -28,6 +28,8 @@ MODULES = {
     "cli.show": ("show", "status", "explain"),
     "cli.decide": ("approve", "deny", "abstain", "retract", "recuse", "request-info", "acknowledge"),
     "cli.withdraw": ("withdraw",),
+    "cli.revoke": ("revoke",),
+    "cli.reviews": ("reviews",),
     "cli.policy": ("policy",),
     "cli.operations": ("operations",),
     "cli.catalog": ("catalog",),

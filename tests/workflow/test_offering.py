@@ -16,13 +16,16 @@ from workflows.interface import workflow_id
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 POLICY = (
-    (DOCUMENTS / "policy.yaml")
-    .read_bytes()
-    .replace(b"verdict: require_approval, chain: deny-soon", b"verdict: require_approval, chain: offer-soon", 1)
-) + b"""  offer-soon:
+    (
+        (DOCUMENTS / "policy.yaml")
+        .read_bytes()
+        .replace(b"verdict: require_approval, chain: deny-soon", b"verdict: require_approval, chain: offer-soon", 1)
+    )
+    + b"""  offer-soon:
     stages:
       - {name: ops, requirements: [{groups: [ops]}], deadline: 1s, on_expiry: offer_alternative}
 """
+)
 
 
 @pytest_asyncio.fixture(name="offering", scope="module", loop_scope="module", autouse=True)
@@ -53,7 +56,10 @@ async def test_what_is_safer_is_offered_and_not_started(world: World) -> None:
     assert [reason.code for reason in result.reasons] == ["expired_offer_alternative"]
     assert result.offered is not None
     offered: Any = result.offered.proposal
-    assert (offered["proposal_id"], offered["alternative_to"]) == (f"{body['proposal_id']}.alternative-3", result.proposal_id)
+    assert (offered["proposal_id"], offered["alternative_to"]) == (
+        f"{body['proposal_id']}.alternative-3",
+        result.proposal_id,
+    )
     assert await world.effects(body["proposal_id"]) == []
     (entry,) = await world.entries(body["proposal_id"], "offered")
     assert [item["number"] for item in entry["content"]["considered"]] == [2, 3]

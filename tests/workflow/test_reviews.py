@@ -1,4 +1,4 @@
-"""Broken glasses on a real server: the review that is owed, who answers it, and what an overdue one costs its debtor."""
+"""Broken glasses on a real server: the review that is owed, who answers it, what an overdue one costs its debtor."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -123,7 +123,7 @@ async def findings(world: World, proposal_id: str) -> list[str]:
 
 @pytest.mark.parametrize(("vote", "found"), [("approve", "in_order"), ("deny", "at_fault")])
 async def test_a_review_is_owed_and_people_close_it(world: World, vote: str, found: str) -> None:
-    """From the first permit on it is owed; the sweep starts its workflow; who owes it cannot answer, others close it."""
+    """Owed from the first permit on; the sweep starts its workflow; who owes it cannot answer, others close it."""
     await publish_documents(world.url, policy("2d", 100))
     body = await emergency(world)
     (opened,) = await world.entries(body["proposal_id"], "review_opened")

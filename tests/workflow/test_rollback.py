@@ -48,7 +48,11 @@ async def succeeded(world: World, *operations: str) -> Any:
 def undoing(world: World, body: Any, **changes: Any) -> Any:
     """The proposal that undoes an action: its undos in reverse order."""
     steps = [
-        {"name": f"undo-{step['name']}", "operation": step["undo"]["operation"], "parameters": step["undo"]["parameters"]}
+        {
+            "name": f"undo-{step['name']}",
+            "operation": step["undo"]["operation"],
+            "parameters": step["undo"]["parameters"],
+        }
         for step in reversed(body["steps"])
     ]
     new = {"proposal_id": world.id(), "operation": steps[0]["operation"], "undoes": body["proposal_id"]}
