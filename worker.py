@@ -101,8 +101,7 @@ async def build_workers(
         house = HouseActivities(database, client, time, settings.archive_dir)
         activities: list[Callable[..., Any]] = [control.assess, control.take_decision, control.advance, control.record]
         slos = SloActivities(database, documents, time, _prometheus(settings))
-        items = ItemActivities(database, documents, time)
-        activities += [house.sweep, house.archive, slos.refresh_slo_states, items.look_at_item, items.answer_item]
+        activities += [house.sweep, house.archive, slos.refresh_slo_states, *_items(database, documents, time)]
         workers.append(
             Worker(
                 client,
@@ -124,6 +123,11 @@ async def build_workers(
         executor = ExecutorActivities(database, time, {**ours, **(executors or {})}, worker=client.identity)
         workers.append(_activity_worker(client, EXECUTOR_QUEUE, [executor.execute, executor.observe]))
     return workers
+
+
+def _items(database: Database, documents: Documents, clock: Clock) -> tuple[Callable[..., Any], ...]:
+    items = ItemActivities(database, documents, clock)
+    return items.look_at_item, items.answer_item
 
 
 def _prometheus(settings: Settings) -> Prometheus | None:

@@ -12,6 +12,7 @@ import pytest
 
 from deploy.dev import Stack
 from deploy.migrations.runner import migrate
+from tests.integration.review_rows import REVIEWS
 
 ROLES = ["countersign_app", "countersign_control", "countersign_permit", "countersign_executor", "countersign_reader"]
 ROLES += ["countersign_author"]
@@ -119,6 +120,7 @@ RECORD: dict[str, dict[str, Any]] = {
         "budget_left": 0.5,
         "source": "prometheus",
     },
+    **REVIEWS,
 }
 WITH_BODY = [table for table, row in RECORD.items() if "body" in row]
 VOID = {"use": "void", "attempt_token": None, "run_id": None}
@@ -126,9 +128,9 @@ VOID = {"use": "void", "attempt_token": None, "run_id": None}
 MAY_INSERT: dict[str, set[str]] = {
     "countersign_control": {
         *{"proposal", "assessment", "decision", "resolution", "stop", "permit_use", "hold", "hold_release"},
-        *{"result", "ledger_entry", "archive", "approved_scope", "slo_state", "case_event"},
+        *{"result", "ledger_entry", "archive", "approved_scope", "slo_state", "case_event", *REVIEWS},
     },
-    "countersign_permit": {"permit", "ledger_entry"},
+    "countersign_permit": {"permit", "ledger_entry", "review"},
     "countersign_executor": {"permit_use", "effect_report", "ledger_entry"},
     "countersign_app": set(RECORD) - {"document", "publication", "draft"},
     "countersign_reader": set(),
