@@ -24,6 +24,8 @@ class Conduct(StrEnum):
     # They cancel the workflow: while it is pending, or once its effect has happened.
     withdraw = "withdraw"
     stop = "stop"
+    # Who asks for it revokes it: while it is pending, or once its effect has happened.
+    revoke = "revoke"
 
 
 async def converse(handle: WorkflowHandle[Any, Any], conduct: Conduct, happened: Callable[[], Awaitable[bool]]) -> None:
@@ -39,17 +41,26 @@ async def converse(handle: WorkflowHandle[Any, Any], conduct: Conduct, happened:
             status = await handle.query("status", rpc_timeout=_RPC)
             if status["state"] == "pending":
                 await _answer(handle, conduct, status)
-            if status["state"] == "executing" and conduct is Conduct.stop and await happened():
-                await handle.cancel(rpc_timeout=_RPC)
+            if status["state"] == "executing" and conduct in (Conduct.stop, Conduct.revoke) and await happened():
+                await _stop(handle, conduct, status)
         except RPCError:
             pass
         await asyncio.sleep(0.3)
+
+
+async def _stop(handle: WorkflowHandle[Any, Any], conduct: Conduct, status: dict[str, Any]) -> None:
+    if conduct is Conduct.revoke:
+        await handle.signal(DECIDE, _revocation(status), rpc_timeout=_RPC)
+    else:
+        await handle.cancel(rpc_timeout=_RPC)
 
 
 async def _answer(handle: WorkflowHandle[Any, Any], conduct: Conduct, status: dict[str, Any]) -> None:
     """Say what there is to say while people are asked. Nobody answers before a reminder that is due."""
     if conduct is Conduct.withdraw:
         await handle.cancel(rpc_timeout=_RPC)
+    elif conduct is Conduct.revoke:
+        await handle.signal(DECIDE, _revocation(status), rpc_timeout=_RPC)
     elif conduct in (Conduct.approve, Conduct.deny) and all(due["kind"] != "reminder" for due in status["due"]):
         await handle.signal(DECIDE, _decision(status, conduct), rpc_timeout=_RPC)
 
@@ -68,4 +79,20 @@ def _decision(status: dict[str, Any], vote: Conduct) -> dict[str, Any]:
         "issued_at": status["screen"]["assessed_at"],
         "expires_at": status["screen"]["absolute_deadline"],
         "proof": {"kind": "claimed", "identity": _PEOPLE[stage - 1]},
+    }
+
+
+def _revocation(status: dict[str, Any]) -> dict[str, Any]:
+    """The same revocation whenever it is asked for; where nobody was asked, no screen is sealed that it could name."""
+    return {
+        "decision_id": "revoked",
+        "proposal_id": status["proposal_id"],
+        "revision": status["revision"],
+        "stage": 1,
+        **{name: status[name] or status["action_digest"] for name in status if name.endswith("_digest")},
+        "vote": "revoke",
+        "justification": "it was a mistake",
+        "issued_at": "2020-01-01T00:00:00Z",
+        "expires_at": "2100-01-01T00:00:00Z",
+        "proof": {"kind": "claimed", "identity": "person:anna"},
     }

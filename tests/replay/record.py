@@ -1,6 +1,6 @@
 """Record the replay corpus anew: `python -m tests.replay.record` runs every path and exports it.
 
-The files of `histories/` are real runs: those of `recording.py`, and some whose worker is killed (SIGKILL) at a telling
+The files of `histories/` are real runs: those of `recording.py` and `revoking.py`, and some whose worker is killed (SIGKILL) at a telling
 point and started again. Record them again before a release; after it, add files under a folder named after the release
 and keep these, because runs of it may still be open. Names that are given record only those.
 """
@@ -20,6 +20,7 @@ from policy.audit import AuditFile
 from policy.search_attributes import TYPES
 from tests.faults.ordeal import Ordeal
 from tests.replay.recording import SCENARIOS, recording
+from tests.replay.revoking import REVOKING
 from worker import workflow_runner
 from workflows.interface import workflow_id
 
@@ -40,7 +41,7 @@ async def record(stack: Stack, names: list[str]) -> bool:
     """Run, export and audit; whether all of it is consistent."""
     whole = True
     async with recording(stack) as place:
-        for scenario in SCENARIOS:
+        for scenario in (*SCENARIOS, *REVOKING):
             name = scenario.__name__.replace("_", "-")
             if not names or name in names:
                 await scenario(place, name)

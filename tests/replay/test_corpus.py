@@ -6,6 +6,7 @@ import pytest
 
 from activities.auditing import audit
 from tests.replay.recording import SCENARIOS
+from tests.replay.revoking import REVOKING
 from worker import workflow_runner
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -23,4 +24,6 @@ async def test_a_recorded_run_holds_under_the_code_of_today(path: Path) -> None:
 
 def test_every_scenario_is_recorded() -> None:
     """The corpus has a run of every path that `tests/replay/record.py` knows."""
-    assert {scenario.__name__.replace("_", "-") for scenario in SCENARIOS} <= {path.stem for path in FILES}
+    assert {scenario.__name__.replace("_", "-") for scenario in (*SCENARIOS, *REVOKING)} <= {
+        path.stem for path in FILES
+    }
