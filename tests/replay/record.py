@@ -1,8 +1,8 @@
 """Record the replay corpus anew: `python -m tests.replay.record` runs every path and exports it.
 
-The files of `histories/` are real runs: those of `recording.py` and `revoking.py`, and some whose worker is killed (SIGKILL) at a telling
-point and started again. Record them again before a release; after it, add files under a folder named after the release
-and keep these, because runs of it may still be open. Names that are given record only those.
+The files of `histories/` are real runs: those of `recording.py` and `revoking.py`, and some whose worker is killed
+(SIGKILL) at a telling point and started again. Record them again before a release; after it, add files under a folder
+named after the release and keep these, because runs of it may still be open. Names that are given record only those.
 """
 
 import asyncio

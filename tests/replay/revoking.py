@@ -1,4 +1,4 @@
-"""Runs that are revoked, roll others back, break a glass, or end with an offer; what they share is in `recording.py`."""
+"""Runs that are revoked, roll others back, break a glass or end with an offer; `recording.py` has what they share."""
 
 from typing import Any
 
