@@ -13,7 +13,7 @@ from activities.advancing import standing_of
 from activities.cases import REVOKED, CaseFile, revoked_reason, stored_proposal
 from activities.closing import make_result
 from activities.deciding import Reading, read_decision, who_decides
-from activities.recomputing_debts import Debts, check_labels
+from activities.recomputing_debts import Debts, check_label, check_labels
 from activities.recording import conclusion
 from activities.revoking import read_revocation
 from activities.starting import start_refusals
@@ -327,7 +327,8 @@ class Recomputation:
         return found + compare("result", content["result"], computed)
 
     def _violation(self, entry: ReadEntry) -> list[str]:
-        return [] if isinstance(entry.content["what"], str) else ["it does not say what was violated"]
+        found = [] if isinstance(entry.content["what"], str) else ["it does not say what was violated"]
+        return found + (check_label(entry, self._known()[1]) if "undoes" in entry.content else [])
 
     # ---------------------------------------------------------------------------------------------------------------
 

@@ -43,6 +43,12 @@ def check_labels(entries: Sequence[ReadEntry]) -> list[str]:
     return [f"revision {number}: the violation of its label is not what was assessed" for number in sorted(wrong)]
 
 
+def check_label(entry: ReadEntry, revision: Revision) -> list[str]:
+    """Whether a violation is what the assessment found of a label."""
+    real = label_violation(revision.evaluation.rollback, revision.revision)
+    return [] if dict(entry.content) == real else [f"the assessment found {real} of its label"]
+
+
 class Debts:
     """The reviews and offers of one ledger, entry by entry."""
 

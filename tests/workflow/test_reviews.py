@@ -180,6 +180,11 @@ async def test_a_cancelled_item_stays_and_garbage_is_answered(world: World) -> N
     await handle.cancel()
     await handle.signal(DECIDE, {"vote": "maybe"})
     assert (await say(handle, answer(file, "dan", "revoke"))).code == "not_authorized"
+    looking = answer(file, "dan", "acknowledge", decision_id="looking")
+    assert (await say(handle, looking)).counted
+    assert (await say(handle, looking)).counted
+    assert (await say(handle, {**looking, "vote": "deny"})).code == "decision_id_reused"
+    assert len(await world.entries(body["proposal_id"], "review_decided")) == 2
     assert (await say(handle, answer(file, "dan", "approve"))).counted
     async with asyncio.timeout(BOUND):
         assert (await handle.result())["closed"] == "in_order"
