@@ -22,7 +22,8 @@ from workflows.ports import Plan
 
 DECIDE_HELP = (
     "one JSON object, DecisionSubmission (docs/spec/contract.md); the details of this workflow show it filled in. "
-    'vote: "approve", "deny" (with justification), "abstain", "recuse", "retract", "request_info", "acknowledge" or "revoke" (with justification). '
+    'vote: "approve", "deny" (with justification), "abstain", "recuse", "retract", "request_info", "acknowledge" '
+    'or "revoke" (with justification). '
     "Answers with a receipt: counted, or why not."
 )
 DECIDE_SIGNAL_HELP = "the same JSON object as the update, without an answer: read the receipt with the query `status`"

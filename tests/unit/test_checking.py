@@ -174,7 +174,7 @@ FOUND: dict[str, tuple[bytes, list[str]]] = {
     ),
     "somebody who may revoke and whom nobody knows": (
         _rules(chains=CHAINS + "revocation: {during: {people: [ann, ghost]}}\n"),
-        ["9:38 warning unknown_person: ghost is nobody in the directory"],
+        ["9:37 warning unknown_person: ghost is nobody in the directory"],
     ),
     "a review that is overdue": (
         _rules("{id: a, match: {operations: [pg.drop]}, verdict: deny, review_by: 2030-01-14}"),
