@@ -32,6 +32,8 @@ MODULES = {
     ),
     "cli.withdraw": ("withdraw",),
     "cli.notices": ("notices",),
+    "cli.revoke": ("revoke",),
+    "cli.reviews": ("reviews",),
     "cli.policy": ("policy",),
     "cli.operations": ("operations",),
     "cli.catalog": ("catalog",),

@@ -36,6 +36,7 @@ from activities.executors.base import Executor, TargetCredentials
 from activities.executors.documents import DocumentsExecutor
 from activities.executors.postgres import PostgresExecutor
 from activities.house import HouseActivities
+from activities.items import ItemActivities
 from activities.prometheus import Prometheus
 from activities.settings import DATABASE_URL, Role, Settings, SettingsError, read_settings
 from activities.slo_states import SloActivities
@@ -48,6 +49,7 @@ from policy.errors import CountersignError
 from workflows.authorize import AuthorizeAction
 from workflows.housekeeping import Archive, Deliver, RefreshSloStates, Sweep
 from workflows.interface import EXECUTOR_QUEUE, PERMIT_QUEUE, TASK_QUEUE
+from workflows.items import ResolveItem
 from workflows.ports import PACE, Pace
 
 log = logging.getLogger("countersign.worker")
@@ -107,7 +109,7 @@ async def build_workers(
             Worker(
                 client,
                 task_queue=TASK_QUEUE,
-                workflows=[AuthorizeAction, Sweep, Archive, RefreshSloStates, Deliver],
+                workflows=[AuthorizeAction, ResolveItem, Sweep, Archive, RefreshSloStates, Deliver],
                 activities=[*activities, permits.dispatch] if role is Role.all else activities,
                 workflow_runner=workflow_runner(),
                 max_cached_workflows=max_cached_workflows,
@@ -126,11 +128,13 @@ async def build_workers(
 def _housekeeping(
     client: Client, database: Database, documents: Documents, settings: Settings, clock: Clock
 ) -> list[Callable[..., Any]]:
-    """What runs by schedule."""
+    """What runs by schedule, and what asks about a thing that is left open."""
     house = HouseActivities(database, client, clock, settings.archive_dir)
     slos = SloActivities(database, documents, clock, _prometheus(settings))
     notices = NoticeActivities(database, documents, clock, settings.channels, make_lanes(settings.channels))
-    return [house.sweep, house.archive, slos.refresh_slo_states, notices.deliver]
+    items = ItemActivities(database, documents, clock)
+    scheduled = [house.sweep, house.archive, slos.refresh_slo_states, notices.deliver]
+    return [*scheduled, items.look_at_item, items.answer_item]
 
 
 def _executors(database: Database, settings: Settings, clock: Clock) -> dict[str, Executor]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from activities.advancing import standing_of
-from activities.cases import CaseFile
+from activities.cases import REVOKED, CaseFile
 from activities.dispatch import refusal_key
 from activities.planning import make_plan
 from activities.recomputing import Recomputation
@@ -143,8 +143,9 @@ def _assess(call: Call, books: Recomputation) -> list[str]:
 
     def plan(now: datetime) -> RecordModel:
         # Who could finish the open stage is shown, and nothing is decided by it.
-        standing = standing_of(known, now, time_itself=True)
-        return make_plan(known, standing, local_dispatch=told.local_dispatch, pace=told.pace, unblock=told.unblock)
+        standing, ranked = standing_of(known, now, time_itself=True), told.priority is not None
+        pace, shown = told.pace, told.unblock
+        return make_plan(known, standing, local_dispatch=told.local_dispatch, pace=pace, unblock=shown, ranked=ranked)
 
     return _compare_at("plan", _raw(call, "plan"), instants, plan)
 
@@ -257,6 +258,8 @@ def _stands(call: Call, answer: CaseResult | DecisionsResult, revision: int, boo
         return []
     known = case
     found = _compare_at("standing", _raw(call, "standing"), instants, lambda now: standing_of(known, now))
+    if answer.stopped != (case.stop == REVOKED):
+        found.append(f"stopped is {answer.stopped}, by the ledger it is {case.stop or 'not stopped'}")
     return found + _resolution(answer.resolution, case) + _plan(call, answer, revision, case)
 
 

@@ -28,13 +28,17 @@ from policy.approval.standing import ApprovalCase, Ballot, CaseEvent
 from policy.base import Reason
 from policy.canonical import parse_canonical
 from policy.criteria import effective
+from policy.decision import Vote
 from policy.observed import HoldFact
-from policy.proposal import ActionProposal, Criterion, ReceivedProposal, effect_digest
+from policy.proposal import ActionProposal, Criterion, ReceivedProposal, StopVerb, effect_digest
 from policy.result import ActionResult
 from policy.revision import Revision
 from policy.sealing import Sealed, seal
 
 FIRST_REVISION = 1
+# The kind of a stop that somebody verified made: what was done is undone at once.
+REVOKED = "revoked"
+_SAID = 500
 # The kind of the row that holds the ballots which a revision kept of the one before.
 KEPT = "kept"
 
@@ -66,6 +70,7 @@ _CASE = (
         _RESOLUTION.resolved_at,
         _RESOLUTION.body.label("resolution_body"),
         _STOP.kind.label("stop"),
+        _STOP.body.label("stop_body"),
         _RESULT.body.label("result_body"),
         _HEAD.c.position,
         _HEAD.c.digest.label("head"),
@@ -91,6 +96,8 @@ _HAPPENED = union_all(
         _DECISION.proposal_id == bindparam("proposal_id"),
         _DECISION.revision == bindparam("revision"),
         _DECISION.counted,
+        # A revocation is no ballot: it stops the action whatever the stage.
+        _DECISION.vote != str(Vote.revoke),
     ),
     select(_EVENT.kind, _EVENT.body, _EVENT.happened_at, literal(0)).where(
         _EVENT.proposal_id == bindparam("proposal_id"), _EVENT.revision == bindparam("revision")
@@ -116,7 +123,8 @@ _HOLDS = (
 class CaseFile:
     """What the record holds of a proposal. `revision` is its newest, and None where nothing was assessed yet.
 
-    `reasons` are those of the resolution. `kept` is what people were shown, where a release kept that.
+    `reasons` are those of the resolution. `kept` is what people were shown, where a release kept that. `revoked` says
+    who revoked it and why, where somebody did.
     """
 
     received: ReceivedProposal
@@ -132,6 +140,12 @@ class CaseFile:
     ballots: tuple[Ballot, ...] = ()
     kept: Sealed | None = None
     events: tuple[CaseEvent, ...] = ()
+    revoked: Reason | None = None
+
+    @property
+    def stopped_to_ask(self) -> bool:
+        """Whether it was stopped by nobody knows whom, and the approved verb for that is to ask people."""
+        return self.stop == "withdrawn" and self.proposal.on_stop is StopVerb.ask
 
     @property
     def proposal(self) -> ActionProposal:
@@ -180,7 +194,18 @@ async def read_case(connection: AsyncConnection, proposal_id: str, ledger: Ledge
         ballots=happened[0],
         kept=Sealed(body=row.screen, presented_digest=row.presented_digest) if row.screen is not None else None,
         events=happened[1],
+        revoked=_revoked(row.stop_body) if row.stop == REVOKED else None,
     )
+
+
+def revoked_reason(actor: str, why: str) -> Reason:
+    """Why an action ended that somebody revoked."""
+    return Reason(code=REVOKED, message=f"revoked by {actor}: {why}"[:_SAID])
+
+
+def _revoked(stop_body: bytes) -> Reason:
+    value = parse_canonical(stop_body)
+    return revoked_reason(value["actor"], value.get("why", ""))
 
 
 def _reasons(resolution_body: bytes | None) -> tuple[Reason, ...]:

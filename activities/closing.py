@@ -25,15 +25,18 @@ from policy.ledger import EntryKind
 from policy.notices import occasions
 from policy.outcome import Outcome, StepRecord
 from policy.permit import entry_id
-from policy.result import ActionResult, DecidedBy, ResultResolution, Timings, next_action
+from policy.result import ActionResult, DecidedBy, Offer, ResultResolution, Timings, next_action
 
 _STOP = insert_once(StopRow).on_conflict_do_nothing()
 _FINISH = insert(ResultRow)
 
 
-async def stop(connection: AsyncConnection, proposal_id: str, kind: str, actor: str, at: datetime) -> None:
-    """Write that an action is stopped, unless it is."""
-    body = canonical({"proposal_id": proposal_id, "kind": kind, "actor": actor, "at": instant_text(at)})
+async def stop(
+    connection: AsyncConnection, proposal_id: str, kind: str, actor: str, at: datetime, why: str | None = None
+) -> None:
+    """Write that an action is stopped, unless it is; `why` is what a revocation says."""
+    said = {"why": why} if why is not None else {}
+    body = canonical({"proposal_id": proposal_id, "kind": kind, "actor": actor, "at": instant_text(at), **said})
     row = {"proposal_id": proposal_id, "kind": kind, "actor": actor, "body": body, "digest": digest(body)}
     await connection.execute(_STOP, {**row, "stopped_at": at})
 
@@ -49,10 +52,11 @@ async def finish(
     at: datetime,
     records: tuple[StepRecord, ...] = (),
     dispatched_at: datetime | None = None,
+    offer: Offer | None = None,
 ) -> ActionResult:
     """Write the result of a proposal, with a hold where a person has to look, and the entry that says so."""
     result = make_result(
-        file, resolution=resolution, outcome=outcome, reasons=reasons, at=at, dispatched_at=dispatched_at
+        file, resolution=resolution, outcome=outcome, reasons=reasons, at=at, dispatched_at=dispatched_at, offer=offer
     )
     body = canonical(result.model_dump(mode="json"))
     row = {"proposal_id": result.proposal_id, "body": body, "digest": digest(body)}
@@ -82,6 +86,7 @@ def make_result(
     at: datetime,
     dispatched_at: datetime | None = None,
     see: str | None = None,
+    offer: Offer | None = None,
 ) -> ActionResult:
     """Put a result together from the record."""
     revision = file.revision
@@ -91,7 +96,7 @@ def make_result(
         action_digest=file.received.action_digest,
         resolution=resolution,
         outcome=outcome,
-        next_action=next_action(resolution, outcome, reasons, see),
+        next_action=next_action(resolution, outcome, reasons, see, offered=offer is not None),
         reasons=reasons,
         verdict=revision.evaluation.verdict if revision else None,
         risk_tier=revision.assessment.risk_tier if revision else None,
@@ -105,6 +110,7 @@ def make_result(
         ),
         dry_run=file.proposal.dry_run,
         see=see,
+        offered=offer,
     )
 
 

@@ -14,12 +14,13 @@ from temporalio import activity
 
 from activities.advancing import note_stop, settle, standing_of
 from activities.attributes import RegisteredAttributes
-from activities.cases import CaseFile, read_case
+from activities.cases import REVOKED, CaseFile, read_case
 from activities.clock import Clock, differs
 from activities.database import Database
 from activities.documents import Documents, InForce
 from activities.ledger import Ledger
 from activities.noticing import notice
+from activities.offering import offer, wants_offer
 from activities.planning import make_plan
 from activities.reconsidering import reconsider, unblock_of
 from activities.recording import record_end
@@ -34,7 +35,7 @@ from policy.decision import Refusal
 from policy.errors import ProposalError
 from policy.lifecycle import State
 from policy.proposal import ReceivedProposal, receive
-from policy.result import ActionResult
+from policy.result import ActionResult, Offer
 from policy.screens.telling import deniers
 from workflows.ports import (
     PACE,
@@ -118,7 +119,8 @@ class ControlActivities(CasePort):
             standing = standing_of(file, request.now, time_itself=True)
             if file.resolution is None and await settle(connection, ledger, file, standing, request.now):
                 file = await read_case(connection, proposal_id) or file
-            result = await end_without_effect(connection, ledger, file, request.now)
+            offered = await self._offer(connection, ledger, file, request.now)
+            result = await end_without_effect(connection, ledger, file, request.now, offered)
             unblock = await self._unblock(connection, file, standing, request.now) if result is None else ()
             head = await ledger.head()
         if result is not None:
@@ -148,6 +150,7 @@ class ControlActivities(CasePort):
             receipt=taken.receipt,
             standing=taken.standing,
             resolution=taken.file.resolution,
+            stopped=taken.file.stop == REVOKED,
             plan=self._newer(taken.file, taken.standing, request.revision),
             attributes=self._of_case(taken.file, taken.standing) if _moved(before, taken) else {},
             entry=entry,
@@ -179,6 +182,7 @@ class ControlActivities(CasePort):
             receipts=tuple(item.receipt for item in taken),
             standing=last.standing,
             resolution=file.resolution,
+            stopped=file.stop == REVOKED,
             plan=self._newer(file, last.standing, request.revision),
             attributes=self._of_case(file, last.standing) if _moved(before, *taken) else {},
             entry=entry,
@@ -235,7 +239,10 @@ class ControlActivities(CasePort):
                 standing = standing_of(file, request.now, time_itself=True)
                 if await settle(connection, ledger, file, standing, request.now):
                     file = await read_case(connection, request.proposal_id)
-            result = await record_end(connection, ledger, file, request) if file is not None else None
+            result = None
+            if file is not None:
+                offered = await self._offer(connection, ledger, file, request.now)
+                result = await record_end(connection, ledger, file, request, offer=offered)
             entry = await ledger.head()
         if result is None or file is None:
             return RecordResult(stale=True)
@@ -272,6 +279,12 @@ class ControlActivities(CasePort):
         if file.revision is None or file.revision.revision == revision:
             return None
         return make_plan(file, standing, local_dispatch=self._local_dispatch, pace=self._pace)
+
+    async def _offer(self, connection: AsyncConnection, ledger: Ledger, file: CaseFile, now: datetime) -> Offer | None:
+        """The safer alternative, where an action expired by the verb that offers it."""
+        if not wants_offer(file):
+            return None
+        return await offer(connection, ledger, file, await self._documents.in_force(connection), now)
 
     def _of_case(self, file: CaseFile, standing: Standing | None) -> dict[str, Any]:
         pending = standing is not None and standing.resolution == "pending"

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from activities.cases import CaseFile
+from policy.approval.revoking import Phase
 from policy.approval.standing import ApprovalCase, Ballot, refuse
 from policy.approval.today import Today, today_of
 from policy.decision import Assurance, DecisionSubmission, Refusal, Vote
@@ -23,21 +24,25 @@ Why = tuple[Refusal, str]
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of a decision: a ballot that counts, or a refusal."""
+    """What became of a decision: a ballot that counts, a revocation that does (in which phase), or a refusal."""
 
     person: PersonFacts | None = None
     ballot: Ballot | None = None
     refusal: Why | None = None
+    revokes: Phase | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it changes anything."""
+        return self.ballot is not None or self.revokes is not None
 
 
 def read_decision(file: CaseFile, submission: DecisionSubmission, directory: Directory, now: datetime) -> Reading:
-    """Read one well-formed decision at the instant at which it was first seen."""
-    today = _today(file, directory)
-    person = _who(file, submission, today, now)
-    if why := _about(file, submission) or _valid_at(submission, now):
+    """Read one well-formed vote at the instant at which it was first seen."""
+    person, why = who_decides(file, submission, directory, now)
+    if why is not None or person is None:
         return Reading(person=person, refusal=why)
-    if person is None:
-        return Reading(refusal=_nobody(submission.proof.identity))
+    today = _today(file, directory)
     if submission.on_behalf_of is not None:
         acts = today.person(submission.proof.identity, now, submission.on_behalf_of)
         if not isinstance(acts, PersonFacts):
@@ -54,6 +59,16 @@ def read_decision(file: CaseFile, submission: DecisionSubmission, directory: Dir
     if why := refuse(case, ballot, asking_now=today.requesters, because=_because(file)):
         return Reading(person=person, refusal=why)
     return Reading(person=person, ballot=ballot)
+
+
+def who_decides(
+    file: CaseFile, submission: DecisionSubmission, directory: Directory, now: datetime
+) -> tuple[PersonFacts | None, Why | None]:
+    """Who makes a decision, and why nobody does: it is about something else, not valid now, or by nobody known."""
+    person = _who(file, submission, _today(file, directory), now)
+    if why := _about(file, submission) or valid_at(submission, now):
+        return person, why
+    return (person, None) if person is not None else (None, _nobody(submission.proof.identity))
 
 
 def _today(file: CaseFile, directory: Directory) -> Today:
@@ -115,12 +130,16 @@ def _about(file: CaseFile, submission: DecisionSubmission) -> Why | None:
         (Refusal.presented_digest_mismatch, "presented_digest", submission.presented_digest, shown),
     )
     for code, field, given, real in pairs:
+        # Nobody is shown an action that nobody is asked about; it can be revoked all the same.
+        if submission.vote is Vote.revoke and field == "presented_digest" and shown is None:
+            continue
         if given != real:
             return code, f"{field} is {given}, this action's is {real}"
     return None
 
 
-def _valid_at(submission: DecisionSubmission, now: datetime) -> Why | None:
+def valid_at(submission: DecisionSubmission, now: datetime) -> Why | None:
+    """Whether a decision is valid at an instant by its own dates; why not, or None."""
     if now > submission.expires_at:
         return Refusal.expired, f"the decision expired at {submission.expires_at.isoformat()}"
     if submission.issued_at > now + CLOCK_SKEW:

@@ -10,9 +10,11 @@ says so; the control role then measures by itself and decides whether they are a
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.cases import CaseFile, read_case
@@ -22,6 +24,7 @@ from activities.documents import Documents, InForce
 from activities.ledger import Ledger
 from activities.observing import is_capped
 from activities.permits import read_issued, store_permits
+from activities.reviews import open_review
 from activities.starting import gather
 from policy.base import Reason, RecordModel
 from policy.facts import Facts
@@ -30,6 +33,7 @@ from policy.gate_inputs import gate_inputs
 from policy.issuing import issue
 from policy.ledger import EntryKind, EntryRef
 from policy.permit import Direction, Permit
+from policy.reviewing import review_of
 from workflows.ports import DispatchRequest, DispatchResult, PermitPort
 
 # Where effects an hour are limited, each permit is counted before the next one is asked for.
@@ -95,6 +99,8 @@ class PermitActivities(PermitPort):
             await store_permits(connection, permits)
             content = {**kept, "permits": _json(permits)}
             await ledger.append(EntryKind.dispatched, content, request.revision, request.step, new=True)
+            if request.step == 1:
+                await _owe_review(connection, ledger, file, request.now)
             return _result(permits, await ledger.head())
 
 
@@ -103,6 +109,14 @@ def _unknown(file: CaseFile | None, request: DispatchRequest) -> DispatchResult:
     message = f"revision {request.revision} of proposal {request.proposal_id} is not open"
     newer = file is not None and file.revision is not None and file.revision.revision > request.revision
     return DispatchResult(reasons=(Reason(code="unknown_request", message=message),), curable=newer)
+
+
+async def _owe_review(connection: AsyncConnection, ledger: Ledger, file: CaseFile, now: datetime) -> None:
+    """What breaks a glass is never without its review: it is owed from the first permit on."""
+    assert file.revision is not None
+    assert file.assessment_digest is not None
+    if (review := review_of(file.proposal, file.revision, file.assessment_digest, now)) is not None:
+        await open_review(connection, ledger, review)
 
 
 def refusal_key(request: DispatchRequest, reasons: tuple[Reason, ...]) -> tuple[object, ...]:

@@ -7,7 +7,7 @@
 - A server that is sent more updates at once than it holds drops the workflow task that runs. What that task had taken
   is on record, and the next one takes the same decision again and is answered the same.
 - Other known origins, which are noted and are no findings: an earlier or another run of the same proposal, the sweep,
-  a refused claim of somebody else, a report after the end.
+  a refused claim of somebody else, a report after the end, the workflow of its review.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,9 +32,11 @@ _EXECUTOR_KINDS = (EntryKind.reported, EntryKind.claim_refused)
 _DECISION_KINDS = (EntryKind.decision_counted, EntryKind.decision_refused)
 _TAKES = ("take_decision", "take_decisions")
 _CONTROL = ("assess", *_TAKES, "advance", "record")
+_REVIEW_KINDS = (EntryKind.review_decided, EntryKind.review_overdue, EntryKind.review_closed)
 _WRITERS: dict[EntryKind, tuple[str, ...]] = {
     EntryKind.dispatched: ("dispatch",),
     EntryKind.dispatch_refused: ("dispatch",),
+    EntryKind.review_opened: ("dispatch",),
     EntryKind.decision_counted: _TAKES,
     EntryKind.decision_refused: _TAKES,
     EntryKind.refusals_unlisted: _TAKES,
@@ -146,6 +148,8 @@ def _says(entry: ReadEntry, message: dict[str, Any]) -> bool:
 
 def _origin(file: AuditFile, entry: ReadEntry, calls: Sequence[Call], events: Sequence[Event]) -> str | None:
     """Where an entry comes from that this run did not write; None where nothing explains it."""
+    if entry.kind in _REVIEW_KINDS:
+        return "written by the workflow of its review"
     first = next((call.told for call in calls if call.name == "assess" and call.told), None) or {}
     reset = max((event.at for event in events if is_reset(event)), default=None)
     known = max((_position(call) for call in calls if reset or call.name == "assess"), default=0)

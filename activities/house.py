@@ -3,6 +3,7 @@
 - The sweep ends actions that began and that nobody is at work on any more, because an executor never reported or
   because the workflow is gone, stuck or failed: the outcome is concluded from the record as always, under the
   proposal's lock, and whoever was first is left as it is.
+- It starts the workflow of every item that people have to look at and that has none (`activities/items.py`).
 - It waits until no report can come any more and a workflow that is well would have gone on (`activities/patience.py`).
 - The archive writes an audit file for every closed run, oldest first, long before retention deletes the history. A run
   that fails does not keep the others from it; at the end the activity fails and names it.
@@ -27,6 +28,7 @@ from activities.cases import read_case
 from activities.clock import Clock
 from activities.database import Database
 from activities.export import export_action, proposal_of, write_whole
+from activities.items import start_items
 from activities.ledger import Ledger
 from activities.patience import left_at
 from activities.recording import record_end
@@ -107,6 +109,10 @@ class HouseActivities(HousePort):
                 swept += await self._end(proposal_id, revision, now)
             except CountersignError as error:
                 failed.append(f"{proposal_id}: {error}")
+        try:
+            await start_items(self._client, self._database)
+        except RPCError as error:
+            failed.append(f"items that people have to look at: {error}")
         _report("sweep", "SweepIncomplete", swept, failed)
         return swept
 

@@ -26,12 +26,15 @@ from activities.documents import InForce
 from activities.observing_sql import OBSERVE
 from activities.permits import resolved_digest
 from activities.registering import orders_of, scopes_of
+from activities.reviews import read_breaks
+from activities.undone import read_undone
 from policy.canonical import parse_canonical
 from policy.catalog import CRITICALITIES, Catalog
-from policy.observed import DenialFact, HoldFact, Observed, UndoProof
+from policy.facts import people_behind
+from policy.observed import DenialFact, GlassBreak, HoldFact, Observed, UndoProof
 from policy.outcome import Outcome
 from policy.permit import Direction, order_digest
-from policy.proposal import ActionProposal, ReceivedProposal
+from policy.proposal import ActionProposal, ChangeType, ReceivedProposal
 from policy.revision import Revision
 
 HISTORY = timedelta(days=180)
@@ -62,7 +65,19 @@ async def observe(
         similar=found["similar"],
         catalog_at=in_force.catalog.facts_at(received.proposal.target, in_force.catalog_at),
         directory_at=in_force.directory.true_at(in_force.directory_at),
+        undone=await read_undone(connection, received.proposal, now),
+        glass=await _glass(connection, received.proposal, in_force, now),
     )
+
+
+async def _glass(
+    connection: AsyncConnection, proposal: ActionProposal, in_force: InForce, now: datetime
+) -> tuple[GlassBreak, ...]:
+    """How often the people behind an emergency broke a glass; nobody else is asked that."""
+    if proposal.change_type is not ChangeType.emergency:
+        return ()
+    people = tuple(person.person_id for person in people_behind(proposal, in_force.directory, now))
+    return await read_breaks(connection, people, proposal.proposal_id, now)
 
 
 def history_of(proposal: ActionProposal, revision: Revision | None, outcome: Outcome) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 
 from activities.cases import CaseFile
 from policy.outcome import StepRecord
-from policy.proposal import StopVerb
 from workflows.ports import UNDO_RETRY
 
 _MARGIN = timedelta(seconds=90)
@@ -47,7 +46,7 @@ def _due(file: CaseFile, records: tuple[StepRecord, ...]) -> tuple[StepRecord, .
     forward = [item for item in records if item.direction == "do" and item.use == "claimed"]
     reports = {item.step: item.report for item in forward if item.report is not None}
     unknown = len(reports) < len(forward) or any(report.effect == "unknown" for report in reports.values())
-    if unknown or (file.stop is not None and file.proposal.on_stop is StopVerb.ask):
+    if unknown or file.stopped_to_ask:
         return ()
     done = {step for step, report in reports.items() if report.effect == "done"}
     failed = any(report.failed for report in reports.values()) or len(done) < len(file.proposal.steps)

@@ -1,7 +1,8 @@
 """What a workflow is told of a case that goes on: enough to wait and to call, nothing to decide by."""
 
-from activities.cases import CaseFile
+from activities.cases import REVOKED, CaseFile
 from policy.approval.standing import Standing
+from policy.urgency import fairness_key, urgency
 from workflows.ports import PACE, Pace, Plan, StepPlan
 
 
@@ -12,8 +13,11 @@ def make_plan(
     local_dispatch: bool,
     pace: Pace = PACE,
     unblock: tuple[tuple[str, ...], ...] = (),
+    ranked: bool = True,
 ) -> Plan:
-    """The plan of a case that is pending or approved; `unblock` are sets of people who could finish what is open."""
+    """The plan of a case that is pending or approved; `unblock` are sets of people who could finish what is open.
+    `ranked` is False for one of a release that ranked nothing.
+    """
     revision, proposal = file.revision, file.proposal
     assert revision is not None
     assert file.assessment_digest is not None
@@ -41,6 +45,9 @@ def make_plan(
         pace=pace,
         unblock=unblock,
         min_interval_seconds=revision.min_interval_seconds if pending else 0,
+        revoked=file.stop == REVOKED,
+        priority=urgency(proposal, revision) if ranked else None,
+        fairness_key=fairness_key(proposal.agent.id) if ranked else None,
     )
 
 

@@ -6,16 +6,19 @@ database. What came of each entry is kept, so that a history can be compared wit
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from activities.advancing import standing_of
 from activities.case_events import KINDS
-from activities.cases import FIRST_REVISION, CaseFile, stored_proposal
+from activities.cases import FIRST_REVISION, REVOKED, CaseFile, revoked_reason, stored_proposal
 from activities.closing import make_result
-from activities.deciding import Reading, read_decision
+from activities.deciding import Reading, read_decision, who_decides
+from activities.recomputing_debts import Debts, check_label, check_labels
 from activities.recomputing_revisions import check_remeasured, check_superseding, differences, unkept
 from activities.recording import conclusion
 from activities.remeasuring import kept_content
+from activities.revoking import read_revocation
 from activities.starting import start_refusals
 from activities.taking import receipt_of, refused
 from policy.admission import check_refused
@@ -35,12 +38,13 @@ from policy.audit_evaluations import (
 from policy.audit_events import check_event
 from policy.base import Reason
 from policy.canonical import canonical, digest
-from policy.decision import Refusal, receive_decision
+from policy.decision import DecisionSubmission, Refusal, Vote, receive_decision
 from policy.document import Verdict
 from policy.errors import AuditError, CountersignError
 from policy.gate import may_undo, out_of_turn
 from policy.ledger import EntryKind
 from policy.outcome import EffectReport, StepRecord
+from policy.people.directory import Directory
 from policy.permit import Permit, entry_id
 from policy.proposal import ReceivedProposal, StopVerb
 from policy.refusals import Listed, check_unlisted
@@ -69,6 +73,7 @@ class Recomputation:
         self.reports: dict[str, EffectReport] = {}
         self.proposal_id = file.proposal_id
         self._documents = GovernedDocuments(file.documents)
+        self._debts = Debts(self._documents)
         self._refusals: list[Reason] = []
         self._listed = Listed()
         self._kept: tuple[Ballot, ...] | None = None
@@ -96,6 +101,11 @@ class Recomputation:
             EntryKind.reported: self._reported,
             EntryKind.recorded: self._recorded,
             EntryKind.violation: self._violation,
+            EntryKind.offered: lambda entry: self._debts.offered(entry, self._known()[0]),
+            EntryKind.review_opened: lambda entry: self._debts.opened(entry, self._known()[0]),
+            EntryKind.review_decided: self._debts.decided,
+            EntryKind.review_overdue: self._debts.overdue,
+            EntryKind.review_closed: self._debts.closed,
         }
         if file.proposal is not None:
             self._read_proposal(file.proposal)
@@ -225,8 +235,10 @@ class Recomputation:
             return found + compare("receipt", content["receipt"], receipt)
         submission = receive_decision(content["submission"])
         directory = self._documents.directory(content["directory"])
-        reading = read_decision(case, submission, directory, entry.at)
+        reading = self._read(case, submission, directory, entry.at)
         found = _counted(reading, counted=counted)
+        if reading.revokes is not None and self.entry(EntryKind.stopped, "stop") is None:
+            found.append("it revokes the action, and no entry stops it")
         found += compare("person", content["person"], reading.person)
         found += compare("ballot", content["ballot"], reading.ballot)
         if content["ballot"] is not None:
@@ -249,6 +261,22 @@ class Recomputation:
         self.case = replace(case, events=(*case.events, event))
         return found
 
+    def _read(self, case: CaseFile, submission: DecisionSubmission, directory: Directory, at: datetime) -> Reading:
+        if submission.vote is not Vote.revoke:
+            return read_decision(case, submission, directory, at)
+        person, why = who_decides(case, submission, directory, at)
+        if why is not None or person is None:
+            return Reading(person=person, refusal=why)
+        return read_revocation(case, submission, person, self._forward(submission.revision), at)
+
+    def _forward(self, revision: int) -> tuple[StepRecord, ...]:
+        """Every step of a revision that was permitted, with its report where it has one."""
+        return tuple(
+            StepRecord(step=item.step, direction="do", use="unused", report=self.reports.get(name))
+            for name, item in self.permits.items()
+            if item.direction == "do" and item.revision == revision
+        )
+
     def _due(self, entry: ReadEntry) -> list[str]:
         if "event" in entry.content:
             return self._noted(entry)
@@ -267,13 +295,27 @@ class Recomputation:
 
     def _stopped(self, entry: ReadEntry) -> list[str]:
         case, _ = self._known()
-        kind, actor = entry.content["kind"], entry.content["actor"]
-        found = [] if kind == "withdrawn" else [f"kind {kind} is none that this release writes"]
-        self.case = replace(case, stop=kind)
+        kind, actor, found = entry.content["kind"], entry.content["actor"], []
+        reason, revoked = Reason(code="withdrawn", message=f"withdrawn by {actor}"), None
+        if kind == REVOKED:
+            reason = revoked = revoked_reason(actor, entry.content["why"])
+            found += self._revocation(entry)
+        elif kind != "withdrawn":
+            found.append(f"kind {kind} is none that this release writes")
+        self.case = replace(case, stop=kind, revoked=revoked)
         if case.resolution is None:
-            reasons = (Reason(code="withdrawn", message=f"withdrawn by {actor}"),)
-            self.case = replace(self.case, resolution="withdrawn", resolved_at=entry.at, reasons=reasons)
+            self.case = replace(self.case, resolution="withdrawn", resolved_at=entry.at, reasons=(reason,))
         return found
+
+    def _revocation(self, entry: ReadEntry) -> list[str]:
+        """A revocation rests on a decision that counted, of that person, and says why in its words."""
+        decided = self.entry(EntryKind.decision_counted, entry.content["decision_id"])
+        if decided is None:
+            return [f"no entry before it counts decision {entry.content['decision_id']}"]
+        submission = receive_decision(decided.content["submission"])
+        rests = (submission.vote, decided.content["person"]["person_id"], submission.justification)
+        said = (Vote.revoke, entry.content["actor"], entry.content["why"])
+        return [] if rests == said else [f"{decided.where} is no revocation of that person for that reason"]
 
     def _dispatched(self, entry: ReadEntry) -> list[str]:
         case, revision = self._known()
@@ -346,12 +388,14 @@ class Recomputation:
             reasons=reasons,
             at=entry.at,
             dispatched_at=min((record.issued_at for record in records if record.issued_at), default=None),
+            offer=self._debts.offer,
         )
         self.case = replace(case, result=ActionResult.model_validate(content["result"]))
         return found + compare("result", content["result"], computed)
 
     def _violation(self, entry: ReadEntry) -> list[str]:
-        return [] if isinstance(entry.content["what"], str) else ["it does not say what was violated"]
+        found = [] if isinstance(entry.content["what"], str) else ["it does not say what was violated"]
+        return found + (check_label(entry, self._known()[1]) if "undoes" in entry.content else [])
 
     # ---------------------------------------------------------------------------------------------------------------
 
@@ -364,7 +408,9 @@ class Recomputation:
 
     def _compare_told(self) -> None:
         try:
-            problems = [*check_told(self.entries), *unkept(self.entries)]
+            problems = [*check_told(self.entries), *unkept(self.entries), *check_labels(self.entries)]
+            permitted = next((entry for entry in self.entries if entry.kind is EntryKind.dispatched), None)
+            problems += self._debts.missing(self.case, permitted)
         except MALFORMED as error:
             problems = [f"cannot be computed again: {say(error)}"]
         for problem in problems:

@@ -26,8 +26,7 @@ from policy.gate import out_of_turn
 from policy.ledger import EntryKind
 from policy.outcome import Outcome, StepRecord, conclude
 from policy.permit import Direction, permit_id
-from policy.proposal import StopVerb
-from policy.result import ActionResult, ResultResolution
+from policy.result import ActionResult, Offer, ResultResolution
 from policy.screens.neutral import visible
 from workflows.ports import ExecuteResult, RecordRequest
 
@@ -42,6 +41,7 @@ async def record_end(
     request: RecordRequest,
     *,
     ready_at: Callable[[CaseFile, tuple[StepRecord, ...], datetime | None], datetime] = over_at,
+    offer: Offer | None = None,
 ) -> ActionResult | None:
     """The stored result, or the one concluded now; None while something is not over.
 
@@ -51,6 +51,7 @@ async def record_end(
         file: the case.
         request: who asks, and when.
         ready_at: from when it can be concluded, of `activities/patience.py`.
+        offer: the safer alternative that is offered, where one is.
     """
     if file.result is not None:
         return file.result
@@ -63,7 +64,7 @@ async def record_end(
         return None
     records = await _void_unused(connection, file, records, request.now)
     await _note_violations(ledger, file, records, request.told)
-    return await conclude_and_finish(connection, ledger, file, records, now=request.now)
+    return await conclude_and_finish(connection, ledger, file, records, now=request.now, offer=offer)
 
 
 async def conclude_and_finish(
@@ -73,6 +74,7 @@ async def conclude_and_finish(
     records: tuple[StepRecord, ...],
     *,
     now: datetime,
+    offer: Offer | None = None,
 ) -> ActionResult:
     """Conclude the outcome and write the result."""
     # Where something was begun, nothing hangs on why the gate closed later.
@@ -89,6 +91,7 @@ async def conclude_and_finish(
         at=now,
         records=records,
         dispatched_at=min((record.issued_at for record in records if record.issued_at), default=None),
+        offer=offer,
     )
 
 
@@ -105,15 +108,18 @@ def conclusion(
     outcome, reasons = conclude(
         records,
         len(file.proposal.steps),
-        stopped_to_ask=file.stop is not None and file.proposal.on_stop is StopVerb.ask,
+        stopped_to_ask=file.stopped_to_ask,
         criteria=len(file.criteria),
         dry_run=file.proposal.dry_run,
     )
     resolution: ResultResolution = file.resolution  # type: ignore[assignment]
     if resolution != "approved":
         return resolution, outcome, file.reasons
+    revoked = (file.revoked,) if file.revoked is not None else ()
     if any(record.use == "claimed" for record in records):
-        return resolution, outcome, reasons
+        return resolution, outcome, (*revoked, *reasons)
+    if revoked:
+        return "withdrawn", outcome, revoked
     if file.stop is not None:
         return "withdrawn", outcome, (Reason(code="withdrawn", message="stopped before anything ran"),)
     return resolution, outcome, (*refusals, *reasons)

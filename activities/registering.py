@@ -146,7 +146,13 @@ def approved_scopes(received: ReceivedProposal, revision: Revision) -> list[str]
     """What is in flight from its approval on. A dry run touches nothing, so it is in nobody's way."""
     if received.proposal.dry_run:
         return []
-    return scopes_of(received.proposal.target_ref, revision.facts.resolved, revision.facts.failure_domains)
+    undoes = [undoing_scope(received.proposal.undoes)] if received.proposal.undoes is not None else []
+    return [*scopes_of(received.proposal.target_ref, revision.facts.resolved, revision.facts.failure_domains), *undoes]
+
+
+def undoing_scope(undoes: str) -> str:
+    """By what two proposals that would undo the same action find each other."""
+    return f"undoes {undoes}"
 
 
 def denied_scopes(received: ReceivedProposal, revision: Revision) -> list[str]:

@@ -32,8 +32,9 @@ from policy.ledger import EntryKind
 from policy.notices.occasions_told import denied_again
 from policy.outcome import Outcome
 from policy.proposal import ReceivedProposal
-from policy.result import ActionResult
+from policy.result import ActionResult, Offer
 from policy.revision import assess_revision, revision_digest
+from policy.rollback import label_violation
 from policy.screens.neutral import visible
 from policy.screens.telling import deniers, telling
 from policy.sealing import seal
@@ -174,6 +175,8 @@ async def register(
     await ledger.append(EntryKind.assessed, content, revision.revision, new=True)
     if (told := telling(revision)) is not None:
         await ledger.append(EntryKind.denier_told, told, revision.revision, new=True)
+    if (wrong := label_violation(revision.evaluation.rollback, revision.revision)) is not None:
+        await ledger.append(EntryKind.violation, wrong, "undoes", revision.revision, new=True)
     file = CaseFile(
         received=received,
         registered_at=now,
@@ -202,7 +205,7 @@ async def _tell(connection: AsyncConnection, file: CaseFile, now: datetime) -> N
 
 
 async def end_without_effect(
-    connection: AsyncConnection, ledger: Ledger, file: CaseFile, now: datetime
+    connection: AsyncConnection, ledger: Ledger, file: CaseFile, now: datetime, offer: Offer | None = None
 ) -> ActionResult | None:
     """The result of a case that is resolved and runs nothing; None while it is open or approved."""
     if file.result is not None or file.revision is None or file.resolution in (None, "approved"):
@@ -215,4 +218,5 @@ async def end_without_effect(
         outcome=Outcome.not_executed,
         reasons=file.reasons,
         at=now,
+        offer=offer,
     )

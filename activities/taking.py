@@ -16,20 +16,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.advancing import settle, standing_of
 from activities.cases import FIRST_REVISION, CaseFile
-from activities.deciding import Reading, read_decision, with_ballot
+from activities.deciding import Reading, read_decision, who_decides, with_ballot
 from activities.documents import InForce
 from activities.ledger import Ledger
 from activities.listing import Listing
 from activities.outbox import about_case, tell
+from activities.permits import read_issued
 from activities.reconsidering import reconsider
+from activities.revoking import read_revocation, revoke, revoked_receipt
 from activities.tables import DecisionRow
 from activities.telemetry import note_first_decision
 from policy.approval.standing import Ballot, Standing, stand
 from policy.canonical import canonical, digest
-from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, receive_decision
+from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, Vote, receive_decision
 from policy.errors import DecisionError
 from policy.ledger import EntryKind, EntryRef
 from policy.notices.occasions_told import said
+from policy.people.directory import Directory
 from workflows.ports import DecisionMessage, DecisionRequest, DecisionsRequest
 
 _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
@@ -95,10 +98,13 @@ class Taking:
         if (before := await _before(self._connection, submission, self._proposal_id)) is not None:
             return await self._settled(file, before, standing_of(file, self._now))
         assert self._in_force is not None
-        reading = read_decision(file, submission, self._in_force.directory, self._now)
+        reading = await self._read(file, submission, self._in_force.directory)
         standing = self._standing_with(file, reading)
         receipt = receipt_of(submission, reading, standing, file)
         await self._keep(file, message, submission, reading, receipt)
+        if reading.revokes is not None:
+            file = await revoke(self._connection, self._ledger, file, submission, reading, self._now)
+            return Taken(receipt, standing, file)
         if reading.ballot is not None:
             asked = file
             file = replace(file, ballots=(*file.ballots, reading.ballot))
@@ -106,6 +112,15 @@ class Taking:
             standing = standing_of(file, self._now)
             await self._tell(asked, reading.ballot, standing)
         return await self._settled(file, receipt, standing)
+
+    async def _read(self, file: CaseFile, submission: DecisionSubmission, directory: Directory) -> Reading:
+        if submission.vote is not Vote.revoke:
+            return read_decision(file, submission, directory, self._now)
+        person, why = who_decides(file, submission, directory, self._now)
+        if why is not None or person is None:
+            return Reading(person=person, refusal=why)
+        issued = await read_issued(self._connection, self._proposal_id, submission.revision)
+        return read_revocation(file, submission, person, issued.records, self._now)
 
     async def close(self) -> EntryRef | None:
         """Note what was not listed; the newest entry."""
@@ -130,10 +145,10 @@ class Taking:
     ) -> None:
         assert self._in_force is not None
         person = reading.person.person_id if reading.person else None
-        if reading.ballot is None and not await self._listing.lists(person, receipt.code or ""):
+        if not reading.counts and not await self._listing.lists(person, receipt.code or ""):
             return
         await _store(self._connection, self._proposal_id, self._now, message, submission, reading, receipt)
-        kind = EntryKind.decision_counted if reading.ballot else EntryKind.decision_refused
+        kind = EntryKind.decision_counted if reading.counts else EntryKind.decision_refused
         content = _content(message, reading, receipt, directory=self._in_force.directory_digest)
         await self._ledger.append(kind, content, submission.decision_id)
         if reading.ballot is not None and not file.ballots and submission.revision == FIRST_REVISION:
@@ -159,6 +174,22 @@ class Taking:
         return stand(with_ballot(file.case, reading.ballot), self._now, deadline_counts_as_passed=False)
 
 
+async def _read(
+    connection: AsyncConnection,
+    file: CaseFile,
+    submission: DecisionSubmission,
+    in_force: InForce,
+    request: DecisionRequest,
+) -> Reading:
+    if submission.vote is not Vote.revoke:
+        return read_decision(file, submission, in_force.directory, request.now)
+    person, why = who_decides(file, submission, in_force.directory, request.now)
+    if why is not None or person is None:
+        return Reading(person=person, refusal=why)
+    issued = await read_issued(connection, request.proposal_id, submission.revision)
+    return read_revocation(file, submission, person, issued.records, request.now)
+
+
 def refused(
     submission: DecisionSubmission | None, code: Refusal, message: str, standing: Standing | None = None
 ) -> DecisionReceipt:
@@ -180,6 +211,8 @@ def receipt_of(
     if reading.refusal is not None:
         receipt = refused(submission, *reading.refusal, standing=standing)
         return receipt.model_copy(update={"resolution": file.resolution}) if file.resolution else receipt
+    if reading.revokes is not None:
+        return revoked_receipt(submission, reading.revokes)
     assert standing is not None
     return DecisionReceipt(
         decision_id=submission.decision_id,
@@ -222,7 +255,7 @@ async def _store(
         "stage": submission.stage,
         "person_id": reading.person.person_id if reading.person else None,
         "vote": str(submission.vote),
-        "counted": reading.ballot is not None,
+        "counted": reading.counts,
         "code": receipt.code,
         "body": body,
         "digest": digest(body),

@@ -88,7 +88,7 @@ async def _decide(args: argparse.Namespace) -> int:
         print("nothing was sent", file=sys.stderr)
         return exits.FAILED
     answer = await send(place, identity, submission, patience=timedelta(seconds=args.patience))
-    return _report(answer, submission, as_json=args.json)
+    return report(answer, submission, as_json=args.json)
 
 
 def make_submission(case: Case, args: argparse.Namespace, identity: str, now: datetime) -> dict[str, Any]:
@@ -171,7 +171,8 @@ def _confirmed(args: argparse.Namespace, identity: str) -> bool:
     return answer.strip().replace("-", "_").replace(" ", "_") == str(args.vote)
 
 
-def _report(answer: Answer, submission: dict[str, Any], *, as_json: bool) -> int:
+def report(answer: Answer, submission: dict[str, Any], *, as_json: bool) -> int:
+    """Print what a decision was answered; the exit code."""
     receipt, decision_id = answer.receipt, submission["decision_id"]
     if as_json:
         shown = receipt.model_dump(mode="json") if receipt else None

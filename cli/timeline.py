@@ -75,6 +75,26 @@ def _recorded(content: Mapping[str, Any]) -> str:
     )
 
 
+def _stopped(content: Mapping[str, Any]) -> str:
+    why = f' ("{content["why"]}")' if content.get("why") else ""
+    return f"{content['kind']} by {content['actor']}{why}"
+
+
+def _offered(content: Mapping[str, Any]) -> str:
+    """What came of each alternative."""
+    said = []
+    for item in content["considered"]:
+        offer = item["offer"]
+        what = f"{offer['proposal']['proposal_id']} is offered" if offer else f"not offered, {item['why']}"
+        said.append(f"alternative {item['number']}: {what}")
+    return "; ".join(said)
+
+
+def _review_opened(content: Mapping[str, Any]) -> str:
+    review = content["review"]
+    return f"{', '.join(review['people'])} broke {review['break_glass']}: to be reviewed until {review['due_at']}"
+
+
 def _due(content: Mapping[str, Any]) -> str:
     return str(content["due"]["text"]) if "due" in content else _event(content)
 
@@ -118,6 +138,10 @@ _SAYERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "denier_told": _denier_told,
     "decision_counted": _decision,
     "decision_refused": _decision,
+    "stopped": _stopped,
+    "offered": _offered,
+    "review_opened": _review_opened,
+    "review_decided": _decision,
     "reminded": _due,
     "escalated": _due,
     "held": _due,

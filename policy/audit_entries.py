@@ -51,6 +51,8 @@ def _refusal_key(content: _Content) -> tuple[object, ...]:
 
 
 def _violation_key(content: _Content) -> tuple[object, ...]:
+    if "undoes" in content:
+        return "undoes", content["revision"]
     if "told" in content:
         return "told", content["told"]["permit_id"]
     return "report", content["permit_id"], content["reported_by"]
@@ -80,6 +82,11 @@ _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
     EntryKind.reported: lambda content: (content["permit_id"],),
     EntryKind.recorded: lambda _: ("result",),
     EntryKind.violation: _violation_key,
+    EntryKind.offered: lambda content: (content["revision"],),
+    EntryKind.review_opened: lambda _: ("review",),
+    EntryKind.review_decided: lambda content: (content["submission"]["decision_id"],),
+    EntryKind.review_overdue: lambda _: ("review",),
+    EntryKind.review_closed: lambda _: ("review",),
 }
 
 

@@ -45,6 +45,7 @@ from policy.rules.exceptions import BreakGlass, PolicyException
 from policy.rules.hours import Hours
 from policy.rules.limits import Limit
 from policy.rules.match import Effect, Match, Scoped, Where
+from policy.rules.revocation import Revocation
 
 # What waits for people imports these from `policy.rules.chains`; the rest of the house reads them here, with the
 # document.
@@ -222,6 +223,7 @@ class PolicyDocument(EdgeModel):
     break_glass: tuple[BreakGlass, ...] = ()
     chains: dict[Name, Annotated[ApprovalChain, AfterValidator(_conditions_checked)]] = {}
     hours: Annotated[dict[Name, Hours], Field(max_length=100)] = {}
+    revocation: Revocation | None = None
 
     @field_validator("permit_ttl")
     @classmethod
@@ -257,12 +259,14 @@ class PolicyDocument(EdgeModel):
         for lifting in self.exceptions:
             yield from ((f"exception {lifting.id}", "rule or freeze", name, rules | freezes) for name in lifting.lifts)
         for glass in self.break_glass:
-            yield (f"break_glass {glass.id}", "chain", glass.chain, chains)
+            yield from ((f"break_glass {glass.id}", "chain", name, chains) for name in glass.chains)
             yield from ((f"break_glass {glass.id}", "freeze", name, freezes) for name in glass.lifts_freezes)
         for chain in self.chains.values():
             for stage in chain.stages:
                 names = (name for name in (stage.hours, stage.remind_hours) if isinstance(name, str))
                 yield from ((f"stage {stage.name}", "hours", name, set(self.hours)) for name in names)
+        if self.revocation is not None and self.revocation.after is not None:
+            yield ("revocation.after", "chain", self.revocation.after.chain, chains)
 
     def chain(self, name: str) -> ApprovalChain:
         """A chain by its name, with the hours that its stages name put in."""

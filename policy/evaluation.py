@@ -33,13 +33,15 @@ from policy.facts import Facts
 from policy.impact import ImpactAssessment
 from policy.operations import RiskTier
 from policy.proposal import ActionProposal
+from policy.rollback import NOT_VERIFIED, Rollback, checked
 from policy.rules.calendars import timing_of
 from policy.rules.chains import MAX_STAGES, ApprovalChain, Stage, Verdict
 from policy.rules.composition import Answer, Speech, shortened, speeches
 from policy.rules.environment import Case, Question
-from policy.rules.exceptions import PolicyException
+from policy.rules.exceptions import BreakGlass, PolicyException
 from policy.rules.impossible import why_impossible
 from policy.rules.limits import Limit, exceeded, registered_bounds
+from policy.rules.revocation import Revocation
 from policy.rules.timing import Timing
 
 REGISTRY = "operations registry"
@@ -86,7 +88,9 @@ class Evaluation(RecordModel):
         exceptions: ids of those that took something out of the answer.
         applied: the same, with who approved them.
         break_glass: the id, where the chain is that of an emergency.
-        review_seconds: within how long such an action is reviewed.
+        review_seconds: within how long such an action is reviewed, and `review` by whom.
+        rollback: what became of the label that it undoes another action; None without one.
+        revocations: who may revoke it, by the documents that speak of it.
         excluded: who does not approve it, besides the people who ask.
         controls: of the rules and limits that decided, and of their documents.
     """
@@ -108,6 +112,9 @@ class Evaluation(RecordModel):
     review_seconds: int | None = None
     excluded: tuple[Excluded, ...] = ()
     controls: tuple[str, ...] = ()
+    review: ApprovalChain | None = None
+    rollback: Rollback | None = None
+    revocations: tuple[Revocation, ...] = ()
 
 
 def evaluate(
@@ -126,15 +133,39 @@ def evaluate(
         assessment: what it could do.
         timing: what the calendars say of the instant of the facts; None asks them.
     """
+    rollback = _rollback(policy, proposal, facts)
     if impossible := why_impossible(proposal, facts):
-        return Evaluation(verdict=Verdict.deny, reasons=impossible)
+        return _labelled(Evaluation(verdict=Verdict.deny, reasons=impossible), rollback)
     case = Case(proposal, facts, assessment, timing or timing_of(policy, facts))
     said = speeches(policy, case)
     limits = list(_limits(policy, case))
     spoke = sorted({name for item in said for name in item.matched}, key=policy.order.__getitem__)
     matched = (*(item.decided_by for item in limits), *spoke)
     decided = _denied(policy, limits) if limits else _decide(policy, case, said)
-    return decided.model_copy(update={"matched": tuple(dict.fromkeys(matched)), "observed": _observed(said)})
+    more = {"matched": tuple(dict.fromkeys(matched)), "observed": _observed(said), "revocations": _revocations(said)}
+    return _labelled(decided.model_copy(update=more), rollback)
+
+
+def _rollback(policy: PolicySet, proposal: ActionProposal, facts: Facts) -> Rollback | None:
+    rules = (document.revocation.after for document in policy.documents if document.revocation is not None)
+    windows = [after.window for after in rules if after is not None]
+    return checked(proposal, facts.observed.undone, facts.resolved, windows)
+
+
+def _labelled(found: Evaluation, rollback: Rollback | None) -> Evaluation:
+    """With what became of the label that it undoes another action, and why where it is not believed."""
+    if rollback is None:
+        return found
+    reasons = found.reasons
+    if not rollback.verified:
+        reasons = (*reasons, Reason(code=NOT_VERIFIED, message=f"not the undo of {rollback.undoes}: {rollback.why}"))
+    return found.model_copy(update={"reasons": reasons, "rollback": rollback})
+
+
+def _revocations(said: list[Speech]) -> tuple[Revocation, ...]:
+    """Who may revoke by each document that speaks of it."""
+    documents = {item.document.metadata.name: item.document for item in said}
+    return tuple(item.revocation for item in documents.values() if item.revocation is not None)
 
 
 def _decide(policy: PolicySet, case: Case, said: list[Speech]) -> Evaluation:
@@ -176,9 +207,16 @@ def _decide(policy: PolicySet, case: Case, said: list[Speech]) -> Evaluation:
         applied=tuple(_applied(item) for item in applied.values()),
         break_glass=glass.id if glass else None,
         review_seconds=int(glass.review_within.total_seconds()) if glass else None,
+        review=_review(policy, glass) if glass else None,
         excluded=_excluded(policy, asking, applied.values()) if asking else (),
         controls=_controls(policy, decisive),
     )
+
+
+def _review(policy: PolicySet, glass: BreakGlass) -> ApprovalChain:
+    """The chain that reviews what ran by a glass: of the document that has it."""
+    document = next(item for item in policy.documents if any(one.id == glass.id for one in item.break_glass))
+    return document.chain(glass.review or glass.chain)
 
 
 def _in_order(policy: PolicySet, said: list[Speech]) -> list[Answer]:

@@ -7,6 +7,7 @@
 - What is missing is missing: no rule may read absence as good news.
 """
 
+from datetime import datetime
 from typing import NamedTuple
 
 from policy.base import Instant, Reason, RecordModel
@@ -17,7 +18,9 @@ from policy.observed import DenialFact, HoldFact, Observed
 from policy.operations import OperationsRegistry, RegisteredOperation, unknown
 from policy.parameters import parameter_refusals
 from policy.people.directory import Directory
-from policy.proposal import ActionProposal
+from policy.people.facts import PersonFacts
+from policy.proposal import ActionProposal, ChangeType
+from policy.rollback import mismatch
 from policy.screens.safer import SaferOperation, safer_operations
 
 
@@ -35,6 +38,8 @@ class Facts(RecordModel):
     `units_touched` of `units_total` is how much of the target's capacity the steps take at once, by what the operations
     registry counts and the catalog says there is; None where one of the two does not say. `unresolved` says why the
     target resolves to nothing. `teams` are those of who asks and of the agent; empty where nobody knows one of them.
+    `behind` are the people who stand behind an emergency, with what the directory says of them: only the rules of
+    break-glass ask for it.
     """
 
     target_known: bool
@@ -62,6 +67,7 @@ class Facts(RecordModel):
     safer: tuple[SaferOperation, ...] = ()
     observed: Observed = Observed()
     bad_parameters: tuple[Reason, ...] = ()
+    behind: tuple[PersonFacts, ...] = ()
 
     def operation(self, name: str) -> RegisteredOperation:
         """What is known of an operation; of one that was not looked up, the worst is assumed."""
@@ -119,8 +125,8 @@ def collect(
         observed: what the record and the world said at one instant.
     """
     entity = catalog.entity(proposal.target)
-    asking = _asking(proposal, directory, observed)
     resolution = catalog.resolution(proposal.target)
+    asking = _asking(proposal, directory, observed, resolution.ids)
     refusals = (*parameter_refusals(proposal, registry), *minimum_refusals(proposal, registry))
     return Facts(
         target_known=entity is not None,
@@ -148,6 +154,7 @@ def collect(
         safer=safer_operations(proposal, registry),
         observed=observed,
         bad_parameters=tuple(dict.fromkeys(refusals)),
+        behind=people_behind(proposal, directory, observed.at) if proposal.change_type is ChangeType.emergency else (),
     )
 
 
@@ -178,11 +185,11 @@ class _Asking(NamedTuple):
         return () if "" in found else tuple(sorted(found | ({self.agent_team} if self.agent_team else set())))
 
 
-def _asking(proposal: ActionProposal, directory: Directory, observed: Observed) -> _Asking:
+def _asking(proposal: ActionProposal, directory: Directory, observed: Observed, resolved: tuple[str, ...]) -> _Asking:
     """Who asks. An account that is no person stands for who answers for it."""
     agent = directory.agent(proposal.agent.id) if proposal.agent.id != AGENT else None
     return _Asking(
-        owner=_owner(proposal, directory),
+        owner=_owner(proposal, directory, observed, resolved),
         scheduled_by=agent.scheduled_by if agent else (),
         on_behalf_of=directory.behind(proposal.on_behalf_of),
         authors=_authors(observed, directory),
@@ -190,18 +197,30 @@ def _asking(proposal: ActionProposal, directory: Directory, observed: Observed) 
     )
 
 
-def requesters_of(proposal: ActionProposal, directory: Directory, observed: Observed) -> tuple[str, ...]:
+def requesters_of(
+    proposal: ActionProposal, directory: Directory, observed: Observed, resolved: tuple[str, ...]
+) -> tuple[str, ...]:
     """The people who ask by a directory, as `Facts.requesters` has them; pure."""
-    return _asking(proposal, directory, observed).people
+    return _asking(proposal, directory, observed, resolved).people
 
 
-def _owner(proposal: ActionProposal, directory: Directory) -> str | None:
-    """Who answers for the agent. Who proposes a document from the command line answers for that, and for nothing else:
-    no platform's agent hides its owner behind it.
+def people_behind(proposal: ActionProposal, directory: Directory, at: datetime | None) -> tuple[PersonFacts, ...]:
+    """Whom it acts for, and the agent's owner, as of an instant (UTC); nobody where that is not known."""
+    if at is None:
+        return ()
+    names = (directory.behind(proposal.on_behalf_of), directory.owner_of(proposal.agent.id))
+    known = (directory.facts(name, at) for name in dict.fromkeys(names) if name)
+    return tuple(person for person in known if person is not None)
+
+
+def _owner(proposal: ActionProposal, directory: Directory, observed: Observed, resolved: tuple[str, ...]) -> str | None:
+    """Who answers for the agent. Who proposes from the command line to publish a document, or to undo exactly what the
+    record has, answers for that, and for nothing else: no platform's agent hides its owner behind it.
     """
     if proposal.agent.id != AGENT:
         return directory.owner_of(proposal.agent.id)
-    if set(proposal.operations) != {PUBLISH}:
+    undoes = proposal.undoes is not None and mismatch(proposal, observed.undone, resolved) is None
+    if set(proposal.operations) != {PUBLISH} and not undoes:
         return None
     return directory.behind(proposal.on_behalf_of)
 

@@ -53,6 +53,11 @@ class EntryKind(StrEnum):
     reported = "reported"
     recorded = "recorded"
     violation = "violation"
+    offered = "offered"
+    review_opened = "review_opened"
+    review_decided = "review_decided"
+    review_overdue = "review_overdue"
+    review_closed = "review_closed"
 
 
 class Entry(RecordModel):

@@ -7,6 +7,8 @@
 
 from typing import Literal
 
+from pydantic import JsonValue
+
 from policy.base import Instant, RecordModel
 from policy.operations import RiskTier
 
@@ -104,6 +106,56 @@ class DraftFact(RecordModel):
     problems: tuple[str, ...] = ()
 
 
+class RecordedOrder(RecordModel):
+    """What a step or its undo does, as it was approved."""
+
+    operation: str
+    parameters: dict[str, JsonValue]
+
+
+class RecordedStep(RecordedOrder):
+    """A step with its undo, where it has one."""
+
+    undo: RecordedOrder | None = None
+
+
+class UndoneFact(RecordModel):
+    """What the record has of the action that a proposal says it undoes.
+
+    Attributes:
+        proposal_id: which one.
+        outcome: how it ended; None where it has not.
+        ended_at: when.
+        target: the catalog's reference, as it was proposed.
+        environment: of it.
+        resolved: the ids that it acted on.
+        steps: in order, with their undos.
+        undone_by: other proposals that were approved to undo it, and did, or may still.
+        asked_at: when the proposal that would undo it was first made.
+    """
+
+    proposal_id: str
+    outcome: str | None = None
+    ended_at: Instant | None = None
+    target: str = ""
+    environment: str = ""
+    resolved: tuple[str, ...] = ()
+    steps: tuple[RecordedStep, ...] = ()
+    undone_by: tuple[str, ...] = ()
+    asked_at: Instant | None = None
+
+
+class GlassBreak(RecordModel):
+    """That a person stood behind an action that broke a glass, when, and whether its review is overdue."""
+
+    break_glass: str
+    person: str
+    proposal_id: str
+    at: Instant
+    due_at: Instant
+    closed: bool
+
+
 class Observed(RecordModel):
     """Everything observed for one assessment.
 
@@ -122,6 +174,8 @@ class Observed(RecordModel):
         draft: what is to be put in force; None where no document is published.
         catalog_at: when the catalog was published, or what it says of the target was true, if that is longer ago.
         directory_at: the same for the directory.
+        undone: the action that this one says it undoes; None where it says nothing, or the record has none.
+        glass: of an emergency: how often the people behind it broke a glass lately, and what is not reviewed yet.
     """
 
     at: Instant | None = None
@@ -137,3 +191,5 @@ class Observed(RecordModel):
     draft: DraftFact | None = None
     catalog_at: Instant | None = None
     directory_at: Instant | None = None
+    undone: UndoneFact | None = None
+    glass: tuple[GlassBreak, ...] = ()

@@ -86,10 +86,20 @@ class Criterion(EdgeModel):
 
 
 class Alternative(EdgeModel):
-    """A safer way, as the proposer sees it."""
+    """A safer way, as the proposer sees it. With `steps` and criteria it can be offered as an action of its own."""
 
     operation: Operation
     summary: Text
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MAX_STEPS)] | None = None
+    success_criteria: Annotated[tuple[Criterion, ...], Field(min_length=1, max_length=20)] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Alternative":
+        if (self.steps is None) != (self.success_criteria is None):
+            raise ValueError(f"alternative {self.operation}: steps and success_criteria belong together")
+        if self.steps is not None and self.operation not in {step.operation for step in self.steps}:
+            raise ValueError(f"alternative {self.operation}: it is not the operation of any of its steps")
+        return self
 
 
 class ActionProposal(EdgeModel):
@@ -113,6 +123,8 @@ class ActionProposal(EdgeModel):
     alternatives: tuple[Alternative, ...] = ()
     on_stop: StopVerb = StopVerb.compensate
     remedies: ProposalId | None = None
+    undoes: ProposalId | None = None
+    alternative_to: ProposalId | None = None
     expected_targets: Annotated[tuple[Name, ...], Field(min_length=1, max_length=1000)] | None = None
     produced_at: Instant | None = None
     change_type: ChangeType = ChangeType.normal

@@ -6,7 +6,7 @@ now: nothing, propose again (something else or later), wait for a person to look
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from policy.base import Instant, Reason, RecordModel
 from policy.decision import Assurance
@@ -14,7 +14,7 @@ from policy.operations import RiskTier
 from policy.outcome import REHEARSED, Outcome
 
 ResultResolution = Literal["approved", "denied", "expired", "withdrawn", "refused"]
-NextAction = Literal["none", "propose_anew", "ask_a_person", "await_other"]
+NextAction = Literal["none", "propose_anew", "propose_offered", "ask_a_person", "await_other"]
 
 
 class DecidedBy(RecordModel):
@@ -37,6 +37,16 @@ class Timings(RecordModel):
     finished_at: Instant
 
 
+class Offer(RecordModel):
+    """A proposal that a platform can start as it stands, and what its assessment says."""
+
+    proposal: dict[str, JsonValue]
+    action_digest: str
+    verdict: str
+    risk_tier: RiskTier
+    risk_score: int
+
+
 class ActionResult(RecordModel):
     """The end of an action. `docs/spec/contract.md` describes each field."""
 
@@ -57,12 +67,19 @@ class ActionResult(RecordModel):
     resolved_digest: str | None = None
     timings: Timings
     dry_run: bool = False
-    # Left out where there is none: results of releases that knew none stay as they were, to the byte.
+    # Left out where there is none: a result that was given once is given again in the same bytes, whatever release
+    # gives it.
     see: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
+    offered: Annotated[Offer | None, Field(exclude_if=lambda value: value is None)] = None
 
 
 def next_action(
-    resolution: ResultResolution, outcome: Outcome, reasons: tuple[Reason, ...] = (), see: str | None = None
+    resolution: ResultResolution,
+    outcome: Outcome,
+    reasons: tuple[Reason, ...] = (),
+    see: str | None = None,
+    *,
+    offered: bool = False,
 ) -> NextAction:
     """What a platform can do after this end; after a dry run that went well, nothing. Where nobody was left to approve,
     nobody said no either. `see` is another action.
@@ -76,4 +93,4 @@ def next_action(
     unreachable = any(reason.code == "unreachable" for reason in reasons)
     if (resolution == "denied" and not unreachable) or any(reason.code == REHEARSED for reason in reasons):
         return "none"
-    return "propose_anew"
+    return "propose_offered" if offered else "propose_anew"

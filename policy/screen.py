@@ -135,6 +135,7 @@ class Screen(RecordModel):
     applied: tuple[AppliedException, ...] = ()
     break_glass: str | None = None
     review_seconds: int | None = None
+    undoes: str | None = None
     permit_until: Instant | None = None
     excluded: tuple[Excluded, ...] = ()
     action_digest: str
@@ -296,6 +297,7 @@ def _policy(revision: Revision) -> dict[str, Any]:
         "applied": answer.applied[:FIRST],
         "break_glass": answer.break_glass,
         "review_seconds": answer.review_seconds,
+        "undoes": answer.rollback.undoes if answer.rollback is not None and answer.rollback.verified else None,
         "permit_until": answer.permit_until,
         "excluded": answer.excluded[:_REASONS],
     }

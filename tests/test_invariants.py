@@ -88,6 +88,9 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_the_words_of_the_proposer_come_last",
         "test_a_further_document_never_makes_an_answer_milder",
         "test_nothing_lifts_a_limit",
+        "test_the_label_changes_no_indicator",
+        "test_what_is_none_is_asked_about_as_usual",
+        "test_higher_on_anything_is_seen",
     ),
     "7 separation of duties is between people (the executor's operator comes with signing)": (
         "test_conflict",
@@ -98,6 +101,7 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_two_people_who_did_not_write_it_put_a_draft_in_force",
         "test_a_policy_in_force_that_asks_too_few_is_not_followed",
         "test_a_policy_that_locks_the_door_or_leaves_it_open_is_denied",
+        "test_a_review_is_owed_and_people_close_it",
     ),
     "8 dispatch re-checks everything": (
         "test_gate_closes",
@@ -112,6 +116,8 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
     ),
     "9 refused attempts are evidence": (
         "test_a_decision_that_does_not_count_is_answered_and_recorded",
+        "test_a_revocation_that_does_not_count_is_answered_and_recorded",
+        "test_what_only_says_that_it_is_one_is_a_violation",
         "test_a_flood_of_junk_grows_neither_ledger_nor_state_without_end",
         "test_which_refusals_are_listed",
         "test_a_count_is_noted_at_every_power_of_two_that_it_reaches",
@@ -145,12 +151,14 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_what_cannot_be_undone_ends_failed_and_under_a_hold",
         "test_a_step_is_not_undone_before_the_later_ones",
         "test_a_stop_whose_verb_is_to_ask_undoes_nothing",
+        "test_a_revocation_while_a_step_runs_ends_and_undoes_it",
         "test_a_hold_admits_only_the_approved_repair_of_what_is_held",
         "test_an_effect_that_nobody_knows_is_never_repeated",
     ),
     "13 every released history replays": ("test_a_recorded_run_holds_under_the_code_of_today",),
     "14 time is explicit": (
         "test_nothing_moves_the_absolute_deadline",
+        "test_time_does_not_end_a_review",
         "test_an_outage_across_a_deadline_falls_to_the_stages_verb",
         "test_clocks_that_disagree_stop_dispatch",
         "test_the_dates_are_those_of_dateutil",

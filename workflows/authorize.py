@@ -187,6 +187,7 @@ class AuthorizeAction:
             CasePort.record,
             lambda now: RecordRequest(proposal_id=plan.proposal_id, revision=plan.revision, told=told, now=now),
             queue=interface.TASK_QUEUE,
+            priority=self._case.priority,
         )
         if answer.unregistered:
             raise unregistered(plan)

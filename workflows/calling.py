@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
+from temporalio.common import Priority
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from workflows.ports import LOCAL_BUDGET, LOCAL_RETRY, QUEUE_RETRY, QUEUE_TIMEOUT
@@ -28,6 +29,7 @@ async def ask(
     queue: str,
     local: bool = True,
     queued: Callable[[], None] | None = None,
+    priority: Priority = Priority.default,
 ) -> Any:
     """Ask an activity of the record, with a fresh instant as often as it takes.
 
@@ -37,10 +39,11 @@ async def ask(
         queue: where the activity runs when not locally.
         local: whether to try it as a local activity first.
         queued: called when the answer has to be waited for on the queue, however long that takes.
+        priority: which activities it overtakes on the queue.
     """
     pause = timedelta(0)
     while True:
-        answer = await _ask_once(port, make_request, queue=queue, local=local, queued=queued)
+        answer = await _ask_once(port, make_request, queue=queue, local=local, queued=queued, priority=priority)
         if answer is not None and not answer.stale and answer.whole:
             return answer
         if pause:
@@ -55,6 +58,7 @@ async def _ask_once(
     queue: str,
     local: bool,
     queued: Callable[[], None] | None,
+    priority: Priority,
 ) -> Any:
     if local:
         try:
@@ -73,6 +77,7 @@ async def _ask_once(
             task_queue=queue,
             start_to_close_timeout=QUEUE_TIMEOUT,
             retry_policy=QUEUE_RETRY,
+            priority=priority,
         )
     except ActivityError:
         # It is tried without end, so somebody else said that it failed.

@@ -6,6 +6,7 @@ Nothing here decides: the state moves by `policy/lifecycle.py`, all else is what
 from typing import Any
 
 from temporalio import workflow
+from temporalio.common import Priority
 
 with workflow.unsafe.imports_passed_through():
     from policy import search_attributes
@@ -23,6 +24,7 @@ class Case:
         self.view = view.View()
         self.stop = False
         self.stop_noted = False
+        self.revoked = False
         self.told: list[ExecuteResult] = []
         self._plan: Plan | None = None
         self._attributes: dict[str, Any] = {}
@@ -38,12 +40,25 @@ class Case:
         """Whether the action goes on."""
         return self._plan is not None
 
+    @property
+    def priority(self) -> Priority:
+        """Which activities this one's overtake; the server's default where the plan says nothing."""
+        plan = self._plan
+        if plan is None or plan.priority is None:
+            return Priority.default
+        return Priority(priority_key=plan.priority, fairness_key=plan.fairness_key)
+
     def begin(self, plan: Plan) -> None:
         """The action goes on, by this plan."""
         self._plan = plan
         if plan.stopped:
             self.stop = self.stop_noted = True
+        self.revoked = plan.revoked
         self.view.begin(plan)
+
+    def revoke(self) -> None:
+        """Somebody revoked the action, and the record has it: what runs ends, and what was done is undone."""
+        self.stop = self.stop_noted = self.revoked = True
 
     def follow(self, event: Event) -> None:
         """Move to the next state."""

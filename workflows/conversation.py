@@ -201,6 +201,7 @@ class Conversation:
             queue=interface.TASK_QUEUE,
             local=not self.inbox.holds_update,
             queued=self._note_slow,
+            priority=self._case.priority,
         )
         self._answered(message, answer.receipt)
         self._moved(answer, plan.revision)
@@ -218,6 +219,7 @@ class Conversation:
             queue=interface.TASK_QUEUE,
             local=not updates and not self.inbox.holds_update,
             queued=self._note_slow,
+            priority=self._case.priority,
         )
         for message, receipt in zip_longest(batch, answer.receipts[: len(batch)]):
             self._answered(message, receipt)
@@ -261,6 +263,7 @@ class Conversation:
                 now=now,
             ),
             queue=interface.TASK_QUEUE,
+            priority=case.priority,
         )
         if answer.unregistered:
             raise unregistered(plan)
@@ -274,6 +277,8 @@ class Conversation:
         self._unlisted.update({code: count for code, count in answer.unlisted.items() if code in _CODES})
         self._newest = answer.entry or self._newest
         case, standing = self._case, answer.standing
+        if answer.stopped:
+            case.revoke()
         if answer.plan is not None and answer.plan.revision != case.plan.revision:
             self._resolution = answer.resolution
             case.begin(answer.plan)

@@ -10,9 +10,10 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from policy.lifecycle import Event
     from policy.proposal import StopVerb
-    from workflows import execution, interface
+    from workflows import interface
     from workflows.calling import ask
     from workflows.case import Case
+    from workflows.execution import Execution
     from workflows.ports import DispatchRequest, DispatchResult, PermitPort, StepPlan
 
 _Done = list[tuple[StepPlan, str | None]]
@@ -33,6 +34,7 @@ class Effect:
         self._case = case
         self._note_stop = note_stop
         self._return_to_people = return_to_people
+        self._execution = Execution(lambda: case.stop, note_stop, case.priority)
 
     async def run_steps(self) -> Event:
         """Run every step in order; the event that ends it."""
@@ -48,7 +50,7 @@ class Effect:
                     return Event.returned
                 return await self._end_early(done, Event.dispatch_refused, Event.step_failed)
             case.follow(Event.permitted)
-            told = await execution.run_step(plan, step, permit.permit_id, lambda: case.stop, self._note_stop)
+            told = await self._execution.run_step(plan, step, permit.permit_id)
             case.told.append(told)
             if told.effect == "unknown":
                 return Event.effect_unknown
@@ -66,12 +68,12 @@ class Effect:
         """Undo what was done, in reverse order; with nothing done there is nothing to undo."""
         if not done:
             return nothing_done
-        if self._case.stop_noted and self._case.plan.on_stop is StopVerb.ask:
+        if self._case.stop_noted and not self._case.revoked and self._case.plan.on_stop is StopVerb.ask:
             return Event.left_as_is
         self._case.follow(something_done)
         undone = True
         for step, permit_id in reversed(done):
-            undone = permit_id is not None and await execution.undo_step(step, permit_id) and undone
+            undone = permit_id is not None and await self._execution.undo_step(step, permit_id) and undone
         return Event.undone if undone else Event.undo_failed
 
     async def _dispatch(self, step: StepPlan) -> DispatchResult:
@@ -83,5 +85,6 @@ class Effect:
             ),
             queue=interface.TASK_QUEUE if plan.local_dispatch else interface.PERMIT_QUEUE,
             local=plan.local_dispatch,
+            priority=self._case.priority,
         )
         return answer

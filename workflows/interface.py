@@ -14,8 +14,14 @@ SWEEP_WORKFLOW = "Sweep"
 ARCHIVE_WORKFLOW = "Archive"
 SLO_WORKFLOW = "RefreshSloStates"
 DELIVER_WORKFLOW = "Deliver"
+ITEM_WORKFLOW = "ResolveItem"
 
 
 def workflow_id(proposal_id: str) -> str:
     """The one workflow id that a proposal can have."""
     return f"action/{proposal_id}"
+
+
+def item_id(name: str) -> str:
+    """The one workflow id that an item which people have to look at can have."""
+    return f"item/{name}"

@@ -154,6 +154,9 @@ class Plan(RecordModel):
     pace: Pace = Pace()
     unblock: tuple[tuple[str, ...], ...] = ()
     min_interval_seconds: NonNegativeInt = 0
+    revoked: bool = False
+    priority: int | None = None
+    fairness_key: str | None = None
 
 
 class AssessResult(RecordAnswer):
@@ -228,7 +231,7 @@ class AdvanceRequest(RecordModel):
 
 class CaseResult(RecordAnswer):
     """How the case stands after a decision or after time passed. `plan` is given where another revision is open by now
-    than the one that the request names. `unblock` is as in `Plan`.
+    than the one that the request names. `unblock` is as in `Plan`. `stopped`: it is revoked, and the stop is noted.
     """
 
     unregistered: bool = False
@@ -236,6 +239,7 @@ class CaseResult(RecordAnswer):
     standing: Standing | None = None
     resolution: str | None = None
     plan: Plan | None = None
+    stopped: bool = False
     attributes: Attributes = {}
     entry: EntryRef | None = None
     unlisted: Unlisted = {}
@@ -248,14 +252,15 @@ class CaseResult(RecordAnswer):
 
 
 class DecisionsResult(RecordAnswer):
-    """How the case stands after some decisions, with a receipt for each; `unlisted` counts those of them. `plan` is as
-    in `CaseResult`.
+    """How the case stands after some decisions, with a receipt for each; `unlisted` counts those of them. `plan` and
+    `stopped` are as in `CaseResult`.
     """
 
     receipts: tuple[DecisionReceipt, ...] = ()
     standing: Standing | None = None
     resolution: str | None = None
     plan: Plan | None = None
+    stopped: bool = False
     attributes: Attributes = {}
     entry: EntryRef | None = None
     unlisted: Unlisted = {}
@@ -324,6 +329,36 @@ class RecordResult(RecordAnswer):
         return self.unregistered or self.result is not None
 
 
+class ItemRequest(RecordModel):
+    """Something that people have to look at, by its id."""
+
+    item_id: str
+    now: Instant
+
+
+class ItemAnswerRequest(ItemRequest):
+    """What somebody says of an item, as received (any JSON value)."""
+
+    submission: Any
+    problem: str | None = None
+    channel: Literal["update", "signal"]
+    arrival: int
+
+
+class ItemResult(RecordAnswer):
+    """How an item stands. `due_at` is when to look again; None where nothing more becomes due. `closed` says how."""
+
+    unknown: bool = False
+    receipt: DecisionReceipt | None = None
+    standing: Standing | None = None
+    due_at: Instant | None = None
+    closed: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        return self.unknown or self.standing is not None
+
+
 class CasePort(ABC):
     """The control role: assesses, takes decisions, lets time pass, records the end."""
 
@@ -374,6 +409,20 @@ class ExecutorPort(ABC):
     @abstractmethod
     async def observe(self, request: ExecuteRequest) -> ExecuteResult:
         """After an effect that nobody answered for: look, without acting, and report what can be known."""
+
+
+class ItemPort(ABC):
+    """What people have to look at afterwards, with the control role."""
+
+    @activity.defn(name="look_at_item")
+    @abstractmethod
+    async def look_at_item(self, request: ItemRequest) -> ItemResult:
+        """How an item stands; notes once that it is overdue."""
+
+    @activity.defn(name="answer_item")
+    @abstractmethod
+    async def answer_item(self, request: ItemAnswerRequest) -> ItemResult:
+        """Verify, check, store and evaluate one answer to an item; closes it where that settles it."""
 
 
 class HousePort(ABC):

@@ -25,7 +25,7 @@ from workflows.ports import Plan
 DECIDE_HELP = (
     "one JSON object, DecisionSubmission (docs/spec/contract.md); the details of this workflow show it filled in. "
     'vote: "approve", "deny" (with justification), "abstain", "recuse", "retract", "request_info", '
-    '"answer" (with `answers`), "acknowledge" or "release". '
+    '"answer" (with `answers`), "acknowledge", "release" or "revoke" (with justification). '
     "Answers with a receipt: counted, or why not."
 )
 DECIDE_SIGNAL_HELP = "the same JSON object as the update, without an answer: read the receipt with the query `status`"
@@ -33,7 +33,7 @@ RECHECK_HELP = (
     "says that the world changed: what the action would do is measured again, at most once in the policy's "
     "min_interval. Anything it carries is ignored, and it decides nothing."
 )
-_RECEIPTS_KEPT = 500
+RECEIPTS_KEPT = 500
 _DIGESTS = ("action_digest", "assessment_digest", "policy_digest")
 _REASON, _DUE = 400, 5
 
@@ -84,7 +84,7 @@ class View:
         """A decision was answered; only so many receipts are kept, the newest."""
         self.refused += not receipt.counted
         self._receipts[receipt.decision_id] = receipt
-        if len(self._receipts) > _RECEIPTS_KEPT:
+        if len(self._receipts) > RECEIPTS_KEPT:
             self._receipts.popitem(last=False)
 
     def close(self, result: ActionResult) -> None:

@@ -63,7 +63,7 @@ def today_of(proposal: ActionProposal, revision: Revision, directory: Directory)
     chain = revision.evaluation.chain
     return Today(
         directory=directory,
-        requesters=requesters_of(proposal, directory, revision.facts.observed),
+        requesters=requesters_of(proposal, directory, revision.facts.observed, revision.facts.resolved_ids),
         environment=revision.facts.target_environment,
         tier=revision.assessment.risk_tier,
         conditions=chain.conditions if chain is not None else (),

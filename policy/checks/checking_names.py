@@ -98,7 +98,9 @@ def _controls(written: WrittenPolicy) -> Iterator[Finding]:
 def _unused(written: WrittenPolicy) -> Iterator[Finding]:
     document = written.document
     asked = {choice.chain for rule in document.rules for choice in rule.choices}
-    asked |= {glass.chain for glass in document.break_glass}
+    asked |= {name for glass in document.break_glass for name in glass.chains}
+    if document.revocation is not None and document.revocation.after is not None:
+        asked.add(document.revocation.after.chain)
     for name in document.chains:
         if name not in asked:
             message = f"chain {name} is asked by no rule: remove it, or name it in a rule"

@@ -13,7 +13,7 @@ from policy.approval.opening import could_ask
 from policy.checks.findings import Finding, Severity
 from policy.checks.satisfiability import asked_in, satisfiability
 from policy.people.directory import Directory
-from policy.rules.chains import ApprovalChain
+from policy.rules.chains import ApprovalChain, Requirement
 from policy.subject import Subject, WrittenPolicy
 
 _SHOWN = 5
@@ -92,11 +92,23 @@ def _nobody(written: WrittenPolicy, directory: Directory) -> Iterator[Finding]:
     ]
     for number, exception in enumerate(written.document.exceptions):
         named += [(("exceptions", number, "approved_by", at), name) for at, name in enumerate(exception.approved_by)]
+    named += list(_asked_alone(written))
     for path, name in named:
         if directory.resolve(name) is None:
             yield written.say(
                 Severity.warning, "unknown_person", f"{name} is nobody in the directory: correct the name", *path
             )
+
+
+def _asked_alone(written: WrittenPolicy) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """The people of requirements outside of chains: who may revoke, and who may break a glass."""
+    rules: list[tuple[tuple[str | int, ...], Requirement | None]] = [
+        (("break_glass", number, "who"), glass.who) for number, glass in enumerate(written.document.break_glass)
+    ]
+    if (revocation := written.document.revocation) is not None:
+        rules += [(("revocation", "before"), revocation.before), (("revocation", "during"), revocation.during)]
+    for path, rule in rules:
+        yield from (((*path, "people", at), name) for at, name in enumerate(rule.people if rule else ()))
 
 
 def _where_group(written: WrittenPolicy, name: str, group: str) -> tuple[str | int, ...]:

@@ -161,7 +161,9 @@ class Meaning:
     def _glass(self, part: PolicyDocument, item: BreakGlass) -> tuple[str, ...]:
         freezes = {one.id: one for one in part.calendars}
         lifted = sorted(self._calendar(freezes[name]) for name in item.lifts_freezes)
-        return (chain_text(part.chain(item.chain)), str(item.review_within), str(item.reason_required), *lifted)
+        chains = [chain_text(part.chain(name)) if name else "" for name in (item.chain, item.review, item.dual_control)]
+        told = item.model_dump_json(include={"who", "budget", "review_within", "reason_required"})
+        return (*chains, told, *lifted)
 
     def _calendar(self, item: Calendar) -> str:
         told = item.model_dump(mode="json", exclude={"id", "reason", *(["match"] if item.kind == "freeze" else [])})

@@ -2,7 +2,7 @@
 
 - Both are asked the same questions (`policy/checks/probing.py`), one for each case that either of them tells apart, and
   their answers are compared in a form that is equal where the meaning is (`policy/checks/meaning.py`). Where no answer
-  differs, and no deadline, author or age of facts, nothing is said.
+  differs, and no deadline, author, age of facts or right to revoke, nothing is said.
 - Answers that change in the same way are said together, with where they do.
 - Conditions are compared by their text; a change of one is said with `if`, and nobody claims to know what it changes.
 - A change is stricter where the answer at its mildest and at its strictest is no milder than before, and one of the two
@@ -17,7 +17,7 @@ from typing import Any, Literal
 from policy.base import RecordModel
 from policy.canonical import canonical
 from policy.catalog import Catalog
-from policy.checks.meaning import Answer, Form, Meaning, Speech
+from policy.checks.meaning import Answer, Form, Meaning, Speech, chain_text
 from policy.checks.probing import Probes
 from policy.checks.regions import Point, boxes, sentence
 from policy.checks.stage_times import times_of
@@ -92,7 +92,11 @@ def diff(
         for box in boxes(points, _ORDER)
     ]
     conditions = {item.when for part in (*old.documents, *new.documents) for item in (*part.rules, *part.limits)}
-    return PolicyDiff(changes=(*_general(old, new), *changes), asked=len(probes), conditions=len(conditions - {None}))
+    return PolicyDiff(
+        changes=(*_general(old, new), *_revoking(old, new), *changes),
+        asked=len(probes),
+        conditions=len(conditions - {None}),
+    )
 
 
 def _general(old: PolicySet, new: PolicySet) -> Iterator[Change]:
@@ -134,6 +138,26 @@ def _drift(policy: PolicySet) -> frozenset[str]:
     ]
     counts = [f"score_step {told.score_step}", f"max_voids {told.max_voids}"]
     return frozenset((*lengths, *counts, *(f"material {fact}" for fact in told.material)))
+
+
+def _revoking(old: PolicySet, new: PolicySet) -> Iterator[Change]:
+    """Who may revoke, and whom undoing is asked of: more people to stop an action are neither stricter nor milder."""
+    before, after = _revocations(old), _revocations(new)
+    if before != after:
+        one, other = ("; ".join(sorted(items)) or "none" for items in (before, after))
+        yield Change(where="revocation", before=one, after=other, direction="different")
+
+
+def _revocations(policy: PolicySet) -> frozenset[str]:
+    found = set()
+    for part in policy.documents:
+        rule = part.revocation
+        if rule is None:
+            continue
+        found |= {f"{name}: {who.wanted}" for name, who in (("before", rule.before), ("during", rule.during)) if who}
+        if rule.after is not None:
+            found.add(f"for {written(rule.after.window)} after: {chain_text(part.chain(rule.after.chain))}")
+    return frozenset(found)
 
 
 def _ages(policy: PolicySet) -> frozenset[str]:

@@ -10,6 +10,7 @@ One document:
 - A freeze denies, whatever the rules say, unless an exception or break-glass lifts it, or the action remedies a hold.
 - Break-glass puts its own chain in place of the one that the rule asks; where it lifts a freeze, its chain is asked
   even if the rule would have allowed. It makes no verdict milder otherwise.
+- A verified rollback (`policy/rollback.py`) does the same with the chain of `revocation.after`, and no freeze stops it.
 
 Several documents:
 
@@ -23,6 +24,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from policy.base import Reason
+from policy.breaking import broken
 from policy.catalogs.parts import views_of_parts
 from policy.document import PolicyDocument, PolicySet, Rule
 from policy.errors import ConditionError
@@ -48,6 +50,19 @@ class Answer:
     controls: tuple[str, ...] = ()
     until: datetime | None = None
     break_glass: BreakGlass | None = None
+    rolls_back: bool = False
+
+
+@dataclass(frozen=True)
+class Instead:
+    """A chain that is asked in place of the rule's: of a glass, or of a rollback, which no freeze stops."""
+
+    chain: str
+    glass: BreakGlass | None = None
+
+    def lifts(self, freezes: set[str]) -> bool:
+        """Whether these freezes do not stop what asks it."""
+        return self.glass is None or freezes <= set(self.glass.lifts_freezes)
 
 
 @dataclass(frozen=True)
@@ -93,20 +108,20 @@ def _speech(document: PolicyDocument, question: Question) -> Speech:
     counted = [item for item in answers if item.rule is None or item.rule.enforced(at)]
     noted = tuple(item for item in answers if item.rule is not None and not item.rule.enforced(at))
     frozen = list(_frozen(document, question))
-    glass = _glass(document, question)
+    instead, noted_of_glass = _instead(document, question)
     applied, failed = _exceptions(document, question, counted, frozen)
     lifted = {name for item in applied for name in item.lifts}
     answer = _strictest(counted, lifted)
     stopped = [item for item in frozen if item.decided_by not in lifted]
-    opened = glass is not None and bool(stopped) and {item.decided_by for item in stopped} <= set(glass.lifts_freezes)
+    opened = instead is not None and bool(stopped) and instead.lifts({item.decided_by for item in stopped})
     if stopped and not opened:
         answer = stopped[0]
-    elif answer is not None and glass is not None and (answer.verdict.asks or opened):
-        answer = _broken(answer, glass, document)
+    elif answer is not None and instead is not None and (answer.verdict.asks or opened):
+        answer = _asked_instead(answer, instead, document)
     matched = frozenset(item.decided_by for item in (*counted, *frozen))
     gone = matched - {answer.decided_by if answer else None}
     applied = tuple(item for item in applied if gone.intersection(item.lifts))
-    return Speech(document, question.operation.name, answer, matched, noted, applied, failed)
+    return Speech(document, question.operation.name, answer, matched, noted, applied, (*failed, *noted_of_glass))
 
 
 def _strictest(counted: list[Answer], lifted: set[str]) -> Answer | None:
@@ -116,13 +131,18 @@ def _strictest(counted: list[Answer], lifted: set[str]) -> Answer | None:
     return min(counted, key=lambda item: item.verdict.strictness, default=None)
 
 
-def _broken(answer: Answer, glass: BreakGlass, document: PolicyDocument) -> Answer:
-    """The same answer by the chain of an emergency; where it would have been allowed, that chain is asked."""
+def _asked_instead(answer: Answer, instead: Instead, document: PolicyDocument) -> Answer:
+    """The same answer by another chain; where it would have been allowed, that chain is asked."""
     if answer.verdict is Verdict.deny:
         return answer
     verdict = answer.verdict if answer.verdict.asks else Verdict.require_approval
     return replace(
-        answer, verdict=verdict, chain_name=glass.chain, chain=document.chain(glass.chain), break_glass=glass
+        answer,
+        verdict=verdict,
+        chain_name=instead.chain,
+        chain=document.chain(instead.chain),
+        break_glass=instead.glass,
+        rolls_back=instead.glass is None,
     )
 
 
@@ -182,8 +202,22 @@ def _exceptions(
     return tuple(applied), tuple(failed)
 
 
+def _instead(document: PolicyDocument, question: Question) -> tuple[Instead | None, tuple[Reason, ...]]:
+    """The chain of a verified rollback, or that of an emergency, and why it is not the usual one of an emergency."""
+    after = document.revocation.after if document.revocation is not None else None
+    if after is not None and question.case.rolls_back(after.window):
+        return Instead(after.chain), ()
+    glass = _glass(document, question)
+    if glass is None:
+        return None, ()
+    facts = question.case.facts
+    found = broken(glass, facts.behind, facts.observed.glass, facts.at)
+    reasons = (found.reason,) if found.reason is not None else ()
+    return Instead(found.chain, glass) if found.chain is not None else None, reasons
+
+
 def _glass(document: PolicyDocument, question: Question) -> BreakGlass | None:
-    """The break-glass that an emergency breaks; one that needs a reason is not broken without."""
+    """The break-glass that speaks of an emergency; one that needs a reason is not broken without."""
     proposal = question.case.proposal
     if proposal.change_type is not ChangeType.emergency:
         return None

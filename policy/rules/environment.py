@@ -10,6 +10,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,7 @@ from policy.facts import Facts
 from policy.impact import ImpactAssessment
 from policy.operations import RegisteredOperation, RiskTier
 from policy.proposal import ActionProposal
+from policy.rollback import mismatch, within
 from policy.rules.conditions import Condition, Environment
 from policy.rules.match import Scoped
 from policy.rules.timing import Timing
@@ -39,6 +41,16 @@ class Case:
     def values(self) -> dict[str, Any]:
         """The part of the environment that is the same for all of its operations."""
         return {**_action(self.proposal, self.facts), **_target(self.facts), **_risk(self.assessment), **_time(self)}
+
+    @cached_property
+    def is_recorded_undo(self) -> bool:
+        """Whether it is the undo of the action that it names, whatever the window."""
+        undone, resolved = self.facts.observed.undone, self.facts.resolved
+        return self.proposal.undoes is not None and mismatch(self.proposal, undone, resolved) is None
+
+    def rolls_back(self, window: timedelta) -> bool:
+        """Whether it is such an undo, and was asked for within a window."""
+        return self.is_recorded_undo and within(self.facts.observed.undone, window)
 
     def questions(self) -> Iterator["Question"]:
         """Each operation with its parameters, steps first; the same one twice is one question."""

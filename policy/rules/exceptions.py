@@ -7,6 +7,7 @@
 - An exception whose condition fails does not apply, and neither does one without an instant to compare its end with.
 - Break-glass is for what the proposer calls an emergency. It asks another chain instead of the usual one, never nobody,
   and lifts the freezes that it names; a rule or limit that denies still denies. What ran by it is reviewed afterwards.
+- Who may break it, how often, and what a review that is overdue means: `policy/breaking.py`.
 """
 
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from policy.base import EdgeModel, Instant, Name, Text
-from policy.rules.chains import PositiveDuration, written
+from policy.rules.chains import PositiveDuration, Requirement, written
 from policy.rules.match import Match, Scoped
 
 MAX_EXCEPTION = timedelta(days=90)
@@ -46,8 +47,15 @@ class PolicyException(Scoped):
         return at is not None and self.granted_at <= at < self.expires_at
 
 
+class Budget(EdgeModel):
+    """How often a person may break a glass in so many days."""
+
+    count: Annotated[int, Field(ge=1, le=1000)]
+    days: Annotated[int, Field(ge=1, le=366)]
+
+
 class BreakGlass(EdgeModel):
-    """Whom to ask instead in an emergency, and within how long it is reviewed."""
+    """Whom to ask instead in an emergency, who may, how often, and who reviews it within how long."""
 
     id: Name
     match: Match
@@ -55,3 +63,20 @@ class BreakGlass(EdgeModel):
     review_within: PositiveDuration
     reason_required: bool = True
     lifts_freezes: tuple[Name, ...] = ()
+    who: Requirement | None = None
+    budget: Budget | None = None
+    review: Name | None = None
+    dual_control: Name | None = None
+
+    @property
+    def chains(self) -> tuple[str, ...]:
+        """The chains that it names."""
+        return tuple(name for name in (self.chain, self.review, self.dual_control) if name is not None)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "BreakGlass":
+        if self.who is not None and self.who.count != 1:
+            raise ValueError(f"break_glass {self.id}: who has count {self.who.count}, one person asks: leave it out")
+        if self.who is not None and self.who.when is not None:
+            raise ValueError(f"break_glass {self.id}: when is not asked in who: name groups, roles or people")
+        return self

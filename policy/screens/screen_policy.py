@@ -50,6 +50,8 @@ def _let_through(screen: Screen) -> Iterator[Line]:
     if screen.break_glass:
         review = "" if screen.review_seconds is None else f", reviewed within {duration_text(screen.review_seconds)}"
         yield ("BREAK-GLASS ", Named(screen.break_glass), f": the chain is that of an emergency{review}")
+    if screen.undoes:
+        yield ("ROLLBACK of ", Named(screen.undoes), ": exactly the undo that was approved with it, by a faster chain")
     applied = {item.id: item for item in screen.applied}
     yield from (_exception(name, applied.get(name)) for name in screen.exceptions[:SHOWN_EXCEPTIONS])
     if (more := len(screen.exceptions) - SHOWN_EXCEPTIONS) > 0:

@@ -104,6 +104,20 @@ PATHS: Mapping[str, Path] = {
         observed=8,
         kills={State.executing: around("advance:1", end=UNDONE), State.compensating: around("undo", end=UNDONE)},
     ),
+    "revoked": Path(
+        conduct=Conduct.revoke,
+        observed=8,
+        kills={State.executing: around("take_decision:1", end=UNDONE), State.compensating: around("undo", end=UNDONE)},
+    ),
+    "called off": Path(
+        target="resource:open",
+        conduct=Conduct.revoke,
+        resolution="withdrawn",
+        kills={
+            State.pending: around("take_decision:1", end=NOTHING),
+            State.recording: around("record:1", end=NOTHING),
+        },
+    ),
     "withdrawn": Path(
         target="resource:open",
         conduct=Conduct.withdraw,
@@ -153,13 +167,13 @@ PATHS: Mapping[str, Path] = {
     "started again": Path(again=True, kills={State.closed: around("assess:2", end=DONE)}),
 }
 
-# What commits in a state. `observe` and a stop come while a step runs; a closed action is only read again.
+# What commits in a state. `observe` and stops come while a step runs; a closed action is only read again.
 COMMITS: Mapping[State, frozenset[str]] = {
     State.assessing: frozenset({"assess"}),
     State.pending: frozenset({"take_decision", "advance"}),
     # What closed the gate may go back to people.
     State.dispatching: frozenset({"dispatch", "advance"}),
-    State.executing: frozenset({"execute", "effect", "observe", "advance"}),
+    State.executing: frozenset({"execute", "effect", "observe", "advance", "take_decision"}),
     State.compensating: frozenset({"execute", "undo"}),
     State.recording: frozenset({"record"}),
     State.closed: frozenset({"assess"}),

@@ -27,6 +27,8 @@ class Conduct(StrEnum):
     # The target moves while it is pending: they say so and wait for the next revision, or approve what they saw.
     see_it_move = "see_it_move"
     miss_it_move = "miss_it_move"
+    # Who asks for it revokes it: while it is pending, or once its effect has happened.
+    revoke = "revoke"
 
     @property
     def moves(self) -> bool:
@@ -55,8 +57,8 @@ async def converse(
                 if conduct.moves:
                     await move()
                 await _answer(handle, conduct, status)
-            if status["state"] == "executing" and conduct is Conduct.stop and await happened():
-                await handle.cancel(rpc_timeout=_RPC)
+            if status["state"] == "executing" and conduct in (Conduct.stop, Conduct.revoke) and await happened():
+                await _stop(handle, conduct, status)
         except RPCError:
             pass
         await asyncio.sleep(0.3)
@@ -70,10 +72,19 @@ _ANSWERS = {
 }
 
 
+async def _stop(handle: WorkflowHandle[Any, Any], conduct: Conduct, status: dict[str, Any]) -> None:
+    if conduct is Conduct.revoke:
+        await handle.signal(DECIDE, _revocation(status), rpc_timeout=_RPC)
+    else:
+        await handle.cancel(rpc_timeout=_RPC)
+
+
 async def _answer(handle: WorkflowHandle[Any, Any], conduct: Conduct, status: dict[str, Any]) -> None:
     """Say what there is to say while people are asked. Nobody answers before a reminder that is due."""
     if conduct is Conduct.withdraw:
         await handle.cancel(rpc_timeout=_RPC)
+    elif conduct is Conduct.revoke:
+        await handle.signal(DECIDE, _revocation(status), rpc_timeout=_RPC)
     elif conduct is Conduct.see_it_move and status["revision"] == 1:
         await handle.signal(RECHECK, rpc_timeout=_RPC)
     elif conduct in _ANSWERS and all(due["kind"] != "reminder" for due in status["due"]):
@@ -94,4 +105,20 @@ def _decision(status: dict[str, Any], vote: str) -> dict[str, Any]:
         "issued_at": status["screen"]["assessed_at"],
         "expires_at": status["screen"]["absolute_deadline"],
         "proof": {"kind": "claimed", "identity": _PEOPLE[stage - 1]},
+    }
+
+
+def _revocation(status: dict[str, Any]) -> dict[str, Any]:
+    """The same revocation whenever it is asked for; where nobody was asked, no screen is sealed that it could name."""
+    return {
+        "decision_id": "revoked",
+        "proposal_id": status["proposal_id"],
+        "revision": status["revision"],
+        "stage": 1,
+        **{name: status[name] or status["action_digest"] for name in status if name.endswith("_digest")},
+        "vote": "revoke",
+        "justification": "it was a mistake",
+        "issued_at": "2020-01-01T00:00:00Z",
+        "expires_at": "2100-01-01T00:00:00Z",
+        "proof": {"kind": "claimed", "identity": "person:anna"},
     }

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from tests.integration.review_rows import REVIEWS
+
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BODY = b'{"a":1}'
 DIGEST = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
@@ -128,6 +130,7 @@ RECORD: dict[str, dict[str, Any]] = {
         "budget_left": 0.5,
         "source": "prometheus",
     },
+    **REVIEWS,
 }
 WITH_BODY = [table for table, row in RECORD.items() if "body" in row]
 VOID = {"use": "void", "attempt_token": None, "run_id": None}
@@ -144,9 +147,10 @@ MAY_INSERT: dict[str, set[str]] = {
             "case_event",
             "notice",
             "notice_delivery",
+            *REVIEWS,
         },
     },
-    "countersign_permit": {"permit", "ledger_entry"},
+    "countersign_permit": {"permit", "ledger_entry", "review"},
     "countersign_executor": {"permit_use", "effect_report", "ledger_entry"},
     "countersign_app": set(RECORD) - {"document", "publication", "draft"},
     "countersign_reader": set(),

@@ -24,6 +24,7 @@ from tests.replay.flooding import FLOODS
 from tests.replay.recording import SCENARIOS, Recording, recording
 from tests.replay.recording_changes import CHANGES
 from tests.replay.recording_time import TIMES
+from tests.replay.revoking import REVOKING
 from worker import workflow_runner
 from workflows.interface import workflow_id
 
@@ -44,7 +45,7 @@ async def record(stack: Stack, names: list[str]) -> bool:
     """Run, export and audit; whether all of it is consistent."""
     whole = True
     async with recording(stack) as place:
-        for scenario in (*SCENARIOS, *FLOODS, *CHANGES, *TIMES):
+        for scenario in (*SCENARIOS, *FLOODS, *CHANGES, *TIMES, *REVOKING):
             name = scenario.__name__.replace("_", "-")
             if not names or name in names:
                 await scenario(place, name)

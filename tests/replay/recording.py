@@ -117,7 +117,7 @@ def proposal(proposal_id: str, *, scratch: bool = False, **other: Any) -> dict[s
                 "undo": {"operation": "postgres.parameter.reset", "parameters": {"name": "work_mem"}},
             }
         ],
-        "success_criteria": [_reads(value["value"])],
+        "success_criteria": [reads(value["value"])],
         **other,
     }
 
@@ -132,7 +132,7 @@ def ending(proposal_id: str, pid: int) -> dict[str, Any]:
     return proposal(proposal_id, operation="postgres.session.terminate", steps=[end])
 
 
-def _reads(value: str, **other: Any) -> dict[str, Any]:
+def reads(value: str, **other: Any) -> dict[str, Any]:
     return {"probe": "postgres.parameter.value", "parameters": {"name": "work_mem"}, "equals": value, **other}
 
 
@@ -167,7 +167,7 @@ async def two_steps(place: Recording, proposal_id: str) -> None:
 
 async def compensated(place: Recording, proposal_id: str) -> None:
     """It runs, its criterion is not met, it is undone."""
-    value = proposal(proposal_id, scratch=True, success_criteria=[_reads("1GB", within_seconds=0)])
+    value = proposal(proposal_id, scratch=True, success_criteria=[reads("1GB", within_seconds=0)])
     await (await place.start(proposal_id, value)).result()
 
 
@@ -244,7 +244,7 @@ async def dispatch_refused(place: Recording, proposal_id: str) -> None:
 
 async def stopped_while_running(place: Recording, proposal_id: str) -> None:
     """It is cancelled while its effect is observed: the approved verb undoes it. A late decision is answered."""
-    value = proposal(proposal_id, success_criteria=[_reads("32MB", observe_seconds=30)])
+    value = proposal(proposal_id, success_criteria=[reads("32MB", observe_seconds=30)])
     handle = await place.start(proposal_id, value)
     await place.decide(handle, "carol")
     await place.decide(handle, "bob")
@@ -314,7 +314,7 @@ async def held(place: Recording, proposal_id: str) -> None:
         proposal_id,
         operation="postgres.parameter.reset",
         steps=[{"name": "back", "operation": "postgres.parameter.reset", "parameters": {"name": "work_mem"}}],
-        success_criteria=[_reads("4MB")],
+        success_criteria=[reads("4MB")],
     )
     handle = await place.start(proposal_id, value)
     await place.decide(handle, "carol")

@@ -188,6 +188,10 @@ FOUND: dict[str, tuple[bytes, list[str]]] = {
         _rules(head=HEAD.replace("name: house", "name: house, authors: [ghost]")),
         ["3:35 warning unknown_person: ghost is nobody in the directory"],
     ),
+    "somebody who may revoke and whom nobody knows": (
+        _rules(chains=CHAINS + "revocation: {during: {people: [ann, ghost]}}\n"),
+        ["9:37 warning unknown_person: ghost is nobody in the directory"],
+    ),
     "a review that is overdue": (
         _rules("{id: a, match: {operations: [pg.drop]}, verdict: deny, review_by: 2030-01-14}"),
         ["6:71 warning review_overdue: the review of rule a was due on 2030-01-14"],

@@ -270,3 +270,11 @@ def test_more_cases_than_can_be_asked_are_an_error() -> None:
     ]
     with pytest.raises(DocumentError, match="cases apart, at most 200000 can be asked"):
         diff(_made(many), _made(many), now=NOW)
+
+
+def test_who_may_revoke_and_whom_a_glass_is_for_is_told() -> None:
+    """A change of revocation, of the faster chain, or of who may break a glass is a change in meaning."""
+    (told,) = _changes(BASE + "revocation: {during: {groups: [sre]}, after: {window: 1h, chain: two}}\n")
+    assert told.startswith("revocation: none -> during: sre; for 1h after: ")
+    glass = "break_glass:\n  - {id: out, match: {operations: [pg.set]}, chain: two, review_within: 1d}\n"
+    assert _changes(BASE + glass.replace("1d}", "1d, who: {groups: [sre]}}"), BASE + glass) != []

@@ -1,0 +1,146 @@
+"""What people have to look at afterwards: each item has a small workflow of its own, and its answers are taken here.
+
+An item is a row with an id of its own. Reviews of broken glasses are the only kind so far. A workflow that is missing,
+because nobody started it or somebody ended it, is started by the sweep: the row is the item, the workflow its clock and
+its ear.
+"""
+
+import logging
+
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from activities.clock import Clock, differs
+from activities.database import Database
+from activities.documents import Documents
+from activities.ledger import Ledger
+from activities.reviews import (
+    ReviewFile,
+    answer_receipt,
+    close,
+    note_overdue,
+    read_answer,
+    read_open,
+    read_review,
+    store_answer,
+    stored_answer,
+)
+from policy.approval.standing import stand
+from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, receive_decision
+from policy.errors import DecisionError
+from workflows.interface import ITEM_WORKFLOW, TASK_QUEUE, item_id
+from workflows.ports import ItemAnswerRequest, ItemPort, ItemRequest, ItemResult
+
+log = logging.getLogger("countersign.items")
+
+STARTED_AT_ONCE = 1000
+
+
+async def start_items(client: Client, database: Database) -> int:
+    """Start the workflow of every open item that has none; how many were started.
+
+    Raises:
+        RPCError: Temporal does not answer.
+    """
+    async with database.snapshot() as connection:
+        reviews = await read_open(connection, STARTED_AT_ONCE)
+    started = 0
+    for review in reviews:
+        try:
+            await client.start_workflow(
+                ITEM_WORKFLOW,
+                {"item_id": review.review_id},
+                id=item_id(review.review_id),
+                task_queue=TASK_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            )
+            started += 1
+        except WorkflowAlreadyStartedError:
+            continue
+    return started
+
+
+class ItemActivities(ItemPort):
+    """The items, against the record, as the control or application role.
+
+    Args:
+        database: the record.
+        documents: the governed documents.
+        clock: what time it is.
+
+    """
+
+    def __init__(self, database: Database, documents: Documents, clock: Clock) -> None:
+        self._database = database
+        self._documents = documents
+        self._clock = clock
+
+    @activity.defn(name="look_at_item")
+    async def look_at_item(self, request: ItemRequest) -> ItemResult:
+        known = await self._known(request.item_id)
+        if known is None:
+            return ItemResult(unknown=True)
+        async with self._database.transaction(known.review.proposal_id) as connection:
+            if await differs(self._clock, request.now):
+                return ItemResult(stale=True)
+            file = await read_review(connection, request.item_id) or known
+            overdue = await note_overdue(Ledger(connection, file.review.proposal_id, request.now), file, request.now)
+        if overdue:
+            log.warning("review of %s is overdue since %s", file.review.proposal_id, file.review.due_at)
+        return ItemResult(
+            standing=file.standing(request.now), due_at=None if overdue else file.review.due_at, closed=file.found
+        )
+
+    @activity.defn(name="answer_item")
+    async def answer_item(self, request: ItemAnswerRequest) -> ItemResult:
+        known = await self._known(request.item_id)
+        if known is None:
+            return ItemResult(unknown=True)
+        submission, problem = _read(request)
+        async with self._database.transaction(known.review.proposal_id) as connection:
+            if await differs(self._clock, request.now):
+                return ItemResult(stale=True)
+            file = await read_review(connection, request.item_id) or known
+            standing = file.standing(request.now)
+            if submission is None:
+                receipt = DecisionReceipt(decision_id="", counted=False, code=Refusal.malformed, message=problem)
+                return ItemResult(receipt=receipt, standing=standing, closed=file.found)
+            if (before := await stored_answer(connection, file, submission)) is not None:
+                return ItemResult(receipt=before, standing=standing, closed=file.found)
+            in_force = await self._documents.in_force(connection)
+            reading = read_answer(file, submission, in_force.directory, request.now)
+            if reading.ballot is not None:
+                case = file.review.case((*file.ballots, reading.ballot))
+                standing = stand(case, request.now, deadline_counts_as_passed=False)
+            receipt = answer_receipt(submission, reading, standing)
+            ledger = Ledger(connection, file.review.proposal_id, request.now)
+            await store_answer(
+                connection,
+                ledger,
+                file,
+                submission,
+                reading,
+                receipt,
+                directory=in_force.directory_digest,
+                channel=request.channel,
+                arrival=request.arrival,
+                now=request.now,
+            )
+            closed = await close(connection, ledger, file, standing, request.now)
+        return ItemResult(receipt=receipt, standing=standing, closed=closed)
+
+    async def _known(self, wanted: str) -> ReviewFile | None:
+        """The item as far as it says whose lock to take."""
+        async with self._database.snapshot() as connection:
+            return await read_review(connection, wanted)
+
+
+def _read(request: ItemAnswerRequest) -> tuple[DecisionSubmission | None, str]:
+    if request.problem is not None:
+        return None, request.problem
+    try:
+        return receive_decision(request.submission), ""
+    except DecisionError as error:
+        return None, str(error)

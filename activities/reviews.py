@@ -1,0 +1,272 @@
+"""Reviews of what ran by a broken glass: opened with the first permit, answered by people, overdue or closed.
+
+At each commit, what is true: the row and its entry in the ledger of the action are durable together, under the lock of
+that action. The rules are in `policy/reviewing.py`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+from sqlalchemy.dialects.postgresql import insert as insert_once
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Text
+
+from activities.deciding import Reading, valid_at
+from activities.ledger import Ledger
+from activities.tables_reviews import ReviewClosedRow, ReviewDecisionRow, ReviewRow
+from policy.approval.standing import Ballot, Standing, refuse, stand
+from policy.base import instant_text
+from policy.canonical import canonical, digest, parse_canonical
+from policy.decision import Assurance, DecisionReceipt, DecisionSubmission, Refusal, Vote
+from policy.ledger import EntryKind
+from policy.observed import GlassBreak
+from policy.people.directory import Directory
+from policy.reviewing import Found, Review, found_by
+
+KEY = "review"
+_TICK = timedelta(microseconds=1)
+_ANSWERS = frozenset({Vote.approve, Vote.deny, Vote.abstain, Vote.retract, Vote.recuse, Vote.acknowledge})
+
+_REVIEW = ReviewRow.__table__.c  # type: ignore[attr-defined]
+_DECISION = ReviewDecisionRow.__table__.c  # type: ignore[attr-defined]
+_CLOSED = ReviewClosedRow.__table__.c  # type: ignore[attr-defined]
+_ONE = (
+    select(_REVIEW.body, _REVIEW.digest, _CLOSED.found)
+    .outerjoin(ReviewClosedRow, _CLOSED.review_id == _REVIEW.review_id)
+    .where(_REVIEW.review_id == bindparam("review_id"))
+    .limit(1)
+)
+_BALLOTS = (
+    select(_DECISION.receipt)
+    .where(_DECISION.review_id == bindparam("review_id"), _DECISION.counted)
+    .order_by(_DECISION.received_at, _DECISION.arrival)
+)
+_STORED = select(_DECISION.receipt, _DECISION.digest).where(
+    _DECISION.review_id == bindparam("review_id"), _DECISION.decision_id == bindparam("decision_id")
+)
+_OPEN = (
+    select(_REVIEW.body, _REVIEW.due_at, _REVIEW.review_id)
+    .distinct()
+    .outerjoin(ReviewClosedRow, _CLOSED.review_id == _REVIEW.review_id)
+    .where(_CLOSED.review_id.is_(None))
+    .order_by(_REVIEW.due_at, _REVIEW.review_id)
+    .limit(bindparam("most"))
+)
+_BREAKS = text(
+    "SELECT found.break_glass, found.person, found.proposal_id, found.opened_at AS at, found.due_at,"
+    "  ended.review_id IS NOT NULL AS closed"
+    " FROM unnest(:people) AS asked (person)"
+    " CROSS JOIN LATERAL (SELECT * FROM countersign.review AS r WHERE r.person = asked.person AND r.opened_at <= :at"
+    "   ORDER BY r.opened_at DESC LIMIT 1000) AS found"
+    " LEFT JOIN countersign.review_closed AS ended ON ended.review_id = found.review_id"
+    " WHERE found.proposal_id <> :proposal_id ORDER BY found.opened_at, found.proposal_id, found.person"
+).bindparams(bindparam("people", type_=ARRAY(Text)), bindparam("at", type_=TIMESTAMP(timezone=True)))
+
+
+@dataclass(frozen=True)
+class ReviewFile:
+    """What the record holds of a review."""
+
+    review: Review
+    digest: str
+    ballots: tuple[Ballot, ...] = ()
+    found: Found | None = None
+
+    def standing(self, now: datetime) -> Standing:
+        """How it stands by the votes so far."""
+        return stand(self.review.case(self.ballots), now, deadline_counts_as_passed=False)
+
+
+async def read_breaks(
+    connection: AsyncConnection, people: tuple[str, ...], proposal_id: str, now: datetime
+) -> tuple[GlassBreak, ...]:
+    """How often some people broke a glass, the newest 1,000 of each, this action aside."""
+    wanted = {"people": list(people), "proposal_id": proposal_id, "at": now}
+    return tuple(GlassBreak.model_validate(dict(row)) for row in (await connection.execute(_BREAKS, wanted)).mappings())
+
+
+async def open_review(connection: AsyncConnection, ledger: Ledger, review: Review) -> None:
+    """Write the debt, a row for each person who has it, and the entry that says so."""
+    value = review.model_dump(mode="json")
+    body = canonical(value)
+    row = {
+        "review_id": UUID(review.review_id),
+        "proposal_id": review.proposal_id,
+        "break_glass": review.break_glass,
+        "opened_at": review.opened_at,
+        "due_at": review.due_at,
+        "body": body,
+        "digest": digest(body),
+    }
+    await connection.execute(insert(ReviewRow), [{**row, "person": person} for person in review.people])
+    await ledger.append(EntryKind.review_opened, {"review": value}, KEY, new=True)
+
+
+async def read_open(connection: AsyncConnection, most: int) -> tuple[Review, ...]:
+    """The reviews that nobody closed, those that are due first."""
+    return tuple(Review.model_validate_json(body) for body in await connection.scalars(_OPEN, {"most": most}))
+
+
+async def read_review(connection: AsyncConnection, review_id: str) -> ReviewFile | None:
+    """A review with its votes, or None where there is none of that id."""
+    try:
+        key = {"review_id": UUID(review_id)}
+    except ValueError:
+        return None
+    row = (await connection.execute(_ONE, key)).first()
+    if row is None:
+        return None
+    counted = await connection.scalars(_BALLOTS, key)
+    return ReviewFile(
+        review=Review.model_validate_json(row.body),
+        digest=row.digest,
+        ballots=tuple(Ballot.model_validate(parse_canonical(item)["ballot"]) for item in counted),
+        found=row.found,
+    )
+
+
+async def note_overdue(ledger: Ledger, file: ReviewFile, now: datetime) -> bool:
+    """Note once that a review is overdue and open; False where it is not."""
+    if file.found is not None or not file.review.overdue(now):
+        return False
+    content = {"review_id": file.review.review_id, "due_at": instant_text(file.review.due_at)}
+    await ledger.append(EntryKind.review_overdue, content, KEY)
+    return True
+
+
+def read_answer(file: ReviewFile, submission: DecisionSubmission, directory: Directory, now: datetime) -> Reading:
+    """Read one well-formed answer to a review at the instant at which it was first seen; pure."""
+    review = file.review
+    named = {
+        "proposal_id": review.review_id,
+        "revision": review.revision,
+        "action_digest": review.action_digest,
+        "assessment_digest": review.assessment_digest,
+        "policy_digest": review.policy_digest,
+        "presented_digest": file.digest,
+    }
+    person = directory.facts(submission.proof.identity, now, review.chain.conditions)
+    for field, real in named.items():
+        if (given := getattr(submission, field)) != real:
+            why = f"{field} is {given}, this review's is {real}"
+            return Reading(person=person, refusal=(Refusal.unknown_request, why))
+    if why_not := valid_at(submission, now):
+        return Reading(person=person, refusal=why_not)
+    if person is None:
+        known = f"identity {submission.proof.identity} is nobody in the directory"
+        return Reading(refusal=(Refusal.unknown_person, known))
+    if file.found is not None:
+        return Reading(person=person, refusal=(Refusal.not_pending, f"this review is closed: {file.found}"))
+    if person.person_id in review.people:
+        why = f"{person.person_id} stands behind what is reviewed and cannot answer for it"
+        return Reading(person=person, refusal=(Refusal.self_approval, why))
+    if submission.vote not in _ANSWERS:
+        why = f"a review is answered by approve or deny, not by {submission.vote}"
+        return Reading(person=person, refusal=(Refusal.not_authorized, why))
+    last = max((ballot.received_at for ballot in file.ballots), default=None)
+    ballot = Ballot(
+        **person.model_dump(),
+        decision_id=submission.decision_id,
+        stage=submission.stage,
+        vote=submission.vote,
+        received_at=now if last is None or now > last else last + _TICK,
+        assurance=Assurance.claimed,
+        justification=submission.justification,
+    )
+    if refused := refuse(review.case(file.ballots), ballot):
+        return Reading(person=person, refusal=refused)
+    return Reading(person=person, ballot=ballot)
+
+
+def answer_receipt(submission: DecisionSubmission, reading: Reading, standing: Standing) -> DecisionReceipt:
+    """What an answer to a review is answered; `standing` is how the review stands with it."""
+    code, message = reading.refusal if reading.refusal is not None else (None, "counted")
+    return DecisionReceipt(
+        decision_id=submission.decision_id,
+        counted=reading.counts,
+        code=code,
+        message=message,
+        missing=standing.current.missing,
+        resolution=standing.resolution,
+    )
+
+
+async def stored_answer(
+    connection: AsyncConnection, file: ReviewFile, submission: DecisionSubmission
+) -> DecisionReceipt | None:
+    """The receipt of a decision id that this review has seen before."""
+    key = {"review_id": UUID(file.review.review_id), "decision_id": submission.decision_id}
+    found = (await connection.execute(_STORED, key)).first()
+    if found is None:
+        return None
+    if found.digest == digest(_sent(submission)):
+        return DecisionReceipt.model_validate_json(found.receipt)
+    message = f"decision id {submission.decision_id} was used for another decision: choose a new one"
+    return DecisionReceipt(
+        decision_id=submission.decision_id, counted=False, code=Refusal.decision_id_reused, message=message
+    )
+
+
+async def store_answer(
+    connection: AsyncConnection,
+    ledger: Ledger,
+    file: ReviewFile,
+    submission: DecisionSubmission,
+    reading: Reading,
+    receipt: DecisionReceipt,
+    *,
+    directory: str,
+    channel: str,
+    arrival: int,
+    now: datetime,
+) -> None:
+    """Store an answer, counted or refused, with its entry; `directory` is the digest of the one that was asked."""
+    ballot = reading.ballot.model_dump(mode="json") if reading.ballot else None
+    body = _sent(submission)
+    row = {
+        "review_id": UUID(file.review.review_id),
+        "decision_id": submission.decision_id,
+        "person_id": reading.person.person_id if reading.person else None,
+        "vote": str(submission.vote),
+        "counted": reading.counts,
+        "code": receipt.code,
+        "body": body,
+        "digest": digest(body),
+        "receipt": canonical({**receipt.model_dump(mode="json"), "ballot": ballot}),
+        "arrival": arrival,
+        "received_at": now,
+    }
+    await connection.execute(insert(ReviewDecisionRow), row)
+    content = {
+        "submission": submission.model_dump(mode="json", exclude_unset=True),
+        "channel": channel,
+        "arrival": arrival,
+        "directory": directory,
+        "person": reading.person.model_dump(mode="json") if reading.person else None,
+        "ballot": ballot,
+        "receipt": receipt.model_dump(mode="json"),
+    }
+    await ledger.append(EntryKind.review_decided, content, submission.decision_id, new=True)
+
+
+async def close(
+    connection: AsyncConnection, ledger: Ledger, file: ReviewFile, standing: Standing, now: datetime
+) -> Found | None:
+    """Write what a review came to, if it came to anything and nobody wrote it before."""
+    found = found_by(standing)
+    if file.found is not None or found is None:
+        return file.found
+    value: dict[str, Any] = {"review_id": file.review.review_id, "found": found}
+    body = canonical({**value, "at": instant_text(now)})
+    row = {"review_id": UUID(file.review.review_id), "found": found, "closed_at": now}
+    await connection.execute(insert_once(ReviewClosedRow).values(**row, body=body, digest=digest(body)))
+    await ledger.append(EntryKind.review_closed, value, KEY, new=True)
+    return found
+
+
+def _sent(submission: DecisionSubmission) -> bytes:
+    return canonical(submission.model_dump(mode="json", exclude_unset=True))

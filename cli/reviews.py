@@ -1,0 +1,143 @@
+"""`reviews`: what broke a glass and is not reviewed yet, and the answer to one review.
+
+The list comes from the record. An answer is a decision that goes to the review's own workflow, as an update; where that
+gives no answer in time, the same decision goes as a signal and the list shows what came of it.
+"""
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.service import RPCError
+
+from activities.reviews import ReviewFile, read_open, read_review
+from cli import exits, render
+from cli.arguments import Commands, proposal_id
+from cli.case import UnknownActionError
+from cli.decide import NotDecidableError, claimed_identity
+from cli.place import NO_RECORD, Place, find_place
+from cli.sending import UPDATE_TIMEOUT
+from policy.base import instant_text
+from policy.decision import DecisionReceipt, receive_decision
+from policy.errors import DecisionError
+from policy.reviewing import review_id
+from workflows.interface import DECIDE, item_id
+
+_VALID = timedelta(minutes=10)
+_VOTES = {"in-order": "approve", "at-fault": "deny"}
+
+
+def register(commands: Commands) -> None:
+    parser = commands.add_parser("reviews", help="what broke a glass and is not reviewed yet; answer one review")
+    parser.set_defaults(run=_list)
+    parser.add_argument("--limit", type=int, default=100, help="at most so many (default: 100)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    answers = parser.add_subparsers(metavar="ANSWER")
+    for name, vote in _VOTES.items():
+        answer = answers.add_parser(name, help=f"find an action {name.replace('-', ' ')}")
+        answer.set_defaults(run=_answer, vote=vote)
+        answer.add_argument("proposal_id", metavar="ID", type=proposal_id, help="the action that broke the glass")
+        answer.add_argument("--because", metavar="TEXT", required=True, help="your reason")
+        answer.add_argument("--as", dest="identity", help="who you claim to be, as in `approve`")
+        answer.add_argument("--json", action="store_true", help="print JSON")
+
+
+async def _list(args: argparse.Namespace) -> int:
+    now = datetime.now(UTC)
+    async with _record(find_place()) as database, database.snapshot() as connection:
+        reviews = await read_open(connection, args.limit)
+    rows = [
+        {
+            "action": review.proposal_id,
+            "glass": review.break_glass,
+            "asked by": ", ".join(review.people),
+            "due": instant_text(review.due_at) + (" OVERDUE" if review.overdue(now) else ""),
+            "waits for": "; ".join(rule.wanted for stage in review.chain.stages for rule in stage.requirements),
+        }
+        for review in reviews
+    ]
+    print(json.dumps(rows, indent=2) if args.json else _shown(rows))
+    return exits.OK
+
+
+async def _answer(args: argparse.Namespace) -> int:
+    place = find_place()
+    identity = args.identity or claimed_identity(place.settings)
+    async with _record(place) as database, database.snapshot() as connection:
+        file = await read_review(connection, review_id(args.proposal_id))
+    if file is None:
+        raise UnknownActionError(f"no review of {args.proposal_id} is on record: it broke no glass, or did not run")
+    if file.found is not None:
+        raise NotDecidableError(f"the review of {args.proposal_id} is closed: {file.found}")
+    submission = answer(file, args.vote, args.because, identity, datetime.now(UTC))
+    receipt = await _send(place, identity, submission)
+    if receipt is None:
+        print("unknown: it was sent and nobody answered yet, see `countersign reviews`", file=sys.stderr)
+        return exits.UNKNOWN
+    shown = receipt.model_dump(mode="json")
+    print(json.dumps(shown, indent=2) if args.json else render.receipt(shown))
+    return exits.OK if receipt.counted else exits.REFUSED
+
+
+def answer(file: ReviewFile, vote: str, because: str, identity: str, now: datetime) -> dict[str, Any]:
+    """The decision that answers a review, as the JSON value that is sent.
+
+    Raises:
+        DecisionError: an argument cannot be part of a decision.
+    """
+    review, instant = file.review, now.replace(microsecond=0)
+    submission = {
+        "decision_id": str(uuid4()),
+        "proposal_id": review.review_id,
+        "revision": review.revision,
+        "stage": file.standing(now).stage,
+        "action_digest": review.action_digest,
+        "assessment_digest": review.assessment_digest,
+        "policy_digest": review.policy_digest,
+        "presented_digest": file.digest,
+        "vote": vote,
+        "justification": because,
+        "issued_at": instant_text(instant),
+        "expires_at": instant_text(instant + _VALID),
+        "proof": {"kind": "claimed", "identity": identity},
+    }
+    receive_decision(submission)
+    return submission
+
+
+async def _send(place: Place, identity: str, submission: dict[str, Any]) -> DecisionReceipt | None:
+    client = await place.client(identity)
+    handle = client.get_workflow_handle(item_id(submission["proposal_id"]))
+    try:
+        return DecisionReceipt.model_validate(
+            await handle.execute_update(DECIDE, submission, id=submission["decision_id"], rpc_timeout=UPDATE_TIMEOUT)
+        )
+    except WorkflowUpdateFailedError as error:
+        raise DecisionError(str(error.cause)) from error
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        await handle.signal(DECIDE, submission, rpc_timeout=UPDATE_TIMEOUT)
+        return None
+    except RPCError as error:
+        message = f"the review has no workflow yet, the sweep starts it within a minute: {error.message}"
+        raise UnknownActionError(message) from error
+
+
+def _shown(rows: list[dict[str, str]]) -> str:
+    if not rows:
+        return "nothing that broke a glass waits for a review"
+    return "\n".join("\n".join(f"{name:<10} {value}" for name, value in row.items()) + "\n" for row in rows).rstrip()
+
+
+def _record(place: Place) -> Any:
+    """The record, to read.
+
+    Raises:
+        UnknownActionError: there is none.
+    """
+    if place.settings.database_url is None:
+        raise UnknownActionError(f"reviews are on record only: {NO_RECORD}")
+    return place.record()

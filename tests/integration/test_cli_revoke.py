@@ -1,0 +1,87 @@
+"""`revoke` and `reviews` from the command line, against a real stack."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from activities.connection import connect
+from cli import exits
+from tests.integration.terminal import BOUND_SECONDS, DOCUMENTS, House, proposal
+from workflows.interface import SWEEP_WORKFLOW, TASK_QUEUE
+
+POLICY = (
+    DOCUMENTS["policy"]
+    + """
+  one:
+    stages: [{name: anybody, requirements: [{groups: [dba, owners]}], deadline: 4h}]
+revocation:
+  after: {window: 1d, chain: one}
+break_glass:
+  - {id: outage, match: {environments: [production]}, chain: one, review_within: 2d}
+"""
+)
+
+
+@pytest.fixture(name="documents", scope="module")
+def _documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documents of the terminal, with a window for rollbacks and a glass."""
+    folder = tmp_path_factory.mktemp("documents")
+    for name, text in {**DOCUMENTS, "policy": POLICY}.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return folder
+
+
+def test_a_pending_action_is_revoked(house: House) -> None:
+    """It says who and why, and ends as withdrawn; whoever may not is told what is needed."""
+    house.pending("revoked")
+    revoked = house.decide("revoke", "revoked", "eva", "--because", "wrong database")
+    assert (revoked.code, "withdrawn" in revoked.out) == (exits.OK, True)
+    done = house.until("revoked", lambda status: status["result"] is not None)
+    assert done["result"]["reasons"] == [{"code": "revoked", "message": "revoked by eva: wrong database"}]
+    assert "revoked by eva" in house.run("show", "revoked").out
+
+
+def test_what_has_succeeded_is_undone_by_an_action_of_its_own(house: House) -> None:
+    """`revoke` builds and starts the recorded undo, which one person of the faster chain approves."""
+    house.pending("done")
+    house.decide("approve", "done", "ben")
+    house.decide("approve", "done", "eva")
+    house.until("done", lambda status: status["result"] is not None)
+    bare = house.decide("revoke", "done", "ben", "--because", "reports are slower now")
+    assert (bare.code, "say with --criterion" in bare.err) == (exits.FAILED, True)
+    criterion = house.file({**proposal("x")["success_criteria"][0], "equals": "4MB"})
+    started = house.decide("revoke", "done", "ben", "--because", "slower now", "--criterion", criterion, "--json")
+    assert started.json["undoes"] == "done"
+    undo = started.json["proposal_id"]
+    house.until(undo, lambda status: status["state"] == "pending")
+    assert "ROLLBACK of done" in house.run("show", undo).out
+    assert house.decide("approve", undo, "eva").code == exits.OK
+    done = house.until(undo, lambda status: status["result"] is not None)
+    assert done["result"]["outcome"] == "succeeded"
+
+
+async def _sweep(house: House) -> None:
+    client = await connect(address=house.stack.temporal_address)
+    await client.execute_workflow(SWEEP_WORKFLOW, id="sweep-now", task_queue=TASK_QUEUE)
+
+
+def test_a_review_is_listed_and_answered(house: House) -> None:
+    """What broke a glass is listed until somebody who has nothing to do with it finds it in order."""
+    value = {**proposal("urgent", "16MB"), "change_type": "emergency"}
+    assert house.run("propose", house.file(json.dumps(value))).code == exits.OK
+    house.until("urgent", lambda status: status["state"] == "pending")
+    house.decide("approve", "urgent", "eva")
+    house.until("urgent", lambda status: status["result"] is not None)
+    (row,) = house.run("reviews", "--json").json
+    assert (row["action"], row["asked by"]) == ("urgent", "ana")
+    deadline = time.monotonic() + BOUND_SECONDS
+    while (own := house.run("reviews", "in-order", "urgent", "--because", "ok", "--as", "ana")).code == exits.FAILED:
+        assert time.monotonic() < deadline, own.err
+        asyncio.run(_sweep(house))
+    assert (own.code, "self_approval" in own.out) == (exits.REFUSED, True)
+    found = house.run("reviews", "at-fault", "urgent", "--because", "no incident", "--as", "ben")
+    assert (found.code, "counted" in found.out) == (exits.OK, True)
+    assert house.run("reviews").out.startswith("nothing that broke a glass")
