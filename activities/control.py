@@ -5,6 +5,7 @@ the same request reads what was stored and answers the same. `stale` is said by 
 waits for one goes on waiting on the server, where that costs no event.
 """
 
+import time
 from typing import Any
 
 from temporalio import activity
@@ -13,7 +14,7 @@ from activities.advancing import note_due, note_stop, settle, standing_of
 from activities.attributes import RegisteredAttributes
 from activities.cases import CaseFile, read_case
 from activities.clock import Clock, differs
-from activities.database import Database
+from activities.database import TRANSACTION_SECONDS, Database
 from activities.documents import Documents
 from activities.ledger import Ledger
 from activities.planning import make_plan
@@ -46,6 +47,8 @@ from workflows.ports import (
     RecordResult,
 )
 
+# Well within what a transaction has: a batch that never ended would be asked for again and again.
+BATCH_SECONDS = TRANSACTION_SECONDS / 3
 UNREGISTERED = "nothing is registered under this id"
 
 
@@ -152,10 +155,12 @@ class ControlActivities(CasePort):
                 told = tuple(refused(item, Refusal.unknown_request, UNREGISTERED) for item in unknown)
                 return DecisionsResult(receipts=told)
             taking = Taking(connection, ledger, await self._documents.in_force(connection), request)
-            taken = []
+            taken, began = [], time.monotonic()
             for message in request.messages:
                 taken.append(await taking.take(file, message))
                 file = taken[-1].file
+                if time.monotonic() - began > BATCH_SECONDS:
+                    break
             entry = await taking.close()
         last = taken[-1]
         return DecisionsResult(

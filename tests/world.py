@@ -156,8 +156,9 @@ class World:
                 try:
                     return DecisionReceipt.model_validate(await handle.execute_update(DECIDE, submission))
                 except RPCError as error:
-                    # A task that could not end its run because another message came is none that takes updates.
-                    passing = error.status is RPCStatusCode.FAILED_PRECONDITION
+                    # A task that could not end its run because another message came takes no updates, and a server
+                    # holds ten at a time.
+                    passing = error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.RESOURCE_EXHAUSTED)
                     if not passing and (error.status is not RPCStatusCode.NOT_FOUND or not await self.runs(handle)):
                         raise
                     await asyncio.sleep(0.02)

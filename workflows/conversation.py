@@ -12,7 +12,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import zip_longest
 from typing import Any
 
 from temporalio import workflow
@@ -184,8 +183,17 @@ class Conversation:
         self._moved(answer)
 
     async def _take_batch(self) -> None:
+        """Take the next messages together; what the record had no time for is asked again before any other."""
+        left = self.inbox.take_batch(self._case.plan.pace.batch, self._could_count)
+        while left:
+            answer = await self._ask_together(left)
+            taken, left = left[: len(answer.receipts)], left[len(answer.receipts) :]
+            for message, receipt in zip(taken, answer.receipts, strict=False):
+                self._answered(message, receipt)
+            self._moved(answer)
+
+    async def _ask_together(self, batch: list[Message]) -> DecisionsResult:
         plan, unlisted = self._case.plan, self._told_unlisted()
-        batch = self.inbox.take_batch(plan.pace.batch, self._could_count)
         updates = any(message.channel == "update" for message in batch)
         said = tuple(map(_said, batch))
         answer: DecisionsResult = await ask(
@@ -197,9 +205,7 @@ class Conversation:
             local=not updates and not self.inbox.holds_update,
             queued=self._note_slow,
         )
-        for message, receipt in zip_longest(batch, answer.receipts[: len(batch)]):
-            self._answered(message, receipt)
-        self._moved(answer)
+        return answer
 
     def _answered(self, message: Message, receipt: DecisionReceipt | None) -> None:
         message.receipt = receipt or _LOST

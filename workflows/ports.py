@@ -232,7 +232,10 @@ class CaseResult(RecordAnswer):
 
 
 class DecisionsResult(RecordAnswer):
-    """How the case stands after some decisions, with a receipt for each; `unlisted` counts those of them."""
+    """How the case stands after the first of some decisions, with a receipt for each of those that were taken.
+
+    How many there was time for is the record's to say, one at least; `unlisted` counts among them.
+    """
 
     receipts: tuple[DecisionReceipt, ...] = ()
     standing: Standing | None = None
@@ -319,7 +322,7 @@ class CasePort(ABC):
     @activity.defn(name="take_decisions")
     @abstractmethod
     async def take_decisions(self, request: DecisionsRequest) -> DecisionsResult:
-        """The same for decisions that waited together, in one transaction and in order of arrival."""
+        """The same for decisions that waited together, in one transaction and in order, as far as there is time."""
 
     @activity.defn(name="advance")
     @abstractmethod
