@@ -149,9 +149,9 @@ class World:
         status = await until(lambda: self.status(handle), lambda found: found["action_digest"] is not None)
         return await self.send(handle, decision(status, person, vote, **changes))
 
-    async def send(self, handle: Handle, submission: Any) -> DecisionReceipt:
+    async def send(self, handle: Handle, submission: Any, patience: float = BOUND) -> DecisionReceipt:
         """Send this very decision as an update; its receipt. A run that ends while another begins is asked again."""
-        async with asyncio.timeout(BOUND):
+        async with asyncio.timeout(patience):
             while True:
                 try:
                     return DecisionReceipt.model_validate(await handle.execute_update(DECIDE, submission))

@@ -24,6 +24,8 @@ class Conduct(StrEnum):
     # They cancel the workflow: while it is pending, or once its effect has happened.
     withdraw = "withdraw"
     stop = "stop"
+    # Junk and the approval come in one moment, more than is taken one by one.
+    flood = "flood"
 
 
 async def converse(handle: WorkflowHandle[Any, Any], conduct: Conduct, happened: Callable[[], Awaitable[bool]]) -> None:
@@ -50,6 +52,10 @@ async def _answer(handle: WorkflowHandle[Any, Any], conduct: Conduct, status: di
     """Say what there is to say while people are asked. Nobody answers before a reminder that is due."""
     if conduct is Conduct.withdraw:
         await handle.cancel(rpc_timeout=_RPC)
+    elif conduct is Conduct.flood:
+        real = _decision(status, Conduct.approve)
+        every = [*({**real, "decision_id": f"junk-{number}", "revision": 9} for number in range(12)), real]
+        await asyncio.gather(*(handle.signal(DECIDE, one, rpc_timeout=_RPC) for one in every))
     elif conduct in (Conduct.approve, Conduct.deny) and all(due["kind"] != "reminder" for due in status["due"]):
         await handle.signal(DECIDE, _decision(status, conduct), rpc_timeout=_RPC)
 
