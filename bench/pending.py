@@ -47,7 +47,7 @@ WHERE starts_with(p.proposal_id, $1)"""
 _COUNTED = "SELECT count(*) FROM countersign.decision WHERE counted AND starts_with(proposal_id, $1)"
 # As many updates as a server holds of one workflow.
 _HELD = 10
-_QUIET_SECONDS = 3.0
+_QUIET_SECONDS, _PATIENCE_SECONDS = 3.0, 600.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Place:
         async def listed() -> bool:
             return (await self.client.count_workflows(_WAITING)).count >= wanted
 
-        await until(listed)
+        await until(listed, _PATIENCE_SECONDS)
 
     async def assessed(self, prefix: str, wanted: int) -> list[dict[str, Any]]:
         """The digests of some actions, once so many are assessed."""
@@ -91,7 +91,7 @@ class Place:
             rows[:] = [dict(row) for row in await self.record.fetch(_DIGESTS, f"{prefix}-")]
             return len(rows) >= wanted
 
-        await until(there)
+        await until(there, _PATIENCE_SECONDS)
         return rows
 
     async def submissions(self, prefix: str) -> list[dict[str, Any]]:
@@ -125,7 +125,7 @@ class Place:
         async def there() -> bool:
             return bool(await self.record.fetchval(_COUNTED, f"{prefix}-") >= wanted)
 
-        await until(there)
+        await until(there, _PATIENCE_SECONDS)
 
 
 def decision(row: Mapping[str, Any], who: str) -> dict[str, Any]:

@@ -187,14 +187,14 @@ def _bare_worker(client: Client, activities: BareActivities) -> Worker:
     )
 
 
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+async def until(holds: Callable[[], Awaitable[bool]], patience: float = _PATIENCE_SECONDS) -> None:
     """Ask until something holds.
 
     Raises:
-        TimeoutError: it did not within half a minute.
+        TimeoutError: it did not within so many seconds.
     """
-    ends_at = time.monotonic() + _PATIENCE_SECONDS
+    ends_at = time.monotonic() + patience
     while not await holds():
         if time.monotonic() > ends_at:
-            raise TimeoutError(f"waited {_PATIENCE_SECONDS:g} s in vain")
+            raise TimeoutError(f"waited {patience:g} s in vain")
         await asyncio.sleep(_POLL_SECONDS)
