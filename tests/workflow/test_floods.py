@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from temporalio.client import WorkflowFailureError
+from temporalio import workflow
+from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.service import RPCError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.auditing import audit
 from activities.export import export_action
@@ -206,3 +209,36 @@ async def test_a_second_argument_is_malformed_in_a_start(brisk: World) -> None:
     with pytest.raises(WorkflowFailureError) as told:
         await handle.result()
     assert "exactly one json object is taken, got 2 arguments" in str(told.value.cause)
+
+
+@workflow.defn
+class CutsOff:
+    """A workflow that ends while somebody waits for its answer."""
+
+    def __init__(self) -> None:
+        self._over = False
+
+    @workflow.run
+    async def run(self) -> None:
+        await workflow.wait_condition(lambda: self._over)
+
+    @workflow.update
+    async def wait(self) -> None:
+        self._over = True
+        await workflow.wait_condition(lambda: False)
+
+
+async def test_a_handler_that_is_cut_off_fails_the_task(world: World) -> None:
+    """The warning about it is an error in a worker of these tests, too: none of ours can end like that unseen."""
+    client = world.client
+    worker = Worker(client, task_queue="cut", workflows=[CutsOff], workflow_runner=UnsandboxedWorkflowRunner())
+    async with worker:
+        handle = await client.start_workflow(CutsOff.run, id=world.id(), task_queue="cut")
+        waiting = asyncio.create_task(handle.execute_update(CutsOff.wait))
+        await until(lambda: world.events(handle), lambda found: "workflow_task_failed" in found)
+        history = await handle.fetch_history()
+        await handle.terminate()
+        with pytest.raises((RPCError, WorkflowUpdateFailedError)):
+            await waiting
+    failed = [event.workflow_task_failed_event_attributes.failure for event in history.events]
+    assert any("Unfinished" in f"{item.message}{item.application_failure_info.type}" for item in failed)
