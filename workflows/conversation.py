@@ -43,8 +43,8 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows.rollover import RECEIPTS_CARRIED, Carried, Odometer
 
-# An answer that somebody else gave in the record's place may have no receipt.
 _CODES = frozenset(str(code) for code in Refusal)
+# An answer that somebody else gave in the record's place may have no receipt.
 _LOST = DecisionReceipt(decision_id="", counted=False, code=Refusal.busy, message="unanswered: send it again as it is")
 _AGAIN = "this run of the action ends and the next one begins: send it again as it is"
 _RESOLVED = {
