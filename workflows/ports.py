@@ -122,7 +122,7 @@ class Pace(RecordModel):
         return bool(self.updates or self.signals or self.events)
 
 
-# 128 votes that all count take a quarter of the time that a transaction has (docs/benchmarks.md).
+# Of a batch the record takes as many as it has time for; what cannot count costs it nearly nothing.
 PACE = Pace(batch=128, updates=1_500, signals=5_000, events=10_000)
 
 
