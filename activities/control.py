@@ -5,6 +5,7 @@ the same request reads what was stored and answers the same. `stale` is said by 
 waits for one goes on waiting on the server, where that costs no event.
 """
 
+import time
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -16,7 +17,7 @@ from activities.advancing import note_stop, settle, standing_of
 from activities.attributes import RegisteredAttributes
 from activities.cases import REVOKED, CaseFile, read_case
 from activities.clock import Clock, differs
-from activities.database import Database
+from activities.database import TRANSACTION_SECONDS, Database
 from activities.documents import Documents, InForce
 from activities.ledger import Ledger
 from activities.noticing import notice
@@ -54,6 +55,8 @@ from workflows.ports import (
     RecordResult,
 )
 
+# Well within what a transaction has: a batch that never ended would be asked for again and again.
+BATCH_SECONDS = TRANSACTION_SECONDS / 3
 UNREGISTERED = "nothing is registered under this id"
 
 
@@ -172,10 +175,12 @@ class ControlActivities(CasePort):
             in_force = await self._documents.in_force(connection)
             file = await notice(connection, ledger, file, in_force, request.now, time_itself=False)
             taking = Taking(connection, ledger, in_force, request)
-            taken = []
+            taken, began = [], time.monotonic()
             for message in request.messages:
                 taken.append(await taking.take(file, message))
                 file = taken[-1].file
+                if time.monotonic() - began > BATCH_SECONDS:
+                    break
             entry = await taking.close()
         last = taken[-1]
         return DecisionsResult(

@@ -9,8 +9,10 @@ from typing import Any
 from activities.documents import Kind
 from bench.target import NAME, OPERATION, PROBE
 
-ENVIRONMENTS = ("routine", "two-stages", "calm", "impatient")
+ENVIRONMENTS = ("routine", "two-stages", "calm", "impatient", "crowd")
 FIRST, SECOND = "ann", "bob"
+# `crowd` asks all of them.
+CROWD = tuple(f"p{number:02}" for number in range(1, 51))
 
 _OPERATIONS = f"""
 apiVersion: countersign/v1
@@ -24,16 +26,18 @@ operations:
     parameters: {{what: {{type: string}}}}
 """
 
-_DIRECTORY = """
+_PEOPLE = "\n".join(f"  - {{id: {person}, groups: [crowd]}}" for person in CROWD)
+_DIRECTORY = f"""
 apiVersion: countersign/v1
 kind: Directory
-metadata: {name: people, version: "1"}
+metadata: {{name: people, version: "1"}}
 people:
-  - {id: ann, groups: [ops]}
-  - {id: bob, groups: [dba]}
-  - {id: olga, groups: []}
+  - {{id: ann, groups: [ops]}}
+  - {{id: bob, groups: [dba]}}
+  - {{id: olga, groups: []}}
+{_PEOPLE}
 agents:
-  - {id: bench-agent, owner: olga}
+  - {{id: bench-agent, owner: olga}}
 """
 
 _POLICY = """
@@ -44,6 +48,7 @@ rules:
   - {id: routine, match: {environments: [routine]}, verdict: allow}
   - {id: two-stages, match: {environments: [two-stages]}, verdict: require_approval, chain: two-stages}
   - {id: calm, match: {environments: [calm]}, verdict: require_approval, chain: calm}
+  - {id: crowd, match: {environments: [crowd]}, verdict: require_approval, chain: crowd}
   - {id: impatient, match: {environments: [impatient]}, verdict: require_approval, chain: impatient}
 chains:
   two-stages:
@@ -52,6 +57,8 @@ chains:
       - {name: dba, requirements: [{groups: [dba]}], deadline: 1h}
   calm:
     stages: [{name: ops, requirements: [{groups: [ops]}], deadline: 1h}]
+  crowd:
+    stages: [{name: crowd, requirements: [{groups: [crowd], count: 50}], deadline: 1h}]
   impatient:
     stages:
       - name: ops

@@ -39,7 +39,7 @@ RECORD = "countersign"
 _POOL = 5
 _PATIENCE_SECONDS = 30.0
 _POLL_SECONDS = 0.02
-_DECISION_VALID = timedelta(minutes=30)
+DECISION_VALID = timedelta(minutes=30)
 
 
 class UnsuccessfulError(Exception):
@@ -100,7 +100,7 @@ class Bench:
             "vote": "approve",
             "justification": "",
             "issued_at": instant_text(now),
-            "expires_at": instant_text(now + _DECISION_VALID),
+            "expires_at": instant_text(now + DECISION_VALID),
             "proof": {"kind": "claimed", "identity": identity},
         }
 
@@ -139,7 +139,7 @@ async def running_bench() -> AsyncIterator[Bench]:
     """Servers, record, target and workers, running inside the block; telemetry is off."""
     async with AsyncExitStack() as cleanup:
         stack = cleanup.enter_context(ephemeral_stack(search_attributes=TYPES, durable=True))
-        pool = await _prepared(stack)
+        pool = await prepared(stack)
         cleanup.push_async_callback(pool.close)
         record = Database(stack.database_url("countersign_app", RECORD), application="countersign-bench")
         cleanup.push_async_callback(record.close)
@@ -154,7 +154,7 @@ async def running_bench() -> AsyncIterator[Bench]:
         yield Bench(client, plain, record, admin)
 
 
-async def _prepared(stack: Stack) -> "asyncpg.Pool[asyncpg.Record]":
+async def prepared(stack: Stack) -> "asyncpg.Pool[asyncpg.Record]":
     """The migrated record with its documents in force, and the target; gives the target's pool."""
     server = await asyncpg.connect(stack.database_url("postgres", "postgres"))
     for name in (RECORD, DATABASE):
@@ -187,14 +187,14 @@ def _bare_worker(client: Client, activities: BareActivities) -> Worker:
     )
 
 
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+async def until(holds: Callable[[], Awaitable[bool]], patience: float = _PATIENCE_SECONDS) -> None:
     """Ask until something holds.
 
     Raises:
-        TimeoutError: it did not within half a minute.
+        TimeoutError: it did not within so many seconds.
     """
-    ends_at = time.monotonic() + _PATIENCE_SECONDS
+    ends_at = time.monotonic() + patience
     while not await holds():
         if time.monotonic() > ends_at:
-            raise TimeoutError(f"waited {_PATIENCE_SECONDS:g} s in vain")
+            raise TimeoutError(f"waited {patience:g} s in vain")
         await asyncio.sleep(_POLL_SECONDS)

@@ -149,15 +149,16 @@ class World:
         status = await until(lambda: self.status(handle), lambda found: found["action_digest"] is not None)
         return await self.send(handle, decision(status, person, vote, **changes))
 
-    async def send(self, handle: Handle, submission: Any) -> DecisionReceipt:
+    async def send(self, handle: Handle, submission: Any, patience: float = BOUND) -> DecisionReceipt:
         """Send this very decision as an update; its receipt. A run that ends while another begins is asked again."""
-        async with asyncio.timeout(BOUND):
+        async with asyncio.timeout(patience):
             while True:
                 try:
                     return DecisionReceipt.model_validate(await handle.execute_update(DECIDE, submission))
                 except RPCError as error:
-                    # A task that could not end its run because another message came is none that takes updates.
-                    passing = error.status is RPCStatusCode.FAILED_PRECONDITION
+                    # A task that could not end its run because another message came takes no updates, and a server
+                    # holds ten at a time.
+                    passing = error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.RESOURCE_EXHAUSTED)
                     if not passing and (error.status is not RPCStatusCode.NOT_FOUND or not await self.runs(handle)):
                         raise
                     await asyncio.sleep(0.02)

@@ -14,7 +14,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import zip_longest
 from typing import Any
 
 from temporalio import workflow
@@ -47,8 +46,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.rechecks import Rechecks
     from workflows.rollover import RECEIPTS_CARRIED, Carried, Odometer
 
-# An answer that somebody else gave in the record's place may have no receipt.
 _CODES = frozenset(str(code) for code in Refusal)
+# An answer that somebody else gave in the record's place may have no receipt.
 _LOST = DecisionReceipt(decision_id="", counted=False, code=Refusal.busy, message="unanswered: send it again as it is")
 _AGAIN = "this run of the action ends and the next one begins: send it again as it is"
 _RESOLVED = {
@@ -207,8 +206,18 @@ class Conversation:
         self._moved(answer, plan.revision)
 
     async def _take_batch(self) -> None:
+        """Take the next messages together; what the record had no time for is asked again before any other."""
+        left = self.inbox.take_batch(self._case.plan.pace.batch, self._could_count)
+        while left:
+            revision = self._case.plan.revision
+            answer = await self._ask_together(left)
+            taken, left = left[: len(answer.receipts)], left[len(answer.receipts) :]
+            for message, receipt in zip(taken, answer.receipts, strict=False):
+                self._answered(message, receipt)
+            self._moved(answer, revision)
+
+    async def _ask_together(self, batch: list[Message]) -> DecisionsResult:
         plan, unlisted = self._case.plan, self._told_unlisted()
-        batch = self.inbox.take_batch(plan.pace.batch, self._could_count)
         updates = any(message.channel == "update" for message in batch)
         said = tuple(map(_said, batch))
         answer: DecisionsResult = await ask(
@@ -221,9 +230,7 @@ class Conversation:
             queued=self._note_slow,
             priority=self._case.priority,
         )
-        for message, receipt in zip_longest(batch, answer.receipts[: len(batch)]):
-            self._answered(message, receipt)
-        self._moved(answer, plan.revision)
+        return answer
 
     def _answered(self, message: Message, receipt: DecisionReceipt | None) -> None:
         message.receipt = receipt or _LOST

@@ -123,7 +123,7 @@ class Pace(RecordModel):
         return bool(self.updates or self.signals or self.events)
 
 
-# 128 votes that all count take a quarter of the time that a transaction has (docs/benchmarks.md).
+# Of a batch the record takes as many as it has time for; what cannot count costs it nearly nothing.
 PACE = Pace(batch=128, updates=1_500, signals=5_000, events=10_000)
 
 
@@ -252,8 +252,10 @@ class CaseResult(RecordAnswer):
 
 
 class DecisionsResult(RecordAnswer):
-    """How the case stands after some decisions, with a receipt for each; `unlisted` counts those of them. `plan` and
-    `stopped` are as in `CaseResult`.
+    """How the case stands after the first of some decisions, with a receipt for each of those that were taken.
+
+    How many there was time for is the record's to say, one at least; `unlisted` counts among them. `plan` and `stopped`
+    are as in `CaseResult`.
     """
 
     receipts: tuple[DecisionReceipt, ...] = ()
@@ -375,7 +377,7 @@ class CasePort(ABC):
     @activity.defn(name="take_decisions")
     @abstractmethod
     async def take_decisions(self, request: DecisionsRequest) -> DecisionsResult:
-        """The same for decisions that waited together, in one transaction and in order of arrival."""
+        """The same for decisions that waited together, in one transaction and in order, as far as there is time."""
 
     @activity.defn(name="advance")
     @abstractmethod

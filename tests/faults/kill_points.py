@@ -91,6 +91,11 @@ PATHS: Mapping[str, Path] = {
         target="resource:busy",
         kills={State.pending: around("take_decision:1", "take_decision:2", "advance:1", end=DONE)},
     ),
+    "flooded": Path(
+        target="resource:open",
+        conduct=Conduct.flood,
+        kills={State.pending: around("take_decisions:1", end=DONE)},
+    ),
     "undone": Path(
         fails=True,
         kills={
@@ -170,7 +175,7 @@ PATHS: Mapping[str, Path] = {
 # What commits in a state. `observe` and stops come while a step runs; a closed action is only read again.
 COMMITS: Mapping[State, frozenset[str]] = {
     State.assessing: frozenset({"assess"}),
-    State.pending: frozenset({"take_decision", "advance"}),
+    State.pending: frozenset({"take_decision", "take_decisions", "advance"}),
     # What closed the gate may go back to people.
     State.dispatching: frozenset({"dispatch", "advance"}),
     State.executing: frozenset({"execute", "effect", "observe", "advance", "take_decision"}),

@@ -29,6 +29,8 @@ class Conduct(StrEnum):
     miss_it_move = "miss_it_move"
     # Who asks for it revokes it: while it is pending, or once its effect has happened.
     revoke = "revoke"
+    # Junk and the approval come in one moment, more than is taken one by one.
+    flood = "flood"
 
     @property
     def moves(self) -> bool:
@@ -85,6 +87,10 @@ async def _answer(handle: WorkflowHandle[Any, Any], conduct: Conduct, status: di
         await handle.cancel(rpc_timeout=_RPC)
     elif conduct is Conduct.revoke:
         await handle.signal(DECIDE, _revocation(status), rpc_timeout=_RPC)
+    elif conduct is Conduct.flood:
+        real = _decision(status, "approve")
+        every = [*({**real, "decision_id": f"junk-{number}", "revision": 9} for number in range(12)), real]
+        await asyncio.gather(*(handle.signal(DECIDE, one, rpc_timeout=_RPC) for one in every))
     elif conduct is Conduct.see_it_move and status["revision"] == 1:
         await handle.signal(RECHECK, rpc_timeout=_RPC)
     elif conduct in _ANSWERS and all(due["kind"] != "reminder" for due in status["due"]):

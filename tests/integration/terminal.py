@@ -5,6 +5,7 @@ import contextlib
 import json
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,10 @@ spec: {owner: team-orders}
 }
 
 
-def proposal(proposal_id: str, value: str = "32MB", operation: str = "postgres.parameter.set") -> dict[str, Any]:
+def proposal(proposal_id: str, operation: str = "postgres.parameter.set") -> dict[str, Any]:
+    """A proposal with an effect of its own: of two that ask for the same, the second would be told to wait."""
+    number = zlib.crc32(proposal_id.encode()) % 1000
+    value, pid = f"{32 * 1024 + 1 + number}kB", 1 + number
     parameters: dict[str, Any] = {"name": "work_mem", "value": value}
     return {
         "api_version": "countersign/v1",
@@ -91,7 +95,7 @@ def proposal(proposal_id: str, value: str = "32MB", operation: str = "postgres.p
             {
                 "name": "set",
                 "operation": operation,
-                "parameters": parameters if operation.endswith("set") else {"pid": 1},
+                "parameters": parameters if operation.endswith("set") else {"pid": pid},
                 "undo": {"operation": operation, "parameters": {**parameters, "value": "4MB"}}
                 if operation.endswith("set")
                 else None,
