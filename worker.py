@@ -50,7 +50,7 @@ from workflows.authorize import AuthorizeAction
 from workflows.housekeeping import Archive, Deliver, RefreshSloStates, Sweep
 from workflows.interface import EXECUTOR_QUEUE, PERMIT_QUEUE, TASK_QUEUE
 from workflows.items import ResolveItem
-from workflows.ports import PACE, Pace
+from workflows.messages import PACE, Pace
 
 log = logging.getLogger("countersign.worker")
 

@@ -26,7 +26,7 @@ from policy.ledger import EntryKind
 from policy.permit import Direction
 from policy.proposal import ReceivedProposal, receive
 from policy.result import ActionResult
-from workflows.ports import (
+from workflows.messages import (
     AdvanceRequest,
     AssessRequest,
     AssessResult,

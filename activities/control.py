@@ -38,13 +38,12 @@ from policy.lifecycle import State
 from policy.proposal import ReceivedProposal, receive
 from policy.result import ActionResult, Offer
 from policy.screens.telling import deniers
-from workflows.ports import (
+from workflows.messages import (
     PACE,
     UNVERIFIED,
     AdvanceRequest,
     AssessRequest,
     AssessResult,
-    CasePort,
     CaseResult,
     DecisionRequest,
     DecisionsRequest,
@@ -54,6 +53,7 @@ from workflows.ports import (
     RecordRequest,
     RecordResult,
 )
+from workflows.ports import CasePort
 
 # Well within what a transaction has: a batch that never ended would be asked for again and again.
 BATCH_SECONDS = TRANSACTION_SECONDS / 3

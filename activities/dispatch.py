@@ -34,7 +34,8 @@ from policy.issuing import issue
 from policy.ledger import EntryKind, EntryRef
 from policy.permit import Direction, Permit
 from policy.reviewing import review_of
-from workflows.ports import DispatchRequest, DispatchResult, PermitPort
+from workflows.messages import DispatchRequest, DispatchResult
+from workflows.ports import PermitPort
 
 # Where effects an hour are limited, each permit is counted before the next one is asked for.
 _ONE_AT_A_TIME = text(f"SELECT pg_advisory_xact_lock({lock_key('effects an hour')})")

@@ -35,7 +35,8 @@ from activities.rehearsing import rehearse
 from activities.reports import Claim, Reports
 from policy.outcome import EffectReport, Measurement
 from policy.permit import Direction, Permit
-from workflows.ports import ExecuteRequest, ExecuteResult, ExecutorPort
+from workflows.messages import ExecuteRequest, ExecuteResult
+from workflows.ports import ExecutorPort
 
 _HEARTBEAT_SECONDS = 3.0
 _CLAIM_SECONDS = 10.0

@@ -36,7 +36,8 @@ from activities.tables import ArchiveRow, EffectReportRow, PermitRow, PermitUseR
 from policy.canonical import digest
 from policy.errors import CountersignError
 from workflows.interface import WORKFLOW_TYPE
-from workflows.ports import HousePort, RecordRequest
+from workflows.messages import RecordRequest
+from workflows.ports import HousePort
 
 log = logging.getLogger("countersign.house")
 

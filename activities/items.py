@@ -31,7 +31,8 @@ from policy.approval.standing import stand
 from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, receive_decision
 from policy.errors import DecisionError
 from workflows.interface import ITEM_WORKFLOW, TASK_QUEUE, item_id
-from workflows.ports import ItemAnswerRequest, ItemPort, ItemRequest, ItemResult
+from workflows.messages import ItemAnswerRequest, ItemRequest, ItemResult
+from workflows.ports import ItemPort
 
 log = logging.getLogger("countersign.items")
 

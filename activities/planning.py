@@ -3,7 +3,7 @@
 from activities.cases import REVOKED, CaseFile
 from policy.approval.standing import Standing
 from policy.urgency import fairness_key, urgency
-from workflows.ports import PACE, Pace, Plan, StepPlan
+from workflows.messages import PACE, Pace, Plan, StepPlan
 
 
 def make_plan(

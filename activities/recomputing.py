@@ -15,6 +15,7 @@ from activities.cases import FIRST_REVISION, REVOKED, CaseFile, revoked_reason, 
 from activities.closing import make_result
 from activities.deciding import Reading, read_decision, who_decides
 from activities.recomputing_debts import Debts, check_label, check_labels
+from activities.recomputing_permits import Permitted
 from activities.recomputing_revisions import check_remeasured, check_superseding, differences, unkept
 from activities.recording import conclusion
 from activities.remeasuring import kept_content
@@ -25,11 +26,9 @@ from policy.admission import check_refused
 from policy.approval.standing import Ballot, CaseEvent, Standing
 from policy.approval.today import today_of
 from policy.audit import AuditFile, Finding, GovernedDocuments, ReadEntry
-from policy.audit_entries import check_entry, check_report, check_told
+from policy.audit_entries import check_entry, check_told
 from policy.audit_evaluations import (
-    Before,
     check_assessed,
-    check_dispatch,
     check_due,
     check_records,
     check_resolved,
@@ -41,17 +40,16 @@ from policy.canonical import canonical, digest
 from policy.decision import DecisionSubmission, Refusal, Vote, receive_decision
 from policy.document import Verdict
 from policy.errors import AuditError, CountersignError
-from policy.gate import may_undo, out_of_turn
 from policy.ledger import EntryKind
 from policy.outcome import EffectReport, StepRecord
 from policy.people.directory import Directory
 from policy.permit import Permit, entry_id
-from policy.proposal import ReceivedProposal, StopVerb
+from policy.proposal import ReceivedProposal
 from policy.refusals import Listed, check_unlisted
 from policy.result import ActionResult
 from policy.revision import Revision
 from policy.sealing import check_sealed, sealed_of
-from workflows.ports import StartFacts
+from workflows.messages import StartFacts
 
 # What reading a content that is not what its kind promises can raise.
 MALFORMED = (CountersignError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError)
@@ -69,12 +67,10 @@ class Recomputation:
         self.notes: list[str] = []
         self.received: ReceivedProposal | None = None
         self.case: CaseFile | None = None
-        self.permits: dict[str, Permit] = {}
-        self.reports: dict[str, EffectReport] = {}
         self.proposal_id = file.proposal_id
         self._documents = GovernedDocuments(file.documents)
         self._debts = Debts(self._documents)
-        self._refusals: list[Reason] = []
+        self._permitted = Permitted(self._documents)
         self._listed = Listed()
         self._kept: tuple[Ballot, ...] | None = None
         self._checks: dict[EntryKind, Callable[[ReadEntry], list[str]]] = {
@@ -95,10 +91,10 @@ class Recomputation:
             EntryKind.graced: self._noted,
             EntryKind.resolved: self._resolved,
             EntryKind.stopped: self._stopped,
-            EntryKind.dispatched: self._dispatched,
-            EntryKind.dispatch_refused: self._dispatched,
-            EntryKind.claim_refused: self._claim_refused,
-            EntryKind.reported: self._reported,
+            EntryKind.dispatched: lambda entry: self._permitted.dispatched(entry, *self._known()),
+            EntryKind.dispatch_refused: lambda entry: self._permitted.dispatched(entry, *self._known()),
+            EntryKind.claim_refused: self._permitted.claim_refused,
+            EntryKind.reported: lambda entry: self._permitted.reported(entry, self._known()[0]),
             EntryKind.recorded: self._recorded,
             EntryKind.violation: self._violation,
             EntryKind.offered: lambda entry: self._debts.offered(entry, self._known()[0]),
@@ -113,6 +109,16 @@ class Recomputation:
             self._walk(entry)
         self._compare_told()
         self._compare_result(file.result)
+
+    @property
+    def permits(self) -> dict[str, Permit]:
+        """Every permit that was issued, by id."""
+        return self._permitted.permits
+
+    @property
+    def reports(self) -> dict[str, EffectReport]:
+        """Every report, by the id of its permit."""
+        return self._permitted.reports
 
     def entry(self, kind: EntryKind, *key: object) -> ReadEntry | None:
         """The entry of a kind about something, or None."""
@@ -174,12 +180,12 @@ class Recomputation:
         found = check_assessed(self.received, content["revision"], claimed, entry.at, self._documents, before=known)
         revision = Revision.model_validate(content["revision"])
         if before is not None:
-            refused, permitted = bool(self._refusals), bool(self.permits)
+            refused, permitted = bool(self._permitted.refusals), bool(self.permits)
             problems, self._kept = check_superseding(
                 before, revision, entry.at, self._documents, refused=refused, permitted=permitted
             )
             found += problems
-            self._refusals.clear()
+            self._permitted.refusals.clear()
         elif revision.revision != FIRST_REVISION or revision.superseded is not None:
             found.append(f"it is revision {revision.revision}, and no entry before it has another one")
         wrong, said = check_sealed(self.received.proposal, revision, entry.content)
@@ -267,15 +273,7 @@ class Recomputation:
         person, why = who_decides(case, submission, directory, at)
         if why is not None or person is None:
             return Reading(person=person, refusal=why)
-        return read_revocation(case, submission, person, self._forward(submission.revision), at)
-
-    def _forward(self, revision: int) -> tuple[StepRecord, ...]:
-        """Every step of a revision that was permitted, with its report where it has one."""
-        return tuple(
-            StepRecord(step=item.step, direction="do", use="unused", report=self.reports.get(name))
-            for name, item in self.permits.items()
-            if item.direction == "do" and item.revision == revision
-        )
+        return read_revocation(case, submission, person, self._permitted.forward(submission.revision), at)
 
     def _due(self, entry: ReadEntry) -> list[str]:
         if "event" in entry.content:
@@ -317,70 +315,16 @@ class Recomputation:
         said = (Vote.revoke, entry.content["actor"], entry.content["why"])
         return [] if rests == said else [f"{decided.where} is no revocation of that person for that reason"]
 
-    def _dispatched(self, entry: ReadEntry) -> list[str]:
-        case, revision = self._known()
-        before = Before(
-            received=case.received,
-            revision=revision,
-            assessment_digest=case.assessment_digest or "",
-            ballots=case.ballots,
-            events=case.events,
-            resolution=case.resolution,
-            stop=case.stop,
-            closed=case.result is not None,
-            permits=tuple(item for item in self.permits.values() if item.revision == revision.revision),
-            reports=self.reports,
-            permitted_revisions=tuple(sorted({item.revision for item in self.permits.values()} - {revision.revision})),
-        )
-        permitted = entry.kind is EntryKind.dispatched
-        found = check_dispatch(before, entry.content, entry.at, self._documents, permitted=permitted)
-        for item in entry.content["permits"] if permitted else ():
-            permit = Permit.model_validate(item)
-            if permit.permit_id in self.permits:
-                found.append(f"permit {permit.permit_id} was issued before")
-            self.permits[permit.permit_id] = permit
-        if not permitted:
-            reasons = tuple(Reason.model_validate(item) for item in entry.content["reasons"])
-            self._refusals += () if out_of_turn(reasons) else reasons
-        return found
-
-    def _claim_refused(self, entry: ReadEntry) -> list[str]:
-        known = entry.content["permit_id"] in self.permits
-        return [] if known else [f"no entry before it issues permit {entry.content['permit_id']}"]
-
-    def _reported(self, entry: ReadEntry) -> list[str]:
-        case, _ = self._known()
-        content = entry.content
-        permit = self.permits.get(content["permit_id"])
-        if permit is None:
-            return [f"no entry before it issues permit {content['permit_id']}"]
-        report = EffectReport.model_validate(content["report"])
-        found = check_report(permit, report, content)
-        if permit.permit_id in self.reports:
-            found.append(f"permit {permit.permit_id} was reported before")
-        if permit.direction == "undo":
-            reasons = may_undo(
-                permit.step, self._records(), stopped=self._compensates(case), dispatch_refused=bool(self._refusals)
-            )
-            found += [f"it was undone without a cause: {reason.message}" for reason in reasons]
-        self.reports[permit.permit_id] = report
-        return found
-
-    @staticmethod
-    def _compensates(case: CaseFile) -> bool:
-        return case.stop is not None and (case.stop == "revoked" or case.proposal.on_stop is StopVerb.compensate)
-
     def _recorded(self, entry: ReadEntry) -> list[str]:
         case, revision = self._known()
         content = entry.content
         records = tuple(StepRecord.model_validate(item) for item in content["records"])
-        permits = tuple(item for item in self.permits.values() if item.revision == revision.revision)
-        found = check_records(records, permits, self.reports)
+        found = check_records(records, self._permitted.of_revision(revision.revision), self.reports)
         if content["steps"] != len(case.proposal.steps):
             found.append(f"steps is {content['steps']}, the proposal has {len(case.proposal.steps)}")
         if case.result is not None:
             found.append("the action had its result before")
-        resolution, outcome, reasons = conclusion(case, records, tuple(self._refusals))
+        resolution, outcome, reasons = conclusion(case, records, tuple(self._permitted.refusals))
         computed = make_result(
             case,
             resolution=resolution,
@@ -398,13 +342,6 @@ class Recomputation:
         return found + (check_label(entry, self._known()[1]) if "undoes" in entry.content else [])
 
     # ---------------------------------------------------------------------------------------------------------------
-
-    def _records(self) -> tuple[StepRecord, ...]:
-        return tuple(
-            StepRecord(step=item.step, direction=item.direction.value, use="claimed", report=self.reports[name])
-            for name, item in self.permits.items()
-            if name in self.reports
-        )
 
     def _compare_told(self) -> None:
         try:

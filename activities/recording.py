@@ -28,7 +28,7 @@ from policy.outcome import Outcome, StepRecord, conclude
 from policy.permit import Direction, permit_id
 from policy.result import ActionResult, Offer, ResultResolution
 from policy.screens.neutral import visible
-from workflows.ports import ExecuteResult, RecordRequest
+from workflows.messages import ExecuteResult, RecordRequest
 
 _LEDGER = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
 _TOLD_LIMIT = 500

@@ -12,12 +12,16 @@ from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Integer, LargeBinary, Text
 
+from activities.ledger import Ledger
 from policy.base import Reason, instant_text
 from policy.canonical import canonical, digest
+from policy.ledger import EntryKind
 from policy.operations import RegisteredOperation
 from policy.permit import order_digest
 from policy.proposal import ActionProposal, ReceivedProposal, Step, Undo
 from policy.revision import Revision, revision_digest
+from policy.rollback import label_violation
+from policy.screens.telling import telling
 from policy.sealing import Sealed
 
 # Of a target with thousands of ids the first are enough to know it again, and all of them together always are.
@@ -118,6 +122,32 @@ def _assessed(revision: Revision, body: bytes, sealed: Sealed | None, resolution
         "presented_digest": sealed.presented_digest if sealed else None,
         **_resolution(revision.proposal_id, revision.revision, resolution, reasons, at),
     }
+
+
+async def note_assessed(
+    ledger: Ledger, revision: Revision, assessment_digest: str, value: dict[str, Any], sealed: Sealed | None
+) -> None:
+    """The entries of a new revision: what was assessed and is shown, who denied the same before, and a wrong label.
+
+    Args:
+        ledger: in the transaction that stores it.
+        revision: what was assessed.
+        assessment_digest: its digest.
+        value: it as a JSON value.
+        sealed: what people are shown; None where nobody is asked.
+    """
+    number = revision.revision
+    content = {
+        "assessment_digest": assessment_digest,
+        "revision": value,
+        "presented_digest": sealed.presented_digest if sealed else None,
+        "screen": sealed.value if sealed else None,
+    }
+    await ledger.append(EntryKind.assessed, content, number, new=True)
+    if (told := telling(revision)) is not None:
+        await ledger.append(EntryKind.denier_told, told, number, new=True)
+    if (wrong := label_violation(revision.evaluation.rollback, number)) is not None:
+        await ledger.append(EntryKind.violation, wrong, "undoes", number, new=True)
 
 
 async def store_resolution(

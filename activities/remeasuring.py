@@ -23,7 +23,7 @@ from activities.documents import InForce
 from activities.ledger import Ledger
 from activities.outbox import about_case, tell
 from activities.permits import read_issued
-from activities.registering import store_resolution, store_revision
+from activities.registering import note_assessed, store_resolution, store_revision
 from activities.starting import gather
 from activities.tables import CaseEventRow
 from policy.approval.ballot import CaseEvent
@@ -41,7 +41,6 @@ from policy.notices.occasions import resolved
 from policy.notices.occasions_told import superseded
 from policy.revision import Revision, Superseded, VoidedVote, assess_revision, revision_digest
 from policy.rules.drifting import UNSAID
-from policy.screens.telling import telling
 from policy.sealing import seal
 
 VANISHED = "effect_vanished"
@@ -219,15 +218,7 @@ async def _open(
     sealed = seal(file.proposal, final, assessment_digest)
     denied = final.evaluation.verdict is Verdict.deny
     await store_revision(connection, final, body, sealed, resolution="denied" if denied else None)
-    content = {
-        "assessment_digest": assessment_digest,
-        "revision": value,
-        "presented_digest": sealed.presented_digest if sealed else None,
-        "screen": sealed.value if sealed else None,
-    }
-    await ledger.append(EntryKind.assessed, content, final.revision, new=True)
-    if (told := telling(final)) is not None:
-        await ledger.append(EntryKind.denier_told, told, final.revision, new=True)
+    await note_assessed(ledger, final, assessment_digest, value, sealed)
     if final.superseded is not None and final.superseded.rule == LAPSED:
         content = kept_content(final, assessment_digest, kept)
         await ledger.append(EntryKind.votes_kept, content, final.revision, new=True)

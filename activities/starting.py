@@ -22,7 +22,7 @@ from activities.ledger import Ledger
 from activities.observing import observe
 from activities.outbox import about_case, tell
 from activities.reconsidering import reconsider
-from activities.registering import store_registered
+from activities.registering import note_assessed, store_registered
 from policy.admission import is_listed
 from policy.base import Reason
 from policy.canonical import canonical
@@ -34,12 +34,11 @@ from policy.outcome import Outcome
 from policy.proposal import ReceivedProposal
 from policy.result import ActionResult, Offer
 from policy.revision import assess_revision, revision_digest
-from policy.rollback import label_violation
 from policy.screens.neutral import visible
-from policy.screens.telling import deniers, telling
+from policy.screens.telling import deniers
 from policy.sealing import seal
 from workflows.interface import workflow_id
-from workflows.ports import StartFacts
+from workflows.messages import StartFacts
 
 
 def start_refusals(start: StartFacts, proposal_id: str) -> tuple[Reason, ...]:
@@ -166,17 +165,7 @@ async def register(
     await store_registered(
         connection, received, revision, body, sealed, workflow_id=start.workflow_id, resolution=resolution
     )
-    content = {
-        "assessment_digest": assessment_digest,
-        "revision": value,
-        "presented_digest": sealed.presented_digest if sealed else None,
-        "screen": sealed.value if sealed else None,
-    }
-    await ledger.append(EntryKind.assessed, content, revision.revision, new=True)
-    if (told := telling(revision)) is not None:
-        await ledger.append(EntryKind.denier_told, told, revision.revision, new=True)
-    if (wrong := label_violation(revision.evaluation.rollback, revision.revision)) is not None:
-        await ledger.append(EntryKind.violation, wrong, "undoes", revision.revision, new=True)
+    await note_assessed(ledger, revision, assessment_digest, value, sealed)
     file = CaseFile(
         received=received,
         registered_at=now,

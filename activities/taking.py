@@ -33,7 +33,7 @@ from policy.errors import DecisionError
 from policy.ledger import EntryKind, EntryRef
 from policy.notices.occasions_told import said
 from policy.people.directory import Directory
-from workflows.ports import DecisionMessage, DecisionRequest, DecisionsRequest
+from workflows.messages import DecisionMessage, DecisionRequest, DecisionsRequest
 
 _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
 _STORED = select(_DECISION.receipt, _DECISION.digest).where(

@@ -34,7 +34,7 @@ from policy.search_attributes import TYPES
 from tests.bench_target import TABLE, BenchExecutor
 from worker import running_workers
 from workflows.interface import DECIDE, STATUS, TASK_QUEUE, WORKFLOW_TYPE, workflow_id
-from workflows.ports import PACE, Pace
+from workflows.messages import PACE, Pace
 
 BOUND = 15.0
 DOCUMENTS = Path(__file__).parent / "documents"

@@ -30,7 +30,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.converter import DECISION_BYTES, one_object
     from workflows.effect import Effect
     from workflows.inbox import Message
-    from workflows.ports import AssessRequest, AssessResult, CasePort, Plan, RecordRequest, RecordResult
+    from workflows.messages import AssessRequest, AssessResult, Plan, RecordRequest, RecordResult
+    from workflows.ports import CasePort
     from workflows.rollover import Carried, handed_over
     from workflows.start import start_facts
 

@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from policy.lifecycle import Event, State, follow
     from workflows import view
     from workflows.attributes import update_of
-    from workflows.ports import ExecuteResult, Plan
+    from workflows.messages import ExecuteResult, Plan
 
 
 class Case:

@@ -30,11 +30,10 @@ with workflow.unsafe.imports_passed_through():
     from workflows.case import Case
     from workflows.converter import DECISION_BYTES, one_object
     from workflows.inbox import HANDFUL, Inbox, Message
-    from workflows.ports import (
+    from workflows.messages import (
         MAX_UNLISTED,
         UNVERIFIED,
         AdvanceRequest,
-        CasePort,
         CaseResult,
         DecisionMessage,
         DecisionRequest,
@@ -43,6 +42,7 @@ with workflow.unsafe.imports_passed_through():
         Plan,
         Unlisted,
     )
+    from workflows.ports import CasePort
     from workflows.rechecks import Rechecks
     from workflows.rollover import RECEIPTS_CARRIED, Carried, Odometer
 

@@ -20,7 +20,7 @@ from temporalio.converter import DataConverter
 
 from policy.canonical import MAX_TEXT_BYTES, parse_json
 from policy.errors import CanonicalError
-from workflows.ports import Answer
+from workflows.messages import Answer
 
 # A decision with the longest justification needs a quarter of this.
 DECISION_BYTES = 32 * 1024

@@ -14,7 +14,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.calling import ask
     from workflows.case import Case
     from workflows.execution import Execution
-    from workflows.ports import DispatchRequest, DispatchResult, PermitPort, StepPlan
+    from workflows.messages import DispatchRequest, DispatchResult, StepPlan
+    from workflows.ports import PermitPort
 
 _Done = list[tuple[StepPlan, str | None]]
 

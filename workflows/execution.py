@@ -19,7 +19,8 @@ from temporalio.workflow import ActivityCancellationType
 
 from workflows import ports
 from workflows.interface import EXECUTOR_QUEUE
-from workflows.ports import ExecuteRequest, ExecuteResult, ExecutorPort, Plan, StepPlan
+from workflows.messages import ExecuteRequest, ExecuteResult, Plan, StepPlan
+from workflows.ports import ExecutorPort
 
 # What an executor needs beyond the step itself: to claim, to measure, and to write its report.
 _MARGIN = timedelta(seconds=60)

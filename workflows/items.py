@@ -20,7 +20,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.calling import ask
     from workflows.converter import DECISION_BYTES, one_object
     from workflows.inbox import Inbox, Message
-    from workflows.ports import ItemAnswerRequest, ItemPort, ItemRequest, ItemResult
+    from workflows.messages import ItemAnswerRequest, ItemRequest, ItemResult
+    from workflows.ports import ItemPort
 
 
 @workflow.defn(name=interface.ITEM_WORKFLOW)

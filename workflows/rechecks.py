@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from policy.approval.cadence import next_slot
 from policy.approval.standing import Standing
-from workflows.ports import Plan
+from workflows.messages import Plan
 
 
 class Rechecks:

@@ -1,7 +1,7 @@
 """When a run has taken enough, and what it hands to the next one.
 
 - The server refuses updates and signals beyond a number, and ends a run whose history is too long. Long before, a run
-  continues as a new one under the same workflow id (`Pace` in `workflows/ports.py`), or when the server suggests it.
+  continues as a new one under the same workflow id (`Pace` in `workflows/messages.py`), or when the server suggests it.
 - The record is the authority: the next run asks `assess` first, as every start does, and picks the case up where the
   record is. What is carried only goes on numbering and showing.
 - It is read only where Temporal says that a run continued another one. A client that starts with a second argument is
@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from policy.decision import DecisionReceipt
     from policy.ledger import EntryRef
     from workflows.converter import one_object
-    from workflows.ports import Pace, Unlisted
+    from workflows.messages import Pace, Unlisted
 
 RECEIPTS_CARRIED = 50
 _MAX_NUMBER = 2**53 - 1

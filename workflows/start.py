@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from workflows.ports import StartFacts
+from workflows.messages import StartFacts
 
 _NEVER = timedelta(days=3650)
 

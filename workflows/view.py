@@ -20,7 +20,7 @@ from policy.screens.neutral import code_text, markdown_text
 from policy.screens.screen_markdown import screen_markdown
 from policy.screens.status import status_fields
 from workflows.interface import DECIDE, workflow_id
-from workflows.ports import Plan
+from workflows.messages import Plan
 
 DECIDE_HELP = (
     "one JSON object, DecisionSubmission (docs/spec/contract.md); the details of this workflow show it filled in. "

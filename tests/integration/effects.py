@@ -23,7 +23,7 @@ from policy.ledger import verify_chain
 from policy.outcome import EffectReport
 from policy.permit import Direction, Permit, permit_id
 from policy.proposal import Criterion
-from workflows.ports import ExecuteRequest, ExecuteResult
+from workflows.messages import ExecuteRequest, ExecuteResult
 
 DIGEST = digest(b"{}")
 BOUND = 10.0

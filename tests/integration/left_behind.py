@@ -21,7 +21,7 @@ from policy.result import ActionResult
 from tests.replay import recording as scenes
 from tests.replay.recording import Recording
 from workflows.interface import workflow_id
-from workflows.ports import AssessRequest, AssessResult, DispatchRequest, RecordRequest, RecordResult, StartFacts
+from workflows.messages import AssessRequest, AssessResult, DispatchRequest, RecordRequest, RecordResult, StartFacts
 
 STEP_SECONDS = 60  # the timeout of a step that names none
 _CRITERION_SECONDS = 5  # the window of a criterion that names none

@@ -23,7 +23,7 @@ from policy.proposal import receive
 from tests.integration.left_behind import UNDO_OVERDUE, assessed, recorded, release_holds
 from tests.replay import recording as scenes
 from tests.replay.recording import DOCUMENTS, Recording
-from workflows.ports import DispatchRequest
+from workflows.messages import DispatchRequest
 
 _RESOURCE = """
 ---

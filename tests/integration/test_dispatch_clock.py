@@ -10,7 +10,7 @@ from activities.dispatch import PermitActivities
 from activities.documents import Documents
 from deploy.dev import Stack
 from tests.world import record
-from workflows.ports import DispatchRequest
+from workflows.messages import DispatchRequest
 
 
 @pytest.mark.parametrize("off", [timedelta(minutes=2), timedelta(minutes=-2)], ids=["ahead", "behind"])

@@ -20,7 +20,7 @@ from deploy.orders import prepare_orders
 from policy.canonical import canonical, digest
 from policy.proposal import Criterion
 from tests.integration.effects import BOUND, NO_PERMIT, World, attempt, execute, met, observe
-from workflows.ports import ExecuteRequest
+from workflows.messages import ExecuteRequest
 
 
 async def test_acts_once_and_reports(world: World) -> None:

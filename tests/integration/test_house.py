@@ -41,7 +41,7 @@ from tests.replay import recording as scenes
 from tests.replay.recording import Recording, recording
 from worker import workflow_runner
 from workflows.interface import workflow_id
-from workflows.ports import ExecuteResult, RecordRequest
+from workflows.messages import ExecuteResult, RecordRequest
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -28,7 +28,7 @@ from policy.canonical import digest
 from policy.draft import Draft, publication
 from worker import running_workers
 from workflows import interface
-from workflows.ports import PACE
+from workflows.messages import PACE
 
 DOCUMENTS = Path(__file__).parent / "documents"
 SCRATCH_RESOURCE = "postgres/scratch"

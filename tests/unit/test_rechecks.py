@@ -5,7 +5,7 @@ import pytest
 from policy.approval.standing import stand
 from policy.proposal import StopVerb
 from tests.unit.builders import T0, a_case, at, stage
-from workflows.ports import Plan
+from workflows.messages import Plan
 from workflows.rechecks import Rechecks
 
 _FIVE = 300

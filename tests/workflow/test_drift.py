@@ -20,7 +20,7 @@ from activities.telemetry_pending import PendingReader
 from tests.world import DOCUMENTS, Handle, World, decision, publish_documents, until
 from worker import workflow_runner
 from workflows.interface import RECHECK, workflow_id
-from workflows.ports import AdvanceRequest, AssessRequest, DecisionRequest, DispatchRequest, StartFacts
+from workflows.messages import AdvanceRequest, AssessRequest, DecisionRequest, DispatchRequest, StartFacts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -22,7 +22,7 @@ from policy.refusals import KEPT_OF_CASE, KEPT_OF_NOBODY, KEPT_OF_ONE
 from tests.world import BOUND, Handle, World, decision, until, whole_world
 from worker import workflow_runner
 from workflows.interface import DECIDE, TASK_QUEUE, WORKFLOW_TYPE, workflow_id
-from workflows.ports import Pace
+from workflows.messages import Pace
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
