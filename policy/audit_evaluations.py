@@ -110,7 +110,8 @@ def check_assessed(
         revision=revision.revision,
         assessed_at=at,
         absolute_deadline=before.absolute_deadline if before else at + policy.absolute_deadline,
-        directory=documents.directory(revision.documents.directory),
+        # Whether a later one can be satisfied is concluded from its votes, by events of its own.
+        directory=documents.directory(revision.documents.directory) if before is None else None,
     )
     if before is not None:
         told = {"superseded": revision.superseded, "voids": revision.voids, "held": revision.held}

@@ -11,7 +11,7 @@ from policy.rules.chains import ApprovalChain, Stage
 
 ResolutionKind = Literal["pending", "approved", "denied", "expired"]
 StageState = Literal["waiting", "open", "held", "approved", "denied", "expired"]
-_WHEN = {"waiting": ", once it opens", "held": ", once it is released"}
+_WHEN = {"waiting": ", once it opens", "held": ", held"}
 _UNRESOLVED = ("open", "held", "waiting")
 
 

@@ -8,11 +8,16 @@ from typing import Any
 
 from sqlalchemy import select
 
-from activities.documents import kind_of
+from activities.attributes import RegisteredAttributes
+from activities.clock import SystemClock
+from activities.control import ControlActivities
+from activities.documents import Documents, kind_of
 from activities.tables import LedgerEntryRow
 from cli.policy import publish_one
 from policy.ledger import EntryKind
-from tests.replay.recording import DOCUMENTS, Recording, Scenario, proposal
+from tests.replay.recording import DOCUMENTS, Recording, Scenario, decision, proposal
+from workflows import interface
+from workflows.messages import DecisionRequest
 
 _DRIFT = b"drift: {recheck_every: 1s, min_interval: 1s, max_voids: %d}\nlimits:\n"
 
@@ -96,16 +101,30 @@ async def superseded(place: Recording, proposal_id: str) -> None:
 
 
 async def given_back(place: Recording, proposal_id: str) -> None:
-    """Who approved the first stage left before dispatch: it is asked again, the vote of the second stage is kept."""
+    """Who approved the first stage left between the last vote and dispatch: it is asked again, the vote of the second
+    stage is kept.
+    """
     async with _changing(place):
         handle = await place.start(proposal_id, proposal(proposal_id))
         await place.decide(handle, "carol")
+        found = await place.status(handle, lambda item: item["stage"] == 2)
+        vote = decision(found, "bob")
+        await _taken(place, proposal_id, vote)
         await _publish(place, CAROL_LEFT)
-        await place.decide(handle, "bob")
+        await handle.execute_update(interface.DECIDE, vote)
         await _asked(place, handle, 2)
         await place.status(handle, lambda item: "leads" in item["stages"][0]["groups"])
         await place.decide(handle, "alice")
         await handle.result()
+
+
+async def _taken(place: Recording, proposal_id: str, vote: dict[str, Any]) -> None:
+    """What the activity does with a vote, before the run hears of it."""
+    control = ControlActivities(
+        place.database, Documents(), SystemClock(), local_dispatch=True, attributes=RegisteredAttributes(place.client)
+    )
+    told = {"proposal_id": proposal_id, "revision": 1, "submission": vote, "channel": "update", "arrival": 9}
+    await control.take_decision(DecisionRequest.model_validate({**told, "now": datetime.now(UTC)}))
 
 
 async def vanished(place: Recording, proposal_id: str) -> None:

@@ -217,7 +217,7 @@ CURABLE: dict[str, tuple[dict[str, Any], bool]] = {
     "it is riskier now": ({"tier_now": RiskTier.high}, True),
     "something that the policy lists changed": ({"material_now": ("the score is higher",)}, True),
     "it resolves to something else": ({"resolved_now": ("pg-shop",)}, True),
-    "an approver has left": ({"groups_now": {"ann": ("ops",)}}, True),
+    "an approver has left": ({"people_now": _today(ann="ops")}, True),
     "the policy asks people now": ({"assessed_verdict": Verdict.allow, "case": None}, True),
     "several of these at once": ({"tier_now": RiskTier.high, "resolved_now": ("pg-shop",)}, True),
     "the policy denies it now": ({"verdict_now": Verdict.deny, "chain_now": None}, False),

@@ -367,7 +367,7 @@ def test_what_is_shown_of_a_stage_that_opened_again() -> None:
 def test_a_held_stage_says_what_it_waits_for() -> None:
     """Held, a stage waits to be released before anybody can approve it."""
     found = stand(_case(HOLD, ""), at(60.5), deadline_counts_as_passed=False)
-    assert found.waiting_for() == ["stage 1 (review), once it is released: 1 of ops"]
+    assert found.waiting_for() == ["stage 1 (review), held: the release by ops", "stage 1 (review), held: 1 of ops"]
     assert [(due.kind, due.at) for due in found.due] == [("deadline", at(1000))]
     assert found.could_unblock() == {"review": ["ops"]}
     released = stand(_case(RELEASED_BY, ""), at(60.5), deadline_counts_as_passed=False)

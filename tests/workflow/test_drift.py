@@ -65,6 +65,15 @@ async def _findings(world: World, handle: Handle) -> list[str]:
     return [str(item) for item in (await audit(file.body(), workflow_runner())).findings]
 
 
+async def _vote_then_publish(world: World, handle: Handle, person: str, document: bytes) -> None:
+    """The last vote is recorded, the document is in force, and only then the run hears that it was approved."""
+    vote = decision(await world.pending(handle, 2), person)
+    told = {"proposal_id": _id(handle), "revision": 1, "submission": vote, "channel": "update", "arrival": 9}
+    taken = await _control(world).take_decision(DecisionRequest(**told, now=datetime.now(UTC)))
+    await publish_documents(world.url, document)
+    assert (taken.resolution, (await world.send(handle, vote)).counted) == ("approved", True)
+
+
 def _id(handle: Handle) -> str:
     return handle.id.removeprefix("action/")
 
@@ -175,13 +184,13 @@ async def test_without_a_word_in_the_policy_nothing_is_measured_before_dispatch(
 
 
 async def test_a_vote_that_lost_its_standing_goes_back_to_people_and_the_others_are_kept(house: World) -> None:
-    """Eve left before dispatch: stage 1 is asked again, and what cleo said in stage 2 counts once it opens."""
+    """Eve left between the last vote and dispatch: stage 1 is asked again, and what cleo said in stage 2 counts once
+    it opens.
+    """
     handle = await house.start(house.propose("bench.put", undo="bench.take"))
     await house.pending(handle)
     assert (await house.decide(handle, "eve")).counted
-    await house.pending(handle, 2)
-    await publish_documents(house.url, _EVE_LEFT)
-    assert (await house.decide(handle, "cleo")).counted
+    await _vote_then_publish(house, handle, "cleo", _EVE_LEFT)
 
     status = await _revision(house, handle, 2)
     assert status["stage"] == 1
@@ -204,11 +213,7 @@ async def test_a_vote_that_is_kept_closes_its_stage_at_once(house: World) -> Non
     handle = await house.start(house.propose("bench.put", undo="bench.take"))
     await house.pending(handle)
     assert (await house.decide(handle, "eve")).counted
-    vote = decision(await house.pending(handle, 2), "cleo")
-    told = {"proposal_id": _id(handle), "revision": 1, "submission": vote, "channel": "update", "arrival": 9}
-    taken = await _control(house).take_decision(DecisionRequest(**told, now=datetime.now(UTC)))
-    await publish_documents(house.url, _CLEO_LEFT)
-    assert (taken.resolution, (await house.send(handle, vote)).counted) == ("approved", True)
+    await _vote_then_publish(house, handle, "cleo", _CLEO_LEFT)
 
     status = await _revision(house, handle, 2)
     waiting = await PendingReader(house.database).read(datetime.now(UTC))
