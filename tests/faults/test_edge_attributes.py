@@ -5,6 +5,7 @@ from temporalio.service import RPCError
 
 from policy.search_attributes import WAITING_GROUPS
 from tests.world import World, decision, until
+from workflows.interface import DECIDE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -17,7 +18,7 @@ async def test_a_search_attribute_that_is_gone_holds_an_action_up_until_a_worker
     code, output = await world.cli(*removal)
     assert code == 0, output
     with pytest.raises(RPCError):
-        await world.send(handle, vote)
+        await handle.execute_update(DECIDE, vote)
     await until(lambda: world.events(handle), lambda found: "workflow_task_failed" in found)
     async with world.paused():
         pass

@@ -70,7 +70,7 @@ async def _sweep(house: House) -> None:
 
 def test_a_review_is_listed_and_answered(house: House) -> None:
     """What broke a glass is listed until somebody who has nothing to do with it finds it in order."""
-    value = {**proposal("urgent", "16MB"), "change_type": "emergency"}
+    value = {**proposal("urgent"), "change_type": "emergency"}
     assert house.run("propose", house.file(json.dumps(value))).code == exits.OK
     house.until("urgent", lambda status: status["state"] == "pending")
     house.decide("approve", "urgent", "eva")

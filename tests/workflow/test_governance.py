@@ -82,17 +82,29 @@ async def test_two_people_who_did_not_write_it_put_a_draft_in_force(world: World
 
 
 async def test_who_wrote_a_draft_does_not_approve_it_whoever_proposes(world: World) -> None:
-    """Whoever stored it and whom it names are barred, though neither proposes, and no document in force names them."""
+    """Whom it names is barred, though others propose and store it, and no document in force names them."""
     before = await _with_root(world)
     body = _policy("theirs").replace(b"authors: [cleo]", b"authors: [eve]")
-    handle = await _propose(world, await _draft(world, body, by="bob"), before)
+    handle = await _propose(world, await _draft(world, body), before)
 
     await world.pending(handle)
-    receipts = [await world.decide(handle, person) for person in ("bob", "eve")]
+    receipts = [await world.decide(handle, person) for person in ("ann", "eve")]
     await handle.cancel()
 
     assert [(item.counted, item.code) for item in receipts] == [(False, Refusal.self_approval)] * 2
     assert (await world.result(handle)).outcome == "not_executed"
+    assert await _in_force(world) == before
+
+
+async def test_a_draft_of_everybody_who_could_approve_it_is_denied(world: World) -> None:
+    """Whoever stored it is barred, too: where nobody is left for the first stage it ends there, and says so."""
+    before = await _with_root(world)
+    body = _policy("of-all").replace(b"authors: [cleo]", b"authors: [eve]")
+    handle = await _propose(world, await _draft(world, body, by="bob"), before)
+
+    result = await world.result(handle)
+
+    assert (result.resolution, result.reasons[0].code) == ("denied", "unreachable")
     assert await _in_force(world) == before
 
 

@@ -84,8 +84,11 @@ async def test_a_membership_that_ends_between_vote_and_dispatch_is_seen(days: Da
     assert (await days.world.decide(handle, "e")).counted
     await days.world.pending(handle, stage=2)
     await days.sleep(3)
-    assert (await days.world.decide(handle, "cleo")).counted
-    await _nothing_ran(days, handle, "approval_lapsed")
+    assert (await days.world.decide(handle, "cleo")).code == "stage_not_open"
+    (dropped,) = await days.world.entries(handle.id.removeprefix("action/"), "vote_dropped")
+    assert dropped["content"]["event"]["reason"] == "eve does not fit ops any more"
+    assert (await days.world.decide(handle, "bob", stage=1)).counted
+    assert (await days.world.decide(handle, "cleo", stage=2)).resolution == "approved"
 
 
 async def test_who_is_no_person_any_more_does_not_decide(days: Days) -> None:

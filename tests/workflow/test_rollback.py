@@ -107,17 +107,26 @@ async def test_what_only_says_that_it_is_one_is_a_violation(world: World, change
 
 
 async def test_of_two_rollbacks_one_runs(world: World) -> None:
-    """Whoever is approved second finds it undone already: the gate asks for other people than were asked."""
+    """The second is told which one to wait for; once it is undone, the usual people are asked."""
     done = await succeeded(world)
-    first, second = undoing(world, done), undoing(world, done)
-    handles = [await world.start(first), await world.start(second)]
+    first, second, third = undoing(world, done), undoing(world, done), undoing(world, done)
+    handle = await world.start(first)
+    await world.pending(handle)
+    turned_away = await world.result(await world.start(second))
+    assert (turned_away.outcome, turned_away.reasons[0].code) == ("not_executed", "same_effect_pending")
+    assert first["proposal_id"] in turned_away.reasons[0].message
+    assert (await world.decide(handle, "dan")).counted
+    assert (await world.result(handle)).outcome == "succeeded"
+    status = await world.pending(await world.start(third))
+    assert [stage["name"] for stage in status["stages"]] == ["ops", "dba"]
+
+
+async def test_rollbacks_of_two_actions_that_did_the_same_are_two(world: World) -> None:
+    """Each says what it undoes, so neither stands for the other."""
+    one, other = await succeeded(world), await succeeded(world)
+    handles = [await world.start(undoing(world, done)) for done in (one, other)]
     for handle in handles:
         await world.pending(handle)
-    assert (await world.decide(handles[0], "dan")).counted
-    assert (await world.result(handles[0])).outcome == "succeeded"
-    assert (await world.decide(handles[1], "dan")).counted
-    result = await world.result(handles[1])
-    assert (result.outcome, result.reasons[0].code) == ("not_executed", "chain_changed")
 
 
 async def test_a_freshly_done_action_is_not_rolled_back_while_it_runs(world: World) -> None:
