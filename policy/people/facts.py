@@ -1,5 +1,9 @@
 """What the directory says of one person at one instant: what a requirement asks about, kept with the vote it served."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from policy.base import Instant, RecordModel
 
 
@@ -17,6 +21,8 @@ class PersonFacts(RecordModel):
         since: since when (UTC) the person is there (key ``person``), or holds something (``group NAME``,
             ``role NAME``); a key that is missing is not known, and counts as new.
         delegator: for whom the person acts; groups, roles, qualifications and conditions are then the delegator's.
+        groups_only: the person acts by a delegation of some groups: they fit by one of these and by nothing else, so
+            also not where the delegator is named.
     """
 
     person_id: str
@@ -28,3 +34,4 @@ class PersonFacts(RecordModel):
     teams: tuple[str, ...] = ()
     since: dict[str, Instant] = {}
     delegator: str | None = None
+    groups_only: Annotated[bool, Field(exclude_if=lambda value: not value)] = False

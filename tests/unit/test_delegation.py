@@ -78,10 +78,10 @@ def test_a_delegate_is_eligible_as_the_delegator_and_named_as_themselves() -> No
 
 
 def test_a_scope_of_groups() -> None:
-    """Only the groups that are named count, no role, and conditions are asked of what is left."""
+    """Only the groups that are named count, no role, no name, and conditions are asked of what is left."""
     found = _acting(_directory(groups=["dba", "bobs"]))
     assert isinstance(found, PersonFacts)
-    assert (found.groups, found.roles, found.satisfies) == (("dba",), (), ())
+    assert (found.groups, found.roles, found.satisfies, found.groups_only) == (("dba",), (), (), True)
 
 
 def test_whose_team_nobody_knows_leaves_the_team_open() -> None:

@@ -46,6 +46,24 @@ CASES: dict[str, tuple[dict[str, Any], PersonFacts, tuple[str, ...], tuple[str, 
         ("person",),
         (),
     ),
+    "a delegate for some groups of who is named": (
+        {"people": ("eve",)},
+        a_person("ann", "dba").model_copy(update={"delegator": "eve", "groups_only": True}),
+        (),
+        ("eve",),
+    ),
+    "a delegate for some groups where anybody will do": (
+        {"qualifications": ("backup",)},
+        a_person("ann", "dba", skills="backup").model_copy(update={"delegator": "eve", "groups_only": True}),
+        (),
+        ("a delegation of more than groups",),
+    ),
+    "a delegate for a group that is asked": (
+        EVERYTHING,
+        a_person("ann", "dba").model_copy(update={"delegator": "eve", "groups_only": True}),
+        ("group dba",),
+        (),
+    ),
     "who is named acts for somebody else": (
         {"people": ("ann",)},
         a_person("ann").model_copy(update={"delegator": "eve"}),
@@ -60,6 +78,7 @@ def test_fit(asked: dict[str, Any], person: PersonFacts, by: tuple[str, ...], la
     """A person fits by any of the ways, with all of the qualifications, and where the condition holds."""
     found = fit(Requirement(**asked), person)
     assert (found.by, found.lacking, found.fits) == (by, lacking, not lacking)
+    assert counts(Requirement(**asked), person, None, None) is found.fits
 
 
 _OLD, _NEW = T0 - 30 * DAY, T0 - DAY
