@@ -6,16 +6,20 @@ its ear.
 """
 
 import logging
+from datetime import datetime
 
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
+from activities.cases import read_case
 from activities.clock import Clock, differs
 from activities.database import Database
 from activities.documents import Documents
 from activities.ledger import Ledger
+from activities.outbox import about_case, write
 from activities.reviews import (
     ReviewFile,
     answer_receipt,
@@ -30,6 +34,8 @@ from activities.reviews import (
 from policy.approval.standing import stand
 from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, receive_decision
 from policy.errors import DecisionError
+from policy.notices.occasions_told import review_overdue
+from policy.reviewing import Review
 from workflows.interface import ITEM_WORKFLOW, TASK_QUEUE, item_id
 from workflows.messages import ItemAnswerRequest, ItemRequest, ItemResult
 from workflows.ports import ItemPort
@@ -88,8 +94,8 @@ class ItemActivities(ItemPort):
                 return ItemResult(stale=True)
             file = await read_review(connection, request.item_id) or known
             overdue = await note_overdue(Ledger(connection, file.review.proposal_id, request.now), file, request.now)
-        if overdue:
-            log.warning("review of %s is overdue since %s", file.review.proposal_id, file.review.due_at)
+            if overdue:
+                await _page(connection, file.review, request.now)
         return ItemResult(
             standing=file.standing(request.now), due_at=None if overdue else file.review.due_at, closed=file.found
         )
@@ -136,6 +142,14 @@ class ItemActivities(ItemPort):
         """The item as far as it says whose lock to take."""
         async with self._database.snapshot() as connection:
             return await read_review(connection, wanted)
+
+
+async def _page(connection: AsyncConnection, review: Review, now: datetime) -> None:
+    """Tell those who should have answered, and the operators."""
+    log.warning("review of %s is overdue since %s", review.proposal_id, review.due_at)
+    case = await read_case(connection, review.proposal_id)
+    if case is not None and case.revision is not None:
+        await write(connection, [(review_overdue(about_case(case), review.chain, review.due_at, now), None)])
 
 
 def _read(request: ItemAnswerRequest) -> tuple[DecisionSubmission | None, str]:

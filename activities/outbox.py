@@ -20,6 +20,7 @@ from policy.canonical import digest
 from policy.notices.addressing import Addressee
 from policy.notices.notice import Notice
 from policy.notices.occasions import About, about, notices_of
+from policy.notices.occasions_told import break_glass
 
 AUDIENCE = "audience"
 # A statement of thousands of parameters takes longer to make than to run.
@@ -30,6 +31,15 @@ def about_case(file: CaseFile) -> About:
     """What is told of a case that was assessed."""
     assert file.revision is not None
     return about(file.proposal, file.revision)
+
+
+def glass_broken(file: CaseFile, at: datetime) -> tuple[Notice, ...]:
+    """What is told where an emergency asks other people than usual; nothing where it does not, and of a dry run."""
+    assert file.revision is not None
+    asked = file.revision.evaluation
+    if asked.break_glass is None or asked.review is None or file.proposal.dry_run:
+        return ()
+    return (break_glass(about_case(file), asked.review, file.proposal.rationale, at),)
 
 
 async def tell(

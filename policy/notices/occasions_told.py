@@ -3,7 +3,8 @@
 - A question goes to whom it asks, its answer to who asked.
 - A vote that counts no longer, and a revision that takes the place of another, are told to those who voted.
 - A hold is told to those who may release it. Who may be told that a denied effect comes again is who denied it.
-- Break-glass is urgent, and told to everybody whom it passed over. An overdue review is urgent, too.
+- Break-glass is urgent, and told to those who will review it as soon as it is asked for. An overdue review is urgent,
+  too. Neither is told to whoever stands behind it.
 - A channel that gave up is told to the operators, once an hour for each channel.
 - A digest stands for several notices to one person or group; the same ones make the same digest.
 """
@@ -15,7 +16,8 @@ from policy.approval.ballot import Ballot
 from policy.approval.standing import StageStanding
 from policy.canonical import digest_of
 from policy.notices.notice import Asked, Audience, Item, Notice, NoticeKind, Urgency
-from policy.notices.occasions import About
+from policy.notices.occasions import About, asked_by
+from policy.rules.chains import ApprovalChain
 
 _LISTED = 100
 _URGENT = (NoticeKind.break_glass, NoticeKind.review_overdue)
@@ -68,18 +70,23 @@ def denied_again(case: About, deniers: tuple[str, ...], earlier: tuple[str, ...]
     return _told(case, NoticeKind.denied_again, deniers, at).model_copy(update={"by": earlier})
 
 
-def break_glass(case: About, person: str, passed_over: Audience, reason: str, at: datetime) -> Notice:
-    """Everybody whom somebody passed over is told who it was, and why."""
+def break_glass(case: About, reviewers: ApprovalChain, reason: str, at: datetime) -> Notice:
+    """Those who will review what ran by a broken glass are told who broke it, and why they say they did."""
     told = _told(case, NoticeKind.break_glass, (), at)
-    audience = passed_over.model_copy(update={"operators": True, "platform": True})
-    return told.model_copy(update={"audience": audience, "by": (person,), "text": reason})
+    audience = Audience(asked=_anybody(reviewers), without=case.requesters, operators=True, platform=True)
+    return told.model_copy(update={"audience": audience, "by": case.requesters, "text": reason})
 
 
-def review_overdue(case: About, reviewers: Audience, person: str, deadline: datetime, at: datetime) -> Notice:
-    """Those who should have reviewed what `person` did, and the operators, are told that nobody has."""
+def review_overdue(case: About, reviewers: ApprovalChain, deadline: datetime, at: datetime) -> Notice:
+    """Those who should have reviewed what the people of a case did, and the operators, are told that nobody has."""
     told = _told(case, NoticeKind.review_overdue, (), at)
-    audience = reviewers.model_copy(update={"operators": True})
-    return told.model_copy(update={"audience": audience, "by": (person,), "deadline": deadline})
+    audience = Audience(asked=_anybody(reviewers), without=case.requesters, operators=True)
+    return told.model_copy(update={"audience": audience, "by": case.requesters, "deadline": deadline})
+
+
+def _anybody(chain: ApprovalChain) -> tuple[Asked, ...]:
+    """Whomever any stage of a chain asks."""
+    return tuple(dict.fromkeys(asked_by(item) for stage in chain.stages for item in stage.requirements))
 
 
 def undelivered(channel: str, notice: Notice, reason: str, at: datetime) -> Notice | None:

@@ -8,7 +8,7 @@ from policy.approval.ballot import Ballot
 from policy.approval.standing import Standing, due_until, stand
 from policy.base import Reason
 from policy.decision import Assurance, Vote
-from policy.notices.notice import Asked, Audience, Notice, NoticeKind, Subject
+from policy.notices.notice import Asked, Notice, NoticeKind, Subject
 from policy.notices.occasions import About, due, notices_of, outcome, resolved
 from policy.notices.occasions_told import (
     break_glass,
@@ -78,7 +78,6 @@ def one_of_each(text: str = "the replica lags; see https://evil.example/x @here"
         update={"stages": (first.current.model_copy(update={"opened_at": at(40)}), *first.stages[1:])}
     )
     reasons = (Reason(code="denied", message=text),)
-    everybody = Audience(asked=(Asked(groups=("sre",)), Asked(groups=("dba",))))
     alarm = undelivered("mail", resolved(CASE, approved, "denied", reasons, at(50))[0], text, at(50))
     assert alarm is not None
     found = (
@@ -94,8 +93,8 @@ def one_of_each(text: str = "the replica lags; see https://evil.example/x @here"
         *resolved(CASE, approved, "denied", reasons, at(50)),
         *outcome(CASE, Outcome.outcome_unknown, (Reason(code="unknown", message=text),), at(50)),
         denied_again(CASE, ("sam",), ("high-impact-0",), at(1)),
-        break_glass(CASE, "kim", everybody, text, at(2)),
-        review_overdue(CASE, Audience(groups=("leads",)), "kim", at(500), at(501)),
+        break_glass(CASE, CHAIN, text, at(2)),
+        review_overdue(CASE, CHAIN, at(500), at(501)),
         alarm,
     )
     return {notice.kind: notice for notice in found}

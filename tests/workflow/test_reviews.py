@@ -1,6 +1,7 @@
 """Broken glasses on a real server: the review that is owed, who answers it, what an overdue one costs its debtor."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -153,7 +154,16 @@ async def test_an_overdue_review_costs_its_debtor_dual_control_and_nobody_else(w
     handle, file = await swept(world, body["proposal_id"]), await the_review(world, body["proposal_id"])
     assert (await say(handle, answer(file, "cleo", "approve"))).counted
     assert len(await world.entries(body["proposal_id"], "review_overdue")) == 1
+    told = await told_of(world, body["proposal_id"])
+    assert [told.get(kind) for kind in ("break_glass", "review_overdue")] == [("urgent", ["ann"])] * 2
     assert (await asked(world))[0] == ["quick"]
+
+
+async def told_of(world: World, proposal_id: str) -> dict[str, tuple[str, list[str]]]:
+    """How urgent each notice about an action is, and who is left out of it, by its kind."""
+    rows = await world.sql("SELECT body FROM countersign.notice WHERE proposal_id = $1", proposal_id)
+    notices = [json.loads(row["body"]) for row in rows]
+    return {item["kind"]: (item["urgency"], item["audience"]["without"]) for item in notices}
 
 
 async def swept_overdue(world: World, proposal_id: str) -> bool:
