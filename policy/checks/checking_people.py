@@ -121,6 +121,11 @@ def _where_group(written: WrittenPolicy, name: str, group: str) -> tuple[str | i
         for at, step in enumerate(stage.escalations):
             if group in step.add_groups:
                 return (*here, "escalations", at, "add_groups", step.add_groups.index(group))
+        if stage.expiry_escalation is not None and group in stage.expiry_escalation.add_groups:
+            at = stage.expiry_escalation.add_groups.index(group)
+            return (*here, "expiry_escalation", "add_groups", at)
+        if stage.release is not None and group in stage.release.groups:
+            return (*here, "release", "groups", stage.release.groups.index(group))
     return ("chains", name)
 
 

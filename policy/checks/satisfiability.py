@@ -58,7 +58,7 @@ def satisfiability(
     there = [person for person in could_ask(chain, directory, at) if person.person_id not in silent]
     later = _seats(chain, there, escalated=True)
     now = _seats(chain, there, escalated=False)
-    groups = dict.fromkeys(group for requirement in later for group in requirement.groups)
+    groups = dict.fromkeys(group for stage in chain.stages for group in _groups(stage))
     total = sum(requirement.count for requirement in now)
     voters = _enough(there, (*now, *later), total + 1)
     filled = tally(later, voters)
@@ -72,6 +72,12 @@ def satisfiability(
         total=total,
         people=sum(any(counts(item, person, None, None) for item in later) for person in there),
     )
+
+
+def _groups(stage: Stage) -> Iterator[str]:
+    """Every group that a stage names: whom it asks at first, after its escalations, and to release it."""
+    for requirement in (*asked_in(stage, escalated=True), *filter(None, (stage.release,))):
+        yield from requirement.groups
 
 
 def _seats(chain: ApprovalChain, people: list[PersonFacts], *, escalated: bool) -> tuple[Requirement, ...]:

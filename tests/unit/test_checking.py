@@ -168,6 +168,18 @@ FOUND: dict[str, tuple[bytes, list[str]]] = {
         _rules(chains=CHAINS.replace("[ops]}", "[ops, opps]}")),
         ["8:56 warning unknown_group: chain pair asks group opps, in which the directory has nobody"],
     ),
+    "a release by nobody": (
+        _rules(chains=CHAINS.replace("deadline", "on_expiry: hold, release: {groups: [opps]}, deadline")),
+        ["8:95 warning unknown_group: chain pair asks group opps, in which the directory has nobody"],
+    ),
+    "an escalation at the deadline to nobody": (
+        _rules(
+            chains=CHAINS.replace(
+                "deadline", "on_expiry: escalate, expiry_escalation: {after: 0s, add_groups: [opps], reason: late}, deadline"
+            )
+        ),
+        ["8:124 warning unknown_group: chain pair asks group opps, in which the directory has nobody"],
+    ),
     "a denial by more than there are": (
         _rules(chains=CHAINS.replace("deadline", "deny_threshold: 3, deadline")),
         ["8:75 warning denial_impossible: stage ops is denied by 3 people and only 2 could deny it"],
