@@ -175,7 +175,8 @@ FOUND: dict[str, tuple[bytes, list[str]]] = {
     "an escalation at the deadline to nobody": (
         _rules(
             chains=CHAINS.replace(
-                "deadline", "on_expiry: escalate, expiry_escalation: {after: 0s, add_groups: [opps], reason: late}, deadline"
+                "deadline",
+                "on_expiry: escalate, expiry_escalation: {after: 0s, add_groups: [opps], reason: late}, deadline",
             )
         ),
         ["8:124 warning unknown_group: chain pair asks group opps, in which the directory has nobody"],

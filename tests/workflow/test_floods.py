@@ -200,6 +200,22 @@ async def test_a_run_that_continues_keeps_votes_numbers_and_receipts(brisk: Worl
     assert await findings(brisk, handle) == []
 
 
+async def test_a_run_that_is_about_to_continue_answers_busy(brisk: World) -> None:
+    """It has taken enough, and waits for the record: an update is told to come again, and the next run counts it."""
+    handle = await brisk.start(brisk.propose("bench.put", undo="bench.take"))
+    status = await brisk.pending(handle)
+    vote = decision(status, "eve")
+    async with brisk.record_away():
+        for number in range(PACE.signals):
+            await handle.signal(DECIDE, junk(status, 5 * number))
+        told = await brisk.send(handle, vote)
+    assert (told.counted, told.code, told.decision_id) == (False, "busy", vote["decision_id"])
+    assert (await answered(brisk, handle, vote)).counted
+    await handle.cancel()
+    await brisk.result(handle)
+    assert len(await runs_of(brisk, handle)) > 1
+
+
 async def test_a_second_argument_is_malformed_in_a_start(brisk: World) -> None:
     """What a run hands to the next one is believed of no client: a start with it fails at once."""
     body = brisk.propose("bench.put")

@@ -104,6 +104,23 @@ async def test_who_is_no_person_any_more_does_not_decide(days: Days) -> None:
     assert (await days.world.decide(handle, "eve")).counted
 
 
+async def test_a_delegate_decides_for_whom_the_directory_says_and_for_nobody_else(days: Days) -> None:
+    """In scope and time, for one group; not for who asks, not by name of anybody else, and not once it has ended."""
+    since, until, later = [await days.after(count) for count in (-1, 2, 80)]
+    first = f"{{id: a, delegator: eve, delegate: olga, since: {since}, until: {until}, groups: [ops], reason: leave}}"
+    second = f"{{id: b, delegator: ann, delegate: olga, since: {since}, until: {later}, reason: leave}}"
+    await days.publish("directory.yaml", "agents:", f"delegations: [{first}, {second}]\nagents:")
+    handle = await days.asked()
+    for whom, code in (("cleo", "not_delegated"), ("ann", "self_approval")):
+        assert (await days.world.decide(handle, "olga", on_behalf_of=whom)).code == code
+    assert (await days.world.decide(handle, "olga", on_behalf_of="eve")).counted
+    status = await days.world.pending(handle, stage=2)
+    assert status["stages"][0]["approvals"] == ["olga"]
+    await days.sleep(3)
+    assert (await days.world.decide(handle, "cleo", stage=2)).code == "stage_not_open"
+    assert (await days.world.decide(handle, "olga", on_behalf_of="eve", decision_id="late")).code == "not_delegated"
+
+
 async def test_a_directory_is_as_old_as_its_source(days: Days) -> None:
     """What was published today and was true three days ago issues no permit where two are taken."""
     await days.publish("policy.yaml", "permit_ttl:", "max_directory_age: 2d\npermit_ttl:")
