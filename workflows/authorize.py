@@ -19,17 +19,16 @@ from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from policy.canonical import MAX_TEXT_BYTES
-    from policy.decision import DecisionReceipt, receive_decision
-    from policy.errors import DecisionError
+    from policy.decision import DecisionReceipt
     from policy.lifecycle import Event, State
     from policy.result import ActionResult
     from workflows import interface, view
     from workflows.calling import ask
     from workflows.case import Case
     from workflows.conversation import Conversation, receipt_after, unregistered
-    from workflows.converter import DECISION_BYTES, one_object
+    from workflows.converter import one_object
     from workflows.effect import Effect
-    from workflows.inbox import Message
+    from workflows.inbox import Message, check_decision
     from workflows.messages import AssessRequest, AssessResult, Plan, RecordRequest, RecordResult
     from workflows.ports import CasePort
     from workflows.rollover import Carried, handed_over
@@ -85,12 +84,7 @@ class AuthorizeAction:
 
     @decide.validator
     def _check(self, *args: Any) -> None:
-        value, problem = one_object(args, DECISION_BYTES)
-        try:
-            receive_decision(value if value is not None else problem)
-        except DecisionError as error:
-            message = problem or str(error)
-            raise ApplicationError(message, type="BadDecision", non_retryable=True) from None
+        check_decision(args)
 
     @workflow.signal(name=interface.DECIDE, description=view.DECIDE_SIGNAL_HELP)
     def decide_signal(self, *args: Any) -> None:

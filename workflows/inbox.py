@@ -19,6 +19,8 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
+from temporalio.exceptions import ApplicationError
+
 from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, receive_decision
 from policy.errors import DecisionError
 from workflows.converter import DECISION_BYTES, Received, one_object
@@ -31,6 +33,19 @@ SIFTED_BYTES = 512 * 1024
 BATCH_BYTES = 256 * 1024
 _SHARE = 8
 _NAMES_KEPT = 1000
+
+
+def check_decision(args: Sequence[Any]) -> None:
+    """Refuse an update that is no decision, before it is in the history.
+
+    Raises:
+        ApplicationError: says what is wrong with it.
+    """
+    value, problem = one_object(args, DECISION_BYTES)
+    try:
+        receive_decision(value if value is not None else problem)
+    except DecisionError as error:
+        raise ApplicationError(problem or str(error), type="BadDecision", non_retryable=True) from None
 
 
 @dataclass

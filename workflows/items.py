@@ -13,13 +13,12 @@ from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from policy.canonical import MAX_TEXT_BYTES
-    from policy.decision import DecisionReceipt, Refusal, receive_decision
-    from policy.errors import DecisionError
+    from policy.decision import DecisionReceipt, Refusal
     from workflows import interface, view
     from workflows.alarm import Alarm
     from workflows.calling import ask
-    from workflows.converter import DECISION_BYTES, one_object
-    from workflows.inbox import Inbox, Message
+    from workflows.converter import one_object
+    from workflows.inbox import Inbox, Message, check_decision
     from workflows.messages import ItemAnswerRequest, ItemRequest, ItemResult
     from workflows.ports import ItemPort
 
@@ -54,11 +53,7 @@ class ResolveItem:
 
     @decide.validator
     def _check(self, *args: Any) -> None:
-        value, problem = one_object(args, DECISION_BYTES)
-        try:
-            receive_decision(value if value is not None else problem)
-        except DecisionError as error:
-            raise ApplicationError(problem or str(error), type="BadDecision", non_retryable=True) from None
+        check_decision(args)
 
     @workflow.signal(name=interface.DECIDE, description=view.DECIDE_SIGNAL_HELP)
     def decide_signal(self, *args: Any) -> None:

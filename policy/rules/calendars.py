@@ -26,7 +26,7 @@ from policy.rules.chains import PositiveDuration
 from policy.rules.match import Where
 from policy.rules.recurrence import MAX_YEARS, Recurrence, read_recurrence
 from policy.rules.timing import Timing
-from policy.rules.zones import zone_of
+from policy.rules.zones import ZoneName, zone_of
 
 if TYPE_CHECKING:
     from policy.document import PolicyDocument, PolicySet
@@ -48,14 +48,6 @@ def _local(text: str) -> str:
     return text
 
 
-def _zone(text: str) -> str:
-    try:
-        zone_of(text)
-    except ValueError:
-        raise ValueError("zone must be one of the IANA time zones, like Europe/Berlin or UTC") from None
-    return text
-
-
 def _rule(text: str) -> str:
     read_recurrence(text)
     return text
@@ -74,7 +66,7 @@ class Calendar(EdgeModel):
     id: Name
     kind: Literal["window", "freeze", "peak"]
     match: Where | None = None
-    zone: Annotated[Text, AfterValidator(_zone)]
+    zone: ZoneName
     start: Annotated[str, AfterValidator(_local)]
     duration: PositiveDuration
     rrule: Annotated[Text, AfterValidator(_rule)] | None = None

@@ -18,7 +18,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, Field, model_validator
 
 from policy.base import EdgeModel
-from policy.rules.zones import zone_of
+from policy.rules.zones import ZoneName, zone_of
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 MAX_CLOSED = timedelta(days=366)
@@ -37,16 +37,7 @@ def _span(text: str) -> str:
     return text
 
 
-def _zone(text: str) -> str:
-    try:
-        zone_of(text)
-    except ValueError:
-        raise ValueError("zone must be one of the IANA time zones, like Europe/Berlin or UTC") from None
-    return text
-
-
 Span = Annotated[str, AfterValidator(_span)]
-ZoneName = Annotated[str, AfterValidator(_zone)]
 
 
 class Hours(EdgeModel):

@@ -8,7 +8,10 @@ import re
 from functools import cache
 from importlib import resources
 from importlib.metadata import version
+from typing import Annotated
 from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator
 
 _NAME = re.compile(r"[A-Za-z0-9_+-]{1,40}(/[A-Za-z0-9_+-]{1,40}){0,3}")
 
@@ -27,3 +30,14 @@ def zone_of(name: str) -> ZoneInfo:
         raise ValueError(f"zone {name!r} is none of the IANA database {version('tzdata')}")
     with place.open("rb") as file:
         return ZoneInfo.from_file(file, key=name)
+
+
+def _zone(text: str) -> str:
+    try:
+        zone_of(text)
+    except ValueError:
+        raise ValueError("zone must be one of the IANA time zones, like Europe/Berlin or UTC") from None
+    return text
+
+
+ZoneName = Annotated[str, AfterValidator(_zone)]

@@ -3,22 +3,19 @@
 Each action is audited when it has ended: everything that was noted follows again from the ledger.
 """
 
-import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 import pytest_asyncio
-from temporalio.testing import WorkflowEnvironment
 
 from activities.auditing import audit
 from activities.export import export_action
-from deploy.dev import Stack, program
+from deploy.dev import Stack
 from policy.rules.hours import Hours, ends
-from tests.world import DOCUMENTS, Handle, World, decision, publish_documents, record, running_world, until
+from tests.weeks import Weeks, skipping
+from tests.world import DOCUMENTS, Handle, decision, publish_documents, record, until
 from worker import workflow_runner
-from workflows.converter import DATA_CONVERTER
 from workflows.interface import DECIDE, EXPLAIN
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -87,50 +84,11 @@ DIRECTORY = (
 )
 
 
-class ServerClock:
-    """The clock of the test server."""
-
-    def __init__(self, environment: WorkflowEnvironment) -> None:
-        self._environment = environment
-
-    async def now(self) -> datetime:
-        return await self._environment.get_current_time()
-
-
-class Weeks:
-    """A world in which time passes when a test says so."""
-
-    def __init__(self, world: World, environment: WorkflowEnvironment) -> None:
-        self.world = world
-        self._environment = environment
-
-    async def asked(self, operation: str) -> Handle:
-        """An action that waits for its first stage."""
-        handle = await self.world.start(self.world.propose(operation))
-        await self.world.pending(handle)
-        return handle
-
-    async def sleep(self, duration: timedelta) -> None:
-        """Let time pass, and a second more, so that a timer of that instant has fired."""
-        await self._environment.sleep(duration + timedelta(seconds=1))
-
-    async def stage(self, handle: Handle, state: str) -> dict[str, Any]:
-        """The first stage, as soon as it is in a state."""
-        status = await until(lambda: self.world.status(handle), lambda found: found["stages"][0]["state"] == state)
-        found: dict[str, Any] = status["stages"][0]
-        return found
-
-    async def noted(self, handle: Handle, kind: str, count: int = 1) -> list[dict[str, Any]]:
-        """What the ledger entries of a kind hold, as soon as there are so many."""
-        proposal_id = handle.id.removeprefix("action/")
-        entries = await until(lambda: self.world.entries(proposal_id, kind), lambda found: len(found) >= count)
-        return [entry["content"] for entry in entries]
-
-    async def audited(self, handle: Handle) -> list[str]:
-        """What an audit finds in the ledger of an action; the test server's histories are shaped otherwise."""
-        file = await export_action(self.world.client, self.world.database, handle.id, at=datetime.now(UTC))
-        file = file.model_copy(update={"history": None})
-        return [str(finding) for finding in (await audit(file.body(), workflow_runner())).findings]
+async def audited(weeks: Weeks, handle: Handle) -> list[str]:
+    """What an audit finds in the ledger of an action; the test server's histories are shaped otherwise."""
+    file = await export_action(weeks.world.client, weeks.world.database, handle.id, at=datetime.now(UTC))
+    file = file.model_copy(update={"history": None})
+    return [str(finding) for finding in (await audit(file.body(), workflow_runner())).findings]
 
 
 @pytest_asyncio.fixture(name="name", scope="module", loop_scope="module")
@@ -143,15 +101,8 @@ async def _name(stack: Stack) -> AsyncIterator[str]:
 async def _weeks(stack: Stack, name: str) -> AsyncIterator[Weeks]:
     """A server with a clock of its own for each test, because all of its workflows share it."""
     await publish_documents(stack.database_url("postgres", name), POLICY.encode(), DIRECTORY.encode())
-    async with contextlib.AsyncExitStack() as cleanup:
-        environment = await cleanup.enter_async_context(
-            await WorkflowEnvironment.start_time_skipping(
-                data_converter=DATA_CONVERTER, test_server_existing_path=str(program("temporal-test-server"))
-            )
-        )
-        clock = ServerClock(environment)
-        world = await cleanup.enter_async_context(running_world(stack, environment.client, name, clock=clock))
-        yield Weeks(world, environment)
+    async with skipping(stack, name) as found:
+        yield found
 
 
 async def test_a_question_stops_the_clock_until_the_agent_answers(weeks: Weeks) -> None:
@@ -180,7 +131,7 @@ async def test_a_question_stops_the_clock_until_the_agent_answers(weeks: Weeks) 
     ]
     result = await world.result(handle)
     assert timedelta(0) <= result.timings.finished_at - after < timedelta(minutes=1)
-    assert await weeks.audited(handle) == []
+    assert await audited(weeks, handle) == []
 
 
 async def test_a_held_stage_waits_for_its_release(weeks: Weeks) -> None:
@@ -197,7 +148,7 @@ async def test_a_held_stage_waits_for_its_release(weeks: Weeks) -> None:
     assert (await world.decide(handle, "eve")).counted
     assert (await world.result(handle)).outcome == "succeeded"
     assert [item["due"]["kind"] for item in await weeks.noted(handle, "held")] == ["deadline"]
-    assert await weeks.audited(handle) == []
+    assert await audited(weeks, handle) == []
 
 
 async def test_an_escalation_looks_up_whom_to_ask_instead(weeks: Weeks) -> None:
@@ -210,7 +161,7 @@ async def test_an_escalation_looks_up_whom_to_ask_instead(weeks: Weeks) -> None:
     assert (await world.decide(handle, "eve")).code == "not_eligible"
     assert (await world.decide(handle, "dan")).counted
     assert (await world.result(handle)).outcome == "succeeded"
-    assert await weeks.audited(handle) == []
+    assert await audited(weeks, handle) == []
 
 
 async def test_a_deadline_that_reminds_comes_again(weeks: Weeks) -> None:
@@ -222,7 +173,7 @@ async def test_a_deadline_that_reminds_comes_again(weeks: Weeks) -> None:
         assert [item["due"]["index"] for item in noted] == list(range(number))
     assert (await world.decide(handle, "eve")).counted
     assert (await world.result(handle)).outcome == "succeeded"
-    assert await weeks.audited(handle) == []
+    assert await audited(weeks, handle) == []
 
 
 async def test_only_office_hours_count(weeks: Weeks) -> None:
@@ -234,7 +185,7 @@ async def test_only_office_hours_count(weeks: Weeks) -> None:
     result = await weeks.world.result(handle)
     assert timedelta(0) <= result.timings.finished_at - ends(OFFICE, opened, 20 * HOUR) < timedelta(minutes=1)
     assert len(await weeks.noted(handle, "reminded", 2)) == 2
-    assert await weeks.audited(handle) == []
+    assert await audited(weeks, handle) == []
 
 
 async def test_a_deadline_that_escalates_gives_one_more(weeks: Weeks) -> None:
@@ -246,7 +197,7 @@ async def test_a_deadline_that_escalates_gives_one_more(weeks: Weeks) -> None:
     result = await world.result(handle)
     assert [reason.code for reason in result.reasons] == ["expired_escalate"]
     assert timedelta(0) <= result.timings.finished_at - result.timings.proposed_at - 4 * DAY < timedelta(minutes=1)
-    assert await weeks.audited(handle) == []
+    assert await audited(weeks, handle) == []
 
 
 async def test_nobody_answers_by_an_escalation_that_is_not_on_record(weeks: Weeks) -> None:
@@ -260,7 +211,7 @@ async def test_nobody_answers_by_an_escalation_that_is_not_on_record(weeks: Week
     assert (await world.result(handle)).resolution == "approved"
     entries = await world.entries(handle.id.removeprefix("action/"))
     assert [entry["kind"] for entry in entries][1:3] == ["escalated", "decision_counted"]
-    assert await weeks.audited(handle) == []
+    assert await audited(weeks, handle) == []
 
 
 async def test_an_outage_across_a_deadline_begins_a_grace(weeks: Weeks) -> None:
@@ -275,7 +226,7 @@ async def test_an_outage_across_a_deadline_begins_a_grace(weeks: Weeks) -> None:
     (graced,) = await weeks.noted(handle, "graced")
     began, until_ = (datetime.fromisoformat(graced["event"][name]) for name in ("at", "until"))
     assert until_ - began == DAY
-    assert await weeks.audited(handle) == []
+    assert await audited(weeks, handle) == []
 
 
 async def test_a_vote_is_dropped_with_what_made_it_count(weeks: Weeks, stack: Stack, name: str) -> None:
@@ -294,4 +245,4 @@ async def test_a_vote_is_dropped_with_what_made_it_count(weeks: Weeks, stack: St
     await world.pending(handle, stage=2)
     assert (await world.decide(handle, "cleo")).counted
     assert (await world.result(handle)).outcome == "succeeded"
-    assert await weeks.audited(handle) == []
+    assert await audited(weeks, handle) == []

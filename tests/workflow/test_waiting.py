@@ -3,58 +3,22 @@
 The server is Temporal's test server; it knows none of our search attributes, so these workflows also run without any.
 """
 
-import contextlib
 import itertools
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 import pytest
 import pytest_asyncio
-from temporalio.testing import WorkflowEnvironment
 
-from deploy.dev import Stack, program
+from deploy.dev import Stack
 from policy.base import instant_text
-from tests.world import DOCUMENTS, Handle, World, decision, publish_documents, record, running_world, until
-from workflows.converter import DATA_CONVERTER
+from tests.weeks import Weeks, skipping
+from tests.world import DOCUMENTS, decision, publish_documents, record, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DAY = timedelta(days=1)
-
-
-class ServerClock:
-    """The clock of the test server."""
-
-    def __init__(self, environment: WorkflowEnvironment) -> None:
-        self._environment = environment
-
-    async def now(self) -> datetime:
-        return await self._environment.get_current_time()
-
-
-class Weeks:
-    """A world in which time passes when a test says so."""
-
-    def __init__(self, world: World, environment: WorkflowEnvironment) -> None:
-        self.world = world
-        self._environment = environment
-
-    async def asked(self, operation: str) -> Handle:
-        """An action that waits for its first stage."""
-        handle = await self.world.start(self.world.propose(operation))
-        await self.world.pending(handle)
-        return handle
-
-    async def sleep(self, duration: timedelta) -> None:
-        """Let time pass, and a second more, so that a timer of that instant has fired."""
-        await self._environment.sleep(duration + timedelta(seconds=1))
-
-    async def noted(self, handle: Handle, kind: str, count: int) -> list[dict[str, Any]]:
-        """The ledger entries of a kind, as soon as there are so many."""
-        proposal_id = handle.id.removeprefix("action/")
-        return await until(lambda: self.world.entries(proposal_id, kind), lambda found: len(found) >= count)
 
 
 @pytest_asyncio.fixture(name="name", scope="module", loop_scope="module")
@@ -66,15 +30,8 @@ async def _name(stack: Stack) -> AsyncIterator[str]:
 @pytest_asyncio.fixture(name="weeks", loop_scope="module")
 async def _weeks(stack: Stack, name: str) -> AsyncIterator[Weeks]:
     """A server with a clock of its own for each test, because all of its workflows share it."""
-    async with contextlib.AsyncExitStack() as cleanup:
-        environment = await cleanup.enter_async_context(
-            await WorkflowEnvironment.start_time_skipping(
-                data_converter=DATA_CONVERTER, test_server_existing_path=str(program("temporal-test-server"))
-            )
-        )
-        clock = ServerClock(environment)
-        world = await cleanup.enter_async_context(running_world(stack, environment.client, name, clock=clock))
-        yield Weeks(world, environment)
+    async with skipping(stack, name) as found:
+        yield found
 
 
 async def test_reminders_and_escalation_come_in_time_and_cost_little(weeks: Weeks) -> None:
@@ -87,7 +44,7 @@ async def test_reminders_and_escalation_come_in_time_and_cost_little(weeks: Week
     for wait, kind, count in ((DAY, "reminded", 1), (2 * DAY, "reminded", 2), (2 * DAY, "escalated", 1)):
         await weeks.sleep(wait)
         entries = await weeks.noted(handle, kind, count)
-        assert entries[-1]["content"]["due"]["stage"] == 1
+        assert entries[-1]["due"]["stage"] == 1
         await until(lambda: world.events(handle), lambda found: found[-1] == "timer_started")
         costs.append(len(await world.events(handle)))
     assert costs[0] - before <= 8
