@@ -208,7 +208,7 @@ def _decide(policy: PolicySet, case: Case, said: list[Speech]) -> Evaluation:
         break_glass=glass.id if glass else None,
         review_seconds=int(glass.review_within.total_seconds()) if glass else None,
         review=_review(policy, glass) if glass else None,
-        excluded=_excluded(policy, asking, applied.values()) if asking else (),
+        excluded=_excluded(policy, asking, applied.values(), case.facts) if asking else (),
         controls=_controls(policy, decisive),
     )
 
@@ -323,13 +323,16 @@ def _applied(item: PolicyException) -> AppliedException:
     )
 
 
-def _excluded(policy: PolicySet, asking: list[Answer], applied: Iterable[PolicyException]) -> tuple[Excluded, ...]:
-    """Who wrote what asks, and who let through what would have stopped it, does not approve it."""
+def _excluded(
+    policy: PolicySet, asking: list[Answer], applied: Iterable[PolicyException], facts: Facts
+) -> tuple[Excluded, ...]:
+    """Who wrote what asks, who let through what would have stopped it, and who runs what acts, does not approve it."""
     documents = {item.document for item in asking}
     wrote = [item.metadata for item in policy.documents if item.metadata.name in documents and item.metadata.authors]
     return (
         *(Excluded(people=item.authors, reason=f"wrote the policy {item.name}") for item in wrote),
         *(Excluded(people=item.approved_by, reason=f"approved the exception {item.id}") for item in applied),
+        *((Excluded(people=facts.operators, reason="runs the executor that acts"),) if facts.operators else ()),
     )
 
 

@@ -8,7 +8,9 @@
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
 
 from policy.base import Instant, Reason, RecordModel
 from policy.builtin import AGENT, PUBLISH
@@ -39,7 +41,7 @@ class Facts(RecordModel):
     registry counts and the catalog says there is; None where one of the two does not say. `unresolved` says why the
     target resolves to nothing. `teams` are those of who asks and of the agent; empty where nobody knows one of them.
     `behind` are the people who stand behind an emergency, with what the directory says of them: only the rules of
-    break-glass ask for it.
+    break-glass ask for it. `operators` run the executors of the steps and undos, by the directory.
     """
 
     target_known: bool
@@ -68,6 +70,7 @@ class Facts(RecordModel):
     observed: Observed = Observed()
     bad_parameters: tuple[Reason, ...] = ()
     behind: tuple[PersonFacts, ...] = ()
+    operators: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()
 
     def operation(self, name: str) -> RegisteredOperation:
         """What is known of an operation; of one that was not looked up, the worst is assumed."""
@@ -127,6 +130,7 @@ def collect(
     entity = catalog.entity(proposal.target)
     resolution = catalog.resolution(proposal.target)
     asking = _asking(proposal, directory, observed, resolution.ids)
+    operations = {name: registry.find(name) or unknown(name) for name in proposal.operations}
     refusals = (*parameter_refusals(proposal, registry), *minimum_refusals(proposal, registry))
     return Facts(
         target_known=entity is not None,
@@ -144,7 +148,7 @@ def collect(
         units_touched=registry.units_touched(proposal, entity.units if entity else None),
         units_total=entity.units if entity else None,
         reach=catalog.reach(proposal.target) if entity else Reach(),
-        operations={name: registry.find(name) or unknown(name) for name in proposal.operations},
+        operations=operations,
         unregistered=tuple(name for name in proposal.operations if registry.find(name) is None),
         agent_owner=asking.owner,
         scheduled_by=asking.scheduled_by,
@@ -155,6 +159,7 @@ def collect(
         observed=observed,
         bad_parameters=tuple(dict.fromkeys(refusals)),
         behind=people_behind(proposal, directory, observed.at) if proposal.change_type is ChangeType.emergency else (),
+        operators=directory.operators_of({operation.executor for operation in operations.values()}),
     )
 
 

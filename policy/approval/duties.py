@@ -2,7 +2,8 @@
 
 - Who asks does not approve: the owner of the proposing agent, by whose schedule it runs, the person it acts for, and
   whoever wrote what is to be published. So it is with who asks today, where that changed since the action was assessed.
-- Who wrote the policy that asks, and who granted an exception that applies, does not approve either.
+- Who wrote the policy that asks, who granted an exception that applies, and who runs the executor that acts or undoes,
+  does not approve either.
 - One person approves in one stage only: two pairs of eyes are two people.
 - A delegate and the delegator are held to this together: what keeps one of the two from approving keeps the delegate
   from it, and what a delegate has approved, the delegator has.

@@ -26,7 +26,7 @@ from policy.yaml_text import MAX_DOCUMENT_BYTES
 SourceKind = Literal["scim", "oidc-groups"]
 _GATHER = {"scim": gather_scim, "oidc-groups": gather_claims}
 _PREFIX = {"scim": "scim:", "oidc-groups": "oidc:"}
-_REST = ("agents", "service_accounts", "groups", "rotations", "delegations")
+_REST = ("agents", "service_accounts", "executors", "groups", "rotations", "delegations")
 _NOT_PLAIN = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 
 

@@ -1,7 +1,8 @@
 """What a directory says that cannot be so: whoever reads it could not say who somebody is, or who is above whom.
 
 - An identity belongs to one person, agent or service account; letters' case makes no difference.
-- Whoever is named as manager, owner, scheduler, on call, delegator or delegate is a person of the directory, by id.
+- Whoever is named as manager, owner, scheduler, operator, on call, delegator or delegate is a person of the directory,
+  by id.
 - Nobody is above themselves, no group either, over any number of steps.
 - What ends before it begins, overrides of one rotation that overlap, and two rotations of one group are refused.
 - A delegation is between two people and lasts 90 days at most.
@@ -27,6 +28,10 @@ def contradictions(directory: "Directory") -> Iterator[str]:
         yield from _strangers(people, f"agent {agent.id}", [("scheduled_by", name) for name in agent.scheduled_by])
     for account in directory.service_accounts:
         yield from _strangers(people, f"service account {account.id}", [("owner", account.owner)])
+    for executor in directory.executors:
+        yield from _strangers(people, f"executor {executor.name}", [("operator", name) for name in executor.operators])
+    if len({executor.name for executor in directory.executors}) != len(directory.executors):
+        yield "two executors have the same name"
     for person in directory.people:
         yield from _strangers(people, f"person {person.id}", [("manager", person.manager)] if person.manager else [])
         yield from _periods(person)

@@ -22,6 +22,7 @@ from policy.people import rotations
 from policy.people.consistency import contradictions
 from policy.people.entries import (
     Delegation,
+    Executor,
     Group,
     Held,
     Membership,
@@ -38,6 +39,7 @@ from policy.people.holding import facts_of
 __all__ = [
     "Delegation",
     "Directory",
+    "Executor",
     "Group",
     "Held",
     "Membership",
@@ -61,6 +63,7 @@ class Directory(EdgeModel):
     people: tuple[Person, ...]
     agents: tuple[RegisteredAgent, ...] = ()
     service_accounts: tuple[ServiceAccount, ...] = ()
+    executors: tuple[Executor, ...] = ()
     groups: tuple[Group, ...] = ()
     rotations: tuple[Rotation, ...] = ()
     delegations: tuple[Delegation, ...] = ()
@@ -97,6 +100,10 @@ class Directory(EdgeModel):
         """The id of the person who answers for an agent, or None for an agent that is not registered."""
         agent = self.agent(agent_id)
         return agent.owner if agent else None
+
+    def operators_of(self, executors: Collection[str]) -> tuple[str, ...]:
+        """The ids of the people who run any of these executors, sorted; nobody where it does not say."""
+        return tuple(sorted({name for executor in executors for name in self._operators.get(executor, ())}))
 
     def team_of(self, person_id: str) -> str:
         """The team of a person; empty where nobody knows, or for nobody."""
@@ -201,6 +208,10 @@ class Directory(EdgeModel):
     @cached_property
     def _accounts(self) -> dict[str, str]:
         return {account.id: account.owner for account in self.service_accounts}
+
+    @cached_property
+    def _operators(self) -> dict[str, tuple[str, ...]]:
+        return {executor.name: executor.operators for executor in self.executors}
 
     @cached_property
     def _agents(self) -> dict[str, RegisteredAgent]:

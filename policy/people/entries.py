@@ -66,6 +66,13 @@ class ServiceAccount(EdgeModel):
     owner: Name
 
 
+class Executor(EdgeModel):
+    """An adapter that acts, by the name that the operations registry has for it, and the people who run it."""
+
+    name: Name
+    operators: Annotated[tuple[Name, ...], Field(min_length=1)]
+
+
 class Group(EdgeModel):
     """What is known of a group besides its members: the group above it."""
 

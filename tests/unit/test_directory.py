@@ -63,6 +63,14 @@ REFUSED = {
         "service account BOT has the identity of agent bot",
     ),
     "an account of nobody": (_two("service_accounts: [{id: ci, owner: b}]"), "owner b is not the id of a person"),
+    "an executor that nobody runs": (
+        _two("executors: [{name: postgres, operators: [b]}]"),
+        "executor postgres: operator b is not the id of a person",
+    ),
+    "an executor twice": (
+        _two("executors: [{name: postgres, operators: [ann]}, {name: postgres, operators: [bob]}]"),
+        "two executors have the same name",
+    ),
     "a manager who is nobody": (
         _body("[{id: ann, manager: eve}]"),
         "person ann: manager eve is not the id of a person",

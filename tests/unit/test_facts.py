@@ -81,6 +81,20 @@ def test_who_wrote_a_draft_asks_with_their_team() -> None:
         assert (facts.requesters, facts.teams) == (requesters, teams)
 
 
+def test_whoever_runs_the_executor_of_a_step_or_an_undo_is_known() -> None:
+    """By the names that the registry has for the executors; who runs another one is not meant."""
+    runs = [{"name": "postgres", "operators": ["bob", "ann"]}, {"name": "kubernetes", "operators": ["cleo"]}]
+    for executors, operators in ((runs, ("ann", "bob")), ([], ())):
+        facts = collect(
+            a_proposal(),
+            catalog=a_catalog(),
+            directory=people(*({"id": name} for name in ("ann", "bob", "cleo")), executors=executors),
+            registry=a_registry(),
+            observed=Observed(),
+        )
+        assert (facts.operators, "operators" in facts.model_dump()) == (operators, bool(operators))
+
+
 def test_what_is_not_known() -> None:
     """What nobody knows is none, and nothing is resolved; it is never everything."""
     facts = facts_of(a_proposal(target="nothing", agent={"id": "stray"}, on_behalf_of="bob"))

@@ -85,6 +85,15 @@ async def test_a_delegate_decides_for_whom_the_directory_says_and_for_nobody_els
     assert (await weeks.world.decide(handle, "olga", on_behalf_of="eve", decision_id="late")).code == "not_delegated"
 
 
+async def test_who_runs_the_executor_does_not_approve_what_it_does(weeks: Weeks) -> None:
+    """The operator of the executor of a step is refused and told why, and may deny all the same."""
+    await publish(weeks, "directory.yaml", "agents:", "executors: [{name: bench, operators: [eve]}]\nagents:")
+    handle = await weeks.asked("bench.wait")
+    receipt = await weeks.world.decide(handle, "eve")
+    assert (receipt.code, "eve runs the executor that acts" in receipt.message) == ("self_approval", True)
+    assert (await weeks.world.decide(handle, "eve", "deny")).resolution == "denied"
+
+
 async def test_a_directory_is_as_old_as_its_source(weeks: Weeks) -> None:
     """What was published today and was true three days ago issues no permit where two are taken."""
     await publish(weeks, "policy.yaml", "permit_ttl:", "max_directory_age: 2d\npermit_ttl:")
