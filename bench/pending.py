@@ -253,10 +253,18 @@ async def _worker(stack: Stack, cached: int) -> AsyncIterator[int]:
     try:
         async with asyncio.timeout(60):
             await process.stdout.readline()
+        # What the worker's core logs goes there, too: a pipe that nobody empties would stop the worker once it is full.
+        drained = asyncio.create_task(_drain(process.stdout))
         yield process.pid
+        drained.cancel()
     finally:
         process.kill()
         await process.wait()
+
+
+async def _drain(stream: asyncio.StreamReader) -> None:
+    while await stream.read(65536):
+        pass
 
 
 async def main() -> None:
