@@ -174,7 +174,8 @@ def _as_of_today(ballot: Ballot, inputs: DispatchInputs) -> Ballot:
         today = inputs.people_now[acting_key(ballot)]
     else:
         return ballot.model_copy(update={"vote": Vote.abstain})
-    return ballot.model_copy(update={name: _still(getattr(ballot, name), getattr(today, name)) for name in _HELD})
+    held = {name: _still(getattr(ballot, name), getattr(today, name)) for name in _HELD}
+    return ballot.model_copy(update={**held, "by_groups": ballot.by_groups or today.by_groups})
 
 
 def _still(before: tuple[str, ...], today: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 - Groups, roles and people are ways to fit: any one of them will do. Where a requirement names none, everybody has one.
 - Qualifications are all needed, and where there is a condition (`when`), it must hold.
 - A delegate fits as the delegator does: the facts of the ballot are the delegator's, and so is the name that `people`
-  is compared with.
+  is compared with. Where the delegation names groups, those are the only ways.
 - Newcomers wait: the person must have been there for so long, and must for so long have held one of the groups or roles
   by which they fit. Since when somebody is named under `people` is when the person is there. Nobody knows since when:
   that is new.
@@ -49,9 +49,9 @@ def fit(requirement: Requirement, person: PersonFacts) -> Fit:
     by = (
         *(f"group {name}" for name in requirement.groups if name in person.groups),
         *(f"role {name}" for name in requirement.roles if name in person.roles),
-        *((PERSON,) if stands_for(person) in requirement.people or not requirement.named else ()),
+        *((PERSON,) if _by_name(requirement, person) else ()),
     )
-    lacking = () if by else (" or ".join(requirement.named),)
+    lacking = () if by else (" or ".join(requirement.named) or "a delegation of more than groups",)
     unqualified = tuple(name for name in requirement.qualifications if name not in person.qualifications)
     unfitting = (requirement.when,) if requirement.when and requirement.when not in person.satisfies else ()
     return Fit(by, (*lacking, *unqualified, *unfitting))
@@ -131,6 +131,13 @@ def _has_way(requirement: Requirement, person: PersonFacts) -> bool:
     for name in requirement.roles:
         if name in person.roles:
             return True
+    return _by_name(requirement, person)
+
+
+def _by_name(requirement: Requirement, person: PersonFacts) -> bool:
+    """Whether somebody has a way as who they are: named, or where everybody is asked."""
+    if person.by_groups:
+        return False
     if requirement.people:
         return stands_for(person) in requirement.people
     return not requirement.groups and not requirement.roles

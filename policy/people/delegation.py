@@ -2,7 +2,8 @@
 
 - Who acts is a person who is there; an agent or an account never is a delegate. So is who is acted for.
 - A delegation holds from `since` on and until just before `until`, in its environments and tiers, where it says any.
-- The delegator's groups, roles and qualifications count. One that names `groups` gives those only, and no role.
+- The delegator's groups, roles and qualifications count. One that names `groups` gives those only: no role, nor what is
+  asked of the delegator by name or of everybody.
 - It is not passed on: the delegate of a delegate has nothing, whatever the two delegations say.
 - Duties apply to both: managers and teams are those of both, and the delegator is named. So is being new: who acts is
   there since the later of the two, and nobody knows since when where one is not known.
@@ -80,7 +81,7 @@ def _scoped(delegator: PersonFacts, given: Sequence[Delegation]) -> PersonFacts:
         return delegator
     scope = {name for item in given for name in item.groups or ()}
     groups = tuple(name for name in delegator.groups if name in scope)
-    return delegator.model_copy(update={"groups": groups, "roles": ()})
+    return delegator.model_copy(update={"groups": groups, "roles": (), "by_groups": True})
 
 
 def _known(*people: PersonFacts) -> bool:

@@ -17,6 +17,7 @@ class PersonFacts(RecordModel):
         since: since when (UTC) the person is there (key ``person``), or holds something (``group NAME``,
             ``role NAME``); a key that is missing is not known, and counts as new.
         delegator: for whom the person acts; groups, roles, qualifications and conditions are then the delegator's.
+        by_groups: whether only groups are a way to fit, because the delegation names those that it gives.
     """
 
     person_id: str
@@ -28,3 +29,4 @@ class PersonFacts(RecordModel):
     teams: tuple[str, ...] = ()
     since: dict[str, Instant] = {}
     delegator: str | None = None
+    by_groups: bool = False
