@@ -143,7 +143,7 @@ class Reading(Passing):
             return Refusal.recused, f"{out[0]} stepped out of this case"
         if ballot.vote is Vote.deny and not ballot.justification.strip():
             return Refusal.justification_missing, "a denial needs a justification"
-        if found := self.sitting.refusal(ballot, self._behind) or self._conflict(ballot):
+        if found := self.sitting.refusal(ballot, self.behind) or self._conflict(ballot):
             return found
         may_always = (ballot.vote is Vote.deny and not identities(ballot).isdisjoint(self.case.requesters)) or (
             ballot.vote in _TAKES_BACK and ballot.person_id in self.votes
@@ -155,13 +155,13 @@ class Reading(Passing):
         return conflict(
             ballot,
             ballot.vote,
-            requesters=self._behind,
+            requesters=self.behind,
             approved_elsewhere=elsewhere,
             because=self.because,
         )
 
     @property
-    def _behind(self) -> tuple[str, ...]:
+    def behind(self) -> tuple[str, ...]:
         """Who asks, by the case and by the directory of now."""
         return (*self.case.requesters, *self.asking_now)
 
