@@ -1,8 +1,9 @@
 """Who an audience is, by a directory, at an instant.
 
 - Whoever fits a requirement's groups, roles or people, and has all of its qualifications. What lapsed does not count.
-- Where one person of a group with a rotation is asked for, whoever is on call is told at once, and the others only a
-  head start later, should it still wait then. If nobody on call can answer, or it ends before, all are told at once.
+- Where one person of a group with a rotation is asked for, whoever is on call (`policy/people/rotations.py`) is told at
+  once, and the others only a head start later, should it still wait then. If nobody on call can answer, or it ends
+  before, all are told at once.
 - A group that has a channel of its own is told there; besides, only who is on call or named is told alone.
 - Who cannot answer, or did, is left out. Who is told for two reasons is told once, at the earlier instant.
 - What asks, or is urgent, and reaches nobody is told to the operators: it must not ask in silence.
@@ -14,7 +15,8 @@ from typing import Literal
 
 from policy.base import Instant, RecordModel
 from policy.notices.notice import Asked, Notice, Urgency
-from policy.people.directory import Directory, Held, Person, Rotation
+from policy.people.directory import Directory
+from policy.people.facts import PersonFacts
 
 Kind = Literal["person", "group", "platform"]
 PLATFORM: Literal["platform"] = "platform"
@@ -73,73 +75,48 @@ def _add(found: dict[tuple[Kind, str], datetime], names: Iterable[tuple[Kind, st
         found[key] = min(since, found.get(key, since))
 
 
-def on_call(rotation: Rotation, at: datetime) -> str | None:
-    """Whose turn it is at an instant; None before the rotation began."""
-    for override in rotation.overrides:
-        if override.since <= at < override.until:
-            return override.person
-    if at < rotation.start:
-        return None
-    return rotation.order[(at - rotation.start) // rotation.every % len(rotation.order)]
-
-
 class _Room:
     """Who can be told at an instant."""
 
     def __init__(
         self, directory: Directory, with_channel: frozenset[str], without: frozenset[str], at: datetime
     ) -> None:
-        self._rotations = directory.rotations
-        self._people = [person for person in directory.people if _is_there(person, at) and person.id not in without]
+        self._directory = directory
+        self._people = [person for person in directory.population(at) if person.person_id not in without]
         self._with_channel = with_channel
         self._at = at
 
     def on_call(self, asked: Asked) -> tuple[str, ...]:
         """Who of the groups that are asked is on call and can answer."""
-        turns = {on_call(rotation, self._at) for rotation in self._rotations if rotation.group in asked.groups}
-        return tuple(person.id for person in self._people if person.id in turns and self._has(person, asked))
+        turns = {self._directory.on_call(group, self._at) for group in asked.groups}
+        here = (person for person in self._people if person.person_id in turns)
+        return tuple(person.person_id for person in here if _fits(person, asked, asked.groups))
 
     def fitting(self, asked: Asked) -> list[tuple[Kind, str]]:
         """The groups with a channel, and the people who fit without them."""
         found: list[tuple[Kind, str]] = [("group", group) for group in asked.groups if group in self._with_channel]
-        alone = set(asked.groups) - self._with_channel
-        anybody = not (asked.groups or asked.roles or asked.people) and bool(asked.qualifications)
-        for person in self._people:
-            fits = (
-                anybody
-                or person.id in asked.people
-                or not _names(person.groups, self._at).isdisjoint(alone)
-                or not _names(person.roles, self._at).isdisjoint(asked.roles)
-            )
-            if fits and self._has(person, asked):
-                found.append(("person", person.id))
-        return found
+        alone = [group for group in asked.groups if group not in self._with_channel]
+        return found + [("person", person.person_id) for person in self._people if _fits(person, asked, alone)]
 
     def known(self, names: Iterable[str]) -> list[tuple[Kind, str]]:
         """Those of these people who are there and can be told."""
-        here = {person.id for person in self._people}
+        here = {person.person_id for person in self._people}
         return [("person", name) for name in names if name in here]
 
     def members(self, group: str) -> list[tuple[Kind, str]]:
         """A group's channel, or its people one by one."""
         if group in self._with_channel:
             return [("group", group)]
-        return [("person", person.id) for person in self._people if group in _names(person.groups, self._at)]
-
-    def _has(self, person: Person, asked: Asked) -> bool:
-        return _names(person.qualifications, self._at).issuperset(asked.qualifications)
+        return [("person", person.person_id) for person in self._people if group in person.groups]
 
 
-def _is_there(person: Person, at: datetime) -> bool:
-    return (person.since is None or person.since <= at) and (person.until is None or at < person.until)
-
-
-def _names(held: tuple[Held, ...], at: datetime) -> set[str]:
-    """The names of what is held at an instant."""
-    found = set()
-    for item in held:
-        if isinstance(item, str):
-            found.add(item)
-        elif (item.since is None or item.since <= at) and (item.until is None or at < item.until):
-            found.add(item.name)
-    return found
+def _fits(person: PersonFacts, asked: Asked, groups: Collection[str]) -> bool:
+    """Whether somebody fits by one of these groups, by a role or by name, and has all qualifications."""
+    anybody = not (asked.groups or asked.roles or asked.people) and bool(asked.qualifications)
+    way = (
+        anybody
+        or person.person_id in asked.people
+        or not set(groups).isdisjoint(person.groups)
+        or not set(asked.roles).isdisjoint(person.roles)
+    )
+    return way and set(asked.qualifications).issubset(person.qualifications)

@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 
 from policy.approval.standing import due_until
-from policy.notices.addressing import Addressee, addressees, on_call
+from policy.notices.addressing import Addressee, addressees
 from policy.notices.notice import Asked, Audience, Notice, NoticeKind, Urgency
 from policy.notices.occasions import due, notices_of, outcome, resolved
 from policy.outcome import Outcome
-from policy.people.directory import Directory, Rotation, read_directory
-from tests.unit.builders import T0, a_ballot, a_case, at
+from policy.people.directory import Directory, read_directory
+from tests.unit.builders import a_ballot, a_case, at
 from tests.unit.notices import CASE, CHAIN, one_of_each, passed, standing
 
 YES = a_ballot("sam", "approve", 5, "sre")
@@ -192,16 +192,22 @@ def test_each_has_a_notice_with_a_key_of_its_own() -> None:
     assert len(ids) == len(found(notice)) == 2
 
 
-ROTATION = Rotation.model_validate_json(
-    '{"group": "sre", "order": ["ann", "bob"], "start": "2030-01-01T09:00:00Z", "every": "1d",'
-    ' "overrides": [{"person": "kim", "since": "2030-01-03T09:00:00Z", "until": "2030-01-03T12:00:00Z"}]}'
-)
+def _turns(*order: str) -> Directory:
+    rotation = DIRECTORY.rotations[0].model_copy(update={"order": order})
+    return DIRECTORY.model_copy(update={"rotations": (rotation,)})
 
 
-@pytest.mark.parametrize(
-    ("hours", "person"),
-    [(-1, None), (0, "ann"), (23, "ann"), (24, "bob"), (48, "kim"), (51, "ann"), (72, "bob")],
-)
-def test_who_is_on_call(hours: int, person: str | None) -> None:
-    """Each in turn from the start on; an override comes first."""
-    assert on_call(ROTATION, T0 + timedelta(hours=hours)) == person
+def test_whoever_stands_in_is_told_first() -> None:
+    """Who of the rotation is not there is passed over, as where an escalation asks who is on call."""
+    notice = one_of_each()[NoticeKind.stage_opened]
+    audience = Audience(asked=(SRE,), on_call_first=True)
+    told_of = found(notice.model_copy(update={"audience": audience}), _turns("dan", "bob"))
+    assert {(item.name, item.not_before) for item in told_of} == {("ann", at(15)), ("bob", at(0))}
+
+
+def test_who_is_on_call_and_not_asked_delays_nobody() -> None:
+    """Somebody of the rotation who left the group cannot answer, so that the others are told at once."""
+    notice = one_of_each()[NoticeKind.stage_opened]
+    audience = Audience(asked=(SRE,), on_call_first=True)
+    told_of = found(notice.model_copy(update={"audience": audience}), _turns("cleo"))
+    assert {(item.name, item.not_before) for item in told_of} == {("ann", at(0)), ("bob", at(0))}
