@@ -118,10 +118,19 @@ class _Question:
 
     def __init__(self, reading: Reading, candidates: Candidates) -> None:
         self._reading, self._candidates = reading, candidates
+        self._alone: dict[tuple[int, tuple[Step, ...]], bool] = {}
 
     def fills(self, last: int, steps: Sequence[Step]) -> bool:
         """Whether the unresolved stages up to a number can be filled, if these escalations come."""
-        return self._fills(range(self._reading.number, last + 1), (), steps, Budget())
+        numbers = range(self._reading.number, last + 1)
+        return all(self._fills_alone(number, steps) for number in numbers) and self._fills(numbers, (), steps, Budget())
+
+    def _fills_alone(self, number: int, steps: Sequence[Step]) -> bool:
+        """Whether a stage can be filled as if it were the only one: else no way to fill the others helps."""
+        key = (number, tuple(step for step in steps if step.stage == number))
+        if key not in self._alone:
+            self._alone[key] = any(self._seated(seats, Budget()) for seats in self._alternatives(number, steps))
+        return self._alone[key]
 
     def needed(self, steps: Sequence[Step]) -> tuple[Needed, ...]:
         """The escalations that cannot be left out; later ones are left out first."""
@@ -166,6 +175,8 @@ class _Question:
         return [Seat(number, 100 * number + at, place, may) for place in range(requirement.count)]
 
     def _seated(self, seats: Sequence[Seat], budget: Budget) -> bool:
+        if budget.left <= 0:
+            return False
         stages = {number: self._reading.case.chain.stages[number - 1] for number in {seat.stage for seat in seats}}
         rules = Rules(
             outside={number: stage.outside_team for number, stage in stages.items() if stage.outside_team},
