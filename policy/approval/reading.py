@@ -104,9 +104,9 @@ class Reading(Passing):
         return tuple({stands_for(item): item.person_id for item in reversed(given)}.values())[::-1]
 
     def _stands(self, ballot: Ballot) -> bool:
-        """Whether a vote counts beside what its delegator does: the delegator's own vote replaces it."""
+        """Whether nobody in a vote stepped out, and no vote of the delegator's own replaces it."""
         name = stands_for(ballot)
-        return name == ballot.person_id or (name not in self.votes and name not in self.recused)
+        return identities(ballot).isdisjoint(self.recused) and (name == ballot.person_id or name not in self.votes)
 
     def take(self, ballot: Ballot) -> tuple[Refusal, str] | None:
         """Let time pass to a ballot and count it, unless it is refused; why it is, or None."""
