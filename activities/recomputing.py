@@ -16,9 +16,9 @@ from activities.closing import make_result
 from activities.deciding import Reading, read_decision, who_decides
 from activities.recomputing_debts import Debts, check_label, check_labels
 from activities.recomputing_permits import Permitted
-from activities.recomputing_revisions import check_remeasured, check_superseding, differences, unkept
+from activities.recomputing_revisions import check_remeasured, check_superseding, unkept
 from activities.recording import conclusion
-from activities.remeasuring import kept_content
+from activities.remeasuring import votes_kept
 from activities.revoking import read_revocation
 from activities.starting import start_refusals
 from activities.taking import receipt_of, refused
@@ -223,7 +223,7 @@ class Recomputation:
         if kept is None or case.assessment_digest is None:
             return ["nothing before it says that votes are kept"]
         self.case = replace(case, ballots=kept)
-        return differences("votes", entry.content, kept_content(revision, case.assessment_digest, kept))
+        return compare("votes", entry.content, votes_kept(revision, case.assessment_digest, kept))
 
     def _denier_told(self, entry: ReadEntry) -> list[str]:
         self._known()

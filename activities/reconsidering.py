@@ -16,6 +16,7 @@ from activities.ledger import Ledger
 from activities.outbox import about_case, tell
 from policy.approval.following import CAUSE, follows, who_unblocks
 from policy.approval.standing import Standing, stand
+from policy.approval.today import today_of
 from policy.notices.occasions import escalated
 
 
@@ -31,10 +32,10 @@ async def reconsider(
         in_force: the documents in force.
         now: the instant (UTC).
     """
-    case = file.case
-    if case is None or file.resolution is not None or file.stop is not None:
+    case, revision = file.case, file.revision
+    if case is None or revision is None or file.resolution is not None or file.stop is not None:
         return file
-    for event in follows(case, in_force.directory, now):
+    for event in follows(case, today_of(file.proposal, revision, in_force.directory), now):
         key = "unreachable" if event.kind == "unreachable" else f"escalated {event.stage} {event.index}"
         new = await note_event(connection, ledger, file, event, key, directory=in_force.directory_digest, cause=CAUSE)
         if not new:
@@ -55,6 +56,13 @@ def unblock_of(
     file: CaseFile, standing: Standing | None, in_force: InForce, now: datetime
 ) -> tuple[tuple[str, ...], ...]:
     """Minimal sets of people who could finish the open stage; none where nobody is asked any more."""
-    if file.case is None or standing is None or standing.resolution != "pending" or file.resolution is not None:
+    case, revision = file.case, file.revision
+    if (
+        case is None
+        or revision is None
+        or standing is None
+        or standing.resolution != "pending"
+        or file.resolution is not None
+    ):
         return ()
-    return who_unblocks(file.case, in_force.directory, now)
+    return who_unblocks(case, today_of(file.proposal, revision, in_force.directory), now)

@@ -30,7 +30,7 @@ from policy.approval.ballot import CaseEvent
 from policy.approval.cadence import next_slot
 from policy.approval.drift import LAPSED, Drift, compare, effect_of, keep
 from policy.approval.standing import Ballot, Standing
-from policy.base import Reason
+from policy.base import Reason, RecordModel
 from policy.canonical import canonical, digest
 from policy.decision import Vote
 from policy.document import Verdict
@@ -220,7 +220,7 @@ async def _open(
     await store_revision(connection, final, body, sealed, resolution="denied" if denied else None)
     await note_assessed(ledger, final, assessment_digest, value, sealed)
     if final.superseded is not None and final.superseded.rule == LAPSED:
-        content = kept_content(final, assessment_digest, kept)
+        content = votes_kept(final, assessment_digest, kept).model_dump(mode="json")
         await ledger.append(EntryKind.votes_kept, content, final.revision, new=True)
         await _store_event(connection, final, KEPT, KEPT, canonical({"ballots": content["ballots"]}), now)
     after = await read_case(connection, final.proposal_id) or file
@@ -231,17 +231,28 @@ async def _open(
     return after
 
 
-def kept_content(final: Revision, assessment_digest: str, kept: tuple[Ballot, ...]) -> dict[str, object]:
-    """The content of the entry that says which votes a revision keeps; pure."""
+class KeptVotes(RecordModel):
+    """The content of the entry that says which votes a revision keeps."""
+
+    revision: int
+    old_digest: str
+    new_digest: str
+    rule: str
+    decisions: tuple[str, ...]
+    ballots: tuple[Ballot, ...]
+
+
+def votes_kept(final: Revision, assessment_digest: str, kept: tuple[Ballot, ...]) -> KeptVotes:
+    """Which votes a revision keeps, as the record has it; pure."""
     assert final.superseded is not None
-    return {
-        "revision": final.revision,
-        "old_digest": final.superseded.digest,
-        "new_digest": assessment_digest,
-        "rule": final.superseded.rule,
-        "decisions": list(final.superseded.kept),
-        "ballots": [ballot.model_dump(mode="json") for ballot in kept],
-    }
+    return KeptVotes(
+        revision=final.revision,
+        old_digest=final.superseded.digest,
+        new_digest=assessment_digest,
+        rule=final.superseded.rule,
+        decisions=final.superseded.kept,
+        ballots=kept,
+    )
 
 
 async def _store_event(

@@ -26,7 +26,7 @@ def _check_change(case: ApprovalCase, event: CaseEvent, content: Mapping[str, An
 
 def _check_follows(case: ApprovalCase, event: CaseEvent, content: Mapping[str, Any], today: Today) -> list[str]:
     """Whether it followed from who is left (`policy/approval/following.py`)."""
-    found = next(iter(follows(case, today.directory, event.at)), None)
+    found = next(iter(follows(case, today, event.at)), None)
     if found is None:
         return ["people were left, so nothing followed"]
     return compare("event", content["event"], found)

@@ -6,8 +6,8 @@ is not among its inputs. All of this must hold, each failure is a reason, and no
 - the action is resolved as approved, is not stopped, has no result yet, and its absolute deadline has not passed;
 - assessed again today, its verdict is not stricter, its tier is not higher, and where people are asked, they are asked
   the same: the same chain. An input that was left out is no answer;
-- where people were asked, their recorded votes still approve every stage, with what they still hold today, and
-  without whoever stands behind the proposal today;
+- where people were asked, their recorded votes still approve every stage, with what they still hold today, outside of
+  teams and lines then and today, and without whoever stands behind the proposal today;
 - the directory is not older than the policy takes;
 - what the target resolves to is what was assessed, and is not empty;
 - nothing changed that the policy in force lists as material (`policy/approval/drift.py`);
@@ -174,7 +174,18 @@ def _as_of_today(ballot: Ballot, inputs: DispatchInputs) -> Ballot:
         today = inputs.people_now[acting_key(ballot)]
     else:
         return ballot.model_copy(update={"vote": Vote.abstain})
-    return ballot.model_copy(update={name: _still(getattr(ballot, name), getattr(today, name)) for name in _HELD})
+    held = {name: _still(getattr(ballot, name), getattr(today, name)) for name in _HELD}
+    near = _near(ballot, today) if inputs.people_now is not None else {}
+    return ballot.model_copy(update={**held, **near, "groups_only": ballot.groups_only or today.groups_only})
+
+
+def _near(before: PersonFacts, today: PersonFacts) -> dict[str, tuple[str, ...]]:
+    """Teams and lines then and today: what sets two people apart has to hold both times."""
+    known = bool(before.teams and today.teams)
+    return {
+        "teams": tuple(dict.fromkeys((*before.teams, *today.teams))) if known else (),
+        "managers": tuple(dict.fromkeys((*before.managers, *today.managers))),
+    }
 
 
 def _still(before: tuple[str, ...], today: tuple[str, ...]) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ def judge(policy: PolicySet, proposal: ActionProposal, facts: Facts, directory: 
     answer = pinned(proposal, facts, evaluation)
     if directory is not None and answer.chain is not None and facts.at is not None:
         people = could_ask(answer.chain, directory, facts.at)
-        answer = opened(answer, barred(facts, answer), facts.teams, people, facts.at)
+        answer = opened(answer, barred(facts, answer), facts.teams, people, facts.at, policy.absolute_deadline)
     return Judgement(timing, assessment, answer)
 
 

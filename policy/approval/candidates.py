@@ -148,7 +148,7 @@ class Candidates:
         name = person.person_id
         if name in self._reading.recused:
             return "recused"
-        if name in self._reading.case.requesters:
+        if name in self._reading.behind:
             return "asks"
         return "approved another stage" if name in self._taken else None
 

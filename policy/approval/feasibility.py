@@ -2,8 +2,8 @@
 
 - All seats of the open stage and of those that wait are filled together, by different people, with the votes that were
   given: nobody approves in two stages. Of a stage that asks for any of its requirements, each is tried.
-- Left is whom the stage asks and whom nothing bars: not who asks, nor who stepped out, nor who has approved another
-  stage. A denial, or a vote that was taken back, can still become an approval.
+- Left is whom the stage asks and whom nothing bars: not who asks, or does by now, nor who stepped out, nor who has
+  approved another stage. A denial, or a vote that was taken back, can still become an approval.
 - A newcomer is left if they will be old enough before the stage ends. Of a stage that waits, nobody knows when that is:
   the absolute deadline counts.
 - A delegate adds nobody: a delegator's eligibility is used once, and what bars the delegator bars the delegate.
@@ -15,7 +15,7 @@
   next that looks somebody up, until none is left.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from policy.approval.ballot import ApprovalCase, CaseEvent
@@ -45,15 +45,19 @@ class Feasibility(RecordModel):
     needs: tuple[Needed, ...] = ()
 
 
-def feasible(case: ApprovalCase, population: Sequence[PersonFacts], at: datetime) -> Feasibility:
+def feasible(
+    case: ApprovalCase, population: Sequence[PersonFacts], at: datetime, asking_now: Collection[str] = ()
+) -> Feasibility:
     """Whether a case can still be satisfied; pure. One that is resolved asks for nothing.
 
     Args:
         case: as it stands, the newest vote included.
         population: everybody whom its chain could ask, as of `at`.
         at: the instant (UTC).
+        asking_now: who stands behind the proposal by the directory of now, besides those of the case.
     """
     reading = read(case)
+    reading.asking_now = asking_now
     reading.let_pass(at, deadline_counts_as_passed=False)
     if reading.resolution != "pending":
         return Feasibility(feasible=True)
@@ -114,10 +118,19 @@ class _Question:
 
     def __init__(self, reading: Reading, candidates: Candidates) -> None:
         self._reading, self._candidates = reading, candidates
+        self._alone: dict[tuple[int, tuple[Step, ...]], bool] = {}
 
     def fills(self, last: int, steps: Sequence[Step]) -> bool:
         """Whether the unresolved stages up to a number can be filled, if these escalations come."""
-        return self._fills(range(self._reading.number, last + 1), (), steps, Budget())
+        numbers = range(self._reading.number, last + 1)
+        return all(self._fills_alone(number, steps) for number in numbers) and self._fills(numbers, (), steps, Budget())
+
+    def _fills_alone(self, number: int, steps: Sequence[Step]) -> bool:
+        """Whether a stage can be filled as if it were the only one: else no way to fill the others helps."""
+        key = (number, tuple(step for step in steps if step.stage == number))
+        if key not in self._alone:
+            self._alone[key] = any(self._seated(seats, Budget()) for seats in self._alternatives(number, steps))
+        return self._alone[key]
 
     def needed(self, steps: Sequence[Step]) -> tuple[Needed, ...]:
         """The escalations that cannot be left out; later ones are left out first."""
@@ -162,6 +175,8 @@ class _Question:
         return [Seat(number, 100 * number + at, place, may) for place in range(requirement.count)]
 
     def _seated(self, seats: Sequence[Seat], budget: Budget) -> bool:
+        if budget.left <= 0:
+            return False
         stages = {number: self._reading.case.chain.stages[number - 1] for number in {seat.stage for seat in seats}}
         rules = Rules(
             outside={number: stage.outside_team for number, stage in stages.items() if stage.outside_team},

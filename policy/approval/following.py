@@ -14,6 +14,7 @@ from policy.approval.escalation import step_of
 from policy.approval.feasibility import feasible, next_step
 from policy.approval.opening import could_ask
 from policy.approval.reading import read
+from policy.approval.today import Today
 from policy.approval.unblocking import unblocking
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
@@ -22,27 +23,28 @@ from policy.people.facts import PersonFacts
 CAUSE = "feasibility"
 
 
-def follows(case: ApprovalCase, directory: Directory, now: datetime) -> tuple[CaseEvent, ...]:
+def follows(case: ApprovalCase, today: Today, now: datetime) -> tuple[CaseEvent, ...]:
     """The events that are to be noted now, in order.
 
     Args:
         case: with everything that happened before.
-        directory: as it is now.
+        today: the people by the directory of now.
         now: the instant (UTC).
     """
-    return tuple(_follows(case, directory, now))
+    return tuple(_follows(case, today, now))
 
 
-def _follows(case: ApprovalCase, directory: Directory, now: datetime) -> Iterator[CaseEvent]:
+def _follows(case: ApprovalCase, today: Today, now: datetime) -> Iterator[CaseEvent]:
     while True:
         at = case.after(now)
-        event = next_step(case, feasible(case, people_of(case, directory, at), at), at)
+        found = feasible(case, people_of(case, today.directory, at), at, today.requesters)
+        event = next_step(case, found, at)
         # A step that came once is not taken again: whom it added, if anybody, is asked already.
         if event is None or (event.kind, event.stage, event.index) in [
             (item.kind, item.stage, item.index) for item in case.events
         ]:
             return
-        event = _looked_up(case, event, directory, at)
+        event = _looked_up(case, event, today.directory, at)
         yield event
         case = case.model_copy(update={"events": (*case.events, event)})
 
@@ -65,6 +67,6 @@ def people_of(case: ApprovalCase, directory: Directory, at: datetime) -> tuple[P
     return could_ask(case.chain, directory, at, groups=groups, people=people)
 
 
-def who_unblocks(case: ApprovalCase, directory: Directory, at: datetime) -> tuple[tuple[str, ...], ...]:
+def who_unblocks(case: ApprovalCase, today: Today, at: datetime) -> tuple[tuple[str, ...], ...]:
     """Minimal sets of people who could finish the open stage at an instant (UTC)."""
-    return unblocking(case, people_of(case, directory, at), at)
+    return unblocking(case, people_of(case, today.directory, at), at, asking_now=today.requesters)

@@ -25,6 +25,7 @@ def opened(
     teams: Sequence[str],
     population: Sequence[PersonFacts],
     at: datetime,
+    longest: timedelta,
 ) -> Evaluation:
     """The answer of a policy, held against the people who are there; pure.
 
@@ -34,11 +35,11 @@ def opened(
         teams: those of who asks.
         population: everybody whom its chain could ask, as of `at`.
         at: the instant (UTC) at which the case would open.
+        longest: how long a case may take in all, by the policy.
     """
     chain = evaluation.chain
     if chain is None:
         return evaluation
-    longest = sum((stage.deadline for stage in chain.stages), timedelta())
     case = ApprovalCase(
         chain=chain, opened_at=at, absolute_deadline=at + longest, requesters=tuple(requesters), teams=tuple(teams)
     )

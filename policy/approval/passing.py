@@ -4,6 +4,8 @@
   deadline after it. Time never runs backwards.
 - An event counts while the case is open; an escalation only in the stage that is open then. Where nobody is left for
   what is open (`unreachable`), the case is denied.
+- A dropped vote whose seat somebody else of the stage can take reopens nothing, unless who takes it voted in a later
+  stage, too: then all of these stages are counted again, as nobody approves in two.
 - A deadline whose grace began later is one that nobody saw: between the two nothing counts, and the stage goes on.
 """
 
@@ -11,8 +13,10 @@ from datetime import datetime
 from typing import Literal
 
 from policy.approval.ballot import ApprovalCase, CaseEvent
+from policy.approval.eligibility import identities
 from policy.approval.escalation import Due
 from policy.approval.quorum import Tally
+from policy.approval.seating import in_line
 from policy.approval.sitting import Sitting
 from policy.approval.state import ResolutionKind, StageStanding
 from policy.rules.chains import ExpiryVerb, Stage
@@ -113,11 +117,18 @@ class Passing:
         number, last = found[0], self.sitting
         later = self.resolved[number - 1 :]
         del self.resolved[number - 1 :]
-        if self._tally().met:
+        if self._tally().met and not self._meets_later(number, later[0].approvals):
             self.resolved += [later[0].model_copy(update={"approvals": self._seated()}), *later[1:]]
             return
         last.clock.stop(self.now)
         self._open()
+
+    def _meets_later(self, number: int, seated: tuple[str, ...]) -> bool:
+        """Whether somebody who takes the seat of a dropped vote voted in a later stage, or is in line with who did."""
+        votes = self.sittings[number].votes
+        new = [votes[name] for name in self._seated() if name not in seated]
+        later = [vote for at, sitting in self.sittings.items() if at > number for vote in sitting.votes.values()]
+        return any(bool(identities(one) & identities(two)) or in_line(one, two) for one in new for two in later)
 
     def _open(self) -> None:
         """Open the next stage, or open it again with the votes that it has."""

@@ -7,8 +7,8 @@
 - The newest vote of a person replaces the older ones until the stage is resolved. Retracting takes it away, abstaining
   replaces it by no vote, recusing takes the person and the vote out of this stage and all that follow. What is resolved
   stays resolved, unless a vote is dropped.
-- Who asks may deny and may not approve (`policy/approval/duties.py`). Whom a stage does not ask has no vote in it, but
-  may take back one that was given (`policy/approval/eligibility.py`).
+- Who asks may deny and may not approve (`policy/approval/duties.py`), and a question of theirs stops no clock. Whom a
+  stage does not ask has no vote in it, but may take back one that was given (`policy/approval/eligibility.py`).
 - Where the record noted that nobody is left for what is open, the case is denied as `unreachable`.
 - Denials reach the threshold: denied. Approvals fill every seat (`policy/approval/quorum.py`): approved. Neither by the
   deadline: the stage's verb. A chain without stages is denied.
@@ -104,9 +104,9 @@ class Reading(Passing):
         return tuple({stands_for(item): item.person_id for item in reversed(given)}.values())[::-1]
 
     def _stands(self, ballot: Ballot) -> bool:
-        """Whether a vote counts beside what its delegator does: the delegator's own vote replaces it."""
+        """Whether nobody in a vote stepped out, and no vote of the delegator's own replaces it."""
         name = stands_for(ballot)
-        return name == ballot.person_id or (name not in self.votes and name not in self.recused)
+        return identities(ballot).isdisjoint(self.recused) and (name == ballot.person_id or name not in self.votes)
 
     def take(self, ballot: Ballot) -> tuple[Refusal, str] | None:
         """Let time pass to a ballot and count it, unless it is refused; why it is, or None."""
@@ -143,7 +143,7 @@ class Reading(Passing):
             return Refusal.recused, f"{out[0]} stepped out of this case"
         if ballot.vote is Vote.deny and not ballot.justification.strip():
             return Refusal.justification_missing, "a denial needs a justification"
-        if found := self.sitting.refusal(ballot, self.case.requesters) or self._conflict(ballot):
+        if found := self.sitting.refusal(ballot, self.behind) or self._conflict(ballot):
             return found
         may_always = (ballot.vote is Vote.deny and not identities(ballot).isdisjoint(self.case.requesters)) or (
             ballot.vote in _TAKES_BACK and ballot.person_id in self.votes
@@ -155,10 +155,15 @@ class Reading(Passing):
         return conflict(
             ballot,
             ballot.vote,
-            requesters=(*self.case.requesters, *self.asking_now),
+            requesters=self.behind,
             approved_elsewhere=elsewhere,
             because=self.because,
         )
+
+    @property
+    def behind(self) -> tuple[str, ...]:
+        """Who asks, by the case and by the directory of now."""
+        return (*self.case.requesters, *self.asking_now)
 
     def _asked_of(self, ballot: Ballot) -> tuple[Requirement, ...]:
         """Whom the open stage asks for such a vote: for its own, or for what it is released by."""
@@ -171,8 +176,10 @@ class Reading(Passing):
         if ballot.vote is Vote.acknowledge:
             sitting.acknowledge(ballot)
         if ballot.vote is Vote.request_info:
-            self.questions.ask(ballot, pausing=self.stage.on_request_info == "pause")
-            sitting.ask(at)
+            pausing = self.stage.on_request_info == "pause" and identities(ballot).isdisjoint(self.case.requesters)
+            self.questions.ask(ballot, pausing=pausing)
+            if pausing:
+                sitting.clock.pause(at)
         if ballot.vote is Vote.answer and self.questions.answer(ballot):
             sitting.clock.go_on(at)
         if ballot.vote is Vote.release:

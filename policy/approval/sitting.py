@@ -1,7 +1,8 @@
 """What one stage has heard, from its opening on: the votes in it, whom it asks, its clock, and whether it is held.
 
 - A stage that opens again keeps its votes, whom it asks, and what its clock brought before.
-- While it is held nobody approves. Whoever fits may release it; who asks for the action may not.
+- While it is held nobody approves. Whoever fits may release it; who asks for the action may not, nor may anybody for
+  them. So it is with `acknowledge`, which ends the reminders of everybody.
 - `lapsed_until` is the instant at which somebody saw that nobody had been there at the deadline.
 """
 
@@ -10,6 +11,7 @@ from datetime import datetime
 
 from policy.approval.ballot import Ballot, CaseEvent
 from policy.approval.clock import Clock
+from policy.approval.eligibility import identities
 from policy.approval.escalation import Asking
 from policy.decision import Refusal, Vote
 from policy.rules.chains import Stage
@@ -36,14 +38,15 @@ class Sitting:
         self.clock.anew(at)
 
     def refusal(self, ballot: Ballot, requesters: Collection[str]) -> tuple[Refusal, str] | None:
-        """Why being held, or not being held, keeps a ballot from counting."""
-        name, person = self._stage.name, ballot.person_id
+        """Why being held, not being held, or who it is keeps a ballot from counting."""
+        name, behind = self._stage.name, sorted(identities(ballot).intersection(requesters))
         if ballot.vote is Vote.approve and self.held:
             return Refusal.on_hold, f"stage {name} is held: it is approved once somebody has released it"
         if ballot.vote is Vote.release and not self.held:
             return Refusal.not_held, f"stage {name} is not held"
-        if ballot.vote is Vote.release and person in requesters:
-            return Refusal.self_approval, f"{person} stands behind this proposal and cannot release it"
+        if ballot.vote in (Vote.release, Vote.acknowledge) and behind:
+            what = "release it" if ballot.vote is Vote.release else "end its reminders"
+            return Refusal.self_approval, f"{behind[0]} stands behind this proposal and cannot {what}"
         return None
 
     def escalated(self, event: CaseEvent) -> None:
@@ -64,11 +67,6 @@ class Sitting:
         """Somebody looks."""
         self.acknowledged[ballot.person_id] = None
         self.clock.quiet()
-
-    def ask(self, at: datetime) -> None:
-        """Somebody wants to know more."""
-        if self._stage.on_request_info == "pause":
-            self.clock.pause(at)
 
     def hold(self, at: datetime) -> None:
         """The deadline passed and its verb is to hold."""

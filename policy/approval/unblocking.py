@@ -2,6 +2,7 @@
 
 - A set is named if the stage is satisfied with it, and by no part of it. Smaller sets come first, then by the alphabet;
   so many are named (`SETS`) at most.
+- None is named while a stage is held: nobody approves it before it is released.
 - In it are people whom the stage asks at this instant, whom nothing bars, and who have not approved it: a newcomer or
   somebody whom only an escalation would ask could not approve now.
 - In a matroid (`policy/approval/seating.py`) whoever adds neither a seat nor an outsider to some people adds none to
@@ -10,7 +11,7 @@
 - The search takes so many looks (`LOOKS`); what it found until then is named.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -29,19 +30,25 @@ LOOKS = 250
 
 
 def unblocking(
-    case: ApprovalCase, population: Sequence[PersonFacts], at: datetime, most: int = SETS
+    case: ApprovalCase,
+    population: Sequence[PersonFacts],
+    at: datetime,
+    most: int = SETS,
+    asking_now: Collection[str] = (),
 ) -> tuple[tuple[str, ...], ...]:
-    """Minimal sets of person ids who could finish the open stage; none where it is resolved, or nobody could; pure.
+    """Minimal sets of person ids who could finish the open stage; none where it is resolved or held; pure.
 
     Args:
         case: as it stands.
         population: everybody whom its chain could ask, as of `at`.
         at: the instant (UTC).
         most: how many sets.
+        asking_now: who stands behind the proposal by the directory of now, besides those of the case.
     """
     reading = read(case)
+    reading.asking_now = asking_now
     reading.let_pass(at, deadline_counts_as_passed=False)
-    if reading.resolution != "pending":
+    if reading.resolution != "pending" or reading.sitting.held:
         return ()
     every = range(len(reading.requirements))
     alternatives = [tuple(every)] if reading.stage.mode is Mode.all_of else [(place,) for place in every]

@@ -1,8 +1,9 @@
 """Who an audience is, by a directory, at an instant.
 
 - Whoever fits a requirement's groups, roles or people, and has all of its qualifications. What lapsed does not count.
-- Where one person of a group with a rotation is asked for, whoever is on call is told at once, and the others only a
-  head start later, should it still wait then. If nobody on call can answer, or it ends before, all are told at once.
+- Where one person of a group with a rotation is asked for, whoever is on call (`policy/people/rotations.py`) is told at
+  once, and the others only a head start later, should it still wait then. If nobody on call can answer, or it ends
+  before, all are told at once.
 - A group that has a channel of its own is told there; besides, only who is on call or named is told alone.
 - Who cannot answer, or did, is left out. Who is told for two reasons is told once, at the earlier instant.
 - What asks, or is urgent, and reaches nobody is told to the operators: it must not ask in silence.
@@ -88,23 +89,14 @@ class _Room:
     def on_call(self, asked: Asked) -> tuple[str, ...]:
         """Who of the groups that are asked is on call and can answer."""
         turns = {self._directory.on_call(group, self._at) for group in asked.groups}
-        return tuple(person.person_id for person in self._people if person.person_id in turns and _has(person, asked))
+        here = (person for person in self._people if person.person_id in turns)
+        return tuple(person.person_id for person in here if _fits(person, asked, asked.groups))
 
     def fitting(self, asked: Asked) -> list[tuple[Kind, str]]:
         """The groups with a channel, and the people who fit without them."""
         found: list[tuple[Kind, str]] = [("group", group) for group in asked.groups if group in self._with_channel]
-        alone = set(asked.groups) - self._with_channel
-        anybody = not (asked.groups or asked.roles or asked.people) and bool(asked.qualifications)
-        for person in self._people:
-            fits = (
-                anybody
-                or person.person_id in asked.people
-                or not alone.isdisjoint(person.groups)
-                or not set(asked.roles).isdisjoint(person.roles)
-            )
-            if fits and _has(person, asked):
-                found.append(("person", person.person_id))
-        return found
+        alone = [group for group in asked.groups if group not in self._with_channel]
+        return found + [("person", person.person_id) for person in self._people if _fits(person, asked, alone)]
 
     def known(self, names: Iterable[str]) -> list[tuple[Kind, str]]:
         """Those of these people who are there and can be told."""
@@ -118,5 +110,13 @@ class _Room:
         return [("person", person.person_id) for person in self._people if group in person.groups]
 
 
-def _has(person: PersonFacts, asked: Asked) -> bool:
-    return set(person.qualifications).issuperset(asked.qualifications)
+def _fits(person: PersonFacts, asked: Asked, groups: Collection[str]) -> bool:
+    """Whether somebody fits by one of these groups, by a role or by name, and has all qualifications."""
+    anybody = not (asked.groups or asked.roles or asked.people) and bool(asked.qualifications)
+    way = (
+        anybody
+        or person.person_id in asked.people
+        or not set(groups).isdisjoint(person.groups)
+        or not set(asked.roles).isdisjoint(person.roles)
+    )
+    return way and set(asked.qualifications).issubset(person.qualifications)

@@ -2,7 +2,7 @@
 
 - What is urgent is told at once, whatever the hour and however often.
 - What asks, or has a question, is not told any more once nobody waits for an answer. Of several that ask the same, the
-  newest is told.
+  newest is told, but never one that can wait in place of an urgent one.
 - Outside of somebody's hours nothing is told that can wait until they begin. What asks and ends before them cannot.
 - Within the limit of an hour, what comes alone is told at once; what comes together is one digest.
 - Beyond the limit everything is one digest, so often at most.
@@ -89,14 +89,18 @@ def pace(
 
 
 def _suppressed(waiting: Sequence[Waiting]) -> dict[str, str]:
-    newest = {item.collapses: item for item in sorted(waiting, key=lambda item: (item.created_at, item.notice_id))}
+    newest = {item.collapses: item for item in sorted(waiting, key=_newer)}
     found = {}
     for item in waiting:
         if item.over and item.kind.wants_answer:
             found[item.notice_id] = "nobody is asked any more"
         elif newest[item.collapses].notice_id != item.notice_id:
-            found[item.notice_id] = f"notice {newest[item.collapses].notice_id} says the same, and is newer"
+            found[item.notice_id] = f"notice {newest[item.collapses].notice_id} says the same, and is told instead"
     return found
+
+
+def _newer(item: Waiting) -> tuple[bool, datetime, str]:
+    return item.urgency is Urgency.urgent, item.created_at, item.notice_id
 
 
 def _can_wait(item: Waiting, opens: datetime, now: datetime) -> bool:

@@ -13,6 +13,7 @@ from policy.outcome import Outcome
 from policy.proposal import ReceivedProposal, receive
 from policy.result import next_action
 from policy.revision import DocumentDigests, Revision, assess_revision
+from policy.rollback import Rollback
 from policy.rules.admission import AdmissionLimit, Counted, exceeded
 from tests.unit.builders import POLICY, T0, facts_of, proposal_json, step_json
 
@@ -41,7 +42,7 @@ SAME: dict[str, tuple[dict[str, Any], bool]] = {
     "another target": ({"target": "shop"}, False),
     "another parameter": ({"steps": [step_json(parameters={"name": "work_mem", "value": "9MB"})]}, False),
     "a dry run": ({"dry_run": True}, False),
-    "a rollback": ({"undoes": "p-0"}, False),
+    "what the record does not know as a rollback": ({"undoes": "p-0"}, True),
 }
 
 
@@ -80,6 +81,15 @@ def test_what_asks_for_the_same(case: str) -> None:
     """The effect counts, not who asks for it, why, or under which id; and a dry run is none."""
     changes, same = SAME[case]
     assert (effect_scope(*assessed()) == effect_scope(*assessed(**changes))) is same
+
+
+@pytest.mark.parametrize(("rollback", "same"), [({"verified": True}, False), ({}, False), ({"violation": True}, True)])
+def test_a_rollback_stands_apart_where_the_record_agrees(rollback: dict[str, Any], same: bool) -> None:
+    """A true rollback is no repetition, window or not; a label that the record contradicts sets nothing apart."""
+    received, revision = assessed()
+    label = Rollback(undoes="p-0", **{"verified": False, **rollback})
+    labelled = revision.model_copy(update={"evaluation": revision.evaluation.model_copy(update={"rollback": label})})
+    assert (effect_scope(received, labelled) == effect_scope(received, revision)) is same
 
 
 def test_an_emergency_by_break_glass_does_not_wait_for_the_usual_chain() -> None:

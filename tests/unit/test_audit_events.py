@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from policy.approval.following import follows
+from policy.approval.following import follows, who_unblocks
 from policy.approval.standing import ApprovalCase
 from policy.approval.today import Today
 from policy.audit_events import check_event
@@ -23,7 +23,7 @@ HASTENED = a_case(
 @pytest.mark.parametrize(("case", "kind"), [(LEFT, "unreachable"), (HASTENED, "escalated")])
 def test_what_followed_is_found_again(case: ApprovalCase, kind: str) -> None:
     """An event that follows from who is left is consistent; changed, moved or without a cause it is not."""
-    (event,) = follows(case, a_directory(), at(6))
+    (event,) = follows(case, TODAY, at(6))
     content: dict[str, Any] = {"event": event.model_dump(mode="json"), "cause": "feasibility"}
     assert event.kind == kind
     assert check_event(case, event, content, TODAY) == []
@@ -39,5 +39,17 @@ def test_what_followed_is_found_again(case: ApprovalCase, kind: str) -> None:
 def test_what_followed_once_does_not_follow_again() -> None:
     """The same case with the event in it has nothing more to note."""
     for case in (LEFT, HASTENED):
-        (event,) = follows(case, a_directory(), at(6))
-        assert follows(case.model_copy(update={"events": (event,)}), a_directory(), at(7)) == ()
+        (event,) = follows(case, TODAY, at(6))
+        assert follows(case.model_copy(update={"events": (event,)}), TODAY, at(7)) == ()
+
+
+def test_who_asks_by_now_is_not_left() -> None:
+    """Who became the agent's owner meanwhile cannot approve: where nobody else could, the case ends at once."""
+    case = a_case(stage("sre"))
+    assert follows(case, TODAY, at(6)) == ()
+    assert who_unblocks(case, TODAY, at(6)) == (("dan",),)
+    by_now = TODAY._replace(requesters=("dan",))
+    (event,) = follows(case, by_now, at(6))
+    assert (event.kind, event.reason) == ("unreachable", "nobody eligible is left for stage 1 (review): dan asks")
+    assert who_unblocks(case, by_now, at(6)) == ()
+    assert check_event(case, event, {"event": event.model_dump(mode="json"), "cause": "feasibility"}, by_now) == []

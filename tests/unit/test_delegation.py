@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy.approval.eligibility import counts, fit
 from policy.people.delegation import acting
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
+from policy.rules.chains import Requirement
 from tests.unit.builders import T0
 from tests.unit.people import days, held, people
 
@@ -82,6 +84,28 @@ def test_a_scope_of_groups() -> None:
     found = _acting(_directory(groups=["dba", "bobs"]))
     assert isinstance(found, PersonFacts)
     assert (found.groups, found.roles, found.satisfies, found.groups_only) == (("dba",), (), (), True)
+
+
+# what is asked, whether a delegation of everything, and one of the group dba, lets bob answer for ann
+WAYS: dict[str, tuple[Requirement, bool, bool]] = {
+    "the group": (Requirement(groups=("dba",)), True, True),
+    "another group of hers": (Requirement(groups=("ops",)), True, False),
+    "a role of hers": (Requirement(roles=("lead",)), True, False),
+    "her name": (Requirement(people=("ann",)), True, False),
+    "the group or her name": (Requirement(groups=("dba",), people=("ann",)), True, True),
+    "another group or her name": (Requirement(groups=("ops",), people=("ann",)), True, False),
+    "everybody with what she passed": (Requirement(qualifications=("exam",)), True, False),
+}
+
+
+@pytest.mark.parametrize(("asked", "whole", "scoped"), WAYS.values(), ids=WAYS)
+def test_a_scope_of_groups_is_no_name(asked: Requirement, whole: bool, scoped: bool) -> None:
+    """What is asked of the delegator by name, by role or as anybody is not given by a delegation of groups."""
+    for directory, expected in ((_directory(), whole), (_directory(groups=["dba"]), scoped)):
+        found = _acting(directory)
+        assert isinstance(found, PersonFacts)
+        assert (fit(asked, found).fits, counts(asked, found, None, None)) == (expected, expected)
+        assert bool(" ".join(fit(asked, found).lacking)) is not expected
 
 
 def test_whose_team_nobody_knows_leaves_the_team_open() -> None:

@@ -12,7 +12,7 @@ from policy.approval.eligibility import identities
 from policy.approval.feasibility import Needed, feasible, next_step
 from policy.approval.quorum import is_inside
 from policy.approval.reading import read
-from policy.approval.seating import in_line
+from policy.approval.seating import Budget, Seating, in_line
 from policy.approval.standing import ApprovalCase, CaseEvent, stand
 from policy.people.facts import PersonFacts
 from policy.rules.chains import EscalationStep, Mode, Requirement, Stage, Turn
@@ -224,3 +224,24 @@ def test_an_escalation_at_once_asks_whom_it_names() -> None:
     assert event is not None
     escalated = case.model_copy(update={"events": (event,), "ballots": (a_ballot("bob", "approve", 7, "dba"),)})
     assert stand(escalated, at(8), deadline_counts_as_passed=False).resolution == "approved"
+
+
+def test_a_stage_that_nobody_can_fill_alone_is_not_searched_for_with_the_others() -> None:
+    """Of ten stages with twenty alternatives each, one that asks nobody is found by looking at each stage alone."""
+    groups = ("ops",) * 9 + ("none",)
+    stages = tuple(
+        stage(requirements=(Requirement(groups=(group,)),) * 20, mode=Mode.any_of, separate_lines=True)
+        for group in groups
+    )
+    looked: list[int] = []
+    solve = Seating.solve
+
+    def counted(self: Seating, budget: Budget) -> dict[int, int] | None:
+        looked.append(1)
+        return solve(self, budget)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Seating, "solve", counted)
+        found = feasible(a_case(*stages), [a_person(f"p{number}", "ops") for number in range(40)], NOW)
+    assert (found.feasible, found.stage) == (False, 10)
+    assert len(looked) < 200

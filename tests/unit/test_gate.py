@@ -322,3 +322,23 @@ def test_undo(records: tuple[StepRecord, ...], causes: dict[str, bool], code: st
     """An undo permit may be claimed where something was done and the record shows a cause."""
     found = may_undo(1, records, **{"stopped": False, "dispatch_refused": False, **causes})
     assert [reason.code for reason in found] == ([code] if code else [])
+
+
+# What the stage keeps apart, ann then, and whether the gate closes: today she is in red and below cleo.
+MOVED: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
+    "into the team of who asks": ({"outside_team": 1}, {"teams": ("blue",)}, True),
+    "where no team is kept out": ({}, {"teams": ("blue",)}, False),
+    "below who approved beside her": ({"separate_lines": True}, {}, True),
+    "where no lines are kept apart": ({}, {}, False),
+}
+
+
+@pytest.mark.parametrize(("rules", "then", "closes"), MOVED.values(), ids=MOVED)
+def test_who_moved_meanwhile(rules: dict[str, Any], then: dict[str, Any], closes: bool) -> None:
+    """Teams and lines that are kept apart have to be so when a vote is given, and when a permit is asked for."""
+    ballots = (a_ballot("ann", "approve", 5).model_copy(update=then), a_ballot("cleo", "approve", 6, "dba"))
+    case = a_case(stage("ops", "dba", **rules), ballots=ballots, teams=("red",))
+    ann = PersonFacts(person_id="ann", groups=("ops",), teams=("red",), managers=("cleo",))
+    people = {"ann": ann, "cleo": PersonFacts(person_id="cleo", groups=("dba",))}
+    found = may_dispatch(_inputs(case=case, chain_now=case.chain, people_now=people))
+    assert [reason.code for reason in found] == (["approval_lapsed"] if closes else [])

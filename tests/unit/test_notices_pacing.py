@@ -87,6 +87,15 @@ CASES: dict[str, tuple[list[Waiting], list[datetime], Hours | None, tuple[set[st
         None,
         ({"2"}, set(), {"1"}),
     ),
+    "none that can wait is told in place of an urgent one": (
+        [
+            a("1", ASKS, collapses="s", created_at=ago(9), urgency=Urgency.urgent),
+            a("2", NoticeKind.reminder, collapses="s", created_at=ago(3)),
+        ],
+        [],
+        OFFICE,
+        ({"1"}, set(), {"2"}),
+    ),
     "nothing waits": ([], [], None, (set(), set(), set())),
 }
 

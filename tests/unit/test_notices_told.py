@@ -190,3 +190,24 @@ def test_each_has_a_notice_with_a_key_of_its_own() -> None:
     ids = {notice.addressed(one.kind, one.name, one.not_before).notice_id for one in found(notice)}
 
     assert len(ids) == len(found(notice)) == 2
+
+
+def _turns(*order: str) -> Directory:
+    rotation = DIRECTORY.rotations[0].model_copy(update={"order": order})
+    return DIRECTORY.model_copy(update={"rotations": (rotation,)})
+
+
+def test_whoever_stands_in_is_told_first() -> None:
+    """Who of the rotation is not there is passed over, as where an escalation asks who is on call."""
+    notice = one_of_each()[NoticeKind.stage_opened]
+    audience = Audience(asked=(SRE,), on_call_first=True)
+    told_of = found(notice.model_copy(update={"audience": audience}), _turns("dan", "bob"))
+    assert {(item.name, item.not_before) for item in told_of} == {("ann", at(15)), ("bob", at(0))}
+
+
+def test_who_is_on_call_and_not_asked_delays_nobody() -> None:
+    """Somebody of the rotation who left the group cannot answer, so that the others are told at once."""
+    notice = one_of_each()[NoticeKind.stage_opened]
+    audience = Audience(asked=(SRE,), on_call_first=True)
+    told_of = found(notice.model_copy(update={"audience": audience}), _turns("cleo"))
+    assert {(item.name, item.not_before) for item in told_of} == {("ann", at(0)), ("bob", at(0))}

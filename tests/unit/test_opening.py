@@ -12,10 +12,12 @@ from policy.governed import Metadata
 from policy.judging import judge
 from policy.people.directory import Directory, Person
 from policy.rules.chains import ApprovalChain, EscalationStep, Requirement, Stage, Turn, Verdict
+from policy.rules.hours import Hours
 from tests.unit.builders import T0, a_directory, a_policy, a_proposal, escalation, facts_of, stage
 from tests.unit.crowds import a_person
 
 PEOPLE = (a_person("ann", "ops", teams="red"), a_person("bob", "dba", teams="blue"))
+WEEK = timedelta(days=7)
 ASKED = Reason(code="rule_require_approval", message="it needs somebody")
 LOOKED_UP = EscalationStep(after=timedelta(minutes=5), to=(Turn.manager,), reason="nobody answered")
 
@@ -58,7 +60,7 @@ CASES: dict[str, tuple[tuple[Stage, ...], tuple[str, ...], str, str]] = {
 def test_opened(stages: tuple[Stage, ...], requesters: tuple[str, ...], code: str, said: str) -> None:
     """An answer stays, says that it can be satisfied late only, or becomes a denial that says who is missing."""
     before = _answer(*stages)
-    found = opened(before, requesters, ("red",), PEOPLE, T0)
+    found = opened(before, requesters, ("red",), PEOPLE, T0, WEEK)
     assert ASKED in found.reasons
     assert {reason.code for reason in found.reasons} - {ASKED.code} == ({code} if code else set())
     assert any(said in reason.message for reason in found.reasons)
@@ -91,3 +93,13 @@ def test_everybody_is_looked_at_where_anybody_may_answer() -> None:
     everybody = {person.id for person in a_directory().people}
     found = could_ask(_asked({"qualifications": ("backup",)}), a_directory(), T0)
     assert {person.person_id for person in found} == everybody
+
+
+def test_closed_hours_make_newcomers_old_enough() -> None:
+    """A stage of eight open hours that opens on a closed day ends days later: who is old enough by then is there."""
+    hours = Hours(zone="UTC", days={"fri": ("09:00-17:00",)})
+    since = {"person": T0, "group ops": T0}
+    for number, code in ((1, []), (6, ["unreachable"])):
+        asked = stage("ops", minutes=480, hours=hours, newcomer_wait=timedelta(days=number))
+        found = opened(_answer(asked), (), (), [a_person("new", "ops", since=since)], T0, WEEK)
+        assert [reason.code for reason in found.reasons if reason is not ASKED] == code

@@ -12,7 +12,7 @@ from policy.approval.reading import read
 from policy.approval.standing import ApprovalCase
 from policy.approval.unblocking import unblocking
 from policy.people.facts import PersonFacts
-from policy.rules.chains import Mode, Requirement, Stage
+from policy.rules.chains import ExpiryVerb, Mode, Requirement, Stage
 from tests.unit.builders import a_ballot, a_case, at, escalation, stage
 from tests.unit.crowds import a_person, played
 
@@ -96,3 +96,10 @@ def test_unblocking(stages: Stage, case: dict[str, object], sets: tuple[str, ...
     """Who could finish the stage, all of them together and none of them to spare."""
     found = unblocking(a_case(stages, **case), PEOPLE, NOW)  # type: ignore[arg-type]
     assert tuple(" ".join(names) for names in found) == sets
+
+
+def test_nobody_unblocks_what_is_held() -> None:
+    """While a stage is held approvals do not count, so no set of people is named."""
+    case = a_case(stage("ops", on_expiry=ExpiryVerb.hold))
+    assert unblocking(case, PEOPLE, at(60)) == (("ann",), ("bob",))
+    assert unblocking(case, PEOPLE, at(60.5)) == ()
