@@ -4,7 +4,7 @@
   first one stands and the next is told which one to wait for. Once it is over, the effect may be asked for again.
 - An emergency that the policy's break-glass lets ask other people is no repetition of an action that asks the usual
   ones, a rollback none of another action's or of an action that only does the same, and a dry run none of the real
-  action.
+  action. A label that the record contradicts makes no rollback: nobody asks for one effect often under many labels.
 - Then the admission limits of every document that speaks of the action (`policy/rules/admission.py`).
 - A refusal changes nothing of what is pending. The first `KEPT` of a scope in an hour are listed one by one, the others
   when their number reaches the next power of two.
@@ -26,7 +26,8 @@ KEPT = 20
 
 def effect_scope(received: ReceivedProposal, revision: Revision) -> str:
     """What two actions have in common that ask for the same."""
-    glass, undone = revision.evaluation.break_glass, received.proposal.undoes
+    glass, label = revision.evaluation.break_glass, revision.evaluation.rollback
+    undone = label.undoes if label is not None and not label.violation else None
     why = f"{f' break-glass {glass}' if glass else ''}{f' undoes {undone}' if undone else ''}"
     return _apart(received, f"effect {received.effect_digest}{why}")
 

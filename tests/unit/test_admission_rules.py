@@ -41,7 +41,7 @@ SAME: dict[str, tuple[dict[str, Any], bool]] = {
     "another target": ({"target": "shop"}, False),
     "another parameter": ({"steps": [step_json(parameters={"name": "work_mem", "value": "9MB"})]}, False),
     "a dry run": ({"dry_run": True}, False),
-    "a rollback": ({"undoes": "p-0"}, False),
+    "a label that the record contradicts": ({"undoes": "p-0"}, True),
 }
 
 
