@@ -5,8 +5,8 @@
   neither time nor a stop.
 - A run that has taken as much as its plan's pace says continues as a new one (`workflows/rollover.py`). From then on an
   update is answered `busy`; signals, which nobody would tell to send again, are taken to the last. Once nothing waits
-  and nobody waits for an answer, the run ends and the next one begins. Where a message alone has made it due, the record
-  is asked once more before: a stop that came with that message is read after it, and would end with the run.
+  and nobody waits for an answer, the run ends and the next one begins. Where a message alone has made it due, the
+  record is asked once more before: a stop that came with that message is read after it, and would end with the run.
 - Only while people are asked. A run whose effect is under way waits for an activity that a new run could not wait for,
   and needs few events more.
 - The signal `recheck` only asks that the action is measured again, once in each slot of the plan's interval however

@@ -1,4 +1,4 @@
-"""Attacks on runs that continue: by signals that come with a stop, with a decision, and with an argument of one's own."""
+"""Attacks on runs that continue: by signals that say nothing, together with a stop or with a vote."""
 
 from collections.abc import AsyncIterator
 
@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from deploy.dev import Stack
-from tests.world import World, decision, until, whole_world
+from tests.world import World, decision, whole_world
 from workflows.interface import DECIDE, RECHECK
 from workflows.messages import Pace
 
