@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy import bindparam, func, insert, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.dialects.postgresql import insert as insert_once
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,6 +25,7 @@ from policy.decision import Assurance, DecisionReceipt, DecisionSubmission, Refu
 from policy.ledger import EntryKind
 from policy.observed import GlassBreak
 from policy.people.directory import Directory
+from policy.refusals import Listed
 from policy.reviewing import Found, Review, found_by
 
 KEY = "review"
@@ -47,6 +48,11 @@ _BALLOTS = (
 )
 _STORED = select(_DECISION.receipt, _DECISION.digest).where(
     _DECISION.review_id == bindparam("review_id"), _DECISION.decision_id == bindparam("decision_id")
+)
+_REFUSED = (
+    select(_DECISION.person_id, func.count().label("n"))
+    .where(_DECISION.review_id == bindparam("review_id"), ~_DECISION.counted)
+    .group_by(_DECISION.person_id)
 )
 _OPEN = (
     select(_REVIEW.body, _REVIEW.due_at, _REVIEW.review_id)
@@ -209,6 +215,12 @@ async def stored_answer(
     return DecisionReceipt(
         decision_id=submission.decision_id, counted=False, code=Refusal.decision_id_reused, message=message
     )
+
+
+async def lists_refusal(connection: AsyncConnection, file: ReviewFile, person_id: str | None) -> bool:
+    """Whether one more refused answer of somebody is kept; the rule is `policy/refusals.py`."""
+    rows = await connection.execute(_REFUSED, {"review_id": UUID(file.review.review_id)})
+    return Listed({row.person_id: row.n for row in rows}).has_room(person_id)
 
 
 async def store_answer(

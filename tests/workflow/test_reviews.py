@@ -14,6 +14,7 @@ from activities.export import export_action
 from activities.reviews import ReviewFile, read_review
 from policy.base import instant_text
 from policy.decision import DecisionReceipt
+from policy.refusals import KEPT_OF_NOBODY, KEPT_OF_ONE
 from policy.reviewing import review_id
 from tests.world import BOUND, DOCUMENTS, World, publish_documents, until
 from worker import workflow_runner
@@ -192,3 +193,19 @@ async def test_a_cancelled_item_stays_and_garbage_is_answered(world: World) -> N
             ITEM_WORKFLOW, {"item_id": "nothing"}, id=f"item/{world.id()}", task_queue=TASK_QUEUE
         )
     assert unknown == {"item_id": "nothing", "closed": None}
+
+
+async def test_junk_to_a_review_fills_no_record_and_holds_back_no_answer(world: World) -> None:
+    """Refused answers are listed up to a bound, all of them are answered, and who may answer closes the review."""
+    await publish_documents(world.url, policy("2d", 100))
+    body = await emergency(world)
+    handle, file = await swept(world, body["proposal_id"]), await the_review(world, body["proposal_id"])
+    for number in range(KEPT_OF_NOBODY + 10):
+        await handle.signal(DECIDE, answer(file, f"nobody-{number}", "approve"))
+    told = [await say(handle, answer(file, "eve", "approve", decision_id=f"eve-{n}")) for n in range(KEPT_OF_ONE + 2)]
+    assert {receipt.code for receipt in told} == {"not_eligible"}
+    assert len(await world.entries(body["proposal_id"], "review_decided")) == KEPT_OF_NOBODY + KEPT_OF_ONE
+    assert (await say(handle, answer(file, "dan", "approve"))).counted
+    async with asyncio.timeout(BOUND):
+        assert (await handle.result())["closed"] == "in_order"
+    assert await findings(world, body["proposal_id"]) == []
