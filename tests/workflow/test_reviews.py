@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,13 +11,24 @@ import pytest_asyncio
 from temporalio.client import WorkflowHandle
 
 from activities.auditing import audit
+from activities.connection import connect
 from activities.export import export_action
 from activities.reviews import ReviewFile, read_review
+from deploy.dev import Stack
 from policy.base import instant_text
 from policy.decision import DecisionReceipt
 from policy.refusals import KEPT_OF_NOBODY, KEPT_OF_ONE
 from policy.reviewing import review_id
-from tests.world import BOUND, DOCUMENTS, World, publish_documents, until
+from tests.world import (
+    BOUND,
+    DOCUMENTS,
+    World,
+    publish_documents,
+    record,
+    running_world,
+    temporal_server,
+    until,
+)
 from worker import workflow_runner
 from workflows.interface import DECIDE, ITEM_WORKFLOW, SWEEP_WORKFLOW, TASK_QUEUE, item_id, workflow_id
 
@@ -209,3 +221,27 @@ async def test_junk_to_a_review_fills_no_record_and_holds_back_no_answer(world: 
     async with asyncio.timeout(BOUND):
         assert (await handle.result())["closed"] == "in_order"
     assert await findings(world, body["proposal_id"]) == []
+
+
+async def test_a_review_goes_on_in_a_new_run_when_the_server_says_so(stack: Stack) -> None:
+    """A flood that makes a history long ends no review: the next run takes the answer."""
+    async with AsyncExitStack() as cleanup:
+        server = cleanup.enter_context(temporal_server(**{"historyCount.suggestContinueAsNew": 60}))
+        client = await connect(address=server.address, identity="tests")
+        name = await cleanup.enter_async_context(record(stack))
+        brief = await cleanup.enter_async_context(running_world(stack, client, name))
+        await publish_documents(brief.url, policy("2d", 100))
+        body = await emergency(brief)
+        handle, file = await swept(brief, body["proposal_id"]), await the_review(brief, body["proposal_id"])
+        first = (await handle.describe()).run_id
+        for number in range(40):
+            await handle.signal(DECIDE, answer(file, f"nobody-{number}", "approve"))
+        await until(lambda: run_of(handle), lambda found: found != first)
+        assert (await say(handle, answer(file, "dan", "approve"))).counted
+        async with asyncio.timeout(BOUND):
+            assert (await handle.result())["closed"] == "in_order"
+
+
+async def run_of(handle: WorkflowHandle[Any, Any]) -> str:
+    """The newest run of a workflow."""
+    return str((await handle.describe()).run_id)
