@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, func, insert, select, text
-from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as insert_once
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
@@ -62,15 +62,16 @@ _OPEN = (
     .order_by(_REVIEW.due_at, _REVIEW.review_id)
     .limit(bindparam("most"))
 )
+# Whoever waited for a turn asks with an instant before that of who went first: no break is too new to count.
 _BREAKS = text(
     "SELECT found.break_glass, found.person, found.proposal_id, found.opened_at AS at, found.due_at,"
     "  ended.review_id IS NOT NULL AS closed"
     " FROM unnest(:people) AS asked (person)"
-    " CROSS JOIN LATERAL (SELECT * FROM countersign.review AS r WHERE r.person = asked.person AND r.opened_at <= :at"
+    " CROSS JOIN LATERAL (SELECT * FROM countersign.review AS r WHERE r.person = asked.person"
     "   ORDER BY r.opened_at DESC LIMIT 1000) AS found"
     " LEFT JOIN countersign.review_closed AS ended ON ended.review_id = found.review_id"
     " WHERE found.proposal_id <> :proposal_id ORDER BY found.opened_at, found.proposal_id, found.person"
-).bindparams(bindparam("people", type_=ARRAY(Text)), bindparam("at", type_=TIMESTAMP(timezone=True)))
+).bindparams(bindparam("people", type_=ARRAY(Text)))
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,9 @@ class ReviewFile:
         return stand(self.review.case(self.ballots), now, deadline_counts_as_passed=False)
 
 
-async def read_breaks(
-    connection: AsyncConnection, people: tuple[str, ...], proposal_id: str, now: datetime
-) -> tuple[GlassBreak, ...]:
+async def read_breaks(connection: AsyncConnection, people: tuple[str, ...], proposal_id: str) -> tuple[GlassBreak, ...]:
     """How often some people broke a glass, the newest 1,000 of each, this action aside."""
-    wanted = {"people": list(people), "proposal_id": proposal_id, "at": now}
+    wanted = {"people": list(people), "proposal_id": proposal_id}
     return tuple(GlassBreak.model_validate(dict(row)) for row in (await connection.execute(_BREAKS, wanted)).mappings())
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from temporalio.service import RPCError
 
-from tests.world import DOCUMENTS, World, decision, publish_documents, until
+from policy.decision import DecisionReceipt
+from tests.world import DOCUMENTS, Handle, World, decision, publish_documents, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -100,3 +102,32 @@ async def test_hostile_values_in_a_batch_hold_back_no_vote(world: World, togethe
     revoked = decision(await world.status(handle), "ann", **HOSTILE["a revocation in reverse"])
     assert (await world.send(handle, revoked)).counted
     assert (await world.result(handle)).resolution == "withdrawn"
+
+
+async def test_a_revocation_that_races_the_permit_leaves_nothing_done(world: World) -> None:
+    """Whether it comes before, within or after the run: a revocation that counts leaves no effect, another one all."""
+    bodies = [world.propose("bench.put", "bench.put", undo="bench.take") for _ in range(12)]
+    handles = [await world.start(body) for body in bodies]
+    for handle in handles:
+        await world.pending(handle)
+        assert (await world.decide(handle, "eve")).counted
+        await world.pending(handle, stage=2)
+
+    async def race(looks: int, handle: Handle) -> bool:
+        status = await world.status(handle)
+        approving = asyncio.create_task(world.send(handle, decision(status, "cleo")))
+        for _ in range(looks):
+            await world.status(handle)
+        told = await asyncio.gather(
+            approving, world.send(handle, decision(status, "ann", "revoke")), return_exceptions=True
+        )
+        await world.result(handle)
+        # Whoever comes after the end finds no run that is open.
+        assert all(isinstance(item, DecisionReceipt | RPCError) for item in told), told
+        return isinstance(told[1], DecisionReceipt) and told[1].counted
+
+    found = await asyncio.gather(*(race(looks, handle) for looks, handle in enumerate(handles)))
+    for body, revoked in zip(bodies, found, strict=True):
+        effects = await world.effects(body["proposal_id"])
+        done, undone = effects.count("do bench.put"), effects.count("undo bench.take")
+        assert done == undone if revoked else (done, undone) == (2, 0), effects
