@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import case, select
+from sqlalchemy import case, func, select
 from sqlalchemy.dialects.postgresql import insert as insert_once
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -68,12 +68,16 @@ class Row:
 
 
 async def read_open(connection: AsyncConnection, since: datetime) -> list[Stored]:
-    """The notices that are open and were written since, urgent ones first, then the oldest; so many at once."""
-    urgent_first = case((_NOTICE.urgency == str(Urgency.urgent), 0), else_=1)
+    """The notices that are open and were written since, urgent ones first, then the oldest; so many at once.
+
+    Recipients take turns, so that what waits for one of them keeps nothing from another.
+    """
+    order = (case((_NOTICE.urgency == str(Urgency.urgent), 0), else_=1), _NOTICE.created_at, _NOTICE.notice_id)
+    turn = func.row_number().over(partition_by=(_NOTICE.recipient_kind, _NOTICE.recipient), order_by=order)
     wanted = (
         select(_NOTICE.notice_id, _NOTICE.recipient_kind, _NOTICE.recipient, _NOTICE.body)
         .where(_NOTICE.created_at >= since, OPEN)
-        .order_by(urgent_first, _NOTICE.created_at, _NOTICE.notice_id)
+        .order_by(order[0], turn, *order[1:])
         .limit(READ_AT_ONCE)
     )
     rows = (await connection.execute(wanted)).all()

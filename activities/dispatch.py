@@ -33,12 +33,13 @@ from policy.gate_inputs import gate_inputs
 from policy.issuing import issue
 from policy.ledger import EntryKind, EntryRef
 from policy.permit import Direction, Permit
+from policy.proposal import ActionProposal
 from policy.reviewing import review_of
+from policy.revision import Revision
 from workflows.messages import DispatchRequest, DispatchResult
 from workflows.ports import PermitPort
 
-# Where effects an hour are limited, each permit is counted before the next one is asked for.
-_ONE_AT_A_TIME = text(f"SELECT pg_advisory_xact_lock({lock_key('effects an hour')})")
+_TURN = text("SELECT pg_advisory_xact_lock(:key)")
 
 
 class PermitActivities(PermitPort):
@@ -62,8 +63,7 @@ class PermitActivities(PermitPort):
             if mine := issued.of_step(request.step):
                 return _result(mine, await ledger.head())
             in_force = await self._documents.in_force(connection)
-            if is_capped(file.proposal, in_force) and not file.proposal.dry_run:
-                await connection.execute(_ONE_AT_A_TIME)
+            await _take_turns(connection, file.proposal, file.revision, in_force)
             facts = await gather(connection, file.received, in_force, request.now)
             inputs = gate_inputs(
                 file.proposal,
@@ -103,6 +103,18 @@ class PermitActivities(PermitPort):
             if request.step == 1:
                 await _owe_review(connection, ledger, file, request.now)
             return _result(permits, await ledger.head())
+
+
+async def _take_turns(
+    connection: AsyncConnection, proposal: ActionProposal, revision: Revision, in_force: InForce
+) -> None:
+    """Where effects an hour or broken glasses are limited, each permit is counted before the next one is asked for."""
+    if proposal.dry_run:
+        return
+    if is_capped(proposal, in_force):
+        await connection.execute(_TURN, {"key": lock_key("effects an hour")})
+    if (glass := revision.evaluation.break_glass) is not None:
+        await connection.execute(_TURN, {"key": lock_key(f"break-glass {glass}")})
 
 
 def _unknown(file: CaseFile | None, request: DispatchRequest) -> DispatchResult:

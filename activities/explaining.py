@@ -23,6 +23,7 @@ from policy.base import Reason
 from policy.errors import AuditError
 from policy.gate import out_of_turn
 from policy.ledger import EntryKind
+from policy.refusals import milestone
 from workflows.rollover import Carried
 
 _CLOCK_SKEW = timedelta(minutes=1)
@@ -30,6 +31,7 @@ _CLOCK_SKEW = timedelta(minutes=1)
 _ROUNDING = timedelta(microseconds=1)
 _EXECUTOR_KINDS = (EntryKind.reported, EntryKind.claim_refused)
 _DECISION_KINDS = (EntryKind.decision_counted, EntryKind.decision_refused)
+_TAKEN_KINDS = (*_DECISION_KINDS, EntryKind.refusals_unlisted)
 _TAKES = ("take_decision", "take_decisions")
 _CONTROL = ("assess", *_TAKES, "advance", "record")
 _REVIEW_KINDS = (EntryKind.review_decided, EntryKind.review_overdue, EntryKind.review_closed)
@@ -47,7 +49,7 @@ _WRITERS: dict[EntryKind, tuple[str, ...]] = {
     EntryKind.votes_kept: ("advance",),
     EntryKind.start_refused: ("assess",),
 }
-_DROPPED = "written by a workflow task that the server dropped, and that left no event; its decision was taken again"
+_DROPPED = "written by a workflow task that the server dropped, and that left no event; what it took was taken again"
 _EXECUTOR = ("execute", "observe")
 _TASK = "WORKFLOW_TASK_"
 # The proposal, and what the run before handed over.
@@ -126,10 +128,22 @@ def _written_by(entry: ReadEntry, calls: Sequence[Call], events: Sequence[Event]
 
 
 def _taken_before(entry: ReadEntry, calls: Sequence[Call], events: Sequence[Event]) -> bool:
-    """Whether a decision was taken earlier in this run than any call of the history took it, and one did later."""
-    if entry.kind not in _DECISION_KINDS or entry.at < events[0].at or _written_by(entry, calls, events):
+    """Whether a decision was taken earlier in this run than any call of the history took it, and one did later.
+
+    So were refusals that were only counted: taken again, they reach the same number.
+    """
+    if entry.kind not in _TAKEN_KINDS or entry.at < events[0].at or _written_by(entry, calls, events):
         return False
-    return any(call.name in _TAKES and call.spans[0][0] > entry.at and _is_about(entry, call) for call in calls)
+    later = [call for call in calls if call.name in _TAKES and call.spans[0][0] > entry.at]
+    if entry.kind is EntryKind.refusals_unlisted:
+        reached = milestone(0, entry.content["count"]) or 0
+        return any(_unlisted(call) >= reached for call in later)
+    return any(_is_about(entry, call) for call in later)
+
+
+def _unlisted(call: Call) -> int:
+    """How many refusals were not listed up to the end of a call."""
+    return sum(sum(said.get("unlisted", {}).values()) for said in (call.asked, call.told or {}))
 
 
 def _is_about(entry: ReadEntry, call: Call) -> bool:

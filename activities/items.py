@@ -24,6 +24,7 @@ from activities.reviews import (
     ReviewFile,
     answer_receipt,
     close,
+    lists_refusal,
     note_overdue,
     read_answer,
     read_open,
@@ -123,18 +124,20 @@ class ItemActivities(ItemPort):
                 standing = stand(case, request.now, deadline_counts_as_passed=False)
             receipt = answer_receipt(submission, reading, standing)
             ledger = Ledger(connection, file.review.proposal_id, request.now)
-            await store_answer(
-                connection,
-                ledger,
-                file,
-                submission,
-                reading,
-                receipt,
-                directory=in_force.directory_digest,
-                channel=request.channel,
-                arrival=request.arrival,
-                now=request.now,
-            )
+            person = reading.person.person_id if reading.person else None
+            if reading.counts or await lists_refusal(connection, file, person):
+                await store_answer(
+                    connection,
+                    ledger,
+                    file,
+                    submission,
+                    reading,
+                    receipt,
+                    directory=in_force.directory_digest,
+                    channel=request.channel,
+                    arrival=request.arrival,
+                    now=request.now,
+                )
             closed = await close(connection, ledger, file, standing, request.now)
         return ItemResult(receipt=receipt, standing=standing, closed=closed)
 

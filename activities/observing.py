@@ -77,7 +77,7 @@ async def _glass(
     if proposal.change_type is not ChangeType.emergency:
         return ()
     people = tuple(person.person_id for person in people_behind(proposal, in_force.directory, now))
-    return await read_breaks(connection, people, proposal.proposal_id, now)
+    return await read_breaks(connection, people, proposal.proposal_id)
 
 
 def history_of(proposal: ActionProposal, revision: Revision | None, outcome: Outcome) -> dict[str, Any]:

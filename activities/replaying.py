@@ -153,6 +153,22 @@ class _Kept:
     def __init__(self) -> None:
         self.commands: list[Command] = []
         self.reached = 0
+        self._set: dict[int, Command] = {}
+
+    def reach(self, length: int) -> None:
+        """A workflow task of a history that is so long begins, or goes on."""
+        if length != self.reached:
+            self._set.clear()
+        self.reached = length
+
+    def keep(self, command: Command) -> None:
+        """Keep a command; a timer that is set and dropped in one workflow task leaves no event, so neither is kept."""
+        if command.kind == "cancel_timer" and (timer := self._set.pop(command.said.seq, None)) is not None:
+            self.commands = [item for item in self.commands if item is not timer]
+            return
+        if command.kind == "start_timer":
+            self._set[command.said.seq] = command
+        self.commands.append(command)
 
 
 class _KeepingRunner(WorkflowRunner):
@@ -180,12 +196,12 @@ class _KeepingInstance(WorkflowInstance):
     def activate(self, act: Any) -> Any:
         completion = self._inner.activate(act)
         if not any(job.HasField("remove_from_cache") for job in act.jobs):
-            self._kept.reached = act.history_length
+            self._kept.reach(act.history_length)
         for command in completion.successful.commands:
             kind = str(command.WhichOneof("variant"))
             # A copy: the SDK encodes the payloads of the original in place.
             said = type(getattr(command, kind)).FromString(getattr(command, kind).SerializeToString())
-            self._kept.commands.append(Command(kind, said, command.user_metadata.summary.data))
+            self._kept.keep(Command(kind, said, command.user_metadata.summary.data))
         return completion
 
     def get_serialization_context(self, command_info: Any) -> Any:

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select, text
-from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+from sqlalchemy import bindparam, func, insert, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as insert_once
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
@@ -25,6 +25,7 @@ from policy.decision import Assurance, DecisionReceipt, DecisionSubmission, Refu
 from policy.ledger import EntryKind
 from policy.observed import GlassBreak
 from policy.people.directory import Directory
+from policy.refusals import Listed
 from policy.reviewing import Found, Review, found_by
 
 KEY = "review"
@@ -48,6 +49,11 @@ _BALLOTS = (
 _STORED = select(_DECISION.receipt, _DECISION.digest).where(
     _DECISION.review_id == bindparam("review_id"), _DECISION.decision_id == bindparam("decision_id")
 )
+_REFUSED = (
+    select(_DECISION.person_id, func.count().label("n"))
+    .where(_DECISION.review_id == bindparam("review_id"), ~_DECISION.counted)
+    .group_by(_DECISION.person_id)
+)
 _OPEN = (
     select(_REVIEW.body, _REVIEW.due_at, _REVIEW.review_id)
     .distinct()
@@ -56,15 +62,16 @@ _OPEN = (
     .order_by(_REVIEW.due_at, _REVIEW.review_id)
     .limit(bindparam("most"))
 )
+# Whoever waited for a turn asks with an instant before that of who went first: no break is too new to count.
 _BREAKS = text(
     "SELECT found.break_glass, found.person, found.proposal_id, found.opened_at AS at, found.due_at,"
     "  ended.review_id IS NOT NULL AS closed"
     " FROM unnest(:people) AS asked (person)"
-    " CROSS JOIN LATERAL (SELECT * FROM countersign.review AS r WHERE r.person = asked.person AND r.opened_at <= :at"
+    " CROSS JOIN LATERAL (SELECT * FROM countersign.review AS r WHERE r.person = asked.person"
     "   ORDER BY r.opened_at DESC LIMIT 1000) AS found"
     " LEFT JOIN countersign.review_closed AS ended ON ended.review_id = found.review_id"
     " WHERE found.proposal_id <> :proposal_id ORDER BY found.opened_at, found.proposal_id, found.person"
-).bindparams(bindparam("people", type_=ARRAY(Text)), bindparam("at", type_=TIMESTAMP(timezone=True)))
+).bindparams(bindparam("people", type_=ARRAY(Text)))
 
 
 @dataclass(frozen=True)
@@ -81,11 +88,9 @@ class ReviewFile:
         return stand(self.review.case(self.ballots), now, deadline_counts_as_passed=False)
 
 
-async def read_breaks(
-    connection: AsyncConnection, people: tuple[str, ...], proposal_id: str, now: datetime
-) -> tuple[GlassBreak, ...]:
+async def read_breaks(connection: AsyncConnection, people: tuple[str, ...], proposal_id: str) -> tuple[GlassBreak, ...]:
     """How often some people broke a glass, the newest 1,000 of each, this action aside."""
-    wanted = {"people": list(people), "proposal_id": proposal_id, "at": now}
+    wanted = {"people": list(people), "proposal_id": proposal_id}
     return tuple(GlassBreak.model_validate(dict(row)) for row in (await connection.execute(_BREAKS, wanted)).mappings())
 
 
@@ -209,6 +214,12 @@ async def stored_answer(
     return DecisionReceipt(
         decision_id=submission.decision_id, counted=False, code=Refusal.decision_id_reused, message=message
     )
+
+
+async def lists_refusal(connection: AsyncConnection, file: ReviewFile, person_id: str | None) -> bool:
+    """Whether one more refused answer of somebody is kept; the rule is `policy/refusals.py`."""
+    rows = await connection.execute(_REFUSED, {"review_id": UUID(file.review.review_id)})
+    return Listed({row.person_id: row.n for row in rows}).has_room(person_id)
 
 
 async def store_answer(

@@ -174,22 +174,6 @@ class Taking:
         return stand(with_ballot(file.case, reading.ballot), self._now, deadline_counts_as_passed=False)
 
 
-async def _read(
-    connection: AsyncConnection,
-    file: CaseFile,
-    submission: DecisionSubmission,
-    in_force: InForce,
-    request: DecisionRequest,
-) -> Reading:
-    if submission.vote is not Vote.revoke:
-        return read_decision(file, submission, in_force.directory, request.now)
-    person, why = who_decides(file, submission, in_force.directory, request.now)
-    if why is not None or person is None:
-        return Reading(person=person, refusal=why)
-    issued = await read_issued(connection, request.proposal_id, submission.revision)
-    return read_revocation(file, submission, person, issued.records, request.now)
-
-
 def refused(
     submission: DecisionSubmission | None, code: Refusal, message: str, standing: Standing | None = None
 ) -> DecisionReceipt:

@@ -3,6 +3,7 @@
 - Every refusal is answered with its reason, listed or not. What is listed has a ledger entry and a row of its own.
 - The first `KEPT_OF_CASE` refusals of a case are listed; of one person at most `KEPT_OF_ONE`. Whatever is no decision,
   or comes from an identity that the directory does not know, is nobody's: all of that shares `KEPT_OF_NOBODY`.
+- An answer to a review that does not count is listed within the same bounds, each review for itself, and not counted.
 - These bounds say what is listed, never what counts or how it is answered. So junk in somebody's name takes nothing
   from that person's vote.
 - What is not listed is counted by code. The ledger says so when the count reaches 1, 2, 4, 8 and so on: a million of

@@ -274,8 +274,8 @@ class World:
 
 
 @contextlib.contextmanager
-def temporal_server() -> Any:
-    """A Temporal of a test module's own, that knows our search attributes."""
+def temporal_server(**limits: int) -> Any:
+    """A Temporal of a test module's own, that knows our search attributes; `limits` are dynamic `limit.…` settings."""
     home = Path(tempfile.mkdtemp(prefix="countersign-")).resolve()
     unprivileged.admit(home)
     # Without these, a deletion waits half a minute for the server's own housekeeping.
@@ -283,7 +283,7 @@ def temporal_server() -> Any:
     server = TemporalServer(
         home / "temporal",
         search_attributes=TYPES,
-        dynamic_config=quick,
+        dynamic_config={**quick, **{f"limit.{name}": value for name, value in limits.items()}},
         keep=False,
         ui=False,
         usual_ports=False,

@@ -5,7 +5,8 @@
   neither time nor a stop.
 - A run that has taken as much as its plan's pace says continues as a new one (`workflows/rollover.py`). From then on an
   update is answered `busy`; signals, which nobody would tell to send again, are taken to the last. Once nothing waits
-  and nobody waits for an answer, the run ends and the next one begins.
+  and nobody waits for an answer, the run ends and the next one begins. Where a message alone has made it due, the
+  record is asked once more before: a stop that came with that message is read after it, and would end with the run.
 - Only while people are asked. A run whose effect is under way waits for an activity that a new run could not wait for,
   and needs few events more.
 - The signal `recheck` only asks that the action is measured again, once in each slot of the plan's interval however
@@ -67,6 +68,7 @@ class Conversation:
         self._alarm = Alarm()
         self._rechecks = Rechecks()
         self._measure = False
+        self._heard = False
         self._consuming = self._slow = False
         self._resolution: str | None = None
         self.odometer = Odometer()
@@ -112,6 +114,7 @@ class Conversation:
 
     def busy_receipt(self, args: Sequence[Any]) -> DecisionReceipt:
         """The answer to an update that comes while this run ends."""
+        self._heard = True
         value, _ = one_object(args, DECISION_BYTES)
         decision_id = str((value or {}).get("decision_id", ""))[:100]
         return DecisionReceipt(decision_id=decision_id, counted=False, code=Refusal.busy, message=_AGAIN)
@@ -126,13 +129,14 @@ class Conversation:
             self._rechecks.ask()
             self._measure = False
         self._set_alarm(self._case.plan.standing)
+        self._heard = False
         while self._resolution is None:
             await workflow.wait_condition(
                 lambda: self._resolution is not None or self._stop_waits() or self._due() or self._may_continue()
             )
             if self._resolution is None:
                 self._alarm.cancel()
-                if not self._stop_waits() and self._may_continue():
+                if not self._heard and not self._stop_waits() and self._may_continue():
                     return None
                 await self._advance()
         self._alarm.cancel()
@@ -161,6 +165,7 @@ class Conversation:
 
     def ask_to_measure(self) -> None:
         """Somebody says that the world changed."""
+        self._heard = True
         if self._case.state is State.pending and self._rechecks.ask():
             self._set_alarm(self._case.view.stand(None))
 
@@ -281,6 +286,7 @@ class Conversation:
 
     def _moved(self, answer: CaseResult | DecisionsResult, asked_about: int) -> None:
         """The case as the record has it now, and the next instant at which something is due."""
+        self._heard = False
         self._unlisted.update({code: count for code, count in answer.unlisted.items() if code in _CODES})
         self._newest = answer.entry or self._newest
         case, standing = self._case, answer.standing

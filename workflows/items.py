@@ -84,7 +84,7 @@ class ResolveItem:
                 await self._look(item_id)
             if workflow.info().is_continue_as_new_suggested() and not self._inbox:
                 await workflow.wait_condition(workflow.all_handlers_finished)
-                workflow.continue_as_new(args=list(args))
+                workflow.continue_as_new({"item_id": item_id})
         self._alarm.cancel()
         while True:
             while self._inbox:

@@ -47,6 +47,17 @@ async def continued_as_new(place: Recording, proposal_id: str) -> None:
     await handle.result()
 
 
+async def continued_by_signals(place: Recording, proposal_id: str) -> None:
+    """Signals that say nothing end a run; a stop that comes afterwards ends the next one."""
+    handle = await place.start(proposal_id, proposal(proposal_id))
+    await place.status(handle, lambda item: item["state"] == "pending")
+    for _ in range(SIGNALS):
+        await handle.signal(interface.RECHECK)
+    await _until_continued(handle)
+    await handle.cancel()
+    await handle.result()
+
+
 async def collapsed(place: Recording, proposal_id: str) -> None:
     """Another action asks for the same effect and is pending: this one is told to wait for it."""
     other = await place.start(f"{proposal_id}-other", proposal(f"{proposal_id}-other"))
@@ -74,4 +85,4 @@ async def _until_continued(handle: "WorkflowHandle[Any, Any]") -> None:
             await asyncio.sleep(0.2)
 
 
-FLOODS: tuple[Scenario, ...] = (batch, continued_as_new, collapsed, not_admitted)
+FLOODS: tuple[Scenario, ...] = (batch, continued_as_new, continued_by_signals, collapsed, not_admitted)

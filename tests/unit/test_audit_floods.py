@@ -2,11 +2,17 @@
 
 import copy
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from activities.answers import Call
 from activities.auditing import audit
+from activities.explaining import explain_entries
+from activities.replaying import Event
+from policy.audit import AuditFile, ReadEntry
+from policy.ledger import EntryKind
 from tests.unit.tampering import (
     Edit,
     answer,
@@ -97,3 +103,23 @@ async def test_an_edit_is_named(what: str) -> None:
     assert doc != before
     found = [str(finding) for finding in (await audit(json.dumps(doc).encode(), workflow_runner())).findings]
     assert any(expected in text for text in found), (expected, found)
+
+
+@pytest.mark.parametrize(("told", "found"), [(4, 0), (3, 1)])
+def test_a_count_that_a_dropped_task_wrote_is_a_note(told: int, found: int) -> None:
+    """A later call that counts at least as many took the same refusals again; one that does not explains nothing."""
+    at = datetime(2030, 1, 1, tzinfo=UTC)
+    later = at + timedelta(seconds=2)
+    asked: dict[str, Any] = {"unlisted": {"unknown_person": 60}, "messages": []}
+    call = Call(
+        "take_decisions", asked, {"unlisted": {"unknown_person": told}}, "event 9", ((later, later),), began=later
+    )
+    events = [
+        Event(1, "WORKFLOW_EXECUTION_STARTED", at, None, b""),
+        Event(9, "WORKFLOW_EXECUTION_COMPLETED", later, None, b""),
+    ]
+    content = {"count": 70, "codes": {"unknown_person": 70}}
+    kind, when = EntryKind.refusals_unlisted, at + timedelta(seconds=1)
+    entry = ReadEntry("id", 7, kind, when, late=False, content=content, digest="sha256:0")
+    findings, notes = explain_entries(AuditFile.model_validate(load("batch")), events, [call], [entry])
+    assert (len(findings), len(notes)) == (found, 1 - found)

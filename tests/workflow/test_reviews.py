@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,12 +12,24 @@ import pytest_asyncio
 from temporalio.client import WorkflowHandle
 
 from activities.auditing import audit
+from activities.connection import connect
 from activities.export import export_action
 from activities.reviews import ReviewFile, read_review
+from deploy.dev import Stack
 from policy.base import instant_text
 from policy.decision import DecisionReceipt
+from policy.refusals import KEPT_OF_NOBODY, KEPT_OF_ONE
 from policy.reviewing import review_id
-from tests.world import BOUND, DOCUMENTS, World, publish_documents, until
+from tests.world import (
+    BOUND,
+    DOCUMENTS,
+    World,
+    publish_documents,
+    record,
+    running_world,
+    temporal_server,
+    until,
+)
 from worker import workflow_runner
 from workflows.interface import DECIDE, ITEM_WORKFLOW, SWEEP_WORKFLOW, TASK_QUEUE, item_id, workflow_id
 
@@ -202,3 +215,43 @@ async def test_a_cancelled_item_stays_and_garbage_is_answered(world: World) -> N
             ITEM_WORKFLOW, {"item_id": "nothing"}, id=f"item/{world.id()}", task_queue=TASK_QUEUE
         )
     assert unknown == {"item_id": "nothing", "closed": None}
+
+
+async def test_junk_to_a_review_fills_no_record_and_holds_back_no_answer(world: World) -> None:
+    """Refused answers are listed up to a bound, all of them are answered, and who may answer closes the review."""
+    await publish_documents(world.url, policy("2d", 100))
+    body = await emergency(world)
+    handle, file = await swept(world, body["proposal_id"]), await the_review(world, body["proposal_id"])
+    for number in range(KEPT_OF_NOBODY + 10):
+        await handle.signal(DECIDE, answer(file, f"nobody-{number}", "approve"))
+    told = [await say(handle, answer(file, "eve", "approve", decision_id=f"eve-{n}")) for n in range(KEPT_OF_ONE + 2)]
+    assert {receipt.code for receipt in told} == {"not_eligible"}
+    assert len(await world.entries(body["proposal_id"], "review_decided")) == KEPT_OF_NOBODY + KEPT_OF_ONE
+    assert (await say(handle, answer(file, "dan", "approve"))).counted
+    async with asyncio.timeout(BOUND):
+        assert (await handle.result())["closed"] == "in_order"
+    assert await findings(world, body["proposal_id"]) == []
+
+
+async def test_a_review_goes_on_in_a_new_run_when_the_server_says_so(stack: Stack) -> None:
+    """A flood that makes a history long ends no review: the next run takes the answer."""
+    async with AsyncExitStack() as cleanup:
+        server = cleanup.enter_context(temporal_server(**{"historyCount.suggestContinueAsNew": 60}))
+        client = await connect(address=server.address, identity="tests")
+        name = await cleanup.enter_async_context(record(stack))
+        brief = await cleanup.enter_async_context(running_world(stack, client, name))
+        await publish_documents(brief.url, policy("2d", 100))
+        body = await emergency(brief)
+        handle, file = await swept(brief, body["proposal_id"]), await the_review(brief, body["proposal_id"])
+        first = (await handle.describe()).run_id
+        for number in range(40):
+            await handle.signal(DECIDE, answer(file, f"nobody-{number}", "approve"))
+        await until(lambda: run_of(handle), lambda found: found != first)
+        assert (await say(handle, answer(file, "dan", "approve"))).counted
+        async with asyncio.timeout(BOUND):
+            assert (await handle.result())["closed"] == "in_order"
+
+
+async def run_of(handle: WorkflowHandle[Any, Any]) -> str:
+    """The newest run of a workflow."""
+    return str((await handle.describe()).run_id)
