@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.cases import CaseFile
 from activities.closing import stop
 from activities.ledger import Ledger
-from activities.outbox import about_case, tell
+from activities.outbox import about_case, glass_broken, tell
 from activities.registering import approved_scopes, denied_scopes, store_resolution
 from activities.telemetry import note_resolution
 from policy.approval.standing import Standing, stand
@@ -41,7 +41,8 @@ async def settle(
     content = {"kind": standing.resolution, "at": instant_text(now), "standing": standing.model_dump(mode="json")}
     await ledger.append(EntryKind.resolved, content, revision)
     also = resolved(about_case(file), standing, standing.resolution, standing.reasons, now)
-    await tell(connection, file, standing, standing, now, also=also)
+    glass = glass_broken(file, now) if standing.resolution == "approved" else ()
+    await tell(connection, file, standing, standing, now, also=(*also, *glass))
     note_resolution(standing.resolution, file, now)
     return standing.resolution
 

@@ -34,7 +34,7 @@ def about_case(file: CaseFile) -> About:
 
 
 def glass_broken(file: CaseFile, at: datetime) -> tuple[Notice, ...]:
-    """What is told where an emergency asks other people than usual; nothing where it does not, and of a dry run."""
+    """What is told of an emergency that other people than usual approved; nothing where none did, or in a dry run."""
     assert file.revision is not None
     asked = file.revision.evaluation
     if asked.break_glass is None or asked.review is None or file.proposal.dry_run:

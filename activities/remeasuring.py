@@ -21,7 +21,7 @@ from activities.advancing import standing_of
 from activities.cases import KEPT, CaseFile, read_case
 from activities.documents import InForce
 from activities.ledger import Ledger
-from activities.outbox import about_case, glass_broken, tell
+from activities.outbox import about_case, tell
 from activities.permits import read_issued
 from activities.registering import note_assessed, store_resolution, store_revision
 from activities.starting import gather
@@ -227,7 +227,7 @@ async def _open(
     voters = tuple(dict.fromkeys(ballot.person_id for ballot in file.ballots))
     changes = "; ".join(final.superseded.changes if final.superseded else ())
     also = (superseded(about_case(after), voters, changes[:_REASON], now),) if voters else ()
-    await tell(connection, after, None, standing_of(after, now), now, also=(*also, *glass_broken(after, now)))
+    await tell(connection, after, None, standing_of(after, now), now, also=also)
     return after
 
 

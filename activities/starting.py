@@ -20,7 +20,7 @@ from activities.documents import InForce
 from activities.drafts import read_draft
 from activities.ledger import Ledger
 from activities.observing import observe
-from activities.outbox import about_case, glass_broken, tell
+from activities.outbox import about_case, tell
 from activities.reconsidering import reconsider
 from activities.registering import note_assessed, store_registered
 from policy.admission import is_listed
@@ -190,7 +190,7 @@ async def _tell(connection: AsyncConnection, file: CaseFile, now: datetime) -> N
     denials = file.revision.facts.denials
     earlier = tuple(denial.proposal_id for denial in denials)
     also = (denied_again(about_case(file), deniers(file.revision.facts), earlier, now),) if denials else ()
-    await tell(connection, file, None, standing_of(file, now), now, also=(*also, *glass_broken(file, now)))
+    await tell(connection, file, None, standing_of(file, now), now, also=also)
 
 
 async def end_without_effect(

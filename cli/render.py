@@ -72,14 +72,18 @@ def digests(value: Mapping[str, Any]) -> str:
     return _join(f"{name:18} {_safe(value.get(name) or 'none')}" for name in names)
 
 
-def receipt(value: Mapping[str, Any]) -> str:
-    """The answer to a decision."""
+_FOUND = {"approved": "the review found it in order", "denied": "the review found it at fault"}
+
+
+def receipt(value: Mapping[str, Any], *, of_review: bool = False) -> str:
+    """The answer to a decision, on an action or on the review of one."""
     if value["counted"]:
         head = f"counted: decision {_safe(value['decision_id'])}"
     else:
         head = f"refused ({_safe(value.get('code') or 'no code')}): {_safe(value['message'])}"
     missing = value.get("missing") or ()
-    rest = [f"the action is {_safe(value['resolution'])}"]
+    stands = _FOUND.get(value["resolution"], "the review is open") if of_review else None
+    rest = [stands or f"the action is {_safe(value['resolution'])}"]
     if value["resolution"] == "pending" and missing:
         rest.append(f"still missing: {_list(missing)}")
     return _join([head, *rest, f"assurance: {_safe(value['assurance'])}"])

@@ -79,7 +79,7 @@ async def _answer(args: argparse.Namespace) -> int:
         print("unknown: it was sent and nobody answered yet, see `countersign reviews`", file=sys.stderr)
         return exits.UNKNOWN
     shown = receipt.model_dump(mode="json")
-    print(json.dumps(shown, indent=2) if args.json else render.receipt(shown))
+    print(json.dumps(shown, indent=2) if args.json else render.receipt(shown, of_review=True))
     return exits.OK if receipt.counted else exits.REFUSED
 
 

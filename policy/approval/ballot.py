@@ -7,7 +7,9 @@
 """
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from policy.base import Instant, RecordModel
 from policy.decision import Assurance, Feedback, Vote
@@ -39,10 +41,18 @@ class Ballot(PersonFacts):
     feedback: tuple[Feedback, ...] = ()
 
 
+class Added(RecordModel):
+    """Whom an escalation adds to one requirement of a stage."""
+
+    groups: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
+
+
 class CaseEvent(RecordModel):
     """Something that the record noted of an open case.
 
     `escalated`: the step `index` of `stage` found these `groups` and `people` (`replace`: instead of those before).
+    `added`: for which requirement each of them was found, in the order of the stage; empty in records that did not say.
     `dropped`: the vote `decision_id` counts no longer. `unreachable`: nobody is left for what `stage` needs. `grace`:
     nobody was there at the deadline of `stage`, which now ends at `until`. `remeasured`: it was measured again, and
     nothing material changed (`reason` says what did); `effect` is the digest of what was compared.
@@ -55,6 +65,7 @@ class CaseEvent(RecordModel):
     groups: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
     replace: bool = False
+    added: Annotated[tuple[Added, ...], Field(exclude_if=lambda value: not value)] = ()
     decision_id: str | None = None
     until: Instant | None = None
     reason: str = ""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from policy.approval.ballot import ApprovalCase, CaseEvent
+from policy.approval.ballot import Added, ApprovalCase, CaseEvent
 from policy.approval.escalation import Due, step_of
 from policy.approval.lapsing import counted_approvals, lapsed
 from policy.approval.reading import Reading, read
@@ -21,7 +21,7 @@ from policy.base import instant_text
 from policy.ledger import EntryKind
 from policy.people.directory import Directory
 from policy.people.turns import found, nobody
-from policy.rules.chains import EscalationStep, ExpiryVerb
+from policy.rules.chains import EscalationStep, ExpiryVerb, Requirement
 from policy.rules.hours import Hours, ends
 
 # Within it somebody was there: timers and clocks are not exact.
@@ -118,19 +118,32 @@ def _escalations(reading: Reading, today: Today, now: datetime) -> Iterator[Chan
 def escalated(reading: Reading, step: EscalationStep, index: int, directory: Directory, now: datetime) -> CaseEvent:
     """Whom a step of the open stage finds in the directory, as the event to be noted; pure."""
     asked = reading.sitting.asking.now
-    groups = tuple(dict.fromkeys(name for item in asked for name in item.groups))
-    people = tuple(dict.fromkeys(name for item in asked for name in item.people))
-    answers = {turn: found(directory, turn, groups, people, now) for turn in step.to}
-    missing = [nobody(turn, groups, people) for turn, answer in answers.items() if not (answer.groups or answer.people)]
+    added = tuple(_added(step, item, directory, now) for item in asked)
+    missing = [
+        nobody(turn, item.groups, item.people)
+        for item in asked
+        for turn in step.to
+        if not any(found(directory, turn, item.groups, item.people, now))
+    ]
     return CaseEvent(
         kind="escalated",
         at=now,
         stage=reading.number,
         index=index,
-        groups=tuple(dict.fromkeys((*step.add_groups, *(name for item in answers.values() for name in item.groups)))),
-        people=tuple(dict.fromkeys(name for item in answers.values() for name in item.people)),
+        groups=tuple(dict.fromkeys(name for item in added for name in item.groups)),
+        people=tuple(dict.fromkeys(name for item in added for name in item.people)),
+        added=added if len(added) > 1 and step.to else (),
         replace=step.replace,
-        reason="; ".join((step.reason, *missing)),
+        reason="; ".join((step.reason, *dict.fromkeys(missing))),
+    )
+
+
+def _added(step: EscalationStep, requirement: Requirement, directory: Directory, now: datetime) -> Added:
+    """Whom a step adds to one requirement: the groups that it names, and whom it finds for this one."""
+    answers = [found(directory, turn, requirement.groups, requirement.people, now) for turn in step.to]
+    return Added(
+        groups=tuple(dict.fromkeys((*step.add_groups, *(name for item in answers for name in item.groups)))),
+        people=tuple(dict.fromkeys(name for item in answers for name in item.people)),
     )
 
 

@@ -88,7 +88,7 @@ def unfit(
         ballot: what arrived; its instant is asked about.
         asked: whom the stage asks for such a vote.
         stage: its number.
-        wait: for how long newcomers wait to approve.
+        wait: for how long newcomers wait to approve, or to release.
     """
     person, found = ballot.person_id, [fit(item, ballot) for item in asked]
     fitting = [item for item in found if item.fits]
@@ -100,7 +100,7 @@ def unfit(
         lacking = " and ".join(min(found, key=lambda item: len(item.lacking)).lacking)
         return Refusal.not_eligible, f"stage {stage} asks {wanted}: {person} lacks {lacking}"
     new = [too_new(item, ballot, wait, ballot.received_at) for item in fitting]
-    if ballot.vote is Vote.approve and new[0] is not None and all(new):
+    if ballot.vote in (Vote.approve, Vote.release) and new[0] is not None and all(new):
         return Refusal.newcomer, new[0]
     return None
 

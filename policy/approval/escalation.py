@@ -6,13 +6,14 @@
 - With `replace` only those whom the step names are asked from then on. Votes that were given stay, and fill the seats
   that they could fill.
 - A step that looks somebody up (`to`) comes when the record noted whom it found; one that found nobody changes nothing,
-  and that is on record, too. What a step adds to keeps its qualifications and its condition.
+  and that is on record, too. It is looked up for each requirement, and adds to that one only: who is on call next for
+  one group does not stand for another. What a step adds to keeps its qualifications and its condition.
 - A requirement that names no groups, roles or people asks everybody already: adding to it changes nothing.
 """
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from policy.base import Instant, RecordModel
 from policy.rules.chains import EscalationStep, Requirement, Stage
@@ -66,21 +67,41 @@ def step_of(stage: Stage, index: int) -> EscalationStep | None:
     return steps[index] if 0 <= index < len(steps) else None
 
 
+class Names(Protocol):
+    """Groups and people."""
+
+    @property
+    def groups(self) -> tuple[str, ...]: ...
+    @property
+    def people(self) -> tuple[str, ...]: ...
+
+
 class Asking:
-    """Whom a stage asks: `now` who may answer, `ever` who may have answered, so that votes given before keep a seat."""
+    """Whom a stage asks: `now` who may answer, `ever` who may have answered, so that votes given before keep a seat.
+
+    `found`: somebody was looked up.
+    """
 
     def __init__(self, stage: Stage) -> None:
+        self.found = False
         self.now: tuple[Requirement, ...] = stage.requirements
         self.ever: tuple[Requirement, ...] = stage.requirements
 
-    def escalate(self, groups: Sequence[str], people: Sequence[str], *, replace: bool) -> None:
-        """Ask these, too, or instead; nothing changes where nobody was found."""
-        if not groups and not people:
-            return
-        self.ever = tuple(asked_too(item, groups, people) for item in self.ever)
-        self.now = tuple(
-            _only(item, groups, people) if replace else asked_too(item, groups, people) for item in self.now
-        )
+    def escalate(self, groups: Sequence[str], *, replace: bool) -> None:
+        """Ask these groups for every requirement, too, or instead."""
+        self.now, self.ever = self._with([(tuple(groups), ())] * len(self.now), replace=replace)
+
+    def look_up(self, found: Sequence[Names], *, replace: bool) -> None:
+        """Ask whom each requirement found, in their order; one that found nobody stays as it is."""
+        self.found = self.found or replace or any(item.people for item in found)
+        self.now, self.ever = self._with([(item.groups, item.people) for item in found], replace=replace)
+
+    def _with(
+        self, found: Sequence[tuple[tuple[str, ...], tuple[str, ...]]], *, replace: bool
+    ) -> tuple[tuple[Requirement, ...], tuple[Requirement, ...]]:
+        ever = tuple(asked_too(item, *names) for item, names in zip(self.ever, found, strict=True))
+        asks = _only if replace else asked_too
+        return tuple(asks(item, *names) for item, names in zip(self.now, found, strict=True)), ever
 
 
 def asked_too(requirement: Requirement, groups: Collection[str], people: Collection[str] = ()) -> Requirement:
@@ -94,6 +115,8 @@ def asked_too(requirement: Requirement, groups: Collection[str], people: Collect
     return requirement.model_copy(update=more)
 
 
-def _only(requirement: Requirement, groups: Sequence[str], people: Sequence[str]) -> Requirement:
+def _only(requirement: Requirement, groups: Collection[str], people: Collection[str]) -> Requirement:
+    if not groups and not people:
+        return requirement
     only = {"groups": tuple(dict.fromkeys(groups)), "people": tuple(dict.fromkeys(people)), "roles": ()}
     return requirement.model_copy(update=only)

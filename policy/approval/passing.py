@@ -70,7 +70,7 @@ class Passing:
         self.happened.append(due)
         step = self.stage.escalations[due.index] if due.kind == "escalation" else None
         if step is not None and not step.to:
-            self.sitting.asking.escalate(step.add_groups, (), replace=step.replace)
+            self.sitting.asking.escalate(step.add_groups, replace=step.replace)
 
     def _expire(self, due: Due) -> None:
         """The deadline passed: the stage's verb, unless it has a grace."""
@@ -83,7 +83,7 @@ class Passing:
                 return
             sitting.clock.another_round(due.at)
             if step is not None and not step.to:
-                sitting.asking.escalate(step.add_groups, (), replace=step.replace)
+                sitting.asking.escalate(step.add_groups, replace=step.replace)
             return
         grace = self._grace(due.at) if sitting.lapsed_until is None else None
         if grace is None or grace.until is None:

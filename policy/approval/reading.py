@@ -185,9 +185,7 @@ class Reading(Passing):
         if ballot.vote is Vote.release:
             sitting.release(at)
         if ballot.vote in (Vote.approve, Vote.deny, *_TAKES_BACK):
-            sitting.votes.pop(ballot.person_id, None)
-        if ballot.vote in (Vote.approve, Vote.deny):
-            sitting.votes[ballot.person_id] = ballot
+            sitting.vote(ballot)
         if ballot.vote is Vote.recuse:
             self.recused[ballot.person_id] = None
         self._settle()
@@ -240,6 +238,7 @@ class Reading(Passing):
             acknowledged=tuple(sitting.acknowledged),
             dropped=tuple(sitting.dropped),
             paused_until=sitting.clock.paused_until(self.now) if state == "open" else None,
+            asked=self.requirements if sitting.asking.found and state == "open" else (),
         )
 
     def _released_by(self) -> str:

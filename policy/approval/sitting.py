@@ -12,6 +12,7 @@ from datetime import datetime
 from policy.approval.ballot import Ballot, CaseEvent
 from policy.approval.clock import Clock
 from policy.approval.eligibility import identities
+from policy.approval.eligibility import stands_for
 from policy.approval.escalation import Asking
 from policy.decision import Refusal, Vote
 from policy.rules.chains import Stage
@@ -51,7 +52,7 @@ class Sitting:
 
     def escalated(self, event: CaseEvent) -> None:
         """The record found whom to escalate to."""
-        self.asking.escalate(event.groups, event.people, replace=event.replace)
+        self.asking.look_up(event.added or [event] * len(self._stage.requirements), replace=event.replace)
         self.clock.escalated(event.index)
 
     def drop(self, event: CaseEvent) -> bool:
@@ -62,6 +63,14 @@ class Sitting:
         del self.votes[found.person_id]
         self.dropped.append(f"{found.person_id}: {event.reason}")
         return True
+
+    def vote(self, ballot: Ballot) -> None:
+        """A vote replaces that person's earlier one; who abstains takes back what delegates voted for them, too."""
+        self.votes.pop(ballot.person_id, None)
+        if ballot.vote in (Vote.approve, Vote.deny):
+            self.votes[ballot.person_id] = ballot
+        if ballot.vote is Vote.abstain:
+            self.votes = {name: item for name, item in self.votes.items() if stands_for(item) != ballot.person_id}
 
     def acknowledge(self, ballot: Ballot) -> None:
         """Somebody looks."""

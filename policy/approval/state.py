@@ -1,13 +1,15 @@
 """How a case stands, as a value: each stage, what is missing, what is due, and the resolution once there is one."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from policy.approval.escalation import Due
 from policy.approval.quorum import tally_stage
 from policy.base import Instant, Reason, RecordModel
 from policy.decision import Feedback
-from policy.rules.chains import ApprovalChain, Stage
+from policy.rules.chains import ApprovalChain, Requirement, Stage
 
 ResolutionKind = Literal["pending", "approved", "denied", "expired"]
 StageState = Literal["waiting", "open", "held", "approved", "denied", "expired"]
@@ -43,6 +45,7 @@ class StageStanding(RecordModel):
     Attributes:
         dropped: whose votes of this stage count no longer, and why.
         paused_until: until when at the latest its clock waits for an answer.
+        asked: whom it asks by now, where an escalation looked somebody up.
     """
 
     number: int
@@ -58,6 +61,7 @@ class StageStanding(RecordModel):
     acknowledged: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     paused_until: Instant | None = None
+    asked: Annotated[tuple[Requirement, ...], Field(exclude_if=lambda value: not value)] = ()
 
 
 class Standing(RecordModel):

@@ -238,7 +238,9 @@ def asked_by(requirement: Requirement) -> Asked:
 
 
 def _asked(chain: ApprovalChain, stage: StageStanding) -> tuple[Asked, ...]:
-    """Whom the stage asks by the chain, and the groups that were added since."""
+    """Whom the stage asks: by the chain and with the groups that were added since, or as somebody was looked up."""
+    if stage.asked:
+        return tuple(asked_by(item) for item in stage.asked)
     found = [asked_by(item) for item in chain.stages[stage.number - 1].requirements]
     known = {group for item in found for group in item.groups}
     added = tuple(group for group in stage.groups if group not in known)

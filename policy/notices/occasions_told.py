@@ -3,7 +3,7 @@
 - A question goes to whom it asks, its answer to who asked.
 - A vote that counts no longer, and a revision that takes the place of another, are told to those who voted.
 - A hold is told to those who may release it. Who may be told that a denied effect comes again is who denied it.
-- Break-glass is urgent, and told to those who will review it as soon as it is asked for. An overdue review is urgent,
+- Break-glass is urgent, and told to those who will review it as soon as it is approved. An overdue review is urgent,
   too. Neither is told to whoever stands behind it.
 - A channel that gave up is told to the operators, once an hour for each channel.
 - A digest stands for several notices to one person or group; the same ones make the same digest.

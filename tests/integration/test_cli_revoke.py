@@ -84,4 +84,5 @@ def test_a_review_is_listed_and_answered(house: House) -> None:
     assert (own.code, "self_approval" in own.out) == (exits.REFUSED, True)
     found = house.run("reviews", "at-fault", "urgent", "--because", "no incident", "--as", "ben")
     assert (found.code, "counted" in found.out) == (exits.OK, True)
+    assert "the review found it at fault" in found.out
     assert house.run("reviews").out.startswith("nothing that broke a glass")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from policy.approval.changes import changes
-from policy.approval.standing import ApprovalCase
+from policy.approval.standing import ApprovalCase, stand
 from policy.approval.today import Today
 from policy.document import EscalationStep, Requirement, Stage
 from policy.people.directory import Directory, read_directory
@@ -135,6 +135,17 @@ def test_a_vote_by_what_an_escalation_added_keeps_counting() -> None:
     assert _changes(case, 50, _directory()) == []
     left = _directory(PEOPLE.replace(b"  - {id: max, groups: [heads]}\n", b""))
     assert len(_changes(case, 50, left)) == 1
+
+
+def test_who_is_on_call_for_one_group_does_not_answer_for_another() -> None:
+    """Of two requirements each is looked up for itself, and told who is asked by now."""
+    two = (Requirement(groups=("dba",)), Requirement(groups=("ops",)))
+    case = a_case(_escalating(Turn.next_on_call, requirements=two))
+    (noted,) = changes(case, _today(_directory()), at(31))
+    assert [(item.groups, item.people) for item in noted.event.added] == [((), ()), ((), ("bob",))]
+    assert noted.event.reason == "nobody answered; nobody is on call next in dba"
+    standing = stand(case.model_copy(update={"events": (noted.event,)}), at(32), deadline_counts_as_passed=False)
+    assert [item.people for item in standing.current.asked] == [(), ("bob",)]
 
 
 def test_several_changes_have_an_order() -> None:

@@ -184,6 +184,12 @@ STANDINGS: dict[str, tuple[tuple[Ballot, ...], str, str, str]] = {
         "bob",
         "",
     ),
+    "the delegator abstains, and the delegate has to vote anew": (
+        (_by("bob", "approve", 1, "ann"), _by("ann", "abstain", 2)),
+        "pending",
+        "",
+        "",
+    ),
     "two delegates of one deny once": (
         (_by("bob", "deny", 1, "ann"), _by("cleo", "deny", 2, "ann")),
         "pending",

@@ -2,6 +2,9 @@
 
 from datetime import timedelta
 
+import pytest
+
+from policy.approval.ballot import Added
 from policy.approval.escalation import MAX_REMINDERS, Asking, plan, whom
 from policy.document import EscalationStep, Requirement, Stage
 from policy.rules.chains import Turn
@@ -34,15 +37,15 @@ def test_reminders_by_cadence_are_bounded() -> None:
 def test_escalation_adds_and_takes_nobodys_place() -> None:
     """Groups and people are added, never taken away, and no seat less is asked for."""
     asking = Asking(_BUSY)
-    asking.escalate(("sre",), (), replace=False)
-    asking.escalate(("ops", "boss"), ("eve",), replace=False)
+    asking.escalate(("sre",), replace=False)
+    asking.look_up([Added(groups=("ops", "boss"), people=("eve",))], replace=False)
     assert asking.now == asking.ever == (Requirement(groups=("ops", "sre", "boss"), people=("eve",)),)
 
 
 def test_replacing_asks_only_those_from_then_on() -> None:
     """With replace only the new ones may answer; what others gave keeps its seat; qualifications stay needed."""
     asking = Asking(stage(requirements=(Requirement(groups=("ops",), roles=("lead",), qualifications=("dba",)),)))
-    asking.escalate(("boss",), (), replace=True)
+    asking.escalate(("boss",), replace=True)
     assert asking.now == (Requirement(groups=("boss",), qualifications=("dba",)),)
     assert asking.ever == (Requirement(groups=("ops", "boss"), roles=("lead",), qualifications=("dba",)),)
 
@@ -50,14 +53,25 @@ def test_replacing_asks_only_those_from_then_on() -> None:
 def test_finding_nobody_changes_nothing() -> None:
     """An escalation that found nobody takes nobody's place, though it would replace."""
     asking = Asking(_BUSY)
-    asking.escalate((), (), replace=True)
+    asking.look_up([Added()], replace=True)
     assert asking.now == asking.ever == _BUSY.requirements
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_whom_one_requirement_found_stands_for_no_other(replace: bool) -> None:
+    """Each requirement asks whom it found itself, and one that found nobody asks whom it asked before."""
+    both = (Requirement(groups=("sec",)), Requirement(groups=("dba",)))
+    asking = Asking(stage(requirements=both))
+    asking.look_up([Added(), Added(people=("bob",))], replace=replace)
+    second = Requirement(groups=() if replace else ("dba",), people=("bob",))
+    assert asking.now == (both[0], second)
+    assert asking.ever == (both[0], Requirement(groups=("dba",), people=("bob",)))
 
 
 def test_who_asks_everybody_is_not_narrowed() -> None:
     """A requirement by qualification alone asks everybody who has it: adding a group would ask fewer."""
     asking = Asking(stage(requirements=(Requirement(qualifications=("dba",)),)))
-    asking.escalate(("boss",), (), replace=False)
+    asking.escalate(("boss",), replace=False)
     assert asking.now == (Requirement(qualifications=("dba",)),)
 
 
