@@ -11,8 +11,7 @@ from datetime import datetime
 
 from policy.approval.ballot import Ballot, CaseEvent
 from policy.approval.clock import Clock
-from policy.approval.eligibility import identities
-from policy.approval.eligibility import stands_for
+from policy.approval.eligibility import identities, stands_for
 from policy.approval.escalation import Asking
 from policy.decision import Refusal, Vote
 from policy.rules.chains import Stage
