@@ -205,6 +205,17 @@ FOUND: dict[str, tuple[bytes, list[str]]] = {
         _rules(chains=CHAINS + "revocation: {during: {people: [ann, ghost]}}\n"),
         ["9:37 warning unknown_person: ghost is nobody in the directory"],
     ),
+    "a group of nobody that may revoke": (
+        _rules(chains=CHAINS + "revocation: {during: {groups: [ops, opps]}}\n"),
+        ["9:37 warning unknown_group: revocation.during asks group opps, in which the directory has nobody"],
+    ),
+    "a glass for a group of nobody": (
+        _rules(
+            chains=CHAINS + "break_glass:\n  - {id: out, match: {operations: [pg.set]}, chain: pair,"
+            " review_within: 1d, who: {groups: [opps]}}\n"
+        ),
+        ["10:93 warning unknown_group: break_glass.0.who asks group opps, in which the directory has nobody"],
+    ),
     "a review that is overdue": (
         _rules("{id: a, match: {operations: [pg.drop]}, verdict: deny, review_by: 2030-01-14}"),
         ["6:71 warning review_overdue: the review of rule a was due on 2030-01-14"],
