@@ -338,6 +338,15 @@ GAPS: dict[str, tuple[bytes, list[str]]] = {
         + b" targets: ['resource:countersign/documents']}, verdict: deny}]\n",
         [],
     ),
+    "break-glass, a freeze and a rule that observes cover nothing": (
+        _rules(
+            "{id: a, match: {operations: [pg.drop]}, verdict: deny, enforcement: observe, enforce_from: 2030-03-01}",
+            chains=CHAINS
+            + "break_glass: [{id: out, match: {environments: [production]}, chain: pair, review_within: 1d}]\n"
+            + "calendars: [{id: ice, kind: freeze, zone: UTC, start: 2030-12-24, duration: 3d}]\n",
+        ),
+        ["4:1 warning gap: no rule covers pg.reset, pg.end_session, pg.drop in production: it is denied"],
+    ),
     "a condition may": (
         _rules(
             '{id: x, match: {operations: [pg.reset, pg.end_session, pg.drop]}, when: "risk.score < 3", verdict: deny}'
