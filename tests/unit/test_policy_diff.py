@@ -278,3 +278,15 @@ def test_who_may_revoke_and_whom_a_glass_is_for_is_told() -> None:
     assert told.startswith("revocation: none -> during: sre; for 1h after: ")
     glass = "break_glass:\n  - {id: out, match: {operations: [pg.set]}, chain: two, review_within: 1d}\n"
     assert _changes(BASE + glass.replace("1d}", "1d, who: {groups: [sre]}}"), BASE + glass) != []
+
+
+def test_a_glass_that_can_do_nothing_is_not_told() -> None:
+    """Where no rule covers and where one denies, an emergency is denied all the same, and no change is said."""
+    glass = "break_glass:\n  - {id: out, match: {operations: [pg.drop, pg.set]}, chain: two, review_within: 1d}\n"
+    denied = BASE[: BASE.index("rules:")] + "rules:\n  - {id: no, match: {operations: [pg.set]}, verdict: deny}\n"
+    denied += BASE[BASE.index("chains:") :]
+
+    assert _changes(denied + glass, denied) == []
+    told = _changes(BASE + glass)
+    assert told
+    assert all(line.startswith("pg.set") for line in told)
