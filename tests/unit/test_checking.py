@@ -216,6 +216,19 @@ FOUND: dict[str, tuple[bytes, list[str]]] = {
         ),
         ["10:93 warning unknown_group: break_glass.0.who asks group opps, in which the directory has nobody"],
     ),
+    "a deadline after the end of the action": (
+        _rules(head=HEAD + "absolute_deadline: 30m\n"),
+        ["9:69 warning deadline_never_comes: stage ops waits 1h, and absolute_deadline ends every action after 30m"],
+    ),
+    "a deadline at the end of the action": (_rules(head=HEAD + "absolute_deadline: 1h\n"), []),
+    "a review that outlasts the action": (
+        _rules(
+            chains=CHAINS
+            + "  later:\n    stages: [{name: x, requirements: [{groups: [ops]}], deadline: 30d}]\n"
+            + "break_glass: [{id: out, match: {operations: [pg.set]}, chain: pair, review: later, review_within: 1d}]\n"
+        ),
+        [],
+    ),
     "a review that is overdue": (
         _rules("{id: a, match: {operations: [pg.drop]}, verdict: deny, review_by: 2030-01-14}"),
         ["6:71 warning review_overdue: the review of rule a was due on 2030-01-14"],
