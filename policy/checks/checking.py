@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from policy.base import EdgeModel
 from policy.catalog import Catalog, read_catalog
 from policy.checks.checking_dates import date_findings
+from policy.checks.checking_deadlines import deadline_findings
 from policy.checks.checking_gaps import gap_findings
 from policy.checks.checking_names import name_findings
 from policy.checks.checking_newcomers import newcomer_findings
@@ -82,7 +83,15 @@ def check(
     if kind != "policy":
         return ()
     subject = Subject(policies, now, operations=operations, catalog=catalog, directory=directory)
-    parts = (name_findings, reach_findings, gap_findings, people_findings, newcomer_findings, date_findings)
+    parts = (
+        name_findings,
+        reach_findings,
+        gap_findings,
+        people_findings,
+        newcomer_findings,
+        date_findings,
+        deadline_findings,
+    )
     return in_order(item for part in parts for item in part(subject))
 
 

@@ -3,7 +3,7 @@
 - Each registered operation is asked about at each probe (`policy/checks/probing.py`): in the environments of the
   catalog, if one is given, and on every target, system, owner and tier that the policy tells apart.
 - Where a limit denies anyway there is no gap. Where only rules with conditions or windows speak, whether they hold is
-  not analysed: an info says so.
+  not analysed: an info says so. A freeze, an exception, break-glass and a rule that only observes cover nothing.
 - A root's or a team's part alone covers little, and means to: gaps are looked for where the organisation's is there.
 - What changes governed documents is asked about elsewhere (`policy/governance.py`).
 """
@@ -45,7 +45,7 @@ def gap_findings(subject: Subject) -> Iterator[Finding]:
         form = meaning.at(bits)
         if form.wall or _always(form) or point[0] not in known or point[1] in nowhere or point[2] == TARGET:
             continue
-        (unsure if form.speeches else bare).append(point)
+        (unsure if any(speech.answers for speech in form.speeches) else bare).append(point)
     for box in boxes(bare, _ORDER)[:_SHOWN]:
         where = sentence(box, probes.dimensions)
         message = f"no rule covers {where}: it is denied, add a rule that says what should be"

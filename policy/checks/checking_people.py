@@ -3,6 +3,7 @@
 - A chain that cannot be filled by the people of the directory is an error: it would ask in vain.
 - One that can be filled only after an escalation, or not while one of its people asks, is a warning.
 - A denial that needs more people than there are to deny is a warning.
+- So is a group of nobody, and a name of nobody, wherever a document asks for people.
 """
 
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ def people_findings(subject: Subject) -> Iterator[Finding]:
         yield from _denials(written, name, written.document.chains[name], subject.directory, subject.now)
     for written in subject.policies:
         yield from _nobody(written, subject.directory)
+        yield from _empty_groups(written, subject.directory)
 
 
 def _chain(written: WrittenPolicy, name: str, directory: Directory, now: datetime) -> Iterator[Finding]:
@@ -92,7 +94,8 @@ def _nobody(written: WrittenPolicy, directory: Directory) -> Iterator[Finding]:
     ]
     for number, exception in enumerate(written.document.exceptions):
         named += [(("exceptions", number, "approved_by", at), name) for at, name in enumerate(exception.approved_by)]
-    named += list(_asked_alone(written))
+    for path, rule in _asked_alone(written):
+        named += [((*path, "people", at), name) for at, name in enumerate(rule.people)]
     for path, name in named:
         if directory.resolve(name) is None:
             yield written.say(
@@ -100,15 +103,29 @@ def _nobody(written: WrittenPolicy, directory: Directory) -> Iterator[Finding]:
             )
 
 
-def _asked_alone(written: WrittenPolicy) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """The people of requirements outside of chains: who may revoke, and who may break a glass."""
-    rules: list[tuple[tuple[str | int, ...], Requirement | None]] = [
-        (("break_glass", number, "who"), glass.who) for number, glass in enumerate(written.document.break_glass)
-    ]
+def _empty_groups(written: WrittenPolicy, directory: Directory) -> Iterator[Finding]:
+    """Groups of nobody outside of chains; those of chains are found with their chain."""
+    for path, rule in _asked_alone(written):
+        for at, group in enumerate(rule.groups):
+            if not directory.members(group):
+                yield written.say(
+                    Severity.warning,
+                    "unknown_group",
+                    f"{'.'.join(str(part) for part in path)} asks group {group}, in which the directory has nobody:"
+                    f" correct its name or add people",
+                    *(*path, "groups", at),
+                )
+
+
+def _asked_alone(written: WrittenPolicy) -> Iterator[tuple[tuple[str | int, ...], Requirement]]:
+    """The requirements outside of chains: who may revoke, and who may break a glass."""
+    for number, glass in enumerate(written.document.break_glass):
+        if glass.who is not None:
+            yield ("break_glass", number, "who"), glass.who
     if (revocation := written.document.revocation) is not None:
-        rules += [(("revocation", "before"), revocation.before), (("revocation", "during"), revocation.during)]
-    for path, rule in rules:
-        yield from (((*path, "people", at), name) for at, name in enumerate(rule.people if rule else ()))
+        for name, rule in (("before", revocation.before), ("during", revocation.during)):
+            if rule is not None:
+                yield ("revocation", name), rule
 
 
 def _where_group(written: WrittenPolicy, name: str, group: str) -> tuple[str | int, ...]:

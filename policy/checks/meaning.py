@@ -8,6 +8,8 @@
 - Windows and freezes are their calendars, chains are whom they ask and for how long. An exception is what would be
   answered without what it lifts.
 - A limit that denies whatever it matches leaves nothing else to say.
+- Break-glass is in it where it can do something: not where a rule denies for certain, and where no rule covers only if
+  it lifts a freeze there, which may be that of a part of a target.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -94,6 +96,8 @@ class Meaning:
         if any(item.when is None and not item.capped for item in limits):
             return Form(wall=True)
         speeches = [self._speech(bits, part) for part in speaking]
+        if not any(item.answers or item.noted for item in speeches):
+            speeches = [item if item.freezes.intersection(item.glass) else item._replace(glass=()) for item in speeches]
         speeches = [item for item in speeches if item != Speech(())]
         caps = {_cap(item) for item in limits}
         caps |= {_admits(item) for part in speaking for item in part.admission if self._in(bits, item)}
@@ -105,13 +109,15 @@ class Meaning:
         freezes = {item.id: item for item in part.calendars if item.kind == "freeze" and self._in(bits, item)}
         answers = self._answers(bits, part, counted)
         denied = bool(answers) and answers[0].verdict is Verdict.deny and answers[0].always
+        exceptions = frozenset(self._exceptions(bits, part, counted, freezes))
+        glass = next((self._glass(part, item) for item in part.break_glass if self._in(bits, item)), ())
         return Speech(
             answers=answers,
             fails=frozenset() if denied else frozenset(condition(item.when) for item in counted if item.when),
             noted=frozenset(self._note(bits, part, item) for item in rules if not item.enforced(self._now)),
             freezes=frozenset(self._calendar(item) for item in freezes.values()),
-            exceptions=frozenset(self._exceptions(bits, part, counted, freezes)),
-            glass=next((self._glass(part, item) for item in part.break_glass if self._in(bits, item)), ()),
+            exceptions=exceptions,
+            glass=() if denied and not exceptions else glass,
         )
 
     def _in(self, bits: int, value: Any) -> bool:

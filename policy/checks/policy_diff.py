@@ -143,21 +143,24 @@ def _drift(policy: PolicySet) -> frozenset[str]:
 def _revoking(old: PolicySet, new: PolicySet) -> Iterator[Change]:
     """Who may revoke, and whom undoing is asked of: more people to stop an action are neither stricter nor milder."""
     before, after = _revocations(old), _revocations(new)
-    if before != after:
-        one, other = ("; ".join(sorted(items)) or "none" for items in (before, after))
+    if before.keys() != after.keys():
+        one, other = ("; ".join(sorted(items.values())) or "none" for items in (before, after))
         yield Change(where="revocation", before=one, after=other, direction="different")
 
 
-def _revocations(policy: PolicySet) -> frozenset[str]:
-    found = set()
+def _revocations(policy: PolicySet) -> dict[str, str]:
+    """What is said of revoking, in the form that is compared, each with its words."""
+    found: dict[str, str] = {}
     for part in policy.documents:
         rule = part.revocation
         if rule is None:
             continue
-        found |= {f"{name}: {who.wanted}" for name, who in (("before", rule.before), ("during", rule.during)) if who}
+        asked = [f"{name}: {who.wanted}" for name, who in (("before", rule.before), ("during", rule.during)) if who]
+        found |= dict(zip(asked, asked, strict=True))
         if rule.after is not None:
-            found.add(f"for {written(rule.after.window)} after: {chain_text(part.chain(rule.after.chain))}")
-    return frozenset(found)
+            chain, since = chain_text(part.chain(rule.after.chain)), f"for {written(rule.after.window)} after: "
+            found[since + chain] = since + _chain(chain, detailed=True)
+    return found
 
 
 def _ages(policy: PolicySet) -> frozenset[str]:
@@ -205,12 +208,10 @@ def _parts(form: Form, words: Mapping[str, str], *, detailed: bool) -> dict[str,
     )
     every = form.speeches
     freezes = sorted({words.get(item, item) for speech in every for item in speech.freezes})
-    exceptions = sorted(_exception(item, words) for speech in every for item in speech.exceptions)
-    glass = [f"break-glass asks {_chain(speech.glass[0], detailed=True)}" for speech in every if speech.glass]
+    exceptions = sorted(_exception(item, words, detailed=detailed) for speech in every for item in speech.exceptions)
+    glass = [_glass(speech.glass, words, detailed=detailed) for speech in every if speech.glass]
     if detailed:
         freezes = sorted({_calendar(item, words) for speech in every for item in speech.freezes})
-        exceptions = sorted(repr(item) for speech in every for item in speech.exceptions)
-        glass = [repr(speech.glass) for speech in every if speech.glass]
     said = [_speech(speech, words, detailed=detailed) for speech in every]
     # Whoever allows adds nothing to what another document says.
     said = [text for text in said if text != "allowed"] or said
@@ -247,11 +248,30 @@ def _condition(kind: str, value: str, words: Mapping[str, str]) -> str:
     return f"if `{value}`" if kind == "when" else f"{kind} of {words.get(value, value)}"
 
 
-def _exception(item: tuple[Any, ...], words: Mapping[str, str]) -> str:
-    when, _, day, *_, answers, thawed = item
-    said = ", otherwise ".join(_answer(answer, words, detailed=False) for answer in answers) or "unchanged"
+def _exception(item: tuple[Any, ...], words: Mapping[str, str], *, detailed: bool) -> str:
+    when, granted, day, expires, approved, answers, thawed = item
+    said = ", otherwise ".join(_answer(answer, words, detailed=detailed) for answer in answers) or "unchanged"
     freezes = f", not frozen in {', '.join(sorted(words.get(one, one) for one in thawed))}" if thawed else ""
-    return f"exception until {day}{f' if `{when}`' if when else ''}: {said}{freezes}"
+    until = f"from {granted} until {expires} by {', '.join(sorted(approved))}" if detailed else f"until {day}"
+    return f"exception {until}{f' if `{when}`' if when else ''}: {said}{freezes}"
+
+
+def _glass(glass: tuple[str, ...], words: Mapping[str, str], *, detailed: bool) -> str:
+    """Whom a broken glass asks; in detail also for whom it is, how often, who reviews it, and what it lifts."""
+    chain, review, dual, text, *lifted = glass
+    asks = f"break-glass asks {_chain(chain, detailed=True)}"
+    if not detailed:
+        return asks
+    told = json.loads(text)
+    more = [f"for {Requirement.model_validate(told['who']).wanted}"] if told["who"] else []
+    if budget := told["budget"]:
+        more.append(f"{budget['count']} times in {budget['days']} days")
+    more += [f"dual control by {_chain(dual, detailed=True)}"] if dual else []
+    others = f" by {_chain(review, detailed=True)}" if review not in ("", chain) else ""
+    more.append(f"reviewed within {told['review_within']}{others}")
+    more += ["with a reason"] if told["reason_required"] else []
+    more += [f"lifts {', '.join(_calendar(item, words) for item in lifted)}"] if lifted else []
+    return f"{asks} ({'; '.join(more)})"
 
 
 def _calendar(text: str, words: Mapping[str, str]) -> str:

@@ -205,6 +205,30 @@ FOUND: dict[str, tuple[bytes, list[str]]] = {
         _rules(chains=CHAINS + "revocation: {during: {people: [ann, ghost]}}\n"),
         ["9:37 warning unknown_person: ghost is nobody in the directory"],
     ),
+    "a group of nobody that may revoke": (
+        _rules(chains=CHAINS + "revocation: {during: {groups: [ops, opps]}}\n"),
+        ["9:37 warning unknown_group: revocation.during asks group opps, in which the directory has nobody"],
+    ),
+    "a glass for a group of nobody": (
+        _rules(
+            chains=CHAINS + "break_glass:\n  - {id: out, match: {operations: [pg.set]}, chain: pair,"
+            " review_within: 1d, who: {groups: [opps]}}\n"
+        ),
+        ["10:93 warning unknown_group: break_glass.0.who asks group opps, in which the directory has nobody"],
+    ),
+    "a deadline after the end of the action": (
+        _rules(head=HEAD + "absolute_deadline: 30m\n"),
+        ["9:69 warning deadline_never_comes: stage ops waits 1h, and absolute_deadline ends every action after 30m"],
+    ),
+    "a deadline at the end of the action": (_rules(head=HEAD + "absolute_deadline: 1h\n"), []),
+    "a review that outlasts the action": (
+        _rules(
+            chains=CHAINS
+            + "  later:\n    stages: [{name: x, requirements: [{groups: [ops]}], deadline: 30d}]\n"
+            + "break_glass: [{id: out, match: {operations: [pg.set]}, chain: pair, review: later, review_within: 1d}]\n"
+        ),
+        [],
+    ),
     "a review that is overdue": (
         _rules("{id: a, match: {operations: [pg.drop]}, verdict: deny, review_by: 2030-01-14}"),
         ["6:71 warning review_overdue: the review of rule a was due on 2030-01-14"],
@@ -326,6 +350,15 @@ GAPS: dict[str, tuple[bytes, list[str]]] = {
         + b"rules: [{id: b, match: {environments: [countersign], operations: [countersign.document.publish],"
         + b" targets: ['resource:countersign/documents']}, verdict: deny}]\n",
         [],
+    ),
+    "break-glass, a freeze and a rule that observes cover nothing": (
+        _rules(
+            "{id: a, match: {operations: [pg.drop]}, verdict: deny, enforcement: observe, enforce_from: 2030-03-01}",
+            chains=CHAINS
+            + "break_glass: [{id: out, match: {environments: [production]}, chain: pair, review_within: 1d}]\n"
+            + "calendars: [{id: ice, kind: freeze, zone: UTC, start: 2030-12-24, duration: 3d}]\n",
+        ),
+        ["4:1 warning gap: no rule covers pg.reset, pg.end_session, pg.drop in production: it is denied"],
     ),
     "a condition may": (
         _rules(

@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from policy.checks.checking import check
 from policy.checks.policy_tests import read_policy_tests
 from policy.document import PolicySet, read_policy
 from policy.operations import read_operations
 from policy.people.directory import read_directory
+from policy.rules.chains import EscalationStep
 from policy.rules.conditions import NAMES, PERSON_NAMES, Condition, PersonCondition
 from policy.rules.drifting import DriftRules
 
@@ -32,6 +35,24 @@ def test_each_example_is_a_document_of_its_kind(kind: str) -> None:
     for example in examples:
         found = READERS[kind](example)
         assert type(found.documents[0] if isinstance(found, PolicySet) else found).__name__ == kind
+
+
+def test_no_example_has_a_rule_that_never_decides() -> None:
+    """What the page shows is what `policy check` would let stand."""
+    policies = [body for body in EXAMPLES if b"kind: PolicyDocument\n" in body]
+    found = [item for body in policies for item in check("policy", body, now=datetime(2026, 11, 1, tzinfo=UTC))]
+
+    assert [item for item in found if item.code in {"unreachable_rule", "unreachable_choice", "pointless_limit"}] == []
+
+
+def test_the_page_shows_what_an_escalation_needs() -> None:
+    """The row of `escalations` names every field of a step, and says which are lists and must be given."""
+    row = next(line for line in SPEC.splitlines() if line.startswith("| `escalations` |"))
+
+    assert all(f"`{field}`" in row for field in EscalationStep.model_fields)
+    assert EscalationStep.model_fields["reason"].is_required()
+    assert "a list `to`" in row
+    assert "`reason`, which MUST be given" in row
 
 
 def test_no_example_is_of_another_kind() -> None:

@@ -275,6 +275,36 @@ def test_more_cases_than_can_be_asked_are_an_error() -> None:
 def test_who_may_revoke_and_whom_a_glass_is_for_is_told() -> None:
     """A change of revocation, of the faster chain, or of who may break a glass is a change in meaning."""
     (told,) = _changes(BASE + "revocation: {during: {groups: [sre]}, after: {window: 1h, chain: two}}\n")
-    assert told.startswith("revocation: none -> during: sre; for 1h after: ")
+    assert told == (
+        "revocation: none -> during: sre; for 1h after: 1 of ops (within 1h, then deny; denied by 1),"
+        " then 1 of dba (within 1h, then deny; denied by 1) (different)"
+    )
     glass = "break_glass:\n  - {id: out, match: {operations: [pg.set]}, chain: two, review_within: 1d}\n"
-    assert _changes(BASE + glass.replace("1d}", "1d, who: {groups: [sre]}}"), BASE + glass) != []
+    more = "1d, who: {groups: [sre]}, budget: {count: 3, days: 30}, dual_control: two, lifts_freezes: [winter]}"
+    (told,) = _changes(BASE + glass.replace("1d}", more).replace("chain: two", "chain: one"), BASE + glass)
+    asked = " -> break-glass asks 1 of ops (within 1h, then deny; denied by 1) (different)"
+    assert told.endswith(asked)
+    (told,) = _changes(BASE + glass.replace("1d}", more), BASE + glass)
+    assert "; denied by 1) (reviewed within 1d; with a reason) -> break-glass asks 1 of ops" in told
+    assert "; denied by 1) (for sre; 3 times in 30 days; dual control by 1 of ops (within 1h" in told
+    assert "; reviewed within 1d; with a reason; lifts winter (2030-12-24 UTC for 3d)) (different)" in told
+
+
+def test_who_approved_an_exception_is_told_in_words() -> None:
+    """An exception that differs only in who approved it says from when until when it lasts, and by whom."""
+    (told,) = _changes(_with("approved_by: [ann]", "approved_by: [bob, ann]"))
+    ends = "exception from 2030-01-10 00:00:00+00:00 until 2030-02-01 00:00:00+00:00 by"
+    asks = "1 of ops (within 1h, then deny; denied by 1)"
+    assert told == f"pg.set at high, critical: {ends} ann: {asks} -> {ends} ann, bob: {asks} (different)"
+
+
+def test_a_glass_that_can_do_nothing_is_not_told() -> None:
+    """Where no rule covers and where one denies, an emergency is denied all the same, and no change is said."""
+    glass = "break_glass:\n  - {id: out, match: {operations: [pg.drop, pg.set]}, chain: two, review_within: 1d}\n"
+    denied = BASE[: BASE.index("rules:")] + "rules:\n  - {id: no, match: {operations: [pg.set]}, verdict: deny}\n"
+    denied += BASE[BASE.index("chains:") :]
+
+    assert _changes(denied + glass, denied) == []
+    told = _changes(BASE + glass)
+    assert told
+    assert all(line.startswith("pg.set") for line in told)
