@@ -23,6 +23,7 @@ from policy.screens.screen_plain import WIDTH, screen_notice, screen_plain
 
 DENIED_BEFORE = "denied before by"
 _SHORT = 40
+_FEW = 3
 _ASSURANCE = "assurance: claimed (identities are not verified)"
 
 
@@ -63,7 +64,7 @@ def standing(stages: Sequence[Mapping[str, Any]], due: Sequence[Mapping[str, Any
         for stage in stages
     ]
     table = _table(("stage", "state", "waits for", "approved by", "denied by", "deadline"), rows)
-    return _join([table, *(f"{_at(item['at'])}  {_safe(item['text'])}" for item in due)])
+    return _join([table, *_coming((item["at"], item["text"]) for item in due)])
 
 
 def digests(value: Mapping[str, Any]) -> str:
@@ -110,7 +111,7 @@ def explain(value: Mapping[str, Any]) -> str:
             *_section("waiting for", [_safe(item) for item in value["waiting_for"]]),
             *_section("could unblock it", unblock),
             *_section("who together could finish this stage", [_list(people) for people in value.get("unblock", ())]),
-            *_section("then", [f"{_at(item['at'])}  {_safe(item['what'])}" for item in value["then"]]),
+            *_section("then", _coming((item["at"], item["what"]) for item in value["then"])),
             *_section("questions", [_safe(item) for item in value.get("questions", ())]),
             *_section("because", [_safe(item) for item in value.get("because", ())]),
         ]
@@ -155,6 +156,20 @@ def _next(value: Mapping[str, Any]) -> str:
         "propose_anew": "propose anew",
         "ask_a_person": "a person has to look, the target is under hold",
     }.get(action, _safe(action))
+
+
+def _coming(items: Iterable[tuple[str, str]]) -> list[str]:
+    """What time will bring; what comes again and again is said once, with the last time."""
+    times: dict[str, list[str]] = {}
+    for at, text in items:
+        times.setdefault(text, []).append(at)
+    few = [(at, text) for text, found in times.items() if len(found) <= _FEW for at in found]
+    many = [
+        (found[0], f"{text}, then {len(found) - 1} times more until {_at(found[-1])}")
+        for text, found in times.items()
+        if len(found) > _FEW
+    ]
+    return [f"{_at(at)}  {_safe(text)}" for at, text in sorted([*few, *many], key=lambda item: item[0])]
 
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:

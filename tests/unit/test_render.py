@@ -204,6 +204,20 @@ def test_markup_of_a_proposer_is_only_text() -> None:
     assert "[bold]really[/bold]" in TEXTS["screen"]()
 
 
+def test_many_reminders_are_said_once() -> None:
+    """What comes again and again takes one line, with the next time and the last; the deadline stays in sight."""
+    reminders = [
+        Due(at=NOW + timedelta(minutes=at), kind="reminder", index=at, stage=2, text="remind stage board")
+        for at in range(1, 101)
+    ]
+    text = render.standing(_json(*STAGES), _json(*reminders, DUE[1]))
+
+    assert text.endswith(
+        "\n2030-01-31T09:01:00Z  remind stage board, then 99 times more until 2030-01-31T10:40:00Z"
+        "\n2030-01-31T13:00:00Z  deadline of stage service-owners: deny"
+    )
+
+
 def test_a_screen_that_cannot_be_read_is_said() -> None:
     """A workflow of another release may show what this one does not know."""
     text = render.screen({"proposal_id": "p-1"})
