@@ -9,6 +9,7 @@
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -24,6 +25,8 @@ from policy.screens.screen_plain import WIDTH, screen_notice, screen_plain
 DENIED_BEFORE = "denied before by"
 _SHORT = 40
 _FEW = 3
+Behind = Mapping[tuple[int, str], str]
+NOBODY: Behind = MappingProxyType({})
 _ASSURANCE = "assurance: claimed (identities are not verified)"
 
 
@@ -48,8 +51,14 @@ def notice(value: Mapping[str, Any]) -> str:
     return screen_notice(Screen.model_validate(value))
 
 
-def standing(stages: Sequence[Mapping[str, Any]], due: Sequence[Mapping[str, Any]]) -> str:
-    """Every stage, what it waits for, and what time will bring; empty where nobody is asked."""
+def standing(stages: Sequence[Mapping[str, Any]], due: Sequence[Mapping[str, Any]], behind: Behind = NOBODY) -> str:
+    """Every stage, what it waits for, and what time will bring; empty where nobody is asked.
+
+    Args:
+        stages: as the query `status` gives them.
+        due: what time will bring.
+        behind: for whom somebody voted by a delegation, by stage and person.
+    """
     if not stages:
         return ""
     rows = [
@@ -57,8 +66,8 @@ def standing(stages: Sequence[Mapping[str, Any]], due: Sequence[Mapping[str, Any
             f"{stage['number']} {stage['name']}",
             stage["state"],
             _list(stage["missing"], "nobody") if stage["state"] in ("open", "held") else "",
-            _list(stage["approvals"], ""),
-            _list(stage["denials"], ""),
+            _voters(stage["approvals"], stage["number"], behind),
+            _voters(stage["denials"], stage["number"], behind),
             _at(stage.get("deadline")),
         )
         for stage in stages
@@ -86,10 +95,12 @@ def receipt(value: Mapping[str, Any]) -> str:
     return _join([head, *rest, f"assurance: {_safe(value['assurance'])}"])
 
 
-def result(value: Mapping[str, Any]) -> str:
-    """How an action ended, why, and what the platform can do next."""
+def result(value: Mapping[str, Any], behind: Behind = NOBODY) -> str:
+    """How an action ended, why, and what the platform can do next; `behind` as in `standing`."""
     decided = [
-        f"{_safe(item['vote'])} by {_safe(item.get('person_id') or 'rule ' + str(item.get('rule')))}"
+        f"{_safe(item['vote'])} by {_voters([item['person_id']], item.get('stage') or 0, behind)}"
+        if item.get("person_id")
+        else f"{_safe(item['vote'])} by {_safe('rule ' + str(item.get('rule')))}"
         for item in value["decided_by"]
     ]
     return _join(
@@ -178,6 +189,11 @@ def _section(title: str, lines: Sequence[str]) -> list[str]:
 
 def _list(items: Sequence[str], none: str = "nothing known") -> str:
     return ", ".join(_safe(item) for item in items) or none
+
+
+def _voters(people: Sequence[str], stage: int, behind: Behind) -> str:
+    """Who voted in a stage, and for whom."""
+    return _list([f"{who} for {behind[stage, who]}" if (stage, who) in behind else who for who in people], "")
 
 
 def _at(instant: Any) -> str:

@@ -53,11 +53,12 @@ def show_text(case: Case, place: Place) -> str:
     link = place.link(case.proposal_id, case.namespace)
     parts = [render.headline(status), *(_warnings(case)), f"temporal ui  {link}" if link else ""]
     if status["result"]:
-        parts += ["", render.result(status["result"])]
+        parts += ["", render.result(status["result"], case.acting_for())]
     if status["screen"]:
         parts += ["", render.screen(status["screen"])]
     if status["stages"]:
-        parts += ["", render.standing(status["stages"], () if status["result"] else status["due"])]
+        due = () if status["result"] else status["due"]
+        parts += ["", render.standing(status["stages"], due, case.acting_for())]
     parts += ["", render.digests(status)]
     if case.dossier is not None:
         parts += ["", render.timeline(timeline.lines(case.dossier.entries))]

@@ -12,6 +12,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cli import render, timeline
+from cli.case import delegators
 from policy.approval.escalation import Due
 from policy.approval.standing import StageStanding
 from policy.base import Reason
@@ -20,6 +21,7 @@ from policy.operations import RiskTier
 from policy.outcome import Outcome
 from policy.result import ActionResult, DecidedBy, Timings
 from policy.screens.screen_plain import WIDTH
+from tests.unit.builders import a_ballot
 from tests.unit.screens import high_impact
 
 GOLDEN = Path(__file__).parents[1] / "cli_golden"
@@ -216,6 +218,26 @@ def test_many_reminders_are_said_once() -> None:
         "\n2030-01-31T09:01:00Z  remind stage board, then 99 times more until 2030-01-31T10:40:00Z"
         "\n2030-01-31T13:00:00Z  deadline of stage service-owners: deny"
     )
+
+
+def test_a_delegate_is_named_with_the_delegator() -> None:
+    """Who voted by a delegation is shown with whom it was for: in the stages, in the result and in the ledger."""
+    behind = {(1, "ben"): "dora"}
+    counted = {**ENTRIES[2]["content"], "submission": {"vote": "approve", "stage": 1, "on_behalf_of": "dora"}}
+
+    assert "  ben for dora  " in render.standing(_json(*STAGES), (), behind)
+    assert "decided: approve by ben for dora, allow by rule" in render.result(RESULT.model_dump(mode="json"), behind)
+    ((_, _, said),) = timeline.lines([{**ENTRIES[2], "content": counted}])
+    assert said == "ben for dora: approve in stage 1 by signal"
+
+
+def test_only_the_newest_vote_tells_for_whom_somebody_acts() -> None:
+    """A delegate's approval names the delegator until the delegate votes again in the own name; a question does not."""
+    first = a_ballot("ben", "approve", 1).model_copy(update={"delegator": "dora"})
+    asked = a_ballot("ben", "request_info", 2)
+
+    assert delegators([first, asked]) == {(1, "ben"): "dora"}
+    assert delegators([first, a_ballot("ben", "deny", 3)]) == {}
 
 
 def test_a_screen_that_cannot_be_read_is_said() -> None:
