@@ -73,7 +73,16 @@ def standing(stages: Sequence[Mapping[str, Any]], due: Sequence[Mapping[str, Any
         for stage in stages
     ]
     table = _table(("stage", "state", "waits for", "approved by", "denied by", "deadline"), rows)
-    return _join([table, *_coming((item["at"], item["text"]) for item in due)])
+    return _join([table, *clocks(stages), *_coming((item["at"], item["text"]) for item in due)])
+
+
+def clocks(stages: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which stages' clocks stand still, and until when at the latest."""
+    return [
+        f"the clock of stage {_safe(stage['name'])} waits for an answer, until {_at(stage['paused_until'])} at the latest"
+        for stage in stages
+        if stage.get("paused_until")
+    ]
 
 
 def digests(value: Mapping[str, Any]) -> str:
@@ -113,8 +122,13 @@ def result(value: Mapping[str, Any], behind: Behind = NOBODY) -> str:
     )
 
 
-def explain(value: Mapping[str, Any]) -> str:
-    """Why an action is as it is, who could unblock it, and what happens at which time."""
+def explain(value: Mapping[str, Any], stages: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Why an action is as it is, who could unblock it, and what happens at which time.
+
+    Args:
+        value: as the query `explain` gives it.
+        stages: as the query `status` gives them.
+    """
     unblock = [f"stage {_safe(stage)}: {_list(groups)}" for stage, groups in value["could_unblock"].items()]
     return _join(
         [
@@ -122,6 +136,7 @@ def explain(value: Mapping[str, Any]) -> str:
             *_section("waiting for", [_safe(item) for item in value["waiting_for"]]),
             *_section("could unblock it", unblock),
             *_section("who together could finish this stage", [_list(people) for people in value.get("unblock", ())]),
+            *_section("clock", clocks(stages)),
             *_section("then", _coming((item["at"], item["what"]) for item in value["then"])),
             *_section("questions", [_safe(item) for item in value.get("questions", ())]),
             *_section("because", [_safe(item) for item in value.get("because", ())]),

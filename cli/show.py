@@ -42,8 +42,9 @@ async def _status(args: argparse.Namespace) -> int:
 
 async def _explain(args: argparse.Namespace) -> int:
     place = find_place()
-    answer = await why(place, await look(place, args.proposal_id))
-    print(json.dumps(answer, indent=2) if args.json else render.explain(answer))
+    case = await look(place, args.proposal_id)
+    answer = await why(place, case)
+    print(json.dumps(answer, indent=2) if args.json else render.explain(answer, case.status()["stages"]))
     return exits.OK
 
 

@@ -240,6 +240,15 @@ def test_only_the_newest_vote_tells_for_whom_somebody_acts() -> None:
     assert delegators([first, a_ballot("ben", "deny", 3)]) == {}
 
 
+def test_a_clock_that_stands_still_is_said() -> None:
+    """Where a stage waits for an answer, both the stages and the explanation say so, and until when."""
+    paused = _json(STAGES[1].model_copy(update={"paused_until": NOW + timedelta(hours=2)}))
+    said = "the clock of stage service-owners waits for an answer, until 2030-01-31T11:00:00Z at the latest"
+
+    assert said in render.standing(paused, ()).split("\n")
+    assert f"clock:\n- {said}\nthen:" in render.explain(_explanation(), paused)
+
+
 def test_a_screen_that_cannot_be_read_is_said() -> None:
     """A workflow of another release may show what this one does not know."""
     text = render.screen({"proposal_id": "p-1"})
