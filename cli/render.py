@@ -8,6 +8,7 @@
 
 import io
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -27,6 +28,7 @@ _SHORT = 40
 _FEW = 3
 Behind = Mapping[tuple[int, str], str]
 NOBODY: Behind = MappingProxyType({})
+NO_STATUS: Mapping[str, Any] = MappingProxyType({"resolution": None, "stages": ()})
 _ASSURANCE = "assurance: claimed (identities are not verified)"
 
 
@@ -79,9 +81,9 @@ def standing(stages: Sequence[Mapping[str, Any]], due: Sequence[Mapping[str, Any
 def clocks(stages: Sequence[Mapping[str, Any]]) -> list[str]:
     """Which stages' clocks stand still, and until when at the latest."""
     return [
-        f"the clock of stage {_safe(stage['name'])} waits for an answer, until {_at(stage['paused_until'])} at the latest"
-        for stage in stages
-        if stage.get("paused_until")
+        f"the clock of stage {_safe(item['name'])} waits for an answer until {_at(item['paused_until'])} at the latest"
+        for item in stages
+        if item.get("paused_until")
     ]
 
 
@@ -122,12 +124,29 @@ def result(value: Mapping[str, Any], behind: Behind = NOBODY) -> str:
     )
 
 
-def explain(value: Mapping[str, Any], stages: Sequence[Mapping[str, Any]] = ()) -> str:
+def unanswered(status: Mapping[str, Any]) -> list[str]:
+    """The questions that wait for an answer, each with the command that answers it; none once it was decided."""
+    if status["resolution"] != "pending":
+        return []
+    return [
+        f"{_safe(item['by'])} asked {_safe(item.get('asked') or 'the proposer')}: countersign answer "
+        f"{_safe(status['proposal_id'])} --question {_safe(shlex.quote(item['decision_id']))} --because TEXT"
+        for item in status.get("questions", ())
+        if item.get("answered_by") is None
+    ]
+
+
+def to_answer(status: Mapping[str, Any]) -> str:
+    """The section of `unanswered`; empty where nothing is asked."""
+    return _join(_section("to answer", unanswered(status)))
+
+
+def explain(value: Mapping[str, Any], status: Mapping[str, Any] = NO_STATUS) -> str:
     """Why an action is as it is, who could unblock it, and what happens at which time.
 
     Args:
         value: as the query `explain` gives it.
-        stages: as the query `status` gives them.
+        status: as the query `status` gives it.
     """
     unblock = [f"stage {_safe(stage)}: {_list(groups)}" for stage, groups in value["could_unblock"].items()]
     return _join(
@@ -136,9 +155,10 @@ def explain(value: Mapping[str, Any], stages: Sequence[Mapping[str, Any]] = ()) 
             *_section("waiting for", [_safe(item) for item in value["waiting_for"]]),
             *_section("could unblock it", unblock),
             *_section("who together could finish this stage", [_list(people) for people in value.get("unblock", ())]),
-            *_section("clock", clocks(stages)),
+            *_section("clock", clocks(status["stages"])),
             *_section("then", _coming((item["at"], item["what"]) for item in value["then"])),
             *_section("questions", [_safe(item) for item in value.get("questions", ())]),
+            *_section("to answer", unanswered(status)),
             *_section("because", [_safe(item) for item in value.get("because", ())]),
         ]
     )

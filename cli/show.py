@@ -44,7 +44,7 @@ async def _explain(args: argparse.Namespace) -> int:
     place = find_place()
     case = await look(place, args.proposal_id)
     answer = await why(place, case)
-    print(json.dumps(answer, indent=2) if args.json else render.explain(answer, case.status()["stages"]))
+    print(json.dumps(answer, indent=2) if args.json else render.explain(answer, case.status()))
     return exits.OK
 
 
@@ -60,6 +60,8 @@ def show_text(case: Case, place: Place) -> str:
     if status["stages"]:
         due = () if status["result"] else status["due"]
         parts += ["", render.standing(status["stages"], due, case.acting_for())]
+    if asked := render.to_answer(status):
+        parts += ["", asked]
     parts += ["", render.digests(status)]
     if case.dossier is not None:
         parts += ["", render.timeline(timeline.lines(case.dossier.entries))]

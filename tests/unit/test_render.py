@@ -243,10 +243,21 @@ def test_only_the_newest_vote_tells_for_whom_somebody_acts() -> None:
 def test_a_clock_that_stands_still_is_said() -> None:
     """Where a stage waits for an answer, both the stages and the explanation say so, and until when."""
     paused = _json(STAGES[1].model_copy(update={"paused_until": NOW + timedelta(hours=2)}))
-    said = "the clock of stage service-owners waits for an answer, until 2030-01-31T11:00:00Z at the latest"
+    said = "the clock of stage service-owners waits for an answer until 2030-01-31T11:00:00Z at the latest"
 
     assert said in render.standing(paused, ()).split("\n")
-    assert f"clock:\n- {said}\nthen:" in render.explain(_explanation(), paused)
+    assert f"clock:\n- {said}\nthen:" in render.explain(_explanation(), {**_STATUS, "stages": paused})
+
+
+def test_a_question_comes_with_the_command_that_answers_it() -> None:
+    """Only what has no answer yet is shown, ready to copy, and nothing once the action is decided."""
+    asked = {"by": "ben", "asked": None, "decision_id": "d-1;\x1b[2J", "answered_by": None}
+    status = {**_STATUS, "stages": (), "questions": [asked, {**asked, "decision_id": "d-2", "answered_by": "ana"}]}
+    line = "countersign answer orders-work-mem-7 --question 'd-1;\\u{001b}[2J' --because TEXT"
+
+    assert render.to_answer(status) == f"to answer:\n- ben asked the proposer: {line}"
+    assert line in render.explain(_explanation(), status)
+    assert render.to_answer({**status, "resolution": "approved"}) == ""
 
 
 def test_a_screen_that_cannot_be_read_is_said() -> None:
