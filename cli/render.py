@@ -4,6 +4,7 @@
   and labelled.
 - Every text from outside goes through `policy.screens.neutral.visible`: no control character of it reaches a terminal.
 - No colour and a fixed width: what an approver saw can be compared, pasted into a ticket and kept as a golden file.
+  Only lists of actions and notices take the width of the page (`cli/page.py`).
 """
 
 import io
@@ -170,22 +171,22 @@ def timeline(entries: Iterable[tuple[str, str, str]]) -> str:
     return _table(("at", "what", "said"), rows) if rows else "no ledger entries"
 
 
-def pending(rows: Sequence[Mapping[str, str]]) -> str:
+def pending(rows: Sequence[Mapping[str, str]], width: int = WIDTH) -> str:
     """The actions that wait, as visibility lists them; who denied one before only where somebody did."""
     if not rows:
         return "nothing is waiting"
     columns: tuple[str, ...] = ("id", "state", "tier", "target", "environment", "waits for", "next deadline")
     if any(row.get(DENIED_BEFORE) for row in rows):
         columns = (*columns, DENIED_BEFORE)
-    return _table(columns, [tuple(_at(row.get(name, "")) for name in columns) for row in rows])
+    return _table(columns, [tuple(_at(row.get(name, "")) for name in columns) for row in rows], width)
 
 
-def notices(rows: Sequence[Sequence[str]]) -> str:
+def notices(rows: Sequence[Sequence[str]], width: int = WIDTH) -> str:
     """Who was told what, the newest first."""
     if not rows:
         return "no notices"
     columns = ("at", "what", "action", "to", "state", "last attempt", "why")
-    return _table(columns, [(_at(row[0]), *row[1:]) for row in rows])
+    return _table(columns, [(_at(row[0]), *row[1:]) for row in rows], width)
 
 
 def _dry(value: Mapping[str, Any]) -> str:
@@ -244,7 +245,7 @@ def _join(parts: Iterable[str]) -> str:
     return "\n".join(line.rstrip() for part in parts for line in (part.split("\n") if part else [""]))
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int = WIDTH) -> str:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, name in enumerate(columns):
         # An id in two pieces is hard to copy; a very long one must not crowd out the rest.
@@ -253,5 +254,5 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     for row in rows:
         table.add_row(*(Text(_safe(cell)) for cell in row))
     out = io.StringIO()
-    Console(file=out, width=WIDTH, color_system=None, force_terminal=False, legacy_windows=False).print(table)
+    Console(file=out, width=width, color_system=None, force_terminal=False, legacy_windows=False).print(table)
     return _join([out.getvalue().rstrip("\n")])

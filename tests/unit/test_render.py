@@ -13,6 +13,7 @@ if __name__ == "__main__":
 
 from cli import render, timeline
 from cli.case import delegators
+from cli.page import page_width
 from policy.approval.escalation import Due
 from policy.approval.standing import StageStanding
 from policy.base import Reason
@@ -238,6 +239,18 @@ def test_only_the_newest_vote_tells_for_whom_somebody_acts() -> None:
 
     assert delegators([first, asked]) == {(1, "ben"): "dora"}
     assert delegators([first, a_ballot("ben", "deny", 3)]) == {}
+
+
+def test_a_list_breaks_no_word_where_nobody_reads_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a pipe each action is one line, and `COLUMNS` is heeded."""
+    monkeypatch.setenv("COLUMNS", "0")
+    monkeypatch.setattr(sys, "__stdout__", None)
+    piped = render.pending(_listed(), page_width()).split("\n")
+    monkeypatch.setenv("COLUMNS", "60")
+
+    assert len(piped) == 2 + len(_listed())
+    assert all(value in piped[2] for value in _listed()[0].values())
+    assert max(len(line) for line in render.pending(_listed(), page_width()).split("\n")) <= 60
 
 
 def test_a_clock_that_stands_still_is_said() -> None:
