@@ -20,11 +20,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from activities.settings import CHANNELS_FILE
 from policy.screen import DRY_RUN, Screen
 from policy.screens.neutral import visible
 from policy.screens.screen_plain import WIDTH, screen_notice, screen_plain
 
 DENIED_BEFORE = "denied before by"
+NOT_TRIED = "waits"
 _SHORT = 40
 _FEW = 3
 Behind = Mapping[tuple[int, str], str]
@@ -186,7 +188,10 @@ def notices(rows: Sequence[Sequence[str]], width: int = WIDTH) -> str:
     if not rows:
         return "no notices"
     columns = ("at", "what", "action", "to", "state", "last attempt", "why")
-    return _table(columns, [(_at(row[0]), *row[1:]) for row in rows], width)
+    table = _table(columns, [(_at(row[0]), *row[1:]) for row in rows], width)
+    if any(row[columns.index("state")] != NOT_TRIED for row in rows):
+        return table
+    return _join([table, "", f"none of these was tried: a worker sends them where {CHANNELS_FILE} is set"])
 
 
 def _dry(value: Mapping[str, Any]) -> str:

@@ -253,6 +253,17 @@ def test_a_list_breaks_no_word_where_nobody_reads_columns(monkeypatch: pytest.Mo
     assert max(len(line) for line in render.pending(_listed(), page_width()).split("\n")) <= 60
 
 
+def test_notices_that_nobody_sends_say_what_is_missing() -> None:
+    """Where every notice waits, the setting is named that lets a worker send them."""
+    waits = ("2030-01-31T09:00:00Z", "asked", "p-1", "audience", "waits", "", "")
+    tried = (*waits[:4], "tried", "mail 1 begun", "")
+
+    assert render.notices([waits, waits]).endswith(
+        "\n\nnone of these was tried: a worker sends them where COUNTERSIGN_CHANNELS_FILE is set"
+    )
+    assert "COUNTERSIGN_CHANNELS_FILE" not in render.notices([waits, tried])
+
+
 def test_a_clock_that_stands_still_is_said() -> None:
     """Where a stage waits for an answer, both the stages and the explanation say so, and until when."""
     paused = _json(STAGES[1].model_copy(update={"paused_until": NOW + timedelta(hours=2)}))
