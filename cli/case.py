@@ -6,6 +6,7 @@
   does, and the text says that nothing was checked.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +17,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.connection import TemporalConfigError, TemporalUnavailableError
 from activities.dossier import Dossier, read_dossier
 from cli.place import NO_RECORD, Place
+from policy.approval.ballot import Ballot
 from policy.base import instant_text
+from policy.decision import Vote
 from policy.errors import CountersignError
 from policy.people.age import stale_directory
 from workflows import interface
@@ -59,6 +62,11 @@ class Case:
         state = self.live["state"] if self.live is not None and not self.closed else recorded["state"]
         return {**recorded, "state": state, "source": "record", "problem": self.problem}
 
+    def acting_for(self) -> dict[tuple[int, str], str]:
+        """For whom a person's newest vote was given by a delegation, by stage and person; nobody without a record."""
+        case = self.dossier.file.case if self.dossier is not None else None
+        return delegators(case.ballots) if case is not None else {}
+
     def mismatches(self) -> tuple[str, ...]:
         """Where the workflow names another digest than the record."""
         if self.live is None or self.dossier is None or self.closed:
@@ -69,6 +77,13 @@ class Case:
             for name in _NAMED
             if self.live.get(name) is not None and self.live.get(name) != recorded[name]
         )
+
+
+def delegators(ballots: Iterable[Ballot]) -> dict[tuple[int, str], str]:
+    """For whom each person's newest approval or denial was given, by stage and person; those by a delegation only."""
+    votes = [ballot for ballot in ballots if ballot.vote in (Vote.approve, Vote.deny)]
+    newest = {(ballot.stage, ballot.person_id): ballot.delegator for ballot in votes}
+    return {key: delegator for key, delegator in newest.items() if delegator is not None}
 
 
 async def look(place: Place, proposal_id: str) -> Case:

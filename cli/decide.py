@@ -150,7 +150,7 @@ def _question(case: Case, place: Place, submission: dict[str, Any]) -> str:
         [
             render.screen(status["screen"]),
             "",
-            render.standing(status["stages"], status["due"]),
+            render.standing(status["stages"], status["due"], case.acting_for()),
             "",
             render.digests(status),
             source,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from activities.connection import connect
 from activities.database import Database
-from activities.settings import read_settings
+from activities.settings import CHANNELS_FILE, read_settings
 from activities.telemetry_export import start_telemetry
 from cli import exits
 from cli.arguments import Commands
@@ -49,20 +49,21 @@ async def _run(documents: Path) -> int:
         database = Database(settings.check_worker(), application="countersign-worker")
         async with running_workers(client, database, settings, meter=telemetry.meter):
             await prepare_schedules(client, notices=given.channels is not None)
-            print(_welcome(stack), flush=True)
+            print(_welcome(stack, told=given.channels is not None), flush=True)
             await stop.wait()
             print("stopping …", flush=True)
         await database.close()
     return exits.OK
 
 
-def _welcome(stack: Stack) -> str:
+def _welcome(stack: Stack, *, told: bool) -> str:
     return "\n".join(
         [
             f"temporal     {stack.temporal_address}, namespace {stack.namespace}",
             f"temporal ui  {stack.ui_url}",
             f"database     {stack.database_url('countersign_reader')}",
             f"elsewhere    export TEMPORAL_ADDRESS={stack.temporal_address} TEMPORAL_NAMESPACE={stack.namespace}",
+            *(() if told else (f"notices      none is sent: {CHANNELS_FILE} names no channels",)),
             "identities are only claimed here: anybody on this machine can answer as anybody",
             "ready: use every command of countersign in another terminal; Ctrl-C stops",
         ]

@@ -9,6 +9,7 @@ from activities.notice_list import Listed, read_listed
 from activities.settings import SettingsError
 from cli import exits, render
 from cli.arguments import Commands, proposal_id
+from cli.page import page_width
 from cli.place import NO_RECORD, find_place
 from policy.base import instant_text
 
@@ -33,7 +34,7 @@ async def _notices(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([{**asdict(item), "at": instant_text(item.at)} for item in found], indent=2))
     else:
-        print(render.notices(rows_of(found)))
+        print(render.notices(rows_of(found), page_width()))
     return exits.OK
 
 

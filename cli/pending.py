@@ -12,6 +12,7 @@ from temporalio.service import RPCError
 from activities.connection import TemporalUnavailableError
 from cli import exits, render
 from cli.arguments import Commands
+from cli.page import page_width
 from cli.place import find_place
 from policy import search_attributes
 from policy.base import instant_text
@@ -66,7 +67,7 @@ async def _list(args: argparse.Namespace) -> int:
             f"temporal cannot list ({error}): run `countersign setup` to register the search attributes, "
             f"and unpause paused workflows"
         ) from error
-    print(json.dumps(rows, indent=2) if args.json else render.pending(rows))
+    print(json.dumps(rows, indent=2) if args.json else render.pending(rows, page_width()))
     return exits.OK
 
 

@@ -4,11 +4,14 @@
   and labelled.
 - Every text from outside goes through `policy.screens.neutral.visible`: no control character of it reaches a terminal.
 - No colour and a fixed width: what an approver saw can be compared, pasted into a ticket and kept as a golden file.
+  Only lists of actions and notices take the width of the page (`cli/page.py`).
 """
 
 import io
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,12 +20,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from activities.settings import CHANNELS_FILE
 from policy.screen import DRY_RUN, Screen
 from policy.screens.neutral import visible
 from policy.screens.screen_plain import WIDTH, screen_notice, screen_plain
 
 DENIED_BEFORE = "denied before by"
+NOT_TRIED = "waits"
 _SHORT = 40
+_FEW = 3
+Behind = Mapping[tuple[int, str], str]
+NOBODY: Behind = MappingProxyType({})
+NO_STATUS: Mapping[str, Any] = MappingProxyType({"resolution": None, "stages": ()})
 _ASSURANCE = "assurance: claimed (identities are not verified)"
 
 
@@ -47,8 +56,14 @@ def notice(value: Mapping[str, Any]) -> str:
     return screen_notice(Screen.model_validate(value))
 
 
-def standing(stages: Sequence[Mapping[str, Any]], due: Sequence[Mapping[str, Any]]) -> str:
-    """Every stage, what it waits for, and what time will bring; empty where nobody is asked."""
+def standing(stages: Sequence[Mapping[str, Any]], due: Sequence[Mapping[str, Any]], behind: Behind = NOBODY) -> str:
+    """Every stage, what it waits for, and what time will bring; empty where nobody is asked.
+
+    Args:
+        stages: as the query `status` gives them.
+        due: what time will bring.
+        behind: for whom somebody voted by a delegation, by stage and person.
+    """
     if not stages:
         return ""
     rows = [
@@ -56,14 +71,23 @@ def standing(stages: Sequence[Mapping[str, Any]], due: Sequence[Mapping[str, Any
             f"{stage['number']} {stage['name']}",
             stage["state"],
             _list(stage["missing"], "nobody") if stage["state"] in ("open", "held") else "",
-            _list(stage["approvals"], ""),
-            _list(stage["denials"], ""),
+            _voters(stage["approvals"], stage["number"], behind),
+            _voters(stage["denials"], stage["number"], behind),
             _at(stage.get("deadline")),
         )
         for stage in stages
     ]
     table = _table(("stage", "state", "waits for", "approved by", "denied by", "deadline"), rows)
-    return _join([table, *(f"{_at(item['at'])}  {_safe(item['text'])}" for item in due)])
+    return _join([table, *clocks(stages), *_coming((item["at"], item["text"]) for item in due)])
+
+
+def clocks(stages: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which stages' clocks stand still, and until when at the latest."""
+    return [
+        f"the clock of stage {_safe(item['name'])} waits for an answer until {_at(item['paused_until'])} at the latest"
+        for item in stages
+        if item.get("paused_until")
+    ]
 
 
 def digests(value: Mapping[str, Any]) -> str:
@@ -89,10 +113,12 @@ def receipt(value: Mapping[str, Any], *, of_review: bool = False) -> str:
     return _join([head, *rest, f"assurance: {_safe(value['assurance'])}"])
 
 
-def result(value: Mapping[str, Any]) -> str:
-    """How an action ended, why, and what the platform can do next."""
+def result(value: Mapping[str, Any], behind: Behind = NOBODY) -> str:
+    """How an action ended, why, and what the platform can do next; `behind` as in `standing`."""
     decided = [
-        f"{_safe(item['vote'])} by {_safe(item.get('person_id') or 'rule ' + str(item.get('rule')))}"
+        f"{_safe(item['vote'])} by {_voters([item['person_id']], item.get('stage') or 0, behind)}"
+        if item.get("person_id")
+        else f"{_safe(item['vote'])} by {_safe('rule ' + str(item.get('rule')))}"
         for item in value["decided_by"]
     ]
     return _join(
@@ -105,8 +131,30 @@ def result(value: Mapping[str, Any]) -> str:
     )
 
 
-def explain(value: Mapping[str, Any]) -> str:
-    """Why an action is as it is, who could unblock it, and what happens at which time."""
+def unanswered(status: Mapping[str, Any]) -> list[str]:
+    """The questions that wait for an answer, each with the command that answers it; none once it was decided."""
+    if status["resolution"] != "pending":
+        return []
+    return [
+        f"{_safe(item['by'])} asked {_safe(item.get('asked') or 'the proposer')}: countersign answer "
+        f"{_safe(status['proposal_id'])} --question {_safe(shlex.quote(item['decision_id']))} --because TEXT"
+        for item in status.get("questions", ())
+        if item.get("answered_by") is None
+    ]
+
+
+def to_answer(status: Mapping[str, Any]) -> str:
+    """The section of `unanswered`; empty where nothing is asked."""
+    return _join(_section("to answer", unanswered(status)))
+
+
+def explain(value: Mapping[str, Any], status: Mapping[str, Any] = NO_STATUS) -> str:
+    """Why an action is as it is, who could unblock it, and what happens at which time.
+
+    Args:
+        value: as the query `explain` gives it.
+        status: as the query `status` gives it.
+    """
     unblock = [f"stage {_safe(stage)}: {_list(groups)}" for stage, groups in value["could_unblock"].items()]
     return _join(
         [
@@ -114,8 +162,10 @@ def explain(value: Mapping[str, Any]) -> str:
             *_section("waiting for", [_safe(item) for item in value["waiting_for"]]),
             *_section("could unblock it", unblock),
             *_section("who together could finish this stage", [_list(people) for people in value.get("unblock", ())]),
-            *_section("then", [f"{_at(item['at'])}  {_safe(item['what'])}" for item in value["then"]]),
+            *_section("clock", clocks(status["stages"])),
+            *_section("then", _coming((item["at"], item["what"]) for item in value["then"])),
             *_section("questions", [_safe(item) for item in value.get("questions", ())]),
+            *_section("to answer", unanswered(status)),
             *_section("because", [_safe(item) for item in value.get("because", ())]),
         ]
     )
@@ -127,22 +177,25 @@ def timeline(entries: Iterable[tuple[str, str, str]]) -> str:
     return _table(("at", "what", "said"), rows) if rows else "no ledger entries"
 
 
-def pending(rows: Sequence[Mapping[str, str]]) -> str:
+def pending(rows: Sequence[Mapping[str, str]], width: int = WIDTH) -> str:
     """The actions that wait, as visibility lists them; who denied one before only where somebody did."""
     if not rows:
         return "nothing is waiting"
     columns: tuple[str, ...] = ("id", "state", "tier", "target", "environment", "waits for", "next deadline")
     if any(row.get(DENIED_BEFORE) for row in rows):
         columns = (*columns, DENIED_BEFORE)
-    return _table(columns, [tuple(_at(row.get(name, "")) for name in columns) for row in rows])
+    return _table(columns, [tuple(_at(row.get(name, "")) for name in columns) for row in rows], width)
 
 
-def notices(rows: Sequence[Sequence[str]]) -> str:
+def notices(rows: Sequence[Sequence[str]], width: int = WIDTH) -> str:
     """Who was told what, the newest first."""
     if not rows:
         return "no notices"
     columns = ("at", "what", "action", "to", "state", "last attempt", "why")
-    return _table(columns, [(_at(row[0]), *row[1:]) for row in rows])
+    table = _table(columns, [(_at(row[0]), *row[1:]) for row in rows], width)
+    if any(row[columns.index("state")] != NOT_TRIED for row in rows):
+        return table
+    return _join([table, "", f"none of these was tried: a worker sends them where {CHANNELS_FILE} is set"])
 
 
 def _dry(value: Mapping[str, Any]) -> str:
@@ -161,12 +214,31 @@ def _next(value: Mapping[str, Any]) -> str:
     }.get(action, _safe(action))
 
 
+def _coming(items: Iterable[tuple[str, str]]) -> list[str]:
+    """What time will bring; what comes again and again is said once, with the last time."""
+    times: dict[str, list[str]] = {}
+    for at, text in items:
+        times.setdefault(text, []).append(at)
+    few = [(at, text) for text, found in times.items() if len(found) <= _FEW for at in found]
+    many = [
+        (found[0], f"{text}, then {len(found) - 1} times more until {_at(found[-1])}")
+        for text, found in times.items()
+        if len(found) > _FEW
+    ]
+    return [f"{_at(at)}  {_safe(text)}" for at, text in sorted([*few, *many], key=lambda item: item[0])]
+
+
 def _section(title: str, lines: Sequence[str]) -> list[str]:
     return [f"{title}:", *(f"- {line}" for line in lines)] if lines else []
 
 
 def _list(items: Sequence[str], none: str = "nothing known") -> str:
     return ", ".join(_safe(item) for item in items) or none
+
+
+def _voters(people: Sequence[str], stage: int, behind: Behind) -> str:
+    """Who voted in a stage, and for whom."""
+    return _list([f"{who} for {behind[stage, who]}" if (stage, who) in behind else who for who in people], "")
 
 
 def _at(instant: Any) -> str:
@@ -182,7 +254,7 @@ def _join(parts: Iterable[str]) -> str:
     return "\n".join(line.rstrip() for part in parts for line in (part.split("\n") if part else [""]))
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int = WIDTH) -> str:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, name in enumerate(columns):
         # An id in two pieces is hard to copy; a very long one must not crowd out the rest.
@@ -191,5 +263,5 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     for row in rows:
         table.add_row(*(Text(_safe(cell)) for cell in row))
     out = io.StringIO()
-    Console(file=out, width=WIDTH, color_system=None, force_terminal=False, legacy_windows=False).print(table)
+    Console(file=out, width=width, color_system=None, force_terminal=False, legacy_windows=False).print(table)
     return _join([out.getvalue().rstrip("\n")])

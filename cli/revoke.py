@@ -3,12 +3,14 @@
 1. While it waits or runs, a revocation is a decision like any other: it names what its author saw, is confirmed, and is
    answered. It counts for who may revoke; anybody may ask `withdraw` instead, which nobody verifies.
 2. What has succeeded is undone by an action of its own: the recorded undos in reverse order, built from the record and
-   started. Whether it is asked of the faster chain is the policy's to say, and the id that is printed shows it.
+   started. Whether it is asked of the faster chain is the policy's to say, and the id that is printed shows it. It is
+   waited for until it is assessed: one that is refused or denied at once undoes nothing, and that is said.
 3. The rollback is measured by the criteria that the operations registry has for its operations, and where it has none,
    by what `--criterion` says: what an action is measured by is never left out.
 """
 
 import argparse
+import asyncio
 import json
 import sys
 from datetime import UTC, datetime, timedelta
@@ -16,10 +18,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from temporalio.client import Client
+
 from activities.documents import Documents
-from cli import exits
+from cli import exits, render
 from cli.arguments import Commands, add_proposal_id
-from cli.case import Case, UnknownActionError, look
+from cli.case import Case, UnknownActionError, ask, look
 from cli.decide import NotDecidableError, claimed_identity, report
 from cli.place import NO_RECORD, Place, find_place
 from cli.propose import start
@@ -30,12 +34,16 @@ from policy.canonical import parse_json
 from policy.criteria import minimum
 from policy.decision import receive_decision
 from policy.errors import CanonicalError, ProposalError
+from policy.lifecycle import State
 from policy.operations import OperationsRegistry
 from policy.outcome import Outcome
 from policy.proposal import ActionProposal, receive
 from policy.rollback import rollback_of
+from workflows import interface
 
 _VALID = timedelta(minutes=10)
+_POLL = timedelta(seconds=0.3)
+_UNSETTLED = (State.assessing, State.recording)
 _PLACEHOLDER = {"probe": "nothing.measured", "equals": True}
 
 
@@ -113,12 +121,40 @@ async def _roll_back(args: argparse.Namespace, place: Place, case: Case, identit
     if not _confirmed(args, f"propose {value['proposal_id']}, which undoes {case.proposal_id}, as {identity}"):
         return exits.FAILED
     proposal_id = receive(value).proposal.proposal_id
-    await start(await place.client(identity), value, proposal_id)
-    shown = {"proposal_id": proposal_id, "undoes": case.proposal_id}
-    print(
-        json.dumps(shown) if args.json else f"{proposal_id} undoes {case.proposal_id}: countersign show {proposal_id}"
-    )
-    return exits.OK
+    client = await place.client(identity)
+    await start(client, value, proposal_id)
+    status = await _first_status(client, proposal_id, timedelta(seconds=args.patience))
+    shown = {"proposal_id": proposal_id, "undoes": case.proposal_id, "state": status and status["state"]}
+    print(json.dumps({**shown, "result": status and status["result"]}) if args.json else _told(shown, status))
+    if status is None:
+        return exits.UNKNOWN
+    ended = status["result"]
+    return exits.OK if ended is None or ended["outcome"] == Outcome.succeeded else exits.REFUSED
+
+
+async def _first_status(client: Client, proposal_id: str, patience: timedelta) -> dict[str, Any] | None:
+    """The status of an action once it is assessed; None where that took longer than somebody waits."""
+    try:
+        async with asyncio.timeout(patience.total_seconds()):
+            while True:
+                status, _ = await ask(client, proposal_id, interface.STATUS)
+                if status is not None and (status["result"] or status["state"] not in _UNSETTLED):
+                    return status
+                await asyncio.sleep(_POLL.total_seconds())
+    except TimeoutError:
+        return None
+
+
+def _told(shown: dict[str, Any], status: dict[str, Any] | None) -> str:
+    """What became of a rollback at once: why it was refused, or where it stands."""
+    proposal_id, undoes = shown["proposal_id"], shown["undoes"]
+    if status is None:
+        return f"{proposal_id} was started to undo {undoes}, and is not assessed yet: countersign show {proposal_id}"
+    if (ended := status["result"]) is None:
+        return f"{proposal_id} undoes {undoes}, {status['state']}: countersign show {proposal_id}"
+    # Our own agent has no owner: that says less than any other reason.
+    reasons = sorted(ended["reasons"], key=lambda reason: reason["code"] == "unknown_agent")
+    return f"{proposal_id} of {undoes}: {render.result({**ended, 'reasons': reasons})}"
 
 
 def undoing(

@@ -42,8 +42,9 @@ async def _status(args: argparse.Namespace) -> int:
 
 async def _explain(args: argparse.Namespace) -> int:
     place = find_place()
-    answer = await why(place, await look(place, args.proposal_id))
-    print(json.dumps(answer, indent=2) if args.json else render.explain(answer))
+    case = await look(place, args.proposal_id)
+    answer = await why(place, case)
+    print(json.dumps(answer, indent=2) if args.json else render.explain(answer, case.status()))
     return exits.OK
 
 
@@ -53,11 +54,14 @@ def show_text(case: Case, place: Place) -> str:
     link = place.link(case.proposal_id, case.namespace)
     parts = [render.headline(status), *(_warnings(case)), f"temporal ui  {link}" if link else ""]
     if status["result"]:
-        parts += ["", render.result(status["result"])]
+        parts += ["", render.result(status["result"], case.acting_for())]
     if status["screen"]:
         parts += ["", render.screen(status["screen"])]
     if status["stages"]:
-        parts += ["", render.standing(status["stages"], () if status["result"] else status["due"])]
+        due = () if status["result"] else status["due"]
+        parts += ["", render.standing(status["stages"], due, case.acting_for())]
+    if asked := render.to_answer(status):
+        parts += ["", asked]
     parts += ["", render.digests(status)]
     if case.dossier is not None:
         parts += ["", render.timeline(timeline.lines(case.dossier.entries))]

@@ -59,12 +59,12 @@ def _decision(content: Mapping[str, Any]) -> str:
     receipt, submission = content["receipt"], content.get("submission") or {}
     person = content.get("person")
     who = person["person_id"] if person else submission.get("proof", {}).get("identity", "somebody")
+    behind = submission.get("on_behalf_of")
     said = submission.get("justification", "")
     end = f"; {receipt['code']}: {receipt['message']}" if not receipt["counted"] else ""
     stage = f" in stage {submission['stage']}" if "stage" in submission else ""
-    return f"{who}: {submission.get('vote', 'no decision')}{stage} by {content['channel']}{end}" + (
-        f' ("{said}")' if said else ""
-    )
+    head = f"{who}{f' for {behind}' if behind else ''}: {submission.get('vote', 'no decision')}"
+    return f"{head}{stage} by {content['channel']}{end}" + (f' ("{said}")' if said else "")
 
 
 def _recorded(content: Mapping[str, Any]) -> str:

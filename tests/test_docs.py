@@ -188,7 +188,7 @@ def test_the_other_language_says_the_same_names() -> None:
 
 
 def test_a_reader_gets_from_a_proposal_to_an_audited_outcome(desk: Desk) -> None:
-    """The Python snippet starts an action and prints its result after the commands that follow it were run."""
+    """The Python snippet prints the result of its action, again once that is closed; the commands after it were run."""
     (snippet,) = _blocks("python", README)
     (desk.folder / "start_action.py").write_text(snippet.replace("localhost:7233", desk.stack.temporal_address))
     said: dict[str, str] = {}
@@ -197,9 +197,12 @@ def test_a_reader_gets_from_a_proposal_to_an_audited_outcome(desk: Desk) -> None
             if not command.startswith("make "):
                 said[command] = _follow(desk, command, said)
         result, _ = platform.communicate(timeout=BOUND_SECONDS)
+    with desk.start(f"python {desk.folder / 'start_action.py'}") as platform:
+        again, _ = platform.communicate(timeout=BOUND_SECONDS)
 
     # The SDK sometimes aborts an interpreter that is already ending; what it printed before that is the result.
     assert result.splitlines()[0] == "approved succeeded none"
+    assert again.splitlines()[0] == result.splitlines()[0]
     assert "1 of orders-oncall" in said["countersign explain high-impact-1"]
     assert "counted" in said["countersign approve high-impact-1 --as ben"]
     assert "approved, outcome succeeded" in said["countersign show high-impact-1"]

@@ -119,7 +119,7 @@ class TargetCredentials:
             return self.urls[resource_id]
         except KeyError:
             known = ", ".join(sorted(self.urls)) or "none"
-            message = f"no credentials for resource {resource_id} (given: {known}): add its url to the executor's"
+            message = f"no credentials for resource {resource_id} (given: {known}): add it to COUNTERSIGN_TARGETS_FILE"
             raise PreconditionFailedError(message) from None
 
 

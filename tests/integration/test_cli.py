@@ -95,11 +95,15 @@ def test_a_question_and_its_answer(house: House) -> None:
     asked = house.decide("request-info", "questioned", "ben", "--to", "ana", "--because", "why now?", "--json")
     assert asked.json["receipt"]["counted"], asked.out
     question = asked.json["decision_id"]
+    command = f"ben asked ana: countersign answer questioned --question {question} --because TEXT"
+    assert command in house.run("explain", "questioned").out
+    assert command in house.run("show", "questioned").out
     said = ("--question", question, "--because", "the disk is full")
     assert "refused (not_authorized)" in house.decide("answer", "questioned", "eva", *said).out
     assert house.decide("answer", "questioned", "ana", *said).code == exits.OK
     assert house.decide("acknowledge", "questioned", "ben", "--feedback", "lacked-evidence").code == exits.OK
     explained = house.run("explain", "questioned").out
+    assert "--question" not in explained
     for line in ("ben asked ana: why now? - ana answered: the disk is full", "ben says: lacked evidence"):
         assert line in explained
     for refused, why in ((("release",), "not_held"), (("approve", "--for", "eva"), "not_delegated")):

@@ -54,13 +54,18 @@ def test_what_has_succeeded_is_undone_by_an_action_of_its_own(house: House) -> N
     assert (bare.code, "say with --criterion" in bare.err) == (exits.FAILED, True)
     criterion = house.file({**proposal("x")["success_criteria"][0], "equals": "4MB"})
     started = house.decide("revoke", "done", "ben", "--because", "slower now", "--criterion", criterion, "--json")
-    assert started.json["undoes"] == "done"
+    assert (started.code, started.json["undoes"], started.json["state"]) == (exits.OK, "done", "pending")
     undo = started.json["proposal_id"]
+    again = house.decide("revoke", "done", "ben", "--because", "once more", "--criterion", criterion)
+    assert (again.code, "same_effect_pending" in again.out) == (exits.REFUSED, True)
+    assert " undoes done" not in again.out
     house.until(undo, lambda status: status["state"] == "pending")
     assert "ROLLBACK of done" in house.run("show", undo).out
     assert house.decide("approve", undo, "eva").code == exits.OK
     done = house.until(undo, lambda status: status["result"] is not None)
     assert done["result"]["outcome"] == "succeeded"
+    late = house.decide("revoke", "done", "ben", "--because", "twice", "--criterion", criterion)
+    assert (late.code, "unknown_agent" in late.out.split("\n")[1]) == (exits.REFUSED, False), late.out
 
 
 async def _sweep(house: House) -> None:

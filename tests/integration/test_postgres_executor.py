@@ -304,6 +304,12 @@ async def test_contract_a_probe_reads_or_says_that_it_cannot(any_executor: Execu
             await any_executor.measure(probe, {"name": "work_mem", "pid": 1}, NOWHERE)
 
 
+def test_missing_credentials_name_the_setting() -> None:
+    """Without an address of a resource it says which ones there are and where one is written."""
+    with pytest.raises(PreconditionFailedError, match=r"given: postgres/a\): add it to COUNTERSIGN_TARGETS_FILE$"):
+        TargetCredentials({"postgres/a": ""}).url(NOWHERE)
+
+
 async def test_contract_credentials_do_not_show(any_executor: Executor) -> None:
     """The text of the credentials, as a log might have it, holds no URL."""
     assert "secret" not in repr(TargetCredentials({ORDERS: "postgresql://a:secret@db/orders"}))

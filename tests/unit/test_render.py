@@ -12,6 +12,8 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cli import render, timeline
+from cli.case import delegators
+from cli.page import page_width
 from policy.approval.escalation import Due
 from policy.approval.standing import StageStanding
 from policy.base import Reason
@@ -20,6 +22,7 @@ from policy.operations import RiskTier
 from policy.outcome import Outcome
 from policy.result import ActionResult, DecidedBy, Timings
 from policy.screens.screen_plain import WIDTH
+from tests.unit.builders import a_ballot
 from tests.unit.screens import high_impact
 
 GOLDEN = Path(__file__).parents[1] / "cli_golden"
@@ -202,6 +205,83 @@ def test_no_control_character_reaches_a_terminal(name: str) -> None:
 def test_markup_of_a_proposer_is_only_text() -> None:
     """Nothing that looks like markup is taken for it."""
     assert "[bold]really[/bold]" in TEXTS["screen"]()
+
+
+def test_many_reminders_are_said_once() -> None:
+    """What comes again and again takes one line, with the next time and the last; the deadline stays in sight."""
+    reminders = [
+        Due(at=NOW + timedelta(minutes=at), kind="reminder", index=at, stage=2, text="remind stage board")
+        for at in range(1, 101)
+    ]
+    text = render.standing(_json(*STAGES), _json(*reminders, DUE[1]))
+
+    assert text.endswith(
+        "\n2030-01-31T09:01:00Z  remind stage board, then 99 times more until 2030-01-31T10:40:00Z"
+        "\n2030-01-31T13:00:00Z  deadline of stage service-owners: deny"
+    )
+
+
+def test_a_delegate_is_named_with_the_delegator() -> None:
+    """Who voted by a delegation is shown with whom it was for: in the stages, in the result and in the ledger."""
+    behind = {(1, "ben"): "dora"}
+    counted = {**ENTRIES[2]["content"], "submission": {"vote": "approve", "stage": 1, "on_behalf_of": "dora"}}
+
+    assert "  ben for dora  " in render.standing(_json(*STAGES), (), behind)
+    assert "decided: approve by ben for dora, allow by rule" in render.result(RESULT.model_dump(mode="json"), behind)
+    ((_, _, said),) = timeline.lines([{**ENTRIES[2], "content": counted}])
+    assert said == "ben for dora: approve in stage 1 by signal"
+
+
+def test_only_the_newest_vote_tells_for_whom_somebody_acts() -> None:
+    """A delegate's approval names the delegator until the delegate votes again in the own name; a question does not."""
+    first = a_ballot("ben", "approve", 1).model_copy(update={"delegator": "dora"})
+    asked = a_ballot("ben", "request_info", 2)
+
+    assert delegators([first, asked]) == {(1, "ben"): "dora"}
+    assert delegators([first, a_ballot("ben", "deny", 3)]) == {}
+
+
+def test_a_list_breaks_no_word_where_nobody_reads_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a pipe each action is one line, and `COLUMNS` is heeded."""
+    monkeypatch.setenv("COLUMNS", "0")
+    monkeypatch.setattr(sys, "__stdout__", None)
+    piped = render.pending(_listed(), page_width()).split("\n")
+    monkeypatch.setenv("COLUMNS", "60")
+
+    assert len(piped) == 2 + len(_listed())
+    assert all(value in piped[2] for value in _listed()[0].values())
+    assert max(len(line) for line in render.pending(_listed(), page_width()).split("\n")) <= 60
+
+
+def test_notices_that_nobody_sends_say_what_is_missing() -> None:
+    """Where every notice waits, the setting is named that lets a worker send them."""
+    waits = ("2030-01-31T09:00:00Z", "asked", "p-1", "audience", "waits", "", "")
+    tried = (*waits[:4], "tried", "mail 1 begun", "")
+
+    assert render.notices([waits, waits]).endswith(
+        "\n\nnone of these was tried: a worker sends them where COUNTERSIGN_CHANNELS_FILE is set"
+    )
+    assert "COUNTERSIGN_CHANNELS_FILE" not in render.notices([waits, tried])
+
+
+def test_a_clock_that_stands_still_is_said() -> None:
+    """Where a stage waits for an answer, both the stages and the explanation say so, and until when."""
+    paused = _json(STAGES[1].model_copy(update={"paused_until": NOW + timedelta(hours=2)}))
+    said = "the clock of stage service-owners waits for an answer until 2030-01-31T11:00:00Z at the latest"
+
+    assert said in render.standing(paused, ()).split("\n")
+    assert f"clock:\n- {said}\nthen:" in render.explain(_explanation(), {**_STATUS, "stages": paused})
+
+
+def test_a_question_comes_with_the_command_that_answers_it() -> None:
+    """Only what has no answer yet is shown, ready to copy, and nothing once the action is decided."""
+    asked = {"by": "ben", "asked": None, "decision_id": "d-1;\x1b[2J", "answered_by": None}
+    status = {**_STATUS, "stages": (), "questions": [asked, {**asked, "decision_id": "d-2", "answered_by": "ana"}]}
+    line = "countersign answer orders-work-mem-7 --question 'd-1;\\u{001b}[2J' --because TEXT"
+
+    assert render.to_answer(status) == f"to answer:\n- ben asked the proposer: {line}"
+    assert line in render.explain(_explanation(), status)
+    assert render.to_answer({**status, "resolution": "approved"}) == ""
 
 
 def test_a_screen_that_cannot_be_read_is_said() -> None:
