@@ -75,6 +75,16 @@ def _lines(text: str) -> str:
     return "\n".join(visible(line) for line in text.split("\n"))
 
 
+def _is_read(more: str) -> bool:
+    """Write the rest of the output; whether anybody still reads it."""
+    try:
+        sys.stdout.write(more)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return False
+    return True
+
+
 def main() -> None:
     """Run the command of this process, and end it."""
     code = exits.USAGE
@@ -82,12 +92,15 @@ def main() -> None:
         code = run()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else exits.USAGE
-    except BaseException:  # noqa: BLE001 - the process ends below without Python's own report
-        sys.excepthook(*sys.exc_info())
-        code = exits.FAILED
+    except BaseException as error:  # noqa: BLE001 - the process ends below without Python's own report
+        if isinstance(error, BrokenPipeError) and not _is_read("\n"):
+            code = exits.UNREAD
+        else:
+            sys.excepthook(*sys.exc_info())
+            code = exits.FAILED
     finally:
         stop_tracing()
-        sys.stdout.flush()
+        _is_read("")
         sys.stderr.flush()
         os._exit(code)
 

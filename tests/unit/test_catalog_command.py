@@ -1,5 +1,8 @@
 """`countersign catalog import` and `show`, as typed."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +76,21 @@ def test_a_file_cannot_write_to_the_terminal(tmp_path: Path, capsys: pytest.Capt
     assert starter.run(["catalog", "import", str(source), "--output", str(output)]) == exits.OK
     assert starter.run(["catalog", "show", "--file", str(output), "a"]) == exits.OK
     assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("unbuffered", "code"), [("", exits.OK), ("1", exits.UNREAD)])
+def test_a_reader_that_goes_away_is_no_error(unbuffered: str, code: int) -> None:
+    """Piped into a command that reads no further it says nothing, whether the print or the last flush notices."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, str(EXAMPLES.parent / "starter.py"), "catalog", "show", "resource:orders-db"]
+    ran = subprocess.run(
+        [*command, "--file", str(EXAMPLES / "catalog.yaml")],
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writing)
+
+    assert (ran.returncode, ran.stderr) == (code, b"")
