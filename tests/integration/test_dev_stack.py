@@ -76,6 +76,15 @@ def _await_none(pids: set[int]) -> None:
         time.sleep(0.02)
 
 
+def _command(pid: int) -> bytes:
+    """The command line of a process; empty of one that has ended, as some children of PostgreSQL soon do."""
+    path = Path(f"/proc/{pid}/cmdline")
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
 @contextlib.contextmanager
 def _owner(data_dir: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
     with subprocess.Popen(
@@ -105,10 +114,10 @@ def test_servers_end_when_their_supervisors_are_killed(tmp_path: Path) -> None:
     """Even SIGKILL of owner and supervisors together leaves no server behind."""
     with _owner(str(tmp_path)) as (process, _):
         pids = _descendants(process.pid)
-        process.kill()
-        for pid in pids:
-            if b"supervise.py" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
+        supervisors = [pid for pid in pids if b"supervise.py" in _command(pid)]
+        assert len(supervisors) == 2
+        for pid in (process.pid, *supervisors):
+            os.kill(pid, signal.SIGKILL)
     _await_none(pids)
 
 
