@@ -35,6 +35,7 @@ with workflow.unsafe.imports_passed_through():
         MAX_UNLISTED,
         UNVERIFIED,
         AdvanceRequest,
+        CaseAnswer,
         CaseResult,
         DecisionMessage,
         DecisionRequest,
@@ -284,7 +285,7 @@ class Conversation:
             self._rechecks.measured(workflow.now())
         self._moved(answer, plan.revision)
 
-    def _moved(self, answer: CaseResult | DecisionsResult, asked_about: int) -> None:
+    def _moved(self, answer: CaseAnswer, asked_about: int) -> None:
         """The case as the record has it now, and the next instant at which something is due."""
         self._heard = False
         self._unlisted.update({code: count for code, count in answer.unlisted.items() if code in _CODES})

@@ -208,13 +208,11 @@ class AdvanceRequest(RecordModel):
     now: Instant
 
 
-class CaseResult(RecordAnswer):
-    """How the case stands after a decision or after time passed. `plan` is given where another revision is open by now
-    than the one that the request names. `unblock` is as in `Plan`. `stopped`: it is revoked, and the stop is noted.
+class CaseAnswer(RecordAnswer):
+    """How the case stands after something moved it. `plan` is given where another revision is open by now than the one
+    that the request names. `unblock` is as in `Plan`. `stopped`: it is revoked, and the stop is noted.
     """
 
-    unregistered: bool = False
-    receipt: DecisionReceipt | None = None
     standing: Standing | None = None
     resolution: str | None = None
     plan: Plan | None = None
@@ -223,6 +221,13 @@ class CaseResult(RecordAnswer):
     entry: EntryRef | None = None
     unlisted: Unlisted = {}
     unblock: tuple[tuple[str, ...], ...] = ()
+
+
+class CaseResult(CaseAnswer):
+    """How the case stands after a decision or after time passed."""
+
+    unregistered: bool = False
+    receipt: DecisionReceipt | None = None
 
     @property
     def whole(self) -> bool:
@@ -230,22 +235,13 @@ class CaseResult(RecordAnswer):
         return bool(said) and self.resolution in _RESOLUTIONS
 
 
-class DecisionsResult(RecordAnswer):
+class DecisionsResult(CaseAnswer):
     """How the case stands after the first of some decisions, with a receipt for each of those that were taken.
 
-    How many there was time for is the record's to say, one at least; `unlisted` counts among them. `plan` and `stopped`
-    are as in `CaseResult`.
+    How many there was time for is the record's to say, one at least; `unlisted` counts among them.
     """
 
     receipts: tuple[DecisionReceipt, ...] = ()
-    standing: Standing | None = None
-    resolution: str | None = None
-    plan: Plan | None = None
-    stopped: bool = False
-    attributes: Attributes = {}
-    entry: EntryRef | None = None
-    unlisted: Unlisted = {}
-    unblock: tuple[tuple[str, ...], ...] = ()
 
     @property
     def whole(self) -> bool:
