@@ -14,7 +14,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import Priority
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError  # noqa: A004 - Temporal's own
 
 from workflows.ports import LOCAL_BUDGET, LOCAL_RETRY, QUEUE_RETRY, QUEUE_TIMEOUT
 
@@ -65,8 +65,9 @@ async def _ask_once(
             return await workflow.execute_local_activity_method(
                 port, make_request(workflow.now()), schedule_to_close_timeout=LOCAL_BUDGET, retry_policy=LOCAL_RETRY
             )
-        except (ActivityError, ApplicationError):
-            # A local activity that is out of attempts raises its own failure, not wrapped as a regular one's is.
+        except (ActivityError, ApplicationError, TimeoutError):
+            # A local activity that is out of attempts raises its own failure, not wrapped as a regular one's is. One
+            # that is out of time raises a wrapped timeout while it runs, and a bare one when it is replayed (measured).
             workflow.logger.warning("the record did not answer within its budget, waiting on the queue")
     if queued is not None:
         queued()

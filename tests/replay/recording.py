@@ -285,12 +285,12 @@ async def record_away(place: Recording, proposal_id: str) -> None:
     await handle.result()
 
 
-async def until_queued(handle: "WorkflowHandle[Any, Any]") -> None:
-    """Until a case activity waits on the server; bounded."""
+async def until_queued(handle: "WorkflowHandle[Any, Any]", times: int = 1) -> None:
+    """Until a case activity waits on the server, for so many times; bounded."""
     async with asyncio.timeout(BOUND_SECONDS):
         while True:
             history = await handle.fetch_history()
-            if any(event.HasField("activity_task_scheduled_event_attributes") for event in history.events):
+            if sum(event.HasField("activity_task_scheduled_event_attributes") for event in history.events) >= times:
                 return
             await asyncio.sleep(0.2)
 

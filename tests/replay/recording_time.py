@@ -1,12 +1,15 @@
-"""Real runs in which time is stopped, a stage is held, nobody is found, and a stage opens again."""
+"""Real runs in which time is stopped or runs out, a stage is held, nobody is found, and a stage opens again."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+import asyncpg
+
 from activities.documents import kind_of
 from cli.policy import publish_one
-from tests.replay.recording import DOCUMENTS, Recording, Scenario, proposal
+from tests.replay.recording import DOCUMENTS, Recording, Scenario, decision, proposal, until_queued
+from workflows import interface
 
 
 @asynccontextmanager
@@ -52,4 +55,24 @@ async def reopened(place: Recording, proposal_id: str) -> None:
         await handle.result()
 
 
-TIMES: tuple[Scenario, ...] = (questioned_and_held, reopened)
+async def record_busy(place: Recording, proposal_id: str) -> None:
+    """Somebody locks the record when it is proposed and when it is decided: each local activity runs out of time."""
+    admin = await asyncpg.connect(place.stack.database_url("postgres", "countersign"))
+    try:
+        async with admin.transaction():
+            await admin.execute("LOCK TABLE countersign.proposal IN ACCESS EXCLUSIVE MODE")
+            handle = await place.start(proposal_id, proposal(proposal_id))
+            await until_queued(handle)
+        found = await place.status(handle, lambda item: item["screen"] is not None)
+        async with admin.transaction():
+            await admin.execute("LOCK TABLE countersign.proposal IN ACCESS EXCLUSIVE MODE")
+            await handle.signal(interface.DECIDE, decision(found, "carol"))
+            await until_queued(handle, 2)
+    finally:
+        await admin.close()
+    await place.status(handle, lambda item: item["stage"] == 2)
+    await place.decide(handle, "bob")
+    await handle.result()
+
+
+TIMES: tuple[Scenario, ...] = (questioned_and_held, reopened, record_busy)
