@@ -38,6 +38,7 @@ from activities.executors.postgres import PostgresExecutor
 from activities.house import HouseActivities
 from activities.items import ItemActivities
 from activities.prometheus import Prometheus
+from activities.proving import Prover
 from activities.settings import DATABASE_URL, Role, Settings, SettingsError, read_settings
 from activities.slo_states import SloActivities
 from activities.telemetry import Meter
@@ -94,17 +95,19 @@ async def build_workers(
     await documents.warm(database)
     role = settings.role
     permits = PermitActivities(database, documents, time)
+    prover = Prover(accepts_claimed=settings.unsafe_claimed_identities)
     workers = []
     if role in (Role.control, Role.all):
         control = ControlActivities(
             database,
             documents,
             time,
+            prover,
             local_dispatch=role is Role.all,
             attributes=attributes or await _asked_once(client),
             pace=pace,
         )
-        activities = [*_of_the_case(control), *_housekeeping(client, database, documents, settings, time)]
+        activities = [*_of_the_case(control), *_housekeeping(client, database, documents, settings, time, prover)]
         workers.append(
             Worker(
                 client,
@@ -126,13 +129,13 @@ async def build_workers(
 
 
 def _housekeeping(
-    client: Client, database: Database, documents: Documents, settings: Settings, clock: Clock
+    client: Client, database: Database, documents: Documents, settings: Settings, clock: Clock, prover: Prover
 ) -> list[Callable[..., Any]]:
     """What runs by schedule, and what asks about a thing that is left open."""
     house = HouseActivities(database, client, clock, settings.archive_dir)
     slos = SloActivities(database, documents, clock, _prometheus(settings))
     notices = NoticeActivities(database, documents, clock, settings.channels, make_lanes(settings.channels))
-    items = ItemActivities(database, documents, clock)
+    items = ItemActivities(database, documents, clock, prover)
     scheduled = [house.sweep, house.archive, slos.refresh_slo_states, notices.deliver]
     return [*scheduled, items.look_at_item, items.answer_item]
 

@@ -27,11 +27,11 @@ from activities.database import Database, lock_key
 from activities.ledger import Ledger
 from activities.permits import PermitError, PermitUse, claim_row, read_issued, read_use, step_permits, store_claim
 from activities.tables import LedgerEntryRow, PermitRow, PermitUseRow
-from policy.decision import Assurance
 from policy.gate import may_undo
 from policy.ledger import EntryKind
 from policy.outcome import EffectReport
 from policy.permit import Direction, Permit, entry_id
+from policy.proofs import Assurance
 from policy.proposal import MAX_STEPS
 
 REFUSALS_KEPT = 20

@@ -23,6 +23,7 @@ from activities.ledger import Ledger
 from activities.noticing import notice
 from activities.offering import offer, wants_offer
 from activities.planning import make_plan
+from activities.proving import Prover
 from activities.reconsidering import reconsider, unblock_of
 from activities.recording import record_end
 from activities.remeasuring import ask_again, remeasure
@@ -67,6 +68,7 @@ class ControlActivities(CasePort):
         database: the record, as the control or application role.
         documents: the governed documents.
         clock: what time it is.
+        prover: verifies who made a statement.
         local_dispatch: whether this process issues permits itself (one process locally).
         attributes: the search attributes that the server knows; others are not set, so that none fails a task.
         pace: how much a run takes before it continues as a new one.
@@ -78,6 +80,7 @@ class ControlActivities(CasePort):
         database: Database,
         documents: Documents,
         clock: Clock,
+        prover: Prover,
         *,
         local_dispatch: bool,
         attributes: RegisteredAttributes,
@@ -86,6 +89,7 @@ class ControlActivities(CasePort):
         self._database = database
         self._documents = documents
         self._clock = clock
+        self._prover = prover
         self._local_dispatch = local_dispatch
         self._attributes = attributes
         self._pace = pace
@@ -133,6 +137,13 @@ class ControlActivities(CasePort):
 
     @activity.defn(name="take_decision")
     async def take_decision(self, request: DecisionRequest) -> CaseResult:
+        return await self._prover.with_keys(lambda: self._take_one(request))
+
+    @activity.defn(name="take_decisions")
+    async def take_decisions(self, request: DecisionsRequest) -> DecisionsResult:
+        return await self._prover.with_keys(lambda: self._take_several(request))
+
+    async def _take_one(self, request: DecisionRequest) -> CaseResult:
         submission, _ = read_submission(request)
         async with self._database.transaction(request.proposal_id) as connection:
             if await differs(self._clock, request.now):
@@ -145,7 +156,7 @@ class ControlActivities(CasePort):
             in_force = await self._documents.in_force(connection) if submission is not None else None
             if in_force is not None:
                 file = await notice(connection, ledger, file, in_force, request.now, time_itself=False)
-            taking = Taking(connection, ledger, in_force, request)
+            taking = Taking(connection, ledger, in_force, self._prover, request)
             taken = await taking.take(file, request)
             entry = await taking.close()
             unblock = unblock_of(taken.file, taken.standing, in_force, request.now) if in_force else ()
@@ -161,8 +172,7 @@ class ControlActivities(CasePort):
             unblock=unblock,
         )
 
-    @activity.defn(name="take_decisions")
-    async def take_decisions(self, request: DecisionsRequest) -> DecisionsResult:
+    async def _take_several(self, request: DecisionsRequest) -> DecisionsResult:
         async with self._database.transaction(request.proposal_id) as connection:
             if await differs(self._clock, request.now):
                 return DecisionsResult(stale=True)
@@ -174,7 +184,7 @@ class ControlActivities(CasePort):
                 return DecisionsResult(receipts=told)
             in_force = await self._documents.in_force(connection)
             file = await notice(connection, ledger, file, in_force, request.now, time_itself=False)
-            taking = Taking(connection, ledger, in_force, request)
+            taking = Taking(connection, ledger, in_force, self._prover, request)
             taken, began = [], time.monotonic()
             for message in request.messages:
                 taken.append(await taking.take(file, message))

@@ -1,35 +1,44 @@
 """Reading a decision against the record: who made it, what it names, and whether it counts.
 
 The order of the questions is fixed, so that equal decisions get equal refusals: is it about this
-action as it stands, is it valid at this instant, who is it, and may that person decide here
-(`policy/approval/reading.py`).
+action as it stands, is it valid at this instant, who is it (`signing/proving.py`), may that person decide here
+(`policy/approval/reading.py`), and is the proof as strong as the policy asks (`policy/rules/stepping_up.py`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from activities.cases import CaseFile
 from policy.approval.revoking import Phase
 from policy.approval.standing import ApprovalCase, Ballot, refuse
 from policy.approval.today import Today, today_of
-from policy.decision import Assurance, DecisionSubmission, Refusal, Vote
+from policy.decision import DecisionSubmission, Refusal, Vote, Wanted
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
+from policy.proofs import Principal
+from policy.rules.stepping_up import too_weak, wanted_in
 
 CLOCK_SKEW = timedelta(minutes=1)
 
-Why = tuple[Refusal, str]
+Why: TypeAlias = tuple[Refusal, str]
+# Whoever made a statement, or why its proof does not show it.
+SaidBy: TypeAlias = Principal | Why
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of a decision: a ballot that counts, a revocation that does (in which phase), or a refusal."""
+    """What became of a decision: a ballot that counts, a revocation that does (in which phase), or a refusal.
+
+    `principal` is whoever made it, where its proof shows that; `wanted` is what the proof should have shown.
+    """
 
     person: PersonFacts | None = None
     ballot: Ballot | None = None
     refusal: Why | None = None
     revokes: Phase | None = None
+    principal: Principal | None = None
+    wanted: Wanted | None = None
 
     @property
     def counts(self) -> bool:
@@ -37,14 +46,31 @@ class Reading:
         return self.ballot is not None or self.revokes is not None
 
 
-def read_decision(file: CaseFile, submission: DecisionSubmission, directory: Directory, now: datetime) -> Reading:
-    """Read one well-formed vote at the instant at which it was first seen."""
-    person, why = who_decides(file, submission, directory, now)
-    if why is not None or person is None:
+def read_decision(
+    file: CaseFile, submission: DecisionSubmission, said_by: SaidBy, directory: Directory, now: datetime
+) -> Reading:
+    """Read one well-formed vote at the instant at which it was first seen.
+
+    Args:
+        file: the case.
+        submission: the decision.
+        said_by: whoever made it, or why its proof does not show it.
+        directory: who is who at that instant.
+        now: the instant (UTC).
+    """
+    reading = _read(file, submission, said_by, directory, now)
+    return replace(reading, principal=said_by if isinstance(said_by, Principal) else None)
+
+
+def _read(
+    file: CaseFile, submission: DecisionSubmission, said_by: SaidBy, directory: Directory, now: datetime
+) -> Reading:
+    person, why = who_decides(file, submission, said_by, directory, now)
+    if why is not None or person is None or not isinstance(said_by, Principal):
         return Reading(person=person, refusal=why)
     today = _today(file, directory)
     if submission.on_behalf_of is not None:
-        acts = today.person(submission.proof.identity, now, submission.on_behalf_of)
+        acts = today.person(said_by.identity, now, submission.on_behalf_of)
         if not isinstance(acts, PersonFacts):
             return Reading(person=person, refusal=(Refusal.not_delegated, str(acts)))
         person = acts
@@ -55,32 +81,49 @@ def read_decision(file: CaseFile, submission: DecisionSubmission, directory: Dir
     if case is None or file.stop is not None or file.resolution is not None:
         state = file.stop or file.resolution or "not waiting for anybody"
         return Reading(person=person, refusal=(Refusal.not_pending, f"this proposal is {state}"))
-    ballot = _ballot(submission, person, case.after(now), asked)
+    ballot = _ballot(submission, person, said_by, case.after(now), asked)
     if why := refuse(case, ballot, asking_now=today.requesters, because=_because(file)):
         return Reading(person=person, refusal=why)
+    wanted = wanted_in(case.chain, submission.stage, submission.vote)
+    if why := too_weak(said_by, wanted, now):
+        return Reading(person=person, refusal=why, wanted=wanted)
     return Reading(person=person, ballot=ballot)
 
 
 def who_decides(
-    file: CaseFile, submission: DecisionSubmission, directory: Directory, now: datetime
+    file: CaseFile, submission: DecisionSubmission, said_by: SaidBy, directory: Directory, now: datetime
 ) -> tuple[PersonFacts | None, Why | None]:
-    """Who makes a decision, and why nobody does: it is about something else, not valid now, or by nobody known."""
-    person = _who(file, submission, _today(file, directory), now)
+    """Who makes a decision, and why nobody does: it is about something else, not valid now, not proved, or by nobody
+    known.
+    """
+    identity = said_by.identity if isinstance(said_by, Principal) else None
+    person = _who(file, submission, identity, _today(file, directory), now) if identity is not None else None
     if why := _about(file, submission) or valid_at(submission, now):
         return person, why
-    return (person, None) if person is not None else (None, _nobody(submission.proof.identity))
+    if not isinstance(said_by, Principal):
+        return None, said_by
+    return (person, None) if person is not None else (None, _nobody(said_by.identity))
 
 
 def _today(file: CaseFile, directory: Directory) -> Today:
     return today_of(file.proposal, file.revision, directory) if file.revision is not None else Today(directory)
 
 
-def _who(file: CaseFile, submission: DecisionSubmission, today: Today, now: datetime) -> PersonFacts | None:
+def _who(
+    file: CaseFile, submission: DecisionSubmission, identity: str, today: Today, now: datetime
+) -> PersonFacts | None:
     """Who says it: a person, or the proposing agent, which is nobody, votes on nothing, and answers for its owner."""
-    identity, agent = submission.proof.identity, file.proposal.agent.id
+    agent = file.proposal.agent.id
     if submission.vote is Vote.answer and identity == agent and today.directory.resolve(identity) is None:
         return PersonFacts(person_id=agent, groups=(), delegator=today.directory.owner_of(agent))
     return today.directory.facts(identity, now, today.conditions)
+
+
+def proved(reading: Reading) -> dict[str, Any]:
+    """Who made a statement, as its entry keeps it; left out where it was only claimed."""
+    if reading.principal is None or reading.principal.kind == "claimed":
+        return {}
+    return {"principal": reading.principal.model_dump(mode="json")}
 
 
 def with_ballot(case: ApprovalCase, ballot: Ballot) -> ApprovalCase:
@@ -96,14 +139,17 @@ def _because(file: CaseFile) -> dict[str, str]:
     return {name: item.reason for item in reversed(excluded) for name in item.people if name not in asking}
 
 
-def _ballot(submission: DecisionSubmission, person: PersonFacts, now: datetime, asked: str | None) -> Ballot:
+def _ballot(
+    submission: DecisionSubmission, person: PersonFacts, said_by: Principal, now: datetime, asked: str | None
+) -> Ballot:
     return Ballot(
         **dict(person),
         decision_id=submission.decision_id,
         stage=submission.stage,
         vote=submission.vote,
         received_at=now,
-        assurance=Assurance.claimed,
+        assurance=said_by.assurance,
+        key_id=said_by.key_id if said_by.kind in ("key", "ssh") else None,
         justification=submission.justification,
         asked=asked if submission.vote is Vote.request_info else None,
         answers=submission.answers,

@@ -20,6 +20,7 @@ from activities.database import Database
 from activities.documents import Documents
 from activities.ledger import Ledger
 from activities.outbox import about_case, write
+from activities.proving import Prover
 from activities.reviews import (
     ReviewFile,
     answer_receipt,
@@ -77,13 +78,15 @@ class ItemActivities(ItemPort):
         database: the record.
         documents: the governed documents.
         clock: what time it is.
+        prover: verifies who made an answer.
 
     """
 
-    def __init__(self, database: Database, documents: Documents, clock: Clock) -> None:
+    def __init__(self, database: Database, documents: Documents, clock: Clock, prover: Prover) -> None:
         self._database = database
         self._documents = documents
         self._clock = clock
+        self._prover = prover
 
     @activity.defn(name="look_at_item")
     async def look_at_item(self, request: ItemRequest) -> ItemResult:
@@ -103,6 +106,9 @@ class ItemActivities(ItemPort):
 
     @activity.defn(name="answer_item")
     async def answer_item(self, request: ItemAnswerRequest) -> ItemResult:
+        return await self._prover.with_keys(lambda: self._answer(request))
+
+    async def _answer(self, request: ItemAnswerRequest) -> ItemResult:
         known = await self._known(request.item_id)
         if known is None:
             return ItemResult(unknown=True)
@@ -115,10 +121,12 @@ class ItemActivities(ItemPort):
             if submission is None:
                 receipt = DecisionReceipt(decision_id="", counted=False, code=Refusal.malformed, message=problem)
                 return ItemResult(receipt=receipt, standing=standing, closed=file.found)
-            if (before := await stored_answer(connection, file, submission)) is not None:
+            if (before := await stored_answer(connection, file, submission, request.submission)) is not None:
                 return ItemResult(receipt=before, standing=standing, closed=file.found)
             in_force = await self._documents.in_force(connection)
-            reading = read_answer(file, submission, in_force.directory, request.now)
+            directory = in_force.directory
+            said_by = await self._prover.decided(request.submission, submission, directory, request.now)
+            reading = read_answer(file, submission, said_by, directory, request.now)
             if reading.ballot is not None:
                 case = file.review.case((*file.ballots, reading.ballot))
                 standing = stand(case, request.now, deadline_counts_as_passed=False)
@@ -131,6 +139,7 @@ class ItemActivities(ItemPort):
                     ledger,
                     file,
                     submission,
+                    request.submission,
                     reading,
                     receipt,
                     directory=in_force.directory_digest,

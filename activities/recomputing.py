@@ -13,9 +13,10 @@ from activities.advancing import standing_of
 from activities.case_events import KINDS
 from activities.cases import FIRST_REVISION, REVOKED, CaseFile, revoked_reason, stored_proposal
 from activities.closing import make_result
-from activities.deciding import Reading, read_decision, who_decides
+from activities.deciding import Reading, SaidBy, read_decision
 from activities.recomputing_debts import Debts, check_label, check_labels
 from activities.recomputing_permits import Permitted
+from activities.recomputing_proofs import check_principal, said_again
 from activities.recomputing_revisions import check_remeasured, check_superseding, unkept
 from activities.recording import conclusion
 from activities.remeasuring import votes_kept
@@ -241,8 +242,9 @@ class Recomputation:
             return found + compare("receipt", content["receipt"], receipt)
         submission = receive_decision(content["submission"])
         directory = self._documents.directory(content["directory"])
-        reading = self._read(case, submission, directory, entry.at)
-        found = _counted(reading, counted=counted)
+        said_by = said_again(content, submission, directory, entry.at)
+        reading = self._read(case, submission, said_by, directory, entry.at)
+        found = _counted(reading, counted=counted) + check_principal(content, said_by)
         if reading.revokes is not None and self.entry(EntryKind.stopped, "stop") is None:
             found.append("it revokes the action, and no entry stops it")
         found += compare("person", content["person"], reading.person)
@@ -267,13 +269,13 @@ class Recomputation:
         self.case = replace(case, events=(*case.events, event))
         return found
 
-    def _read(self, case: CaseFile, submission: DecisionSubmission, directory: Directory, at: datetime) -> Reading:
+    def _read(
+        self, case: CaseFile, submission: DecisionSubmission, said_by: SaidBy, directory: Directory, at: datetime
+    ) -> Reading:
         if submission.vote is not Vote.revoke:
-            return read_decision(case, submission, directory, at)
-        person, why = who_decides(case, submission, directory, at)
-        if why is not None or person is None:
-            return Reading(person=person, refusal=why)
-        return read_revocation(case, submission, person, self._permitted.forward(submission.revision), at)
+            return read_decision(case, submission, said_by, directory, at)
+        records = self._permitted.forward(submission.revision)
+        return read_revocation(case, submission, said_by, directory, records, at)
 
     def _due(self, entry: ReadEntry) -> list[str]:
         if "event" in entry.content:

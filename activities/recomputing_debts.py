@@ -12,6 +12,7 @@ from typing import Any
 
 from activities.cases import CaseFile
 from activities.offering import considering, observed_of, offered
+from activities.recomputing_proofs import check_principal, said_again
 from activities.reviews import ReviewFile, answer_receipt, read_answer
 from policy.approval.standing import Ballot
 from policy.audit import GovernedDocuments, ReadEntry
@@ -71,11 +72,14 @@ class Debts:
         """Read an answer again."""
         file, content = self._known(), entry.content
         submission = receive_decision(content["submission"])
-        reading = read_answer(file, submission, self._documents.directory(content["directory"]), entry.at)
+        directory = self._documents.directory(content["directory"])
+        said_by = said_again(content, submission, directory, entry.at)
+        reading = read_answer(file, submission, said_by, directory, entry.at)
         if content["ballot"] is not None:
             self._review = replace(file, ballots=(*file.ballots, Ballot.model_validate(content["ballot"])))
         receipt = answer_receipt(submission, reading, self._known().standing(entry.at))
         return [
+            *check_principal(content, said_by),
             *compare("person", content["person"], reading.person),
             *compare("ballot", content["ballot"], reading.ballot),
             *compare("receipt", content["receipt"], receipt),

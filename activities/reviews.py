@@ -4,7 +4,7 @@ At each commit, what is true: the row and its entry in the ledger of the action 
 that action. The rules are in `policy/reviewing.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,18 +15,21 @@ from sqlalchemy.dialects.postgresql import insert as insert_once
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
-from activities.deciding import Reading, valid_at
+from activities.deciding import Reading, SaidBy, proved, valid_at
 from activities.ledger import Ledger
 from activities.tables_reviews import ReviewClosedRow, ReviewDecisionRow, ReviewRow
 from policy.approval.standing import Ballot, Standing, refuse, stand
 from policy.base import instant_text
 from policy.canonical import canonical, digest, parse_canonical
-from policy.decision import Assurance, DecisionReceipt, DecisionSubmission, Refusal, Vote
+from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, Vote
 from policy.ledger import EntryKind
 from policy.observed import GlassBreak
 from policy.people.directory import Directory
+from policy.people.facts import PersonFacts
+from policy.proofs import Assurance, Principal
 from policy.refusals import Listed
 from policy.reviewing import Found, Review, found_by
+from policy.rules.stepping_up import too_weak, wanted_in
 
 KEY = "review"
 _TICK = timedelta(microseconds=1)
@@ -143,8 +146,17 @@ async def note_overdue(ledger: Ledger, file: ReviewFile, now: datetime) -> bool:
     return True
 
 
-def read_answer(file: ReviewFile, submission: DecisionSubmission, directory: Directory, now: datetime) -> Reading:
+def read_answer(
+    file: ReviewFile, submission: DecisionSubmission, said_by: SaidBy, directory: Directory, now: datetime
+) -> Reading:
     """Read one well-formed answer to a review at the instant at which it was first seen; pure."""
+    reading = _read(file, submission, said_by, directory, now)
+    return replace(reading, principal=said_by if isinstance(said_by, Principal) else None)
+
+
+def _read(
+    file: ReviewFile, submission: DecisionSubmission, said_by: SaidBy, directory: Directory, now: datetime
+) -> Reading:
     review = file.review
     named = {
         "proposal_id": review.review_id,
@@ -154,16 +166,28 @@ def read_answer(file: ReviewFile, submission: DecisionSubmission, directory: Dir
         "policy_digest": review.policy_digest,
         "presented_digest": file.digest,
     }
-    person = directory.facts(submission.proof.identity, now, review.chain.conditions)
+    person = None
+    if isinstance(said_by, Principal):
+        person = directory.facts(said_by.identity, now, review.chain.conditions)
     for field, real in named.items():
         if (given := getattr(submission, field)) != real:
             why = f"{field} is {given}, this review's is {real}"
             return Reading(person=person, refusal=(Refusal.unknown_request, why))
     if why_not := valid_at(submission, now):
         return Reading(person=person, refusal=why_not)
+    if not isinstance(said_by, Principal):
+        return Reading(refusal=said_by)
     if person is None:
-        known = f"identity {submission.proof.identity} is nobody in the directory"
+        known = f"identity {said_by.identity} is nobody in the directory"
         return Reading(refusal=(Refusal.unknown_person, known))
+    return _answered(file, submission, said_by, person, now)
+
+
+def _answered(
+    file: ReviewFile, submission: DecisionSubmission, said_by: Principal, person: PersonFacts, now: datetime
+) -> Reading:
+    """Whether somebody who is known may answer so."""
+    review = file.review
     if file.found is not None:
         return Reading(person=person, refusal=(Refusal.not_pending, f"this review is closed: {file.found}"))
     if person.person_id in review.people:
@@ -179,11 +203,15 @@ def read_answer(file: ReviewFile, submission: DecisionSubmission, directory: Dir
         stage=submission.stage,
         vote=submission.vote,
         received_at=now if last is None or now > last else last + _TICK,
-        assurance=Assurance.claimed,
+        assurance=said_by.assurance,
         justification=submission.justification,
+        key_id=said_by.key_id if said_by.kind in ("key", "ssh") else None,
     )
     if refused := refuse(review.case(file.ballots), ballot):
         return Reading(person=person, refusal=refused)
+    wanted = wanted_in(review.chain, submission.stage, submission.vote)
+    if weak := too_weak(said_by, wanted, now):
+        return Reading(person=person, refusal=weak, wanted=wanted)
     return Reading(person=person, ballot=ballot)
 
 
@@ -197,18 +225,20 @@ def answer_receipt(submission: DecisionSubmission, reading: Reading, standing: S
         message=message,
         missing=standing.current.missing,
         resolution=standing.resolution,
+        assurance=reading.principal.assurance if reading.principal is not None else Assurance.claimed,
+        wanted=reading.wanted,
     )
 
 
 async def stored_answer(
-    connection: AsyncConnection, file: ReviewFile, submission: DecisionSubmission
+    connection: AsyncConnection, file: ReviewFile, submission: DecisionSubmission, received: Any
 ) -> DecisionReceipt | None:
     """The receipt of a decision id that this review has seen before."""
     key = {"review_id": UUID(file.review.review_id), "decision_id": submission.decision_id}
     found = (await connection.execute(_STORED, key)).first()
     if found is None:
         return None
-    if found.digest == digest(_sent(submission)):
+    if found.digest == digest(canonical(received)):
         return DecisionReceipt.model_validate_json(found.receipt)
     message = f"decision id {submission.decision_id} was used for another decision: choose a new one"
     return DecisionReceipt(
@@ -227,6 +257,7 @@ async def store_answer(
     ledger: Ledger,
     file: ReviewFile,
     submission: DecisionSubmission,
+    received: Any,
     reading: Reading,
     receipt: DecisionReceipt,
     *,
@@ -235,9 +266,11 @@ async def store_answer(
     arrival: int,
     now: datetime,
 ) -> None:
-    """Store an answer, counted or refused, with its entry; `directory` is the digest of the one that was asked."""
+    """Store an answer, counted or refused, with its entry: as it was `received`, which is what was signed. `directory`
+    is the digest of the one that was asked.
+    """
     ballot = reading.ballot.model_dump(mode="json") if reading.ballot else None
-    body = _sent(submission)
+    body = canonical(received)
     row = {
         "review_id": UUID(file.review.review_id),
         "decision_id": submission.decision_id,
@@ -253,13 +286,14 @@ async def store_answer(
     }
     await connection.execute(insert(ReviewDecisionRow), row)
     content = {
-        "submission": submission.model_dump(mode="json", exclude_unset=True),
+        "submission": received,
         "channel": channel,
         "arrival": arrival,
         "directory": directory,
         "person": reading.person.model_dump(mode="json") if reading.person else None,
         "ballot": ballot,
         "receipt": receipt.model_dump(mode="json"),
+        **proved(reading),
     }
     await ledger.append(EntryKind.review_decided, content, submission.decision_id, new=True)
 
@@ -277,7 +311,3 @@ async def close(
     await connection.execute(insert_once(ReviewClosedRow).values(**row, body=body, digest=digest(body)))
     await ledger.append(EntryKind.review_closed, value, KEY, new=True)
     return found
-
-
-def _sent(submission: DecisionSubmission) -> bytes:
-    return canonical(submission.model_dump(mode="json", exclude_unset=True))

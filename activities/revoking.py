@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.advancing import standing_of
 from activities.cases import REVOKED, CaseFile, revoked_reason
 from activities.closing import stop
-from activities.deciding import Reading
+from activities.deciding import Reading, SaidBy, who_decides
 from activities.ledger import Ledger
 from activities.outbox import about_case, tell
 from activities.registering import store_resolution
@@ -22,7 +22,10 @@ from policy.decision import DecisionReceipt, DecisionSubmission, Refusal
 from policy.ledger import EntryKind
 from policy.notices.occasions import resolved
 from policy.outcome import StepRecord
+from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
+from policy.proofs import Principal
+from policy.rules.stepping_up import too_weak, wanted_of
 
 _OVER = "every step has succeeded: undo it by an action of its own, `countersign revoke` proposes it"
 
@@ -30,19 +33,38 @@ _OVER = "every step has succeeded: undo it by an action of its own, `countersign
 def read_revocation(
     file: CaseFile,
     submission: DecisionSubmission,
+    said_by: SaidBy,
+    directory: Directory,
+    records: tuple[StepRecord, ...],
+    now: datetime,
+) -> Reading:
+    """Whether somebody may revoke an action as it stands; pure.
+
+    Args:
+        file: the case.
+        submission: the revocation.
+        said_by: whoever made it, or why its proof does not show it.
+        directory: who is who at that instant.
+        records: one per permit that was issued.
+        now: the instant (UTC) at which it was first seen.
+    """
+    person, why = who_decides(file, submission, said_by, directory, now)
+    if why is not None or person is None or not isinstance(said_by, Principal):
+        return Reading(person=person, refusal=why)
+    reading = _read(file, submission, person, records, now)
+    wanted = wanted_of(file.revision.evaluation.revoke_proofs, submission.vote) if file.revision is not None else None
+    if reading.revokes is not None and (weak := too_weak(said_by, wanted, now)) is not None:
+        reading = Reading(person=person, refusal=weak, wanted=wanted)
+    return replace(reading, principal=said_by)
+
+
+def _read(
+    file: CaseFile,
+    submission: DecisionSubmission,
     person: PersonFacts,
     records: tuple[StepRecord, ...],
     now: datetime,
 ) -> Reading:
-    """Whether somebody who is known may revoke an action as it stands; pure.
-
-    Args:
-        file: the case.
-        submission: about this action, and valid.
-        person: who sent it.
-        records: one per permit that was issued.
-        now: the instant (UTC) at which it was first seen.
-    """
     phase = phase_of(records, len(file.proposal.steps))
     if file.result is not None or file.stop is not None or file.resolution not in (None, "approved"):
         state = file.result.outcome if file.result is not None else file.stop or file.resolution

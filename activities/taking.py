@@ -16,12 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.advancing import settle, standing_of
 from activities.cases import FIRST_REVISION, CaseFile
-from activities.deciding import Reading, read_decision, who_decides, with_ballot
+from activities.deciding import Reading, SaidBy, proved, read_decision, with_ballot
 from activities.documents import InForce
 from activities.ledger import Ledger
 from activities.listing import Listing
 from activities.outbox import about_case, tell
 from activities.permits import read_issued
+from activities.proving import Prover
 from activities.reconsidering import reconsider
 from activities.revoking import read_revocation, revoke, revoked_receipt
 from activities.tables import DecisionRow
@@ -33,6 +34,7 @@ from policy.errors import DecisionError
 from policy.ledger import EntryKind, EntryRef
 from policy.notices.occasions_told import said
 from policy.people.directory import Directory
+from policy.proofs import Assurance
 from workflows.messages import DecisionMessage, DecisionRequest, DecisionsRequest
 
 _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
@@ -68,6 +70,7 @@ class Taking:
         connection: in a transaction that holds the proposal's lock.
         ledger: of the proposal.
         in_force: the governed documents; None where nothing well-formed is taken.
+        prover: verifies who made a decision.
         request: which case, when, and what was not listed before.
     """
 
@@ -76,11 +79,13 @@ class Taking:
         connection: AsyncConnection,
         ledger: Ledger,
         in_force: InForce | None,
+        prover: Prover,
         request: DecisionRequest | DecisionsRequest,
     ) -> None:
         self._connection = connection
         self._ledger = ledger
         self._in_force = in_force
+        self._prover = prover
         self._proposal_id, self._now = request.proposal_id, request.now
         self._listing = Listing(connection, request.proposal_id, request.unlisted)
 
@@ -95,10 +100,12 @@ class Taking:
         if submission is None:
             receipt = await self._note_malformed(message, problem)
             return await self._settled(file, receipt, standing_of(file, self._now))
-        if (before := await _before(self._connection, submission, self._proposal_id)) is not None:
+        if (before := await _before(self._connection, message, submission, self._proposal_id)) is not None:
             return await self._settled(file, before, standing_of(file, self._now))
         assert self._in_force is not None
-        reading = await self._read(file, submission, self._in_force.directory)
+        directory = self._in_force.directory
+        said_by = await self._prover.decided(message.submission, submission, directory, self._now)
+        reading = await self._read(file, submission, said_by, directory)
         standing = self._standing_with(file, reading)
         receipt = receipt_of(submission, reading, standing, file)
         await self._keep(file, message, submission, reading, receipt)
@@ -113,14 +120,13 @@ class Taking:
             await self._tell(asked, reading.ballot, standing)
         return await self._settled(file, receipt, standing)
 
-    async def _read(self, file: CaseFile, submission: DecisionSubmission, directory: Directory) -> Reading:
+    async def _read(
+        self, file: CaseFile, submission: DecisionSubmission, said_by: SaidBy, directory: Directory
+    ) -> Reading:
         if submission.vote is not Vote.revoke:
-            return read_decision(file, submission, directory, self._now)
-        person, why = who_decides(file, submission, directory, self._now)
-        if why is not None or person is None:
-            return Reading(person=person, refusal=why)
+            return read_decision(file, submission, said_by, directory, self._now)
         issued = await read_issued(self._connection, self._proposal_id, submission.revision)
-        return read_revocation(file, submission, person, issued.records, self._now)
+        return read_revocation(file, submission, said_by, directory, issued.records, self._now)
 
     async def close(self) -> EntryRef | None:
         """Note what was not listed; the newest entry."""
@@ -192,11 +198,13 @@ def receipt_of(
     submission: DecisionSubmission, reading: Reading, standing: Standing | None, file: CaseFile
 ) -> DecisionReceipt:
     """The answer to a decision that was read; pure. `standing` is how the case stands with it."""
+    assurance = reading.principal.assurance if reading.principal is not None else Assurance.claimed
     if reading.refusal is not None:
         receipt = refused(submission, *reading.refusal, standing=standing)
-        return receipt.model_copy(update={"resolution": file.resolution}) if file.resolution else receipt
+        more = {"assurance": assurance, "wanted": reading.wanted}
+        return receipt.model_copy(update={**more, **({"resolution": file.resolution} if file.resolution else {})})
     if reading.revokes is not None:
-        return revoked_receipt(submission, reading.revokes)
+        return revoked_receipt(submission, reading.revokes).model_copy(update={"assurance": assurance})
     assert standing is not None
     return DecisionReceipt(
         decision_id=submission.decision_id,
@@ -204,20 +212,24 @@ def receipt_of(
         message="counted",
         missing=standing.current.missing,
         resolution=standing.resolution,
+        assurance=assurance,
     )
 
 
 async def _before(
-    connection: AsyncConnection, submission: DecisionSubmission, proposal_id: str
+    connection: AsyncConnection,
+    message: DecisionMessage | DecisionRequest,
+    submission: DecisionSubmission,
+    proposal_id: str,
 ) -> DecisionReceipt | None:
     """The receipt of a decision id that was seen before."""
     key = {"proposal_id": proposal_id, "decision_id": submission.decision_id}
     found = (await connection.execute(_STORED, key)).first()
     if found is None:
         return None
-    if found.digest != digest(_body(submission)):
-        message = f"decision id {submission.decision_id} was used for another decision: choose a new one"
-        return refused(submission, Refusal.decision_id_reused, message)
+    if found.digest != digest(canonical(message.submission)):
+        why = f"decision id {submission.decision_id} was used for another decision: choose a new one"
+        return refused(submission, Refusal.decision_id_reused, why)
     return DecisionReceipt.model_validate_json(found.receipt)
 
 
@@ -230,7 +242,8 @@ async def _store(
     reading: Reading,
     receipt: DecisionReceipt,
 ) -> None:
-    body = _body(submission)
+    # As it was received: that is what was signed.
+    body = canonical(message.submission)
     ballot = reading.ballot.model_dump(mode="json") if reading.ballot else None
     row = {
         "proposal_id": proposal_id,
@@ -250,11 +263,6 @@ async def _store(
     await connection.execute(_INSERT, row)
 
 
-def _body(submission: DecisionSubmission) -> bytes:
-    # Only what was sent: a field that a later release adds must not make another decision of this one.
-    return canonical(submission.model_dump(mode="json", exclude_unset=True))
-
-
 def _content(
     message: DecisionMessage | DecisionRequest, reading: Reading, receipt: DecisionReceipt, *, directory: str | None
 ) -> dict[str, object]:
@@ -267,4 +275,5 @@ def _content(
         "person": reading.person.model_dump(mode="json") if reading.person else None,
         "ballot": reading.ballot.model_dump(mode="json") if reading.ballot else None,
         "receipt": receipt.model_dump(mode="json"),
+        **proved(reading),
     }

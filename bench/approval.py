@@ -18,8 +18,9 @@ from policy.approval.feasibility import feasible
 from policy.approval.quorum import tally_stage
 from policy.approval.standing import ApprovalCase, Ballot
 from policy.approval.unblocking import unblocking
-from policy.decision import Assurance, Vote
+from policy.decision import Vote
 from policy.people.facts import PersonFacts
+from policy.proofs import Assurance
 from policy.rules.chains import ApprovalChain, Requirement, Stage
 
 _PEOPLE, _REQUIREMENTS, _GROUPS, _TEAMS = 200, 20, 24, 5

@@ -1,20 +1,21 @@
 """A decision: one person's statement about one revision of one action at one stage.
 
 - It names exactly what it is about, by digests. Leaving a digest out is not possible.
-- Its `proof` says who made it. `claimed` proves nothing: it is whatever the client wrote, and everything that rests on
-  it says `assurance: claimed`.
+- Its `proof` says who made it (`policy/proofs.py`), over everything else in it; `decision_id` is its nonce. Who signs
+  names the installation that it is for, the `audience`.
 - A submission that is not a decision at all is refused at the edge. A decision that does not count is recorded, with a
   code, and answered.
 """
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
 from policy.base import Digest, EdgeModel, Instant, Name, ProposalId, RecordModel, Text
-from policy.canonical import canonical, check_value
+from policy.canonical import canonical, check_value, digest
 from policy.errors import CanonicalError, DecisionError, explain
+from policy.proofs import Assurance, ClaimedProof, KeyProof, OidcProof, Proof, SshProof
 
 # Far above what a case can have, far below what the record can hold.
 MAX_NUMBER = 1_000_000
@@ -40,19 +41,6 @@ class Feedback(StrEnum):
     lacked_evidence = "lacked_evidence"
 
 
-class Assurance(StrEnum):
-    """How strongly an identity is shown. Only `claimed` exists until decisions are signed."""
-
-    claimed = "claimed"
-
-
-class ClaimedProof(EdgeModel):
-    """An identity that a client wrote down. It proves nothing."""
-
-    kind: Literal["claimed"]
-    identity: Name
-
-
 class DecisionSubmission(EdgeModel):
     """What an approver sends, by update or by signal. `docs/spec/contract.md` describes each field."""
 
@@ -68,11 +56,25 @@ class DecisionSubmission(EdgeModel):
     justification: Text = ""
     issued_at: Instant
     expires_at: Instant
-    proof: ClaimedProof
+    proof: Proof
+    audience: Name | None = None
     on_behalf_of: Name | None = None
     asked: Name | None = None
     answers: ProposalId | None = None
     feedback: Annotated[tuple[Feedback, ...], Field(max_length=2)] = ()
+
+    @property
+    def sender(self) -> str:
+        """Whoever sent it, as far as it can be told apart before anything is verified."""
+        match self.proof:
+            case ClaimedProof():
+                return self.proof.identity
+            case KeyProof():
+                return f"key {self.proof.jws.partition('.')[0]}"
+            case SshProof():
+                return f"ssh {digest(self.proof.signature.encode())}"
+            case OidcProof():
+                return f"oidc {digest(self.proof.id_token.encode())}"
 
 
 class Refusal(StrEnum):
@@ -91,12 +93,20 @@ class Refusal(StrEnum):
     expired = "expired"
     not_yet_valid = "not_yet_valid"
     past_deadline = "past_deadline"
+    claimed_not_accepted = "claimed_not_accepted"
+    wrong_audience = "wrong_audience"
+    bad_proof = "bad_proof"
+    unknown_key = "unknown_key"
+    revoked_key = "revoked_key"
+    unverifiable = "unverifiable"
     unknown_person = "unknown_person"
     not_eligible = "not_eligible"
     self_approval = "self_approval"
     sod_conflict = "sod_conflict"
     not_delegated = "not_delegated"
     newcomer = "newcomer"
+    assurance_too_low = "assurance_too_low"
+    authentication_too_old = "authentication_too_old"
     on_hold = "on_hold"
     not_held = "not_held"
     unknown_question = "unknown_question"
@@ -107,8 +117,17 @@ class Refusal(StrEnum):
     busy = "busy"
 
 
+class Wanted(RecordModel):
+    """What a decision lacks to count: a stronger proof, or somebody who authenticated not so long ago."""
+
+    assurance: Assurance
+    max_age_seconds: int | None = None
+
+
 class DecisionReceipt(RecordModel):
-    """The answer to a decision: counted or refused, and what is still missing."""
+    """The answer to a decision: counted or refused, and what is still missing. `wanted` is given where a proof was too
+    weak.
+    """
 
     decision_id: str
     counted: bool
@@ -118,6 +137,7 @@ class DecisionReceipt(RecordModel):
     resolution: str = "pending"
     assurance: Assurance = Assurance.claimed
     entry_digest: str | None = None
+    wanted: Annotated[Wanted | None, Field(exclude_if=lambda value: value is None)] = None
 
 
 def receive_decision(value: Any) -> DecisionSubmission:

@@ -29,23 +29,16 @@ from policy.governed import Metadata, read_documents
 from policy.operations import RegisteredOperation, RiskTier
 from policy.rules.admission import AdmissionLimit
 from policy.rules.calendars import Calendar
-from policy.rules.chains import (
-    MAX_STAGES,
-    ApprovalChain,
-    EscalationStep,
-    PositiveDuration,
-    Requirement,
-    Stage,
-    Verdict,
-    written,
-)
+from policy.rules.chains import MAX_STAGES, ApprovalChain, EscalationStep, Requirement, Stage, Verdict
 from policy.rules.conditions import PersonCondition
 from policy.rules.drifting import DriftRules, strictest
+from policy.rules.durations import PositiveDuration, written
 from policy.rules.exceptions import BreakGlass, PolicyException
 from policy.rules.hours import Hours
 from policy.rules.limits import Limit
 from policy.rules.match import Effect, Match, Scoped, Where
 from policy.rules.revocation import Revocation
+from policy.rules.stepping_up import ProofRule
 
 # What waits for people imports these from `policy.rules.chains`; the rest of the house reads them here, with the
 # document.
@@ -213,6 +206,7 @@ class PolicyDocument(EdgeModel):
     permit_ttl: PositiveDuration = timedelta(minutes=5)
     max_directory_age: PositiveDuration | None = None
     newcomers: Newcomers | None = None
+    proofs: Annotated[tuple[ProofRule, ...], Field(max_length=100)] = ()
     fact_ages: FactAges = FactAges()
     drift: DriftRules | None = None
     limits: tuple[Limit, ...] = ()

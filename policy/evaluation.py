@@ -13,7 +13,8 @@
 - A chain is part of the answer: what is asked of whom is fixed here, and kept, with the hours that its stages name. So
   is who may not answer: the authors of the documents that ask, and whoever granted an exception that applies.
 - Where a document that speaks of the action lets newcomers wait in its tier, every stage does, for the longest of those
-  waits and its own.
+  waits and its own. What they ask of the proofs of its votes goes into every stage in the same way
+  (`policy/rules/stepping_up.py`).
 - `permit_until` is the end of the window or the exception by which it is let through, or the beginning of the next
   freeze, whichever comes first.
 
@@ -24,6 +25,9 @@ ops, one of ops again (another person: `policy/duties.py`), and one of dba.
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
 
 from policy.base import Instant, Reason, RecordModel
 from policy.catalogs.parts import views_of_parts
@@ -31,7 +35,6 @@ from policy.document import Enforcement, PolicySet
 from policy.errors import ConditionError
 from policy.facts import Facts
 from policy.impact import ImpactAssessment
-from policy.operations import RiskTier
 from policy.proposal import ActionProposal
 from policy.rollback import NOT_VERIFIED, Rollback, checked
 from policy.rules.calendars import timing_of
@@ -42,6 +45,7 @@ from policy.rules.exceptions import BreakGlass, PolicyException
 from policy.rules.impossible import why_impossible
 from policy.rules.limits import Limit, exceeded, registered_bounds
 from policy.rules.revocation import Revocation
+from policy.rules.stepping_up import ProofDemand, ProofRule, with_proofs
 from policy.rules.timing import Timing
 
 REGISTRY = "operations registry"
@@ -91,6 +95,7 @@ class Evaluation(RecordModel):
         review_seconds: within how long such an action is reviewed, and `review` by whom.
         rollback: what became of the label that it undoes another action; None without one.
         revocations: who may revoke it, by the documents that speak of it.
+        revoke_proofs: what the proof of a revocation must show.
         excluded: who does not approve it, besides the people who ask.
         controls: of the rules and limits that decided, and of their documents.
     """
@@ -115,6 +120,7 @@ class Evaluation(RecordModel):
     review: ApprovalChain | None = None
     rollback: Rollback | None = None
     revocations: tuple[Revocation, ...] = ()
+    revoke_proofs: Annotated[tuple[ProofDemand, ...], Field(exclude_if=lambda value: not value)] = ()
 
 
 def evaluate(
@@ -142,7 +148,12 @@ def evaluate(
     spoke = sorted({name for item in said for name in item.matched}, key=policy.order.__getitem__)
     matched = (*(item.decided_by for item in limits), *spoke)
     decided = _denied(policy, limits) if limits else _decide(policy, case, said)
-    more = {"matched": tuple(dict.fromkeys(matched)), "observed": _observed(said), "revocations": _revocations(said)}
+    more = {
+        "matched": tuple(dict.fromkeys(matched)),
+        "observed": _observed(said),
+        "revocations": _revocations(said),
+        "revoke_proofs": tuple(item.demand for item in _proofs(said, case) if "revoke" in item.votes),
+    }
     return _labelled(decided.model_copy(update=more), rollback)
 
 
@@ -185,7 +196,7 @@ def _decide(policy: PolicySet, case: Case, said: list[Speech]) -> Evaluation:
         )
         return _denied(policy, [replace(first, reason=Reason(code="on_hold", message=message))])
     asking = _asking(answers)
-    if len(stages := tuple(_stages(asking, said, case.tier))) > MAX_STAGES:
+    if len(stages := tuple(_stages(asking, said, case))) > MAX_STAGES:
         names = ", ".join(item.chain_name or "" for item in asking)
         message = f"chains {names} have {len(stages)} stages: propose the steps apart"
         return _denied(policy, [replace(first, reason=Reason(code="too_many_stages", message=message))])
@@ -240,13 +251,22 @@ def _asking(answers: list[Answer]) -> list[Answer]:
     return found
 
 
-def _stages(asking: list[Answer], said: list[Speech], tier: RiskTier) -> Iterator[Stage]:
-    """The stages of all chains that are asked, with how long newcomers wait."""
+def _stages(asking: list[Answer], said: list[Speech], case: Case) -> Iterator[Stage]:
+    """The stages of all chains that are asked, with how long newcomers wait and what proofs must show."""
     rules = [item.document.newcomers for item in said if item.document.newcomers is not None]
-    waits = [rule.wait for rule in rules if tier in rule.tiers]
+    waits = [rule.wait for rule in rules if case.tier in rule.tiers]
+    proofs = _proofs(said, case)
     for stage in (stage for item in asking if item.chain for stage in item.chain.stages):
         own = [stage.newcomer_wait] if stage.newcomer_wait is not None else []
-        yield stage.model_copy(update={"newcomer_wait": max(waits + own)}) if waits else stage
+        waiting = stage.model_copy(update={"newcomer_wait": max(waits + own)}) if waits else stage
+        yield with_proofs(waiting, proofs)
+
+
+def _proofs(said: list[Speech], case: Case) -> tuple[ProofRule, ...]:
+    """What the documents that speak of an action ask of the proofs of its votes."""
+    documents = {item.document.metadata.name: item.document for item in said}
+    rules = (rule for document in documents.values() for rule in document.proofs)
+    return tuple(rule for rule in rules if rule.speaks_of(case.tier, case.facts.target_environment))
 
 
 def _denied(policy: PolicySet, answers: list[Answer]) -> Evaluation:

@@ -13,9 +13,9 @@ from typing import Any
 
 from policy.canonical import digest_of
 from policy.criteria import effective
-from policy.decision import Assurance
 from policy.document import PolicySet
 from policy.permit import Direction, Permit, permit_id
+from policy.proofs import Assurance
 from policy.proposal import ActionProposal
 from policy.revision import Revision
 

@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 
 from policy.base import Instant, RecordModel
 from policy.canonical import digest_of
-from policy.decision import Assurance
+from policy.proofs import Assurance
 from policy.proposal import Criterion, Parameters
 
 _NAMESPACE = UUID("6f2c4a0e-7a9b-5d0c-9a44-1c7f0f3c9b11")

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from policy.base import Instant, Reason, RecordModel
-from policy.decision import Assurance
 from policy.operations import RiskTier
 from policy.outcome import REHEARSED, Outcome
+from policy.proofs import Assurance
 
 ResultResolution = Literal["approved", "denied", "expired", "withdrawn", "refused"]
 NextAction = Literal["none", "propose_anew", "propose_offered", "ask_a_person", "await_other"]

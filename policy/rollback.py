@@ -20,7 +20,7 @@ from policy.base import RecordModel, instant_text
 from policy.canonical import canonical
 from policy.observed import RecordedOrder, UndoneFact
 from policy.proposal import ActionProposal, Step, Undo
-from policy.rules.chains import written
+from policy.rules.durations import written
 
 NOT_VERIFIED = "rollback_not_verified"
 VIOLATED = "the record contradicts the label that it undoes another action"

@@ -4,8 +4,8 @@
 - Nothing overtakes a decision that could count. What could count is taken in order of arrival, and so is the rest.
 - What cannot count, whatever comes before it, goes behind: what is no decision at all, is about another proposal,
   revision or content than the one that waits, or has expired. So does what comes in the name of an identity that the
-  record answered `FLOODED` times that it knows nobody of that name. So junk holds a vote back by no more than the time
-  in which it is looked at.
+  record answered `FLOODED` times that it knows nobody, or no key, of that name. So junk holds a vote back by no more
+  than the time in which it is looked at.
 - What went behind is answered, too: an eighth of each batch is kept for it, and all that is left over.
 - A message is read when it is sorted, not when it arrives, and at most `SIFTED` or `SIFTED_BYTES` of them at a time:
   some megabytes of JSON in one workflow task would take longer than a task may.
@@ -33,6 +33,7 @@ SIFTED_BYTES = 512 * 1024
 BATCH_BYTES = 256 * 1024
 _SHARE = 8
 _NAMES_KEPT = 1000
+_UNKNOWN = (Refusal.unknown_person, Refusal.unknown_key)
 
 
 def check_decision(args: Sequence[Any]) -> None:
@@ -124,9 +125,9 @@ class Inbox:
 
     def note_answer(self, message: Message, receipt: DecisionReceipt) -> None:
         """Remember the names that the record answered it knows nobody of."""
-        if receipt.code != Refusal.unknown_person or (said := message.submission) is None:
+        if receipt.code not in _UNKNOWN or (said := message.submission) is None:
             return
-        name = said.proof.identity
+        name = said.sender
         if name in self._nobody or len(self._nobody) < _NAMES_KEPT:
             self._nobody[name] += 1
 
@@ -145,7 +146,7 @@ class Inbox:
             message = self._unread.popleft()
             size += min(message.size, DECISION_BYTES)
             said = message.submission
-            fits = said is not None and self._nobody[said.proof.identity] < FLOODED and could_count(said)
+            fits = said is not None and self._nobody[said.sender] < FLOODED and could_count(said)
             (self._fitting if fits else self._rest).append(message)
             if size > SIFTED_BYTES:
                 break

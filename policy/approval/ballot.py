@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from policy.base import Instant, RecordModel
-from policy.decision import Assurance, Feedback, Vote
+from policy.decision import Feedback, Vote
 from policy.people.facts import PersonFacts
+from policy.proofs import Assurance
 from policy.rules.chains import ApprovalChain
 
 _TICK = timedelta(microseconds=1)
@@ -27,6 +28,7 @@ class Ballot(PersonFacts):
         answers: the decision id of the `request_info` that an `answer` answers.
         kept_from: the revision in which it was given, where a later one kept it.
         feedback: what its author says of having been asked.
+        key_id: the key of the directory that signed it; None where none did.
     """
 
     decision_id: str
@@ -39,6 +41,7 @@ class Ballot(PersonFacts):
     answers: str | None = None
     kept_from: int | None = None
     feedback: tuple[Feedback, ...] = ()
+    key_id: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
 
 
 class Added(RecordModel):

@@ -18,7 +18,8 @@ from policy.approval.ballot import Ballot
 from policy.base import instant_text
 from policy.decision import Refusal, Vote
 from policy.people.facts import PersonFacts
-from policy.rules.chains import Requirement, written
+from policy.rules.chains import Requirement
+from policy.rules.durations import written
 
 PERSON = "person"
 

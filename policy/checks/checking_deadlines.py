@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from policy.checks.findings import Finding, Severity
 from policy.document import PolicyDocument
-from policy.rules.chains import written
+from policy.rules.durations import written
 from policy.subject import Subject
 
 

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from policy.checks.findings import Finding, Severity
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
-from policy.rules.chains import Requirement, Stage, written
+from policy.rules.chains import Requirement, Stage
+from policy.rules.durations import written
 from policy.subject import Subject, WrittenPolicy
 
 

@@ -23,7 +23,8 @@ from policy.checks.regions import Point, boxes, sentence
 from policy.checks.stage_times import times_of
 from policy.document import PolicySet
 from policy.operations import OperationsRegistry
-from policy.rules.chains import Mode, Requirement, Verdict, written
+from policy.rules.chains import Mode, Requirement, Verdict
+from policy.rules.durations import written
 
 Direction = Literal["stricter", "milder", "different"]
 _TIER, _OWNER, _SYSTEM, _TARGET, _ENVIRONMENT, _OPERATION = 5, 4, 3, 2, 1, 0

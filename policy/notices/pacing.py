@@ -19,7 +19,7 @@ from pydantic import Field
 
 from policy.base import EdgeModel, Instant, RecordModel
 from policy.notices.notice import NoticeKind, Urgency
-from policy.rules.chains import Duration, PositiveDuration
+from policy.rules.durations import Duration, PositiveDuration
 from policy.rules.hours import Hours, next_open
 
 _HOUR = timedelta(hours=1)

@@ -7,7 +7,7 @@
 from datetime import datetime, timedelta
 
 from policy.base import Reason, instant_text
-from policy.rules.chains import written
+from policy.rules.durations import written
 
 
 def stale_directory(true_at: datetime | None, max_age: timedelta | None, now: datetime) -> Reason | None:

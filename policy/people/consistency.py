@@ -6,6 +6,7 @@
 - Nobody is above themselves, no group either, over any number of steps.
 - What ends before it begins, overrides of one rotation that overlap, and two rotations of one group are refused.
 - A delegation is between two people and lasts 90 days at most.
+- A key belongs to one person or agent, under one id; one issuer is named once.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -37,10 +38,26 @@ def contradictions(directory: "Directory") -> Iterator[str]:
         yield from _periods(person)
     yield from _circles("person", "manager", {person.id: person.manager for person in directory.people})
     yield from _groups(directory)
+    yield from _keys(directory)
     for rotation in directory.rotations:
         yield from _rotation(rotation, people)
     for delegation in directory.delegations:
         yield from _delegation(delegation, people)
+
+
+def _keys(directory: "Directory") -> Iterator[str]:
+    seen: dict[str, str] = {}
+    holders = [(f"person {item.id}", item.keys) for item in directory.people]
+    holders += [(f"agent {item.id}", item.keys) for item in directory.agents]
+    for holder, key in ((name, key) for name, keys in holders for key in keys):
+        for name in (f"id {key.id}", key.material):
+            if name in seen:
+                yield f"key {key.id} of {holder} is also one of {seen[name]}"
+            seen[name] = holder
+        if key.since is not None and key.until is not None and key.until <= key.since:
+            yield f"key {key.id} of {holder} ends before it begins"
+    if len({item.issuer for item in directory.issuers}) != len(directory.issuers):
+        yield "two issuers have the same name"
 
 
 def _identities(directory: "Directory") -> Iterator[str]:

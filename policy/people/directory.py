@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from policy.base import EdgeModel, Instant
+from policy.base import EdgeModel, Instant, Name
 from policy.catalogs.json_stream import read_stream
 from policy.governed import Metadata, read_document
 from policy.people import rotations
@@ -35,6 +35,7 @@ from policy.people.entries import (
 )
 from policy.people.facts import PersonFacts
 from policy.people.holding import facts_of
+from policy.people.keys import Issuer, RegisteredKey
 
 __all__ = [
     "Delegation",
@@ -54,12 +55,17 @@ __all__ = [
 
 
 class Directory(EdgeModel):
-    """The people and agents that a policy can speak of. `as_of` is when that was true at its source."""
+    """The people and agents that a policy can speak of. `as_of` is when that was true at its source.
+
+    `audience` is the name of the installation that it belongs to: what is signed names it, and counts nowhere else.
+    """
 
     api_version: Literal["countersign/v1"] = Field(alias="apiVersion")
     kind: Literal["Directory"]
     metadata: Metadata
     as_of: Instant | None = None
+    audience: Name | None = None
+    issuers: tuple[Issuer, ...] = ()
     people: tuple[Person, ...]
     agents: tuple[RegisteredAgent, ...] = ()
     service_accounts: tuple[ServiceAccount, ...] = ()
@@ -109,6 +115,24 @@ class Directory(EdgeModel):
         """The team of a person; empty where nobody knows, or for nobody."""
         person = self._people.get(person_id)
         return person.team if person else ""
+
+    # -- how they show it -------------------------------------------------------------------------------------------
+
+    def key_of_person(self, key_id: str) -> tuple[Person, RegisteredKey] | None:
+        """Whose key has an id, and the key; None for nobody's."""
+        return self._person_keys.get(key_id)
+
+    def key_of_agent(self, key_id: str) -> tuple[RegisteredAgent, RegisteredKey] | None:
+        """The agent whose platform has a key of that id, and the key; None for nobody's."""
+        return self._agent_keys.get(key_id)
+
+    def ssh_key(self, material: str) -> tuple[Person, RegisteredKey] | None:
+        """Whose SSH key it is (type and base64, as in a `.pub` file), and the key; None for nobody's."""
+        return self._ssh_keys.get(material)
+
+    def issuer(self, name: str) -> Issuer | None:
+        """An issuer that is believed, or None."""
+        return next((item for item in self.issuers if item.issuer == name), None)
 
     # -- what they hold ---------------------------------------------------------------------------------------------
 
@@ -212,6 +236,18 @@ class Directory(EdgeModel):
     @cached_property
     def _operators(self) -> dict[str, tuple[str, ...]]:
         return {executor.name: executor.operators for executor in self.executors}
+
+    @cached_property
+    def _person_keys(self) -> dict[str, tuple[Person, RegisteredKey]]:
+        return {key.id: (person, key) for person in self.people for key in person.keys}
+
+    @cached_property
+    def _agent_keys(self) -> dict[str, tuple[RegisteredAgent, RegisteredKey]]:
+        return {key.id: (agent, key) for agent in self.agents for key in agent.keys}
+
+    @cached_property
+    def _ssh_keys(self) -> dict[str, tuple[Person, RegisteredKey]]:
+        return {key.material: (person, key) for person, key in self._person_keys.values() if key.ssh is not None}
 
     @cached_property
     def _agents(self) -> dict[str, RegisteredAgent]:

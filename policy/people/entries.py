@@ -12,7 +12,8 @@ from pydantic import Field
 
 from policy.base import EdgeModel, Instant, Name, Text
 from policy.operations import RiskTier
-from policy.rules.chains import PositiveDuration
+from policy.people.keys import RegisteredKey, Workload
+from policy.rules.durations import PositiveDuration
 from policy.rules.hours import Hours
 
 MAX_DELEGATION = timedelta(days=90)
@@ -44,6 +45,7 @@ class Person(EdgeModel):
     until: Instant | None = None
     hours: Hours | None = None
     contacts: dict[Name, str] = {}
+    keys: tuple[RegisteredKey, ...] = ()
 
     def there(self, at: datetime) -> bool:
         """Whether the person has come and not left at an instant (UTC)."""
@@ -51,12 +53,17 @@ class Person(EdgeModel):
 
 
 class RegisteredAgent(EdgeModel):
-    """An automation, the person who answers for it, and the people by whose schedule it runs: all of them ask."""
+    """An automation, the person who answers for it, and the people by whose schedule it runs: all of them ask.
+
+    With `keys`, or as the `workload`, its platform signs what it proposes.
+    """
 
     id: Name
     owner: Name
     scheduled_by: tuple[Name, ...] = ()
     team: str = ""
+    keys: tuple[RegisteredKey, ...] = ()
+    workload: Workload | None = None
 
 
 class ServiceAccount(EdgeModel):

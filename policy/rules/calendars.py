@@ -22,7 +22,7 @@ from policy.base import EdgeModel, Name, Text
 from policy.catalogs.parts import views_of_parts
 from policy.facts import Facts
 from policy.operations import RegisteredOperation
-from policy.rules.chains import PositiveDuration
+from policy.rules.durations import PositiveDuration
 from policy.rules.match import Where
 from policy.rules.recurrence import MAX_YEARS, Recurrence, read_recurrence
 from policy.rules.timing import Timing

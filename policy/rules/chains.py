@@ -5,45 +5,23 @@
 - A chain has at least one stage, a stage at least one requirement, and a requirement names somebody and a count of one.
 - A stage asks for all of its requirements (`all_of`), or for any one of them (`any_of`).
 - A condition of a requirement is a text here; `policy/document.py` checks it.
-- Durations are `90s`, `15m`, `4h`, `7d`.
 
 This file knows no conditions, so that what waits for people does not load the engine that evaluates them.
 """
 
-import re
 from collections.abc import Mapping
-from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import Field, model_validator
 
 from policy.base import EdgeModel, Name, Text
+from policy.rules.durations import Duration, PositiveDuration
 from policy.rules.hours import Hours
+from policy.rules.stepping_up import ProofDemand
 
 MAX_SEATS = 50
 MAX_STAGES = 10
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def _duration(value: Any) -> timedelta:
-    if isinstance(value, timedelta):
-        return value
-    found = re.fullmatch(r"([0-9]{1,6})([smhd])", value) if isinstance(value, str) else None
-    if not found:
-        raise ValueError("duration must be written like 90s, 15m, 4h or 7d")
-    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
-
-
-def written(value: timedelta) -> str:
-    """A duration in the largest unit that says it exactly, so that what could be read can be read again."""
-    seconds = int(value.total_seconds())
-    unit = next(unit for unit in ("d", "h", "m", "s") if seconds % _UNITS[unit] == 0)
-    return f"{seconds // _UNITS[unit]}{unit}"
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(written, return_type=str)]
-PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
 
 
 class Verdict(StrEnum):
@@ -161,6 +139,7 @@ class Stage(EdgeModel):
     on_request_info: Literal["continue", "pause"] = "continue"
     on_infeasible: Literal["deny", "escalate"] = "deny"
     newcomer_wait: PositiveDuration | None = None
+    proofs: Annotated[tuple[ProofDemand, ...], Field(max_length=20, exclude_if=lambda value: not value)] = ()
     outside_team: Annotated[int, Field(ge=0, le=50)] = 0
     separate_lines: bool = False
 

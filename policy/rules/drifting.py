@@ -16,7 +16,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from policy.base import EdgeModel
-from policy.rules.chains import PositiveDuration, written
+from policy.rules.durations import PositiveDuration, written
 
 
 class MaterialFact(StrEnum):

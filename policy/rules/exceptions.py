@@ -16,7 +16,8 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from policy.base import EdgeModel, Instant, Name, Text
-from policy.rules.chains import PositiveDuration, Requirement, written
+from policy.rules.chains import Requirement
+from policy.rules.durations import PositiveDuration, written
 from policy.rules.match import Match, Scoped
 
 MAX_EXCEPTION = timedelta(days=90)

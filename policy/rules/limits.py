@@ -18,7 +18,7 @@ from policy.base import Name, Text
 from policy.facts import Facts
 from policy.operations import RegisteredOperation
 from policy.proposal import ActionProposal
-from policy.rules.chains import PositiveDuration, written
+from policy.rules.durations import PositiveDuration, written
 from policy.rules.match import Match, Scoped
 
 # Two clocks that disagree by more are refused elsewhere; a plan from further ahead was not made yet.

@@ -6,7 +6,8 @@ The rules are in `policy/approval/revoking.py` and `policy/rollback.py`.
 from pydantic import model_validator
 
 from policy.base import EdgeModel, Name
-from policy.rules.chains import PositiveDuration, Requirement
+from policy.rules.chains import Requirement
+from policy.rules.durations import PositiveDuration
 
 
 class Aftermath(EdgeModel):

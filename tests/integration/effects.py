@@ -18,10 +18,10 @@ from activities.execute import ExecutorActivities
 from activities.executors.base import ExecutorError, Order, ProbeError, Seen, Supports
 from activities.permits import resolved_digest, store_permits
 from policy.canonical import digest
-from policy.decision import Assurance
 from policy.ledger import verify_chain
 from policy.outcome import EffectReport
 from policy.permit import Direction, Permit, permit_id
+from policy.proofs import Assurance
 from policy.proposal import Criterion
 from workflows.messages import ExecuteRequest, ExecuteResult
 

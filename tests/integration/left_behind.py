@@ -13,6 +13,7 @@ from activities.database import Database
 from activities.dispatch import PermitActivities
 from activities.documents import Documents
 from activities.permits import report_body
+from activities.proving import Prover
 from activities.tables import EffectReportRow, HoldReleaseRow, HoldRow, LedgerEntryRow, PermitUseRow, ResultRow
 from policy.canonical import canonical, digest
 from policy.outcome import EffectReport, Measurement
@@ -45,7 +46,8 @@ UNDO_OVERDUE = LaterClock(20 * timedelta(seconds=STEP_SECONDS + 90) + timedelta(
 def control(place: Recording, clock: LaterClock | SystemClock) -> ControlActivities:
     """The control role, at another time."""
     attributes = RegisteredAttributes(place.client)
-    return ControlActivities(place.database, Documents(), clock, local_dispatch=True, attributes=attributes)
+    prover = Prover(accepts_claimed=True)
+    return ControlActivities(place.database, Documents(), clock, prover, local_dispatch=True, attributes=attributes)
 
 
 async def assessed(place: Recording, proposal: dict[str, Any]) -> AssessResult:

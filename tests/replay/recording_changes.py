@@ -12,6 +12,7 @@ from activities.attributes import RegisteredAttributes
 from activities.clock import SystemClock
 from activities.control import ControlActivities
 from activities.documents import Documents, kind_of
+from activities.proving import Prover
 from activities.tables import LedgerEntryRow
 from cli.policy import publish_one
 from policy.ledger import EntryKind
@@ -121,7 +122,12 @@ async def given_back(place: Recording, proposal_id: str) -> None:
 async def _taken(place: Recording, proposal_id: str, vote: dict[str, Any]) -> None:
     """What the activity does with a vote, before the run hears of it."""
     control = ControlActivities(
-        place.database, Documents(), SystemClock(), local_dispatch=True, attributes=RegisteredAttributes(place.client)
+        place.database,
+        Documents(),
+        SystemClock(),
+        Prover(accepts_claimed=True),
+        local_dispatch=True,
+        attributes=RegisteredAttributes(place.client),
     )
     told = {"proposal_id": proposal_id, "revision": 1, "submission": vote, "channel": "update", "arrival": 9}
     await control.take_decision(DecisionRequest.model_validate({**told, "now": datetime.now(UTC)}))

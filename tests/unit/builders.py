@@ -6,12 +6,13 @@ from typing import Any
 
 from policy.approval.standing import ApprovalCase, Ballot
 from policy.catalog import Catalog, read_catalog
-from policy.decision import Assurance, Vote
+from policy.decision import Vote
 from policy.document import ApprovalChain, EscalationStep, PolicySet, Requirement, Stage, read_policy
 from policy.facts import Facts, collect
 from policy.observed import Observed
 from policy.operations import OperationsRegistry, read_operations
 from policy.people.directory import Directory, read_directory
+from policy.proofs import Assurance
 from policy.proposal import ActionProposal, receive
 
 T0 = datetime(2030, 1, 1, 9, 0, tzinfo=UTC)

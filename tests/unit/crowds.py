@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from hypothesis import strategies as st
 
 from policy.approval.standing import ApprovalCase, Ballot, refuse, stand
-from policy.decision import Assurance, Vote
+from policy.decision import Vote
 from policy.people.facts import PersonFacts
+from policy.proofs import Assurance
 from policy.rules.chains import EscalationStep, Mode, Requirement, Stage
 from tests.unit.builders import T0, a_case, at
 

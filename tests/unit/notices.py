@@ -7,7 +7,7 @@ from typing import Any
 from policy.approval.ballot import Ballot
 from policy.approval.standing import Standing, due_until, stand
 from policy.base import Reason
-from policy.decision import Assurance, Vote
+from policy.decision import Vote
 from policy.notices.notice import Asked, Notice, NoticeKind, Subject
 from policy.notices.occasions import About, due, notices_of, outcome, resolved
 from policy.notices.occasions_told import (
@@ -21,6 +21,7 @@ from policy.notices.occasions_told import (
     vote_dropped,
 )
 from policy.outcome import Outcome
+from policy.proofs import Assurance
 from policy.rules.chains import ApprovalChain
 from tests.unit.builders import a_ballot, a_case, at, escalation, stage
 

@@ -7,9 +7,9 @@ import pytest
 
 from cli import render, timeline
 from policy.audit_entries import check_report
-from policy.decision import Assurance
 from policy.outcome import EffectReport, Outcome, Rehearsal, StepRecord, conclude
 from policy.permit import Direction, Permit, order_digest, permit_id
+from policy.proofs import Assurance
 from policy.proposal import effect_digest, receive
 from policy.result import next_action
 from tests.unit.builders import T0, proposal_json

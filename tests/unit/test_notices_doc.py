@@ -10,7 +10,7 @@ from activities.channels.file import AppriseChannel, Channels, WebhookChannel, r
 from policy.base import EdgeModel
 from policy.notices.notice import NoticeKind
 from policy.notices.pacing import Pacing
-from policy.rules.chains import written
+from policy.rules.durations import written
 
 PAGE = (Path(__file__).parents[2] / "docs/notices.md").read_text()
 

@@ -17,9 +17,10 @@ from cli.page import page_width
 from policy.approval.escalation import Due
 from policy.approval.standing import StageStanding
 from policy.base import Reason
-from policy.decision import Assurance, DecisionReceipt
+from policy.decision import DecisionReceipt
 from policy.operations import RiskTier
 from policy.outcome import Outcome
+from policy.proofs import Assurance
 from policy.result import ActionResult, DecidedBy, Timings
 from policy.screens.screen_plain import WIDTH
 from tests.unit.builders import a_ballot

@@ -14,6 +14,7 @@ from policy.decision import Refusal, receive_decision
 from policy.evaluation import Evaluation
 from policy.lifecycle import State
 from policy.people.directory import read_directory
+from policy.proofs import Principal
 from policy.proposal import receive
 from policy.revision import revision_digest
 from policy.rules.chains import ApprovalChain, Verdict
@@ -86,7 +87,7 @@ def _decide(presented: str) -> Refusal | None:
             "proof": {"kind": "claimed", "identity": "ben"},
         }
     )
-    reading = read_decision(FILE, submission, DIRECTORY, NOW)
+    reading = read_decision(FILE, submission, Principal.claimed("ben"), DIRECTORY, NOW)
     assert (reading.ballot is None) == (reading.refusal is not None)
     return reading.refusal[0] if reading.refusal else None
 

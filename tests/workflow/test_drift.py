@@ -16,6 +16,7 @@ from activities.control import ControlActivities
 from activities.dispatch import PermitActivities
 from activities.documents import Documents
 from activities.export import export_action
+from activities.proving import Prover
 from activities.telemetry_pending import PendingReader
 from tests.world import DOCUMENTS, Handle, World, decision, publish_documents, until
 from worker import workflow_runner
@@ -269,7 +270,8 @@ async def test_once_a_permit_was_issued_nothing_goes_back_to_people(house: World
 
 def _control(world: World) -> ControlActivities:
     attributes = RegisteredAttributes(world.client)
-    return ControlActivities(world.database, Documents(), SystemClock(), local_dispatch=True, attributes=attributes)
+    prover, clock = Prover(accepts_claimed=True), SystemClock()
+    return ControlActivities(world.database, Documents(), clock, prover, local_dispatch=True, attributes=attributes)
 
 
 async def test_a_stricter_policy_at_dispatch_asks_its_people(house: World) -> None:

@@ -1,0 +1,48 @@
+"""Who made a recorded statement, verified again from its bytes, the directory of then, and the keys kept with it.
+
+- What was counted must verify again: a signature by the directory that the entry names, a token by the issuer's key
+  that was kept. That the key was the issuer's then is what the record says (`issuer_key`), and is not shown here.
+- Whether `claimed` was accepted is a setting of then, which is not evidence: it is taken as it was answered.
+- A refusal for want of a key of the issuer, or of OpenSSH, cannot be made again without them, and harms nobody: it is
+  taken as it stands.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from activities.deciding import SaidBy
+from policy.decision import DecisionSubmission, Refusal
+from policy.people.directory import Directory
+from policy.proofs import Domain, OidcProof, Principal
+from signing.proving import KeysWantedError, Trust, UnprovenError, prove
+
+_TAKEN = frozenset({Refusal.unverifiable, Refusal.unknown_key, Refusal.bad_proof})
+
+
+def said_again(
+    content: Mapping[str, Any], submission: DecisionSubmission, directory: Directory, at: datetime
+) -> SaidBy:
+    """Whoever made the statement of an entry, or why its proof does not show it."""
+    kept = content.get("principal")
+    known = {kept["issuer"]: (kept["key"],)} if kept is not None and kept.get("key") is not None else {}
+    code = content["receipt"]["code"]
+    trust = Trust(directory, known, accepts_claimed=code != Refusal.claimed_not_accepted)
+    recorded = Refusal(code) if code in _TAKEN else None
+    try:
+        return prove(content["submission"], submission.proof, Domain.decision, trust, at)
+    except UnprovenError as error:
+        if error.code is Refusal.unverifiable and recorded is not None:
+            return recorded, content["receipt"]["message"]
+        return error.why
+    except KeysWantedError as error:
+        if isinstance(submission.proof, OidcProof) and kept is None and recorded is not None:
+            return recorded, content["receipt"]["message"]
+        return Refusal.unknown_key, str(error)
+
+
+def check_principal(content: Mapping[str, Any], said_by: SaidBy) -> list[str]:
+    """Whether an entry keeps what its proof shows, and nothing else."""
+    computed = said_by.model_dump(mode="json") if isinstance(said_by, Principal) and said_by.kind != "claimed" else None
+    recorded = content.get("principal")
+    return [] if recorded == computed else [f"its proof shows {computed!r:.200}, recorded is {recorded!r:.200}"]

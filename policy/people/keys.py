@@ -1,0 +1,119 @@
+"""Keys and issuers of the directory: which public keys are somebody's, and which identity providers are believed.
+
+- A key is a JWK (Ed25519, RFC 8037; P-256, RFC 7518) or a line as in an OpenSSH `.pub` file. Its id is chosen once and
+  never given to another key; it is the `kid` of what the key signs.
+- A key signs from `since` on and until just before `until`: two keys may overlap, so that one can take over. What it
+  signed then counts after its end.
+- A key that was revoked (`revoked_at`) signs nothing, and what it signed and is still pending counts no longer: nobody
+  knows since when somebody else had it.
+- An issuer is believed for what it says of its people only to the clients named here. Which claim is the identity is
+  said here, too, and a mail address only counts where the issuer verified it.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from policy.base import EdgeModel, Instant, Name, Text
+from policy.proofs import Assurance
+
+_Coordinate = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")]
+_SshLine = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(?:sk-)?(?:ssh-ed25519|ecdsa-sha2-nistp256)(?:@openssh\.com)?"
+        r" [A-Za-z0-9+/]{20,2000}={0,2}(?: [ -~]*)?$"
+    ),
+]
+
+
+class PublicJwk(EdgeModel):
+    """A public key that verifies signatures (RFC 7517): nothing private, and no other use."""
+
+    kty: Literal["OKP", "EC"]
+    crv: Literal["Ed25519", "P-256"]
+    x: _Coordinate
+    y: _Coordinate | None = None
+    use: Literal["sig"] | None = None
+    key_ops: tuple[Literal["verify"]] | None = None
+    alg: Literal["Ed25519", "EdDSA", "ES256"] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "PublicJwk":
+        if (self.kty == "OKP") != (self.crv == "Ed25519") or (self.kty == "EC") != (self.y is not None):
+            raise ValueError("a key is OKP with crv Ed25519 and x, or EC with crv P-256, x and y")
+        if self.alg is not None and self.alg not in self.algorithms:
+            raise ValueError(f"alg {self.alg} does not fit crv {self.crv}")
+        return self
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """The algorithms that its signatures may name (RFC 9864 and, for Ed25519, RFC 8037)."""
+        return ("Ed25519", "EdDSA") if self.kty == "OKP" else ("ES256",)
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """The members that make the key, as RFC 7638 takes them."""
+        return {"kty": self.kty, "crv": self.crv, "x": self.x, **({"y": self.y} if self.y else {})}
+
+
+class RegisteredKey(EdgeModel):
+    """A public key and when it counts."""
+
+    id: Name
+    jwk: PublicJwk | None = None
+    ssh: _SshLine | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+    revoked_at: Instant | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "RegisteredKey":
+        if (self.jwk is None) == (self.ssh is None):
+            raise ValueError(f"key {self.id}: give it jwk or ssh")
+        return self
+
+    @property
+    def material(self) -> str:
+        """What makes it this key and no other, whatever it is called."""
+        if self.jwk is not None:
+            return " ".join(f"{name}={item}" for name, item in sorted(self.jwk.value.items()))
+        assert self.ssh is not None
+        return " ".join(self.ssh.split(" ")[:2])
+
+    def signs(self, at: datetime) -> bool:
+        """Whether it may sign at an instant (UTC), revoked or not."""
+        return (self.since is None or self.since <= at) and (self.until is None or at < self.until)
+
+
+class Workload(EdgeModel):
+    """The account of an issuer as which an agent's platform runs."""
+
+    issuer: Annotated[Text, Field(min_length=1)]
+    subject: Annotated[Text, Field(min_length=1)]
+
+
+class Issuer(EdgeModel):
+    """An OpenID provider that is believed.
+
+    Attributes:
+        issuer: exactly as its tokens and its discovery document name it.
+        client_ids: the clients that people sign in with; the audience of their tokens.
+        identity: the claim that is the identity.
+        prefix: put before the claim, so that two issuers' accounts are told apart.
+        acr: what its authentication context classes show; one that is not here shows nothing.
+    """
+
+    issuer: Annotated[str, StringConstraints(pattern=r"^https?://[!-~]{1,500}$")]
+    client_ids: Annotated[tuple[Name, ...], Field(min_length=1)]
+    identity: Literal["sub", "email", "preferred_username"] = "sub"
+    prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/@-]{0,100}$")] = ""
+    acr: dict[Text, Assurance] = {}
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> "Issuer":
+        local = self.issuer.startswith(("http://127.0.0.1", "http://localhost", "http://[::1]"))
+        if self.issuer.startswith("http:") and not local:
+            raise ValueError(f"issuer {self.issuer} is reached without tls: write https://")
+        return self

@@ -1,0 +1,160 @@
+"""Identity tokens (OpenID Connect Core 1.0, 3.1.3.7) of issuers that the directory believes.
+
+1. The header names an algorithm of an asymmetric key and, where the issuer has several keys, the `kid` of one of its
+   published keys; that key is for signing. No other member chooses how it is verified.
+2. `iss` is the issuer, exactly. `aud` has one of its clients in it; where it has more, `azp` is that client.
+3. It has not expired, was not issued in the future, and `nonce` is the one that is asked for.
+4. What it says of the authentication (`auth_time`, `acr`, `amr`) is the issuer's word.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+
+from policy.canonical import parse_json
+from policy.errors import CanonicalError, CountersignError
+from policy.proofs import MAX_TOKEN
+from signing.jws import BadSignatureError, base64url
+
+_BY_TYPE: dict[str, tuple[type[Any], tuple[str, ...]]] = {
+    "RSA": (RSAKey, ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")),
+    "EC": (ECKey, ("ES256", "ES384", "ES512")),
+    "OKP": (OKPKey, ("EdDSA", "Ed25519")),
+}
+_CHOOSING = {"crit", "b64", "jwk", "jku", "x5u", "x5c"}
+_MOST_HEADER = 4000
+_SKEW = timedelta(minutes=1)
+_SMALLEST_RSA = 2048
+
+
+class UnknownKidError(CountersignError):
+    """The issuer has no such key among those that are known: it may have got one since."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token that verified: its claims, and the key of the issuer that signed it."""
+
+    claims: dict[str, Any]
+    key: dict[str, Any]
+
+    @property
+    def authenticated_at(self) -> datetime | None:
+        """`auth_time`, UTC."""
+        return _instant(self.claims.get("auth_time"))
+
+
+def unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and claims of a token, of which nothing is verified: to find out whom to ask.
+
+    Raises:
+        BadSignatureError: it is none.
+    """
+    try:
+        header, payload, _ = token.split(".")
+        found = parse_json(base64url(header), _MOST_HEADER), parse_json(base64url(payload), MAX_TOKEN)
+    except (ValueError, CanonicalError) as error:
+        raise BadSignatureError(f"token is malformed: {error}") from None
+    if not all(isinstance(item, dict) for item in found):
+        raise BadSignatureError("token is malformed: header and claims are objects")
+    return found
+
+
+def verify_token(
+    token: str,
+    keys: Sequence[dict[str, Any]],
+    *,
+    issuer: str,
+    audience: Collection[str],
+    nonce: str | None,
+    at: datetime,
+) -> Token:
+    """A token that says what is asked for, at an instant.
+
+    Args:
+        token: compact JWS.
+        keys: the issuer's published keys, as JWKs.
+        issuer: as it must name itself.
+        audience: the clients of which one must be meant.
+        nonce: what it must be about; None where a token is about nothing (a workload's).
+        at: the instant (UTC) at which it was first seen.
+
+    Raises:
+        UnknownKidError: none of these keys is the one that it names.
+        BadSignatureError: it does not hold.
+    """
+    header, claims = unverified(token)
+    if chosen := sorted(_CHOOSING & header.keys()):
+        raise BadSignatureError(f"header of the token has {chosen[0]}: it may not choose how it is verified")
+    if claims.get("iss") != issuer:
+        raise BadSignatureError(f"token is of issuer {claims.get('iss')!r:.100}, not of {issuer}")
+    key = _key(header, keys)
+    made_by, algorithms = _BY_TYPE[key["kty"]]
+    if header.get("alg") not in algorithms or key.get("alg", header["alg"]) != header["alg"]:
+        raise BadSignatureError(f"alg of the token is {header.get('alg')!r:.20}, its key takes {', '.join(algorithms)}")
+    try:
+        if made_by is RSAKey and len(base64url(key["n"])) * 8 < _SMALLEST_RSA:
+            raise BadSignatureError("token is signed with an rsa key of fewer than 2048 bits")
+        imported = made_by.import_key({name: value for name, value in key.items() if name not in ("use", "key_ops")})
+        jws.deserialize_compact(token, imported, algorithms=[header["alg"]])
+    except (JoseError, ValueError, TypeError, KeyError) as error:
+        raise BadSignatureError(f"token does not verify: {error}"[:200]) from None
+    _check_claims(claims, audience, nonce, at)
+    return Token(claims, key)
+
+
+def _key(header: dict[str, Any], keys: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    usable = [key for key in keys if _signs(key)]
+    kid = header.get("kid")
+    found = [key for key in usable if key.get("kid") == kid] if kid is not None else usable
+    if len(found) == 1:
+        return found[0]
+    if kid is None:
+        raise BadSignatureError(f"token names no kid, and its issuer has {len(usable)} keys")
+    raise UnknownKidError(f"issuer has no key {kid!r:.80} for signing")
+
+
+def _signs(key: dict[str, Any]) -> bool:
+    operations = key.get("key_ops", ["verify"])
+    return (
+        key.get("kty") in _BY_TYPE
+        and key.get("use", "sig") == "sig"
+        and isinstance(operations, list)
+        and "verify" in operations
+    )
+
+
+def _check_claims(claims: dict[str, Any], audience: Collection[str], nonce: str | None, at: datetime) -> None:
+    given = claims.get("aud")
+    meant = [given] if isinstance(given, str) else given if isinstance(given, list) else []
+    ours = [name for name in meant if name in audience]
+    if not ours:
+        raise BadSignatureError(f"token is for {meant!r:.100}, not for {' or '.join(sorted(audience))}")
+    if len(meant) > 1 and claims.get("azp") not in ours:
+        raise BadSignatureError(f"token is for several, and azp {claims.get('azp')!r:.80} is none of ours")
+    expires, issued = _instant(claims.get("exp")), _instant(claims.get("iat"))
+    if expires is None or issued is None:
+        raise BadSignatureError("token has no exp or no iat")
+    if at > expires + _SKEW:
+        raise BadSignatureError(f"token expired at {expires.isoformat()}")
+    not_before = _instant(claims.get("nbf")) or issued
+    if max(issued, not_before) > at + _SKEW:
+        raise BadSignatureError(f"token is issued at {max(issued, not_before).isoformat()}, in the future")
+    if nonce is not None and claims.get("nonce") != nonce:
+        raise BadSignatureError("nonce of the token is not the hash of this statement: it is about something else")
+    if not isinstance(claims.get("sub"), str) or not claims["sub"]:
+        raise BadSignatureError("token names no sub")
+
+
+def _instant(value: Any) -> datetime | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(value, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
