@@ -132,7 +132,7 @@ def _housekeeping(
     client: Client, database: Database, documents: Documents, settings: Settings, clock: Clock, prover: Prover
 ) -> list[Callable[..., Any]]:
     """What runs by schedule, and what asks about a thing that is left open."""
-    house = HouseActivities(database, client, clock, settings.archive_dir)
+    house = HouseActivities(database, client, documents, clock, settings.archive_dir)
     slos = SloActivities(database, documents, clock, _prometheus(settings))
     notices = NoticeActivities(database, documents, clock, settings.channels, make_lanes(settings.channels))
     items = ItemActivities(database, documents, clock, prover)

@@ -3,6 +3,7 @@
 - The sweep ends actions that began and that nobody is at work on any more, because an executor never reported or
   because the workflow is gone, stuck or failed: the outcome is concluded from the record as always, under the
   proposal's lock, and whoever was first is left as it is.
+- It reads open cases again whose people changed (`activities/looking_again.py`).
 - It starts the workflow of every item that people have to look at and that has none (`activities/items.py`).
 - It waits until no report can come any more and a workflow that is well would have gone on (`activities/patience.py`).
 - The archive writes an audit file for every closed run, oldest first, long before retention deletes the history. A run
@@ -27,9 +28,11 @@ from temporalio.service import RPCError
 from activities.cases import read_case
 from activities.clock import Clock
 from activities.database import Database
+from activities.documents import Documents
 from activities.export import export_action, proposal_of, write_whole
 from activities.items import start_items
 from activities.ledger import Ledger
+from activities.looking_again import LookingAgain
 from activities.patience import left_at
 from activities.recording import record_end
 from activities.tables import ArchiveRow, EffectReportRow, PermitRow, PermitUseRow, ResultRow
@@ -88,14 +91,18 @@ class HouseActivities(HousePort):
     Args:
         database: the record.
         client: connected to the namespace whose runs are archived.
+        documents: the governed documents.
         clock: what time it is.
         archive_dir: where audit files are kept; None archives nothing.
 
     """
 
-    def __init__(self, database: Database, client: Client, clock: Clock, archive_dir: Path | None) -> None:
+    def __init__(
+        self, database: Database, client: Client, documents: Documents, clock: Clock, archive_dir: Path | None
+    ) -> None:
         self._database = database
         self._client = client
+        self._looking = LookingAgain(database, documents, client)
         self._clock = clock
         self._archive_dir = archive_dir
 
@@ -114,6 +121,10 @@ class HouseActivities(HousePort):
             await start_items(self._client, self._database)
         except RPCError as error:
             failed.append(f"items that people have to look at: {error}")
+        try:
+            await self._looking.go_on(now)
+        except (RPCError, CountersignError) as error:
+            failed.append(f"open cases after a change of the directory: {error}")
         _report("sweep", "SweepIncomplete", swept, failed)
         return swept
 

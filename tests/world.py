@@ -313,12 +313,12 @@ async def record(stack: Stack) -> AsyncIterator[str]:
         await admin.close()
 
 
-async def publish_documents(url: str, *bodies: bytes) -> None:
-    """Put documents in force, as a superuser."""
+async def publish_documents(url: str, *bodies: bytes, at: datetime | None = None) -> None:
+    """Put documents in force, as a superuser; now, or at an instant of another clock."""
     owner = Database(url, pool_size=1)
     async with owner.transaction() as connection:
         for body in bodies:
-            await publish(connection, kind_of(body), body, by="the tests", at=datetime.now(UTC))
+            await publish(connection, kind_of(body), body, by="the tests", at=at or datetime.now(UTC))
     await owner.close()
 
 

@@ -96,6 +96,11 @@ class AuthorizeAction:
         self._conversation.odometer.signals += 1
         self._conversation.ask_to_measure()
 
+    @workflow.signal(name=interface.LOOK_AGAIN, description=view.LOOK_AGAIN_HELP)
+    def look_again(self, *_args: Any) -> None:
+        self._conversation.odometer.signals += 1
+        self._conversation.ask_to_look()
+
     @workflow.signal(dynamic=True)
     def _unknown_signal(self, name: str, _args: Sequence[RawValue]) -> None:
         self._conversation.odometer.signals += 1

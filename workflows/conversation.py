@@ -170,6 +170,12 @@ class Conversation:
         if self._case.state is State.pending and self._rechecks.ask():
             self._set_alarm(self._case.view.stand(None))
 
+    def ask_to_look(self) -> None:
+        """Somebody says that the record knows more."""
+        self._heard = True
+        if self._case.state is State.pending and self._rechecks.ask_to_look(workflow.now()):
+            self._set_alarm(self._case.view.stand(None))
+
     async def return_to_people(self, revision: int) -> bool:
         """The gate closed on a revision for what people can cure: whether they are asked again, about another one."""
         if self._case.plan.revision == revision:
@@ -283,6 +289,7 @@ class Conversation:
         case.stop_noted = case.stop_noted or actor is not None
         if recheck:
             self._rechecks.measured(workflow.now())
+        self._rechecks.looked(workflow.now())
         self._moved(answer, plan.revision)
 
     def _moved(self, answer: CaseAnswer, asked_about: int) -> None:
@@ -317,6 +324,9 @@ class Conversation:
             asked = self._rechecks.next_at
             if asked is not None and asked < at:
                 at, text = asked, "what it would do is measured again, as somebody asked"
+            look = self._rechecks.look_at
+            if look is not None and look < at:
+                at, text = look, "the record is read again, as somebody asked"
             self._alarm.set(at, text)
 
 

@@ -7,6 +7,7 @@ EXECUTOR_QUEUE = "countersign-executor"
 
 DECIDE = "decide"
 RECHECK = "recheck"
+LOOK_AGAIN = "look_again"
 STATUS = "status"
 EXPLAIN = "explain"
 

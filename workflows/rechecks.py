@@ -1,6 +1,9 @@
 """When this run asks that its action is measured again: on the cadence that the record names, and when somebody asks.
 
 However many ask, it is asked for once in a slot of the plan's interval. The record holds to the same by itself.
+
+Whoever changed what the record knows of the people (the sweep, after a new directory) asks that the run looks at the
+record again; however many ask, that is done once in a minute.
 """
 
 from datetime import datetime, timedelta
@@ -8,6 +11,8 @@ from datetime import datetime, timedelta
 from policy.approval.cadence import next_slot
 from policy.approval.standing import Standing
 from workflows.messages import Plan
+
+_LOOKS_APART = timedelta(minutes=1)
 
 
 class Rechecks:
@@ -18,6 +23,8 @@ class Rechecks:
         self._interval = timedelta(0)
         self._opened_at: datetime | None = None
         self._measured_at: datetime | None = None
+        self._looked_at: datetime | None = None
+        self.look_at: datetime | None = None
 
     def begin(self, plan: Plan) -> None:
         """Another revision is open."""
@@ -33,6 +40,17 @@ class Rechecks:
             return False
         self._asked = True
         return True
+
+    def ask_to_look(self, now: datetime) -> bool:
+        """Somebody asks that the record is read again; whether that is news."""
+        if self.look_at is not None:
+            return False
+        self.look_at = now if self._looked_at is None else max(now, self._looked_at + _LOOKS_APART)
+        return True
+
+    def looked(self, now: datetime) -> None:
+        """The record was read."""
+        self.look_at, self._looked_at = None, now
 
     @property
     def next_at(self) -> datetime | None:

@@ -33,6 +33,10 @@ RECHECK_HELP = (
     "says that the world changed: what the action would do is measured again, at most once in the policy's "
     "min_interval. Anything it carries is ignored, and it decides nothing."
 )
+LOOK_AGAIN_HELP = (
+    "asks the run to read the record again, at most once in a minute: the sweep sends it after a new directory. "
+    "Anything it carries is ignored, and it decides nothing."
+)
 RECEIPTS_KEPT = 500
 _DIGESTS = ("action_digest", "assessment_digest", "policy_digest")
 _REASON, _DUE = 400, 5

@@ -16,6 +16,7 @@ from activities import house
 from activities.auditing import audit
 from activities.clock import SystemClock
 from activities.database import Database
+from activities.documents import Documents
 from activities.house import HouseActivities, file_name
 from activities.schedules import ARCHIVE_SCHEDULE, SWEEP_SCHEDULE, ensure_schedules
 from activities.tables import (
@@ -53,7 +54,7 @@ async def _place(own_stack: Stack) -> AsyncIterator[Recording]:
 
 
 def keeper(place: Recording, clock: LaterClock | SystemClock, folder: Path | None = None) -> HouseActivities:
-    return HouseActivities(place.database, place.client, clock, folder)
+    return HouseActivities(place.database, place.client, Documents(), clock, folder)
 
 
 async def test_a_claim_that_nobody_reports_on_ends_as_unknown_with_a_hold(place: Recording) -> None:

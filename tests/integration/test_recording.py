@@ -75,7 +75,7 @@ async def publish_catalog(place: Recording, body: bytes) -> None:
 async def test_another_name_in_the_catalog_lifts_no_hold(place: Recording) -> None:
     """What is under hold is the resource: who proposes to act on it by a new name is denied."""
     await claimed(place, "held")
-    await HouseActivities(place.database, place.client, OVERDUE, None).sweep()
+    await HouseActivities(place.database, place.client, Documents(), OVERDUE, None).sweep()
     catalog = (DOCUMENTS / "catalog.yaml").read_bytes()
     await publish_catalog(place, catalog.replace(b"scratch-db", b"renamed-db"))
     renamed = scenes.proposal("renamed", scratch=True, target="resource:default/renamed-db")
@@ -91,7 +91,7 @@ async def test_another_name_in_the_catalog_lifts_no_hold(place: Recording) -> No
 async def test_only_people_make_an_effect_riskier_by_denying_it(place: Recording) -> None:
     """What a rule denied says nothing to later proposals of the same effect; what a person denied does."""
     await claimed(place, "holding")
-    await HouseActivities(place.database, place.client, OVERDUE, None).sweep()
+    await HouseActivities(place.database, place.client, Documents(), OVERDUE, None).sweep()
     by_rule = scenes.proposal("by-rule", scratch=True)
     answer = await assessed(place, by_rule)
     await release_holds(place.database, datetime.now(UTC))
