@@ -94,8 +94,8 @@ async def build_workers(
     documents = Documents()
     await documents.warm(database)
     role = settings.role
-    permits = PermitActivities(database, documents, time)
     prover = Prover(accepts_claimed=settings.unsafe_claimed_identities)
+    permits = PermitActivities(database, documents, time, prover)
     workers = []
     if role in (Role.control, Role.all):
         control = ControlActivities(

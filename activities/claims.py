@@ -36,7 +36,7 @@ from policy.proposal import MAX_STEPS
 
 REFUSALS_KEPT = 20
 # A new kind of assurance is accepted by naming it here, not by existing.
-_ACCEPTED = frozenset({Assurance.claimed})
+_ACCEPTED = frozenset(Assurance)
 _ENTRY = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
 
 

@@ -17,14 +17,15 @@ from activities.observing import history_of
 from activities.outbox import about_case, tell
 from activities.permits import resolved_digest
 from activities.tables import HoldReleaseRow, HoldRow, ResultRow, StopRow
-from policy.approval.standing import Ballot, stand
+from policy.approval.counting import assurance_of, counting
+from policy.approval.standing import ApprovalCase
 from policy.base import Reason, instant_text
 from policy.canonical import canonical, digest
-from policy.decision import Vote
 from policy.ledger import EntryKind
 from policy.notices import occasions
 from policy.outcome import Outcome, StepRecord
 from policy.permit import entry_id
+from policy.proofs import Assurance
 from policy.result import ActionResult, DecidedBy, Offer, ResultResolution, Timings, next_action
 
 _STOP = insert_once(StopRow).on_conflict_do_nothing()
@@ -101,6 +102,7 @@ def make_result(
         verdict=revision.evaluation.verdict if revision else None,
         risk_tier=revision.assessment.risk_tier if revision else None,
         risk_score=revision.assessment.risk_score if revision else None,
+        assurance=assurance_of(file.case, _resolved_at(file, file.case)) if file.case else Assurance.claimed,
         decided_by=_decided_by(file),
         assessment_digest=file.assessment_digest,
         policy_digest=revision.documents.policy if revision else None,
@@ -117,7 +119,7 @@ def make_result(
 def _decided_by(file: CaseFile) -> tuple[DecidedBy, ...]:
     if file.revision is None:
         return ()
-    if file.revision.evaluation.chain is None:
+    if file.case is None:
         rule = file.revision.evaluation.decided_by
         return (DecidedBy(person_id=None, vote=str(file.revision.evaluation.verdict), rule=rule),) if rule else ()
     return tuple(
@@ -128,26 +130,12 @@ def _decided_by(file: CaseFile) -> tuple[DecidedBy, ...]:
             at=ballot.received_at,
             assurance=ballot.assurance,
         )
-        for ballot in _counting(file)
+        for ballot in counting(file.case, _resolved_at(file, file.case))
     )
 
 
-def _counting(file: CaseFile) -> tuple[Ballot, ...]:
-    """The votes that stood when the case was resolved, in order of arrival: one of a person in a stage, at most."""
-    case = file.case
-    assert case is not None
-    standing = stand(case, file.resolved_at or case.opened_at, deadline_counts_as_passed=True)
-    found: dict[tuple[int, str], Ballot] = {}
-    for ballot in case.ballots:
-        if not 0 < ballot.stage <= len(standing.stages):
-            continue
-        stage = standing.stages[ballot.stage - 1]
-        closed = stage.resolved_at is not None and ballot.received_at > stage.resolved_at
-        stood = {Vote.approve: stage.approvals, Vote.deny: stage.denials}.get(ballot.vote, ())
-        if ballot.person_id in stood and not closed:
-            found.pop((ballot.stage, ballot.person_id), None)
-            found[ballot.stage, ballot.person_id] = ballot
-    return tuple(found.values())
+def _resolved_at(file: CaseFile, case: ApprovalCase) -> datetime:
+    return file.resolved_at or case.opened_at
 
 
 async def _hold(

@@ -1,8 +1,8 @@
 """The permit role: the only one that can issue, and only when the gate holds at that moment.
 
-The request names a proposal, a revision and a step. Everything else is read here: proposal, revision, votes, the
-directory and policy in force today, holds, stops, earlier steps. The gate (`policy/gate.py`) is asked again, and its
-inputs are kept in the entry, so that anybody can ask it once more.
+The request names a proposal, a revision and a step. Everything else is read here: proposal, revision, votes and what
+people signed for them, the directory and policy in force today, holds, stops, earlier steps. The gate
+(`policy/gate.py`) is asked again, and its inputs are kept in the entry, so that anybody can ask it once more.
 
 At the commit, what is true: the forward permit, the undo permit and the entry that says what is about to happen are all
 durable, or none of them is. Issuing again gives the same permit. Where people can cure what closed the gate, the answer
@@ -24,8 +24,11 @@ from activities.documents import Documents, InForce
 from activities.ledger import Ledger
 from activities.observing import is_capped
 from activities.permits import read_issued, store_permits
+from activities.proving import Prover
+from activities.reproving import unproven_votes
 from activities.reviews import open_review
 from activities.starting import gather
+from policy.approval.counting import assurance_at_dispatch
 from policy.base import Reason, RecordModel
 from policy.facts import Facts
 from policy.gate import DispatchInputs, curable, may_dispatch, out_of_turn
@@ -45,13 +48,17 @@ _TURN = text("SELECT pg_advisory_xact_lock(:key)")
 class PermitActivities(PermitPort):
     """Issues permits against the record, as the permit or application role."""
 
-    def __init__(self, database: Database, documents: Documents, clock: Clock) -> None:
+    def __init__(self, database: Database, documents: Documents, clock: Clock, prover: Prover) -> None:
         self._database = database
         self._documents = documents
         self._clock = clock
+        self._prover = prover
 
     @activity.defn(name="dispatch")
     async def dispatch(self, request: DispatchRequest) -> DispatchResult:
+        return await self._prover.with_keys(lambda: self._dispatch(request))
+
+    async def _dispatch(self, request: DispatchRequest) -> DispatchResult:
         async with self._database.transaction(request.proposal_id) as connection:
             if await differs(self._clock, request.now):
                 return DispatchResult(stale=True)
@@ -80,6 +87,7 @@ class PermitActivities(PermitPort):
                 records=issued.records,
                 permitted_revisions=issued.others,
                 events=file.events,
+                unproven=await unproven_votes(connection, file, self._prover, in_force.directory),
             )
             kept = _kept(inputs, facts, in_force)
             if reasons := may_dispatch(inputs):
@@ -95,6 +103,7 @@ class PermitActivities(PermitPort):
                 step=request.step,
                 now=request.now,
                 document=in_force.policy,
+                assurance=assurance_at_dispatch(inputs),
                 until=inputs.permit_until_now,
             )
             await store_permits(connection, permits)

@@ -92,8 +92,8 @@ class Recomputation:
             EntryKind.graced: self._noted,
             EntryKind.resolved: self._resolved,
             EntryKind.stopped: self._stopped,
-            EntryKind.dispatched: lambda entry: self._permitted.dispatched(entry, *self._known()),
-            EntryKind.dispatch_refused: lambda entry: self._permitted.dispatched(entry, *self._known()),
+            EntryKind.dispatched: self._dispatched,
+            EntryKind.dispatch_refused: self._dispatched,
             EntryKind.claim_refused: self._permitted.claim_refused,
             EntryKind.reported: lambda entry: self._permitted.reported(entry, self._known()[0]),
             EntryKind.recorded: self._recorded,
@@ -292,6 +292,10 @@ class Recomputation:
         resolved = {"resolution": entry.content["kind"], "resolved_at": entry.at, "reasons": standing.reasons}
         self.case = replace(case, **resolved)
         return found
+
+    def _dispatched(self, entry: ReadEntry) -> list[str]:
+        case, revision = self._known()
+        return self._permitted.dispatched(entry, case, revision, self.entries[: entry.position - 1])
 
     def _stopped(self, entry: ReadEntry) -> list[str]:
         case, _ = self._known()

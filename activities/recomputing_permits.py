@@ -3,7 +3,10 @@
 The gate is asked again with what the entries before left; an undo needs the cause that it needed then.
 """
 
+from collections.abc import Sequence
+
 from activities.cases import REVOKED, CaseFile
+from activities.recomputing_proofs import unproven_again
 from policy.audit import GovernedDocuments, ReadEntry
 from policy.audit_entries import check_report
 from policy.audit_evaluations import Before, check_dispatch
@@ -37,8 +40,11 @@ class Permitted:
             if item.direction == "do"
         )
 
-    def dispatched(self, entry: ReadEntry, case: CaseFile, revision: Revision) -> list[str]:
-        """What differs where a permit was asked for, and issued or refused."""
+    def dispatched(
+        self, entry: ReadEntry, case: CaseFile, revision: Revision, earlier: Sequence[ReadEntry]
+    ) -> list[str]:
+        """What differs where a permit was asked for, and issued or refused; `earlier` are the entries before it."""
+        directory = self._documents.directory(entry.content["documents"]["directory"])
         before = Before(
             received=case.received,
             revision=revision,
@@ -50,6 +56,7 @@ class Permitted:
             closed=case.result is not None,
             permits=self.of_revision(revision.revision),
             reports=self.reports,
+            unproven=unproven_again(earlier, case, directory),
             permitted_revisions=tuple(sorted({item.revision for item in self.permits.values()} - {revision.revision})),
         )
         permitted = entry.kind is EntryKind.dispatched

@@ -7,12 +7,16 @@
   taken as it stands.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from activities.cases import CaseFile
 from activities.deciding import SaidBy
-from policy.decision import DecisionSubmission, Refusal
+from policy.approval.proved import Asked, Statement, unproven
+from policy.audit import ReadEntry
+from policy.decision import DecisionSubmission, Refusal, receive_decision
+from policy.ledger import EntryKind
 from policy.people.directory import Directory
 from policy.proofs import Domain, OidcProof, Principal
 from signing.proving import KeysWantedError, Trust, UnprovenError, prove
@@ -39,6 +43,28 @@ def said_again(
         if isinstance(submission.proof, OidcProof) and kept is None and recorded is not None:
             return recorded, content["receipt"]["message"]
         return Refusal.unknown_key, str(error)
+
+
+def unproven_again(entries: Iterable[ReadEntry], case: CaseFile, directory: Directory) -> dict[str, str]:
+    """Why votes of a case were not proved by the directory of a dispatch, from the entries before it."""
+    statements: dict[str, Statement] = {}
+    asked: dict[int, Asked] = {}
+    for entry in entries:
+        content = entry.content
+        if entry.kind is EntryKind.assessed:
+            named = content["revision"]
+            digests = (content["assessment_digest"], named["documents"]["policy"], content.get("presented_digest"))
+            asked[named["revision"]] = Asked(case.received.action_digest, *digests)
+        elif entry.kind is EntryKind.decision_counted and content["directory"] is not None:
+            submission = receive_decision(content["submission"])
+            said_by = said_again(content, submission, directory, entry.at)
+            statements[submission.decision_id] = Statement(submission, said_by)
+    assert case.revision is not None
+    revision, proposal_id = case.revision.revision, case.proposal.proposal_id
+    newest = asked.get(revision)
+    if newest is not None and newest.presented is None and case.sealed is not None:
+        asked[revision] = newest._replace(presented=case.sealed.presented_digest)
+    return unproven(case.ballots, statements, asked, directory, proposal_id=proposal_id, revision=revision)
 
 
 def check_principal(content: Mapping[str, Any], said_by: SaidBy) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from policy.approval.changes import entry_kind
+from policy.approval.counting import assurance_at_dispatch
 from policy.approval.escalation import Due
 from policy.approval.standing import ApprovalCase, Ballot, CaseEvent, due_until, stand
 from policy.audit import GovernedDocuments
@@ -148,7 +149,7 @@ def check_resolved(case: ApprovalCase | None, content: Mapping[str, Any], at: da
 class Before(RecordModel):
     """What the entries before a dispatch left. `permits` and `reports` are those of the revision, in any order.
 
-    `permitted_revisions` are the others of which a permit was issued.
+    `permitted_revisions` are the others of which a permit was issued, `unproven` the votes that nobody signed.
     """
 
     received: ReceivedProposal
@@ -162,6 +163,7 @@ class Before(RecordModel):
     permits: tuple[Permit, ...] = ()
     reports: dict[str, EffectReport] = {}
     permitted_revisions: tuple[int, ...] = ()
+    unproven: dict[str, str] = {}
 
 
 def check_dispatch(
@@ -187,6 +189,7 @@ def check_dispatch(
         records=recorded.records,
         permitted_revisions=before.permitted_revisions,
         events=before.events,
+        unproven=before.unproven,
     )
     inputs = _as_kept(inputs, recorded)
     found = compare("inputs", content["inputs"], inputs)
@@ -205,6 +208,7 @@ def check_dispatch(
             step=recorded.step,
             now=at,
             document=documents.policy(digests.policy),
+            assurance=assurance_at_dispatch(inputs),
             until=inputs.permit_until_now,
         )
         found += _compare_all("permits", content["permits"], permits)

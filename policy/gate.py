@@ -7,7 +7,8 @@ is not among its inputs. All of this must hold, each failure is a reason, and no
 - assessed again today, its verdict is not stricter, its tier is not higher, and where people are asked, they are asked
   the same: the same chain. An input that was left out is no answer;
 - where people were asked, their recorded votes still approve every stage, with what they still hold today, outside of
-  teams and lines then and today, and without whoever stands behind the proposal today;
+  teams and lines then and today, and without whoever stands behind the proposal today; a vote that is not what
+  somebody signed counts for nothing (`policy/approval/proved.py`);
 - the directory is not older than the policy takes;
 - what the target resolves to is what was assessed, and is not empty;
 - nothing changed that the policy in force lists as material (`policy/approval/drift.py`);
@@ -17,6 +18,9 @@ is not among its inputs. All of this must hold, each failure is a reason, and no
 """
 
 from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
 
 from policy.approval.standing import ApprovalCase, Ballot, stand
 from policy.base import Instant, Reason, RecordModel
@@ -30,6 +34,7 @@ from policy.rules.chains import ApprovalChain, Verdict
 
 # What makes a vote count, of what the directory says of its author.
 _HELD = ("groups", "roles", "qualifications", "satisfies")
+_SHOWN = 5
 # What people can cure: they are asked again, about a new revision.
 _CURABLE = frozenset(
     {"policy_stricter", "chain_changed", "risk_higher", "material_change", "target_changed", "approval_lapsed"}
@@ -47,7 +52,7 @@ class DispatchInputs(RecordModel):
     case. `permit_until_now` is when the window closes that lets it run; the permit ends there. `directory_at` is when
     the directory was true, and `directory_seconds` how old it may be; both are None where the policy does not say.
     `material_now` is what changed and is material because the policy in force lists it. `permitted_revisions` are the
-    other revisions of which a permit was issued.
+    other revisions of which a permit was issued. `unproven` says by decision id why a vote is not what somebody signed.
     """
 
     proposal_id: str
@@ -80,6 +85,7 @@ class DispatchInputs(RecordModel):
     dry_run: bool = False
     material_now: tuple[str, ...] = ()
     permitted_revisions: tuple[int, ...] = ()
+    unproven: Annotated[dict[str, str], Field(exclude_if=lambda value: not value)] = {}
 
 
 def may_dispatch(inputs: DispatchInputs) -> tuple[Reason, ...]:
@@ -142,7 +148,8 @@ def _still_approved(inputs: DispatchInputs) -> list[Reason]:
     if standing.resolution == "approved":
         return []
     missing = ", ".join(standing.current.missing) or standing.resolution
-    message = f"stage {standing.current.name} is not approved by people who may approve it today: {missing}"
+    lost = "".join(f"; vote {name}: {why}" for name, why in list(inputs.unproven.items())[:_SHOWN])
+    message = f"stage {standing.current.name} is not approved by people who may approve it today: {missing}{lost}"
     return [Reason(code="approval_lapsed", message=message)]
 
 
@@ -156,7 +163,11 @@ def case_of_today(inputs: DispatchInputs) -> ApprovalCase:
     assert inputs.case is not None
     return inputs.case.model_copy(
         update={
-            "ballots": tuple(_as_of_today(ballot, inputs) for ballot in inputs.case.ballots),
+            "ballots": tuple(
+                _as_of_today(ballot, inputs)
+                for ballot in inputs.case.ballots
+                if ballot.decision_id not in inputs.unproven
+            ),
             "requesters": tuple(sorted({*inputs.case.requesters, *inputs.requesters_now})),
         }
     )

@@ -3,6 +3,7 @@
 What an assessment of today says is computed here, from the facts of today and the documents in force today.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +39,7 @@ def gate_inputs(
     records: tuple[StepRecord, ...],
     permitted_revisions: tuple[int, ...] = (),
     events: tuple[CaseEvent, ...] = (),
+    unproven: Mapping[str, str] | None = None,
 ) -> DispatchInputs:
     """The inputs of `policy.gate.may_dispatch`; pure.
 
@@ -56,6 +58,7 @@ def gate_inputs(
         records: what became of every permit of this revision so far.
         permitted_revisions: the other revisions of which a permit was issued.
         events: what the record noted besides.
+        unproven: why votes are not what somebody signed, by decision id.
     """
     judged = judge(document, proposal, facts)
     return DispatchInputs(
@@ -78,6 +81,7 @@ def gate_inputs(
         dry_run=proposal.dry_run,
         material_now=_material(revision, facts, judged, document),
         permitted_revisions=permitted_revisions,
+        unproven=dict(unproven or {}),
     )
 
 

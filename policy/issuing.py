@@ -28,6 +28,7 @@ def issue(
     step: int,
     now: datetime,
     document: PolicySet,
+    assurance: Assurance,
     until: datetime | None = None,
 ) -> tuple[Permit, ...]:
     """The permits of one step; pure.
@@ -39,6 +40,7 @@ def issue(
         step: which one, from 1.
         now: the instant (UTC) at which they are issued.
         document: the policy in force now.
+        assurance: the lowest that it rests on (`policy/approval/counting.py`).
         until: when the window closes that lets it run (UTC); None where there is none.
     """
     planned = proposal.steps[step - 1]
@@ -59,7 +61,7 @@ def issue(
             assessment_digest=assessment_digest,
             policy_digest=revision.documents.policy,
             resolved_digest=digest_of(list(revision.facts.resolved)),
-            assurance=Assurance.claimed,
+            assurance=assurance,
             issued_at=now,
             dry_run=proposal.dry_run,
             **rest,

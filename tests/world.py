@@ -108,6 +108,8 @@ class World:
     prefix: str
     clock: Clock | None = None
     pace: Pace = PACE
+    # Most tests are about what people say, not about how they prove who they are.
+    claimed: bool = True
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     _workers: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
@@ -239,7 +241,7 @@ class World:
             running = running_workers(
                 self.client,
                 self.database,
-                Settings(unsafe_claimed_identities=True, role=role),
+                Settings(unsafe_claimed_identities=self.claimed, role=role),
                 clock=self.clock,
                 executors={"bench": self.bench},
                 pace=self.pace,

@@ -150,6 +150,7 @@ def _added(step: EscalationStep, requirement: Requirement, directory: Directory,
 def _drops(reading: Reading, today: Today, now: datetime) -> Iterator[Change]:
     given = counted_approvals(reading)
     people = {ballot.decision_id: today.voter(ballot, now) for _, ballot in given}
-    for item in lapsed(reading, people, today.requesters):
+    lost = {ballot.decision_id: why for _, ballot in given if (why := today.key_lost(ballot)) is not None}
+    for item in lapsed(reading, people, today.requesters, lost):
         event = CaseEvent(kind="dropped", at=now, stage=item.stage, decision_id=item.decision_id, reason=item.reason)
         yield Change(event, f"dropped {item.decision_id}")

@@ -1,7 +1,8 @@
 """Votes whose author lost what made them count.
 
 - Asked of every approval that counts, in the open stage and in those before it, by what the directory says now.
-- Whoever is there no more, or stands behind the proposal by now, has no approval.
+- Whoever is there no more, or stands behind the proposal by now, has no approval. Nor has a key that was revoked, or
+  taken out of the directory: nobody knows since when somebody else had it.
 - A vote served every requirement of its stage that its author fitted when it was given. It is dropped once its author
   fits one of them no more: they may vote again by what they still have.
 - Denials are never dropped: who could stop it, did.
@@ -38,7 +39,10 @@ def counted_approvals(reading: Reading) -> tuple[tuple[int, Ballot], ...]:
 
 
 def lapsed(
-    reading: Reading, people_now: Mapping[str, PersonFacts | None], requesters_now: Collection[str] = ()
+    reading: Reading,
+    people_now: Mapping[str, PersonFacts | None],
+    requesters_now: Collection[str] = (),
+    lost_keys: Mapping[str, str] | None = None,
 ) -> tuple[Lapsed, ...]:
     """The approvals that count no longer; pure.
 
@@ -46,11 +50,13 @@ def lapsed(
         reading: of the case, up to now.
         people_now: what the directory says now by decision id of each approval; None for who could not give it now.
         requesters_now: the people who stand behind the proposal now, besides those of the case.
+        lost_keys: by decision id, what became of the key that signed it, where it proves nothing any more.
     """
     found = []
     for stage, ballot in counted_approvals(reading):
         person = people_now.get(ballot.decision_id)
-        if reason := _why(reading, stage, ballot, person, requesters_now):
+        lost = (lost_keys or {}).get(ballot.decision_id)
+        if reason := lost or _why(reading, stage, ballot, person, requesters_now):
             found.append(Lapsed(stage, ballot.decision_id, reason))
     return tuple(found)
 

@@ -57,6 +57,15 @@ class Today(NamedTuple):
         )
         return found if same and isinstance(found, PersonFacts) else None
 
+    def key_lost(self, ballot: Ballot) -> str | None:
+        """Why the key that signed a ballot proves nothing any more; None where it does, or none signed."""
+        if ballot.key_id is None:
+            return None
+        found = self.directory.key_of_person(ballot.key_id)
+        if found is None or found[0].id != ballot.person_id:
+            return f"key {ballot.key_id} is not {ballot.person_id}'s any more"
+        return f"key {ballot.key_id} was revoked" if found[1].revoked_at is not None else None
+
 
 def today_of(proposal: ActionProposal, revision: Revision, directory: Directory) -> Today:
     """What a directory is asked of an action; pure."""

@@ -63,7 +63,7 @@ async def claimed(place: Recording, proposal_id: str, *, claims: tuple[Direction
     now = datetime.now(UTC)
     await release_holds(place.database, now)
     await assessed(place, scenes.proposal(proposal_id, scratch=True))
-    permits = PermitActivities(place.database, Documents(), SystemClock())
+    permits = PermitActivities(place.database, Documents(), SystemClock(), Prover(accepts_claimed=True))
     await permits.dispatch(DispatchRequest(proposal_id=proposal_id, revision=1, step=1, now=now))
     rows = [
         {

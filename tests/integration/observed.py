@@ -13,6 +13,7 @@ from activities.dispatch import PermitActivities
 from activities.documents import Documents, Kind
 from activities.observing import observe
 from activities.permits import step_permits
+from activities.proving import Prover
 from activities.reports import Reports
 from activities.tables import SloStateRow
 from cli.policy import publish_one
@@ -90,7 +91,7 @@ class Past:
         await release_holds(self.place.database, now)
         answer = await assessed(self.place, proposal(proposal_id, target, **other))
         assert answer.plan is not None, answer.result
-        permits = PermitActivities(self.place.database, Documents(), SystemClock())
+        permits = PermitActivities(self.place.database, Documents(), SystemClock(), Prover(accepts_claimed=True))
         await permits.dispatch(DispatchRequest(proposal_id=proposal_id, revision=1, step=1, now=now))
         await self._claim(proposal_id, Direction.do)
 

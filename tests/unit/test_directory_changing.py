@@ -9,6 +9,7 @@ from policy.people.directory import Directory, read_directory
 
 PUBLISHED = datetime(2030, 1, 1, tzinfo=UTC)
 HEAD = "apiVersion: countersign/v1\nkind: Directory\nmetadata: {name: d, version: '1'}\npeople:\n"
+PERIOD = "since: '2030-01-02T00:00:00Z', until: '2030-01-03T00:00:00Z'"
 # What is in it, and how many days after it was published it says something new.
 CASES = {
     "nothing ends": ("- {id: ann, groups: [ops]}", []),
@@ -18,8 +19,9 @@ CASES = {
     "somebody leaves": ("- {id: ann, until: '2030-01-06T00:00:00Z'}", [5]),
     "it began before": ("- {id: ann, since: '2029-01-01T00:00:00Z'}", []),
     "a delegation": (
-        "- {id: ann}\n- {id: ben}\ndelegations:\n- {id: d, delegator: ann, delegate: ben, since: '2030-01-02T00:00:00Z',"
-        " until: '2030-01-03T00:00:00Z', reason: away}",
+        "- {id: ann}\n- {id: ben}\ndelegations:\n- {id: d, delegator: ann, delegate: ben, reason: away, "
+        + PERIOD
+        + "}",
         [1, 2],
     ),
 }

@@ -9,10 +9,12 @@ from policy.canonical import digest_of
 from policy.issuing import issue
 from policy.operations import MinimumCriterion
 from policy.permit import Direction, Permit
+from policy.proofs import Assurance
 from policy.proposal import receive
 from policy.revision import DocumentDigests, assess_revision, revision_digest
 from tests.unit.builders import T0, a_policy, at, facts_of, proposal_json, step_json
 
+AAL1 = Assurance.aal1
 _DIGEST = "sha256:" + "0" * 64
 _TWO = {"steps": [step_json(), step_json("pg.end_session", name="end", undo=None)]}
 
@@ -30,7 +32,9 @@ def _issue(step: int, **changes: Any) -> tuple[Permit, ...]:
         absolute_deadline=at(60),
     )
     digest = revision_digest(revision.body())
-    return issue(received.proposal, revision, digest, step=step, now=at(5), document=a_policy())
+    return issue(
+        received.proposal, revision, digest, step=step, now=at(5), document=a_policy(), assurance=Assurance.aal1
+    )
 
 
 def test_a_step_and_its_undo() -> None:
@@ -74,7 +78,9 @@ def test_the_minimum_of_every_step_is_measured() -> None:
         absolute_deadline=at(60),
     )
 
-    (forward,) = issue(received.proposal, revision, _DIGEST, step=2, now=at(5), document=a_policy())
+    (forward,) = issue(
+        received.proposal, revision, _DIGEST, step=2, now=at(5), document=a_policy(), assurance=Assurance.aal1
+    )
 
     assert [(item.probe, item.parameters) for item in forward.criteria] == [
         ("pg.waits", {"for": "work_mem"}),
@@ -92,7 +98,9 @@ def test_a_permit_ends_with_its_window(closes: int | None, expires: int) -> None
         received, facts, a_policy(), documents, revision=1, assessed_at=T0, absolute_deadline=at(60)
     )
     until = None if closes is None else at(closes)
-    forward, undo = issue(received.proposal, revision, _DIGEST, step=1, now=at(5), document=a_policy(), until=until)
+    forward, undo = issue(
+        received.proposal, revision, _DIGEST, step=1, now=at(5), document=a_policy(), assurance=AAL1, until=until
+    )
 
     assert (forward.expires_at, undo.expires_at) == (at(expires), None)
 

@@ -95,7 +95,7 @@ async def test_the_cadence_finds_a_material_change_and_people_are_asked_anew(hou
     await publish_documents(house.url, _OTHER_ID)
     second = await _revision(house, handle, 2)
     late = await house.send(handle, decision(first, "bob"))
-    permits = PermitActivities(house.database, Documents(), SystemClock())
+    permits = _permits(house)
     asked = DispatchRequest(proposal_id=_id(handle), revision=1, step=1, now=datetime.now(UTC))
     assert (await permits.dispatch(asked)).permit_id is None
     receipts = [await house.decide(handle, "eve")]
@@ -228,7 +228,10 @@ async def test_a_vote_that_is_kept_closes_its_stage_at_once(house: World) -> Non
 
 async def test_what_a_rule_allowed_and_people_are_asked_about_by_now_goes_to_them(house: World) -> None:
     """Between the assessment and the first permit the policy asks somebody: no permit, and revision 2 asks them."""
-    control, permits = _control(house), PermitActivities(house.database, Documents(), SystemClock())
+    control, permits = (
+        _control(house),
+        PermitActivities(house.database, Documents(), SystemClock(), Prover(accepts_claimed=True)),
+    )
     body = house.propose("bench.set", undo="bench.unset")
     start = StartFacts(workflow_id=workflow_id(body["proposal_id"]), run_id="run")
     assessed = await control.assess(AssessRequest(proposal=body, start=start, now=datetime.now(UTC)))
@@ -254,7 +257,10 @@ async def test_what_a_rule_allowed_and_people_are_asked_about_by_now_goes_to_the
 
 async def test_once_a_permit_was_issued_nothing_goes_back_to_people(house: World) -> None:
     """Whoever asks for it after that gets the case as it is, whatever changed meanwhile."""
-    control, permits = _control(house), PermitActivities(house.database, Documents(), SystemClock())
+    control, permits = (
+        _control(house),
+        PermitActivities(house.database, Documents(), SystemClock(), Prover(accepts_claimed=True)),
+    )
     body = house.propose("bench.set", undo="bench.unset")
     start = StartFacts(workflow_id=workflow_id(body["proposal_id"]), run_id="run")
     await control.assess(AssessRequest(proposal=body, start=start, now=datetime.now(UTC)))
@@ -266,6 +272,10 @@ async def test_once_a_permit_was_issued_nothing_goes_back_to_people(house: World
     assert issued.permit_id is not None
     assert (given.plan, given.resolution) == (None, "approved")
     assert len(await house.entries(body["proposal_id"], "assessed")) == 1
+
+
+def _permits(world: World) -> PermitActivities:
+    return PermitActivities(world.database, Documents(), SystemClock(), Prover(accepts_claimed=True))
 
 
 def _control(world: World) -> ControlActivities:

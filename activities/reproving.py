@@ -1,0 +1,64 @@
+"""The statements behind the votes of a case, verified again by whoever issues permits (`policy/approval/proved.py`)."""
+
+from typing import Any
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Text
+
+from activities.cases import CaseFile
+from activities.proving import Prover
+from activities.tables import AssessmentRow, DecisionRow
+from policy.approval.proved import CARRIES, Asked, Statement, unproven
+from policy.canonical import parse_canonical
+from policy.decision import receive_decision
+from policy.people.directory import Directory
+
+_DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
+_ASSESSMENT = AssessmentRow.__table__.c  # type: ignore[attr-defined]
+_STATEMENTS = select(_DECISION.decision_id, _DECISION.body, _DECISION.received_at).where(
+    _DECISION.proposal_id == bindparam("proposal_id"),
+    _DECISION.decision_id == bindparam("ids", type_=ARRAY(Text)).any_(),
+)
+_ASKED = select(
+    _ASSESSMENT.revision, _ASSESSMENT.digest, _ASSESSMENT.policy_digest, _ASSESSMENT.presented_digest
+).where(_ASSESSMENT.proposal_id == bindparam("proposal_id"))
+
+
+async def unproven_votes(
+    connection: AsyncConnection, file: CaseFile, prover: Prover, directory: Directory
+) -> dict[str, str]:
+    """Why votes of the open revision are not proved, by decision id.
+
+    Raises:
+        KeysWantedError: keys of an issuer must be fetched first.
+    """
+    carrying = [ballot for ballot in file.ballots if ballot.vote in CARRIES]
+    if not carrying or file.revision is None:
+        return {}
+    ids = [ballot.decision_id for ballot in carrying]
+    wanted: dict[str, Any] = {"proposal_id": file.proposal.proposal_id, "ids": ids}
+    statements = {}
+    for row in (await connection.execute(_STATEMENTS, wanted)).all():
+        value = parse_canonical(row.body)
+        submission = receive_decision(value)
+        said_by = await prover.decided(value, submission, directory, row.received_at)
+        statements[row.decision_id] = Statement(submission, said_by)
+    action = file.received.action_digest
+    asked = {
+        row.revision: Asked(action, row.digest, row.policy_digest, row.presented_digest)
+        for row in await connection.execute(_ASKED, {"proposal_id": file.proposal.proposal_id})
+    }
+    newest = asked.get(file.revision.revision)
+    # A release that sealed no screen shows what today's code makes of it.
+    if newest is not None and newest.presented is None and file.sealed is not None:
+        asked[file.revision.revision] = newest._replace(presented=file.sealed.presented_digest)
+    return unproven(
+        carrying,
+        statements,
+        asked,
+        directory,
+        proposal_id=file.proposal.proposal_id,
+        revision=file.revision.revision,
+    )

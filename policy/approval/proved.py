@@ -1,0 +1,99 @@
+"""Whether the votes that carry an action are what people signed; asked where a permit is issued.
+
+- Whoever takes decisions writes the votes; whoever issues permits believes none of them. Of every approval and release
+  the statement is read again: it must be of this vote, stage, proposal and revision, name what was asked then, and its
+  proof must show, by the directory of now, the very person whose vote it is, as strongly as the vote says.
+- A vote that was kept of an earlier revision names what that revision asked.
+- A key that was revoked since, or taken out of the directory, proves nothing any more. One whose time is over does: it
+  signed in time.
+- Nobody checks who denied: whoever can write votes can stop an action, and could anyway.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from policy.approval.ballot import Ballot
+from policy.decision import DecisionSubmission, Refusal, Vote
+from policy.people.directory import Directory
+from policy.proofs import Principal
+
+CARRIES = (Vote.approve, Vote.release)
+
+
+class Asked(NamedTuple):
+    """What one revision asked people about, by digests."""
+
+    action: str
+    assessment: str
+    policy: str
+    presented: str | None
+
+
+class Statement(NamedTuple):
+    """A decision as it was received, and whoever made it, or why its proof does not show it now."""
+
+    submission: DecisionSubmission
+    said_by: Principal | tuple[Refusal, str]
+
+
+def unproven(
+    ballots: Iterable[Ballot],
+    statements: Mapping[str, Statement],
+    asked: Mapping[int, Asked],
+    directory: Directory,
+    *,
+    proposal_id: str,
+    revision: int,
+) -> dict[str, str]:
+    """Why votes are not proved, by decision id; nothing where all of them are. Pure.
+
+    Args:
+        ballots: of the case, those that were kept among them.
+        statements: what was received, by decision id.
+        asked: what each revision asked.
+        directory: in force now.
+        proposal_id: whose votes they must be.
+        revision: the open one.
+    """
+    found = {}
+    for ballot in ballots:
+        if ballot.vote not in CARRIES:
+            continue
+        statement = statements.get(ballot.decision_id)
+        if statement is None:
+            found[ballot.decision_id] = "no statement of it was received"
+            continue
+        about = ballot.kept_from or revision
+        why = _about(ballot, statement.submission, proposal_id, about, asked.get(about))
+        why = why or _by(ballot, statement, directory)
+        if why is not None:
+            found[ballot.decision_id] = why
+    return found
+
+
+def _about(
+    ballot: Ballot, submission: DecisionSubmission, proposal_id: str, revision: int, asked: Asked | None
+) -> str | None:
+    if asked is None:
+        return f"nothing was asked in revision {revision}"
+    said = (submission.proposal_id, submission.revision, submission.stage, submission.vote)
+    if said != (proposal_id, revision, ballot.stage, ballot.vote):
+        return "its statement is about something else"
+    digests = Asked(
+        submission.action_digest, submission.assessment_digest, submission.policy_digest, submission.presented_digest
+    )
+    return None if digests == asked else f"its statement names other digests than revision {revision}"
+
+
+def _by(ballot: Ballot, statement: Statement, directory: Directory) -> str | None:
+    if not isinstance(statement.said_by, Principal):
+        return statement.said_by[1]
+    person = directory.resolve(statement.said_by.identity)
+    if person != ballot.person_id:
+        return f"its statement is by {person or 'nobody'}, the vote is of {ballot.person_id}"
+    behalf = statement.submission.on_behalf_of
+    if (directory.resolve(behalf) if behalf is not None else None) != ballot.delegator:
+        return "its statement is made for another person than the vote"
+    if statement.said_by.assurance is not ballot.assurance:
+        return f"its proof shows {statement.said_by.assurance}, the vote says {ballot.assurance}"
+    return None

@@ -1,0 +1,206 @@
+"""Who decided, on real servers: signed decisions count, and nothing else does where names are not accepted."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import pytest_asyncio
+import yaml
+
+from activities.connection import connect
+from deploy.dev import Stack
+from policy.canonical import canonical, digest
+from policy.decision import DecisionReceipt
+from policy.proofs import Domain, signed_bytes
+from signing.jws import sign_detached
+from signing.keys import SigningKey, generate
+from tests.world import (
+    DOCUMENTS,
+    Handle,
+    World,
+    decision,
+    publish_documents,
+    record,
+    running_world,
+    temporal_server,
+    until,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+AUDIENCE = "countersign/tests"
+KEYS = {name: generate(f"{name}-1") for name in ("bob", "cleo", "eve", "ann")}
+DEMANDS = {"proofs": [{"stages": ["dba"], "assurance": "aal2"}, {"stages": ["ops"], "assurance": "aal1"}]}
+
+
+@pytest_asyncio.fixture(name="signed", scope="module", loop_scope="module")
+async def _signed(stack: Stack) -> AsyncIterator[World]:
+    """A world whose people have keys, and whose workers take no mere names."""
+    with temporal_server() as server:
+        client = await connect(address=server.address, identity="tests")
+        async with record(stack) as name:
+            await publish_documents(stack.database_url("postgres", name), _directory())
+            async with running_world(stack, client, name, claimed=False) as world:
+                yield world
+
+
+def _directory(**changes: Any) -> bytes:
+    value = yaml.safe_load((DOCUMENTS / "directory.yaml").read_text())
+    for person in value["people"]:
+        if (key := KEYS.get(person["id"])) is not None:
+            revoked = changes.get(person["id"], {})
+            person["keys"] = [{"id": key.id, "jwk": key.public, **revoked}]
+    return json.dumps({**value, "audience": AUDIENCE}).encode()
+
+
+def sign(value: Mapping[str, Any], key: SigningKey) -> dict[str, Any]:
+    """A decision, signed."""
+    said = {**value, "audience": AUDIENCE}
+    signed = signed_bytes(Domain.decision, said)
+    proof = {"kind": "key", "jws": sign_detached(signed, key, Domain.decision.media_type)}
+    return {**said, "proof": proof}
+
+
+async def _decide(world: World, handle: Handle, person: str, vote: str = "approve", **more: Any) -> DecisionReceipt:
+    status = await world.status(handle)
+    return await world.send(handle, sign(decision(status, person, vote, **more), KEYS[person]))
+
+
+async def test_signed_decisions_carry_an_action_and_mere_names_do_not(signed: World) -> None:
+    """A name is refused and on record; two signatures run it, and permit and result say what they rest on."""
+    handle = await signed.start(signed.propose("bench.put", undo="bench.take"))
+    await signed.pending(handle)
+    refused = await signed.decide(handle, "bob")
+    assert (refused.counted, refused.code) == (False, "claimed_not_accepted")
+    counted = await _decide(signed, handle, "eve")
+    assert (counted.counted, counted.assurance) == (True, "aal1")
+    await signed.pending(handle, stage=2)
+    assert (await _decide(signed, handle, "cleo")).counted
+    result = await signed.result(handle)
+    assert (result.outcome, result.assurance) == ("succeeded", "aal1")
+    assert [item.assurance for item in result.decided_by] == ["aal1", "aal1"]
+    (dispatched,) = await signed.entries(result.proposal_id, "dispatched")
+    assert {item["assurance"] for item in dispatched["content"]["permits"]} == {"aal1"}
+    kept = [entry["content"]["principal"] for entry in await signed.entries(result.proposal_id, "decision_counted")]
+    assert [(item["identity"], item["kind"], item["key_id"]) for item in kept] == [
+        ("eve", "key", "eve-1"),
+        ("cleo", "key", "cleo-1"),
+    ]
+
+
+async def test_a_signed_decision_is_replayed_nowhere(signed: World) -> None:
+    """Sent again it is the same decision; on another action, stage or revision it is refused."""
+    first = await signed.start(signed.propose("bench.put", undo="bench.take"))
+    other = await signed.start(signed.propose("bench.put", undo="bench.take"))
+    third = await signed.start(signed.propose("bench.put", undo="bench.take"))
+    said = sign(decision(await signed.pending(first), "eve"), KEYS["eve"])
+    there = await signed.pending(other)
+    assert (await signed.send(first, said)).counted
+    assert (await signed.send(first, said)).counted, "the same decision again is answered as before"
+    await signed.pending(third)
+    assert (await signed.send(third, said)).code == "unknown_request"
+    moved = {**said, "proposal_id": there["proposal_id"], "action_digest": there["action_digest"]}
+    moved |= {"assessment_digest": there["assessment_digest"], "presented_digest": there["presented_digest"]}
+    assert (await signed.send(other, moved)).code == "bad_proof"
+    assert (await signed.send(first, {**said, "decision_id": uuid4().hex})).code == "bad_proof"
+    assert (await signed.send(first, {**said, "decision_id": uuid4().hex, "stage": 2})).code == "bad_proof"
+    status = await signed.status(other)
+    assert status["stages"][0]["approvals"] == []
+
+
+async def test_nobody_approves_their_own_action_with_a_good_signature(signed: World) -> None:
+    """The owner of the agent signs well, and stands behind the proposal; a denial of theirs is allowed."""
+    handle = await signed.start(signed.propose("bench.put", undo="bench.take"))
+    await signed.pending(handle)
+    assert (await _decide(signed, handle, "ann")).code == "self_approval"
+    assert (await _decide(signed, handle, "ann", "deny")).counted
+
+
+async def _plant(world: World, handle: Handle, person: str, stage: int, role: str) -> None:
+    """Write a vote into the record as somebody who holds a database role of ours."""
+    status = await world.status(handle)
+    said = {**decision(status, person), "stage": stage}
+    ballot = {
+        "person_id": person,
+        "groups": ["ops", "dba"],
+        "decision_id": said["decision_id"],
+        "stage": stage,
+        "vote": "approve",
+        "received_at": datetime.now(UTC).isoformat(),
+        "assurance": "aal3",
+    }
+    receipt = {"decision_id": said["decision_id"], "counted": True, "ballot": ballot}
+    connection = await asyncpg.connect(world.url.replace("postgres@", f"{role}@"))
+    try:
+        await connection.execute(
+            "INSERT INTO countersign.decision (proposal_id, decision_id, revision, stage, person_id, vote, counted,"
+            " body, digest, receipt, arrival, received_at) VALUES ($1,$2,1,$3,$4,'approve',true,$5,$6,$7,99,$8)",
+            *(said["proposal_id"], said["decision_id"], stage, person),
+            *(canonical(said), digest(canonical(said)), canonical(receipt), datetime.now(UTC)),
+        )
+    finally:
+        await connection.close()
+
+
+async def test_votes_that_whoever_takes_decisions_planted_give_no_permit(signed: World) -> None:
+    """A compromised control worker writes two votes and resolves the case by them: the permit role reads signatures."""
+    handle = await signed.start(signed.propose("bench.put", undo="bench.take"))
+    await signed.pending(handle)
+    await _plant(signed, handle, "bob", 1, "countersign_control")
+    await _plant(signed, handle, "cleo", 2, "countersign_control")
+    # Whatever asks for the case next resolves it by what is there.
+    assert (await _decide(signed, handle, "eve", "acknowledge")).code in (None, "not_pending")
+    proposal_id = handle.id.removeprefix("action/")
+    refused = await _until_refused(signed, proposal_id)
+    assert {item["code"] for item in refused["content"]["reasons"]} == {"approval_lapsed"}
+    assert set(refused["content"]["inputs"]["unproven"].values()) == {
+        f"identity {name} is only claimed: sign the decision, `countersign sign` shows how" for name in ("bob", "cleo")
+    }
+    assert await signed.permits(proposal_id) == []
+    assert await signed.effects(proposal_id) == []
+
+
+async def _until_refused(world: World, proposal_id: str) -> dict[str, Any]:
+
+    found = await until(lambda: world.entries(proposal_id, "dispatch_refused"))
+    return found[0]
+
+
+async def test_a_key_that_is_revoked_takes_its_pending_vote_with_it(signed: World) -> None:
+    """The vote of a revoked key drops before the next one counts, and the key signs nothing more."""
+    handle = await signed.start(signed.propose("bench.put", undo="bench.take"))
+    await signed.pending(handle)
+    assert (await _decide(signed, handle, "eve")).counted
+    await signed.pending(handle, stage=2)
+    await publish_documents(signed.url, _directory(eve={"revoked_at": "2026-01-01T00:00:00Z"}))
+    try:
+        assert (await _decide(signed, handle, "cleo")).code == "stage_not_open"
+        (dropped,) = await signed.entries(handle.id.removeprefix("action/"), "vote_dropped")
+        assert dropped["content"]["event"]["reason"] == "key eve-1 was revoked"
+        await signed.pending(handle, stage=1)
+        assert (await _decide(signed, handle, "eve")).code == "revoked_key"
+        assert (await _decide(signed, handle, "bob")).counted
+    finally:
+        await publish_documents(signed.url, _directory())
+
+
+async def test_a_policy_asks_for_more_than_a_key_shows(signed: World) -> None:
+    """The refusal says what is wanted; who denies needs nothing more."""
+    policy = yaml.safe_load((DOCUMENTS / "policy.yaml").read_text())
+    await publish_documents(signed.url, json.dumps({**policy, **DEMANDS}).encode())
+    try:
+        handle = await signed.start(signed.propose("bench.put", undo="bench.take"))
+        await signed.pending(handle)
+        assert (await _decide(signed, handle, "eve")).counted
+        await signed.pending(handle, stage=2)
+        weak = await _decide(signed, handle, "cleo")
+        assert (weak.counted, weak.code) == (False, "assurance_too_low")
+        assert weak.wanted is not None
+        assert (weak.wanted.assurance, weak.wanted.max_age_seconds) == ("aal2", None)
+        assert (await _decide(signed, handle, "cleo", "deny")).counted
+    finally:
+        await publish_documents(signed.url, (DOCUMENTS / "policy.yaml").read_bytes())
