@@ -47,7 +47,7 @@ WHERE starts_with(p.proposal_id, $1)"""
 _COUNTED = "SELECT count(*) FROM countersign.decision WHERE counted AND starts_with(proposal_id, $1)"
 # As many updates as a server holds of one workflow.
 _HELD = 10
-_QUIET_SECONDS, _PATIENCE_SECONDS = 3.0, 600.0
+_QUIET_SECONDS, _PATIENCE_SECONDS, _AGAIN_SECONDS = 3.0, 600.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -103,15 +103,18 @@ class Place:
 
         Raises:
             RuntimeError: it was not counted, so its time says nothing.
+        RPCError: the server did not take it for ten minutes.
         """
         handle = self.client.get_workflow_handle(workflow_id(submission["proposal_id"]))
-        receipt = None
+        receipt, give_up_at = None, time.monotonic() + _PATIENCE_SECONDS
         while receipt is None or receipt["code"] == "busy":
             try:
                 receipt = await handle.execute_update(DECIDE, submission, result_type=dict)
             except RPCError as error:
-                if error.status not in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.RESOURCE_EXHAUSTED):
+                passing = error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.RESOURCE_EXHAUSTED)
+                if not passing or time.monotonic() > give_up_at:
                     raise
+                await asyncio.sleep(_AGAIN_SECONDS)
         if not receipt["counted"]:
             raise RuntimeError(f"decision on {handle.id} was refused: {receipt}")
 
