@@ -114,7 +114,8 @@ def _check_audience(given: Any, directory: Directory) -> None:
         )
         raise UnprovenError(Refusal.unverifiable, message)
     if given != directory.audience:
-        raise UnprovenError(Refusal.wrong_audience, f"audience is {given!r:.100}, this is {directory.audience}")
+        shown = repr(given[:100]) if isinstance(given, str) else "no text"
+        raise UnprovenError(Refusal.wrong_audience, f"audience is {shown}, this is {directory.audience}")
 
 
 def _by_key(proof: KeyProof, signed: bytes, domain: Domain, directory: Directory, at: datetime) -> Principal:
