@@ -2,7 +2,8 @@
 
 1. The header names an algorithm of an asymmetric key and, where the issuer has several keys, the `kid` of one of its
    published keys; that key is for signing. No other member chooses how it is verified, and one that nobody knows is
-   ignored (RFC 7515, 4). What is no key for signing among the published keys is passed over (RFC 7517, 5).
+   ignored (RFC 7515, 4). Where an issuer used a `kid` again, one of the keys that had it must verify. What is no key
+   for signing among the published keys is passed over (RFC 7517, 5).
 2. `iss` is the issuer, exactly. `aud` has one of its clients in it; where it has more, `azp` is that client.
 3. It has not expired, is about nothing in the future, and `nonce` is the one that is asked for.
 4. What it says of the authentication (`auth_time`, `acr`, `amr`) is the issuer's word.
@@ -108,19 +109,28 @@ def verify_signature(token: str, keys: Sequence[Any]) -> dict[str, Any]:
     header = _header(token)
     if chosen := sorted(_CHOOSING & header.keys()):
         raise BadSignatureError(f"header of the token has {chosen[0]}: it may not choose how it is verified")
-    key = _key(header, keys)
+    failed = BadSignatureError("token names no key")
+    for key in _keys(header, keys):
+        try:
+            _check_signature(token, header, key)
+        except BadSignatureError as error:
+            failed = error
+        else:
+            return key
+    raise failed
+
+
+def _check_signature(token: str, header: dict[str, Any], key: dict[str, Any]) -> None:
     _, algorithms = _BY_TYPE[key["kty"]]
     taken = [name for name in algorithms if key.get("alg", name) == name]
     if header.get("alg") not in taken:
         takes = ", ".join(taken) or "none that is known"
         raise BadSignatureError(f"alg of the token is {header.get('alg')!r:.20}, its key takes {takes}")
+    registry = Registry(algorithms=[header["alg"]], strict_check_header=False)
     try:
-        jws.deserialize_compact(
-            token, issuer_key(key), registry=Registry(algorithms=[header["alg"]], strict_check_header=False)
-        )
+        jws.deserialize_compact(token, issuer_key(key), registry=registry)
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise BadSignatureError(f"token does not verify: {error}"[:200]) from None
-    return key
 
 
 def issuer_key(jwk: dict[str, Any]) -> RSAKey | ECKey | OKPKey:
@@ -149,19 +159,18 @@ def _header(token: str) -> dict[str, Any]:
     return value
 
 
-def _key(header: dict[str, Any], keys: Sequence[Any]) -> dict[str, Any]:
+def _keys(header: dict[str, Any], keys: Sequence[Any]) -> list[dict[str, Any]]:
+    """The keys that a header means; at least one."""
     usable: list[dict[str, Any]] = [key for key in keys if _signs(key)]
     kid = header.get("kid")
     if not isinstance(kid, str | None):
         raise BadSignatureError(f"kid of the token is {kid!r:.80}, not a text")
     found = [key for key in usable if key.get("kid") == kid] if kid is not None else usable
-    if len(found) == 1:
-        return found[0]
-    if kid is None:
-        raise BadSignatureError(f"token names no kid, and its issuer has {len(usable)} keys")
-    if found:
-        raise BadSignatureError(f"issuer has {len(found)} keys {kid!r:.80}: nobody can say which is meant")
-    raise UnknownKidError(f"issuer has no key {kid!r:.80} for signing")
+    if not found:
+        raise UnknownKidError(f"issuer has no key {kid!r:.80} for signing")
+    if kid is None and len(found) > 1:
+        raise BadSignatureError(f"token names no kid, and its issuer has {len(found)} keys")
+    return found
 
 
 def _signs(key: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from joserfc import jws
-from joserfc.jwk import ECKey, OKPKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from policy.people.keys import PublicJwk
 from signing.jws import BadSignatureError, Registry, sign, verify
@@ -247,8 +247,7 @@ def test_a_member_of_a_header_that_nobody_knows_is_ignored() -> None:
 
 
 KEYS: dict[str, tuple[list[Any], str]] = {
-    "two keys under one kid": ([published(), published(EC)], "2 keys"),
-    "one key twice": ([published(), published()], "2 keys"),
+    "two other keys under its kid": ([published(EC), published(RSAKey.generate_key(2048))], "does not verify"),
     "a symmetric key under the kid": ([{"kty": "oct", "k": "AAAA", "kid": "issuer-1"}], "no key 'issuer-1'"),
     "a key for encryption": ([published(use="enc")], "no key 'issuer-1'"),
     "a key that may only encrypt": ([published(key_ops=["encrypt"])], "no key 'issuer-1'"),
@@ -273,6 +272,22 @@ def test_keys_of_an_issuer_that_are_wrong_verify_nothing(flaw: str) -> None:
     keys, said = KEYS[flaw]
     with pytest.raises((BadSignatureError, UnknownKidError), match=said):
         verify_signature(token(RSA, "RS256"), keys)
+
+
+def test_of_keys_that_an_issuer_called_alike_one_must_verify() -> None:
+    """RFC 7517 (4.5) asks for ids of their own, and not every issuer gives them."""
+    said = token(RSA, "RS256")
+    assert verify_signature(said, [published(EC), published(RSAKey.generate_key(2048)), published()]) == published()
+
+
+def test_a_token_without_a_kid_is_of_an_issuer_with_one_key() -> None:
+    """With two nobody can say which, and with none it is asked for its keys first."""
+    said = jws.serialize_compact({"alg": "ES256"}, PAYLOAD, EC, algorithms=["ES256"])
+    assert verify_signature(said, [published(EC)]) == published(EC)
+    with pytest.raises(BadSignatureError, match="has 2 keys"):
+        verify_signature(said, [published(EC), published()])
+    with pytest.raises(UnknownKidError):
+        verify_signature(said, [])
 
 
 def test_junk_beside_an_issuers_key_changes_nothing() -> None:

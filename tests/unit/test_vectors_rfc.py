@@ -10,7 +10,7 @@ from policy.canonical import canonical
 from policy.people.keys import PublicJwk
 from signing.jws import BadSignatureError, attached, sign, verify
 from signing.keys import parse_signing_key
-from signing.tokens import verify_signature
+from signing.tokens import UnknownKidError, verify_signature
 from tests.unit.signed import b64
 
 # RFC 7515, appendices A.2 and A.3: one payload, signed with RSA and with P-256.
@@ -86,7 +86,7 @@ def test_the_symmetric_example_is_nobodys() -> None:
     """RFC 7515, A.1: a secret that two know shows neither of the two."""
     token = f"eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.{_JOE}.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
     secret = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"
-    with pytest.raises(BadSignatureError, match="its issuer has 0 keys"):
+    with pytest.raises(UnknownKidError):
         verify_signature(token, [{"kty": "oct", "k": secret}])
 
 
