@@ -143,11 +143,48 @@ def test_a_forged_signature_of_a_security_key_is_refused(case: str, kind: str) -
     assert refused.value.code is Refusal.bad_proof, str(refused.value)
 
 
-def test_a_key_in_a_file_cannot_say_that_somebody_touched_it() -> None:
-    """Flags behind its signature are no flags: its kind has none."""
-    key = KEYS["ssh-ed25519"]
-    with pytest.raises(UnprovenError) as refused:
-        proved(by(armored(_longer(_blob(key.sign(SIGNED, NAMESPACE))))), TRUST)
+def _openssh_says(signature: str, key: SshKey, folder: Path) -> bool:
+    """What OpenSSH alone says of a signature over the statement."""
+    allowed, given = folder / "allowed", folder / "signature"
+    allowed.write_text(f"signer {key.line}\n")
+    given.write_text(signature)
+    words = ("-Y", "verify", "-f", str(allowed), "-I", "signer", "-n", NAMESPACE, "-s", str(given))
+    return subprocess.run(("ssh-keygen", *words), input=SIGNED, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("kind", [SK_ED25519, SK_ECDSA])
+def test_openssh_itself_refuses_flags_that_were_changed(kind: str, tmp_path: Path) -> None:
+    """It takes signatures that are made here, whatever their flags, and none whose flags or counter were changed."""
+    key = KEYS[kind]
+    for flags, _, _ in SHOWN.values():
+        assert _openssh_says(key.sign(SIGNED, NAMESPACE, flags), key, tmp_path)
+    changed = ("a touch that was not", "a pin that was not", "a touch left out", "another counter")
+    assert not any(_openssh_says(FORGED[case](key), key, tmp_path) for case in changed)
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_a_forged_signature_costs_no_process(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenSSH is asked about what fits the key, and about nothing else: forging is cheap, and a process is not."""
+    asked = []
+    real = subprocess.run
+
+    def counted(*args: Any, **more: Any) -> Any:
+        asked.append(args)
+        return real(*args, **more)
+
+    monkeypatch.setattr(subprocess, "run", counted)
+    with pytest.raises(UnprovenError, match="does not verify"):
+        proved(by(KEYS[kind].sign(SIGNED + b" ", NAMESPACE)), TRUST)
+    assert asked == []
+    assert proved(by(KEYS[kind].sign(SIGNED, NAMESPACE)), TRUST).identity == "ann"
+    assert len(asked) == 1
+
+
+def test_what_openssh_refuses_is_refused() -> None:
+    """Flags behind the signature of a key in a file are none: it fits what is computed here, and OpenSSH says no."""
+    value = by(armored(_longer(_blob(KEYS["ssh-ed25519"].sign(SIGNED, NAMESPACE)))))
+    with pytest.raises(UnprovenError, match=r"does not verify: (?!it is of other bytes)") as refused:
+        proved(value, TRUST)
     assert refused.value.code is Refusal.bad_proof
 
 
