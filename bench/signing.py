@@ -3,6 +3,7 @@
 - Proving is timed alone, in one process, over the same statement; the form of RFC 8785 that all kinds need is a row of
   its own. Wall time, because OpenSSH is another process. Calls of all kinds go in turns, in rounds; figures are medians
   and quartiles over the rounds.
+- What is refused is the same proof with another statement: thousands of such may arrive.
 - The tokens are made here as their issuer would; its keys are known. Fetching them is not measured: it happens once.
 - A signed decision goes through the whole workflow as in `bench/decide.py`, beside the same one under a mere name and
   beside bare updates.
@@ -26,12 +27,12 @@ from bench.decide import Contestants, answers, bare, in_turns, ours
 from bench.documents import AUDIENCE, FIRST_KEYS
 from bench.figures import Quartiles, table
 from bench.stack import Bench
-from policy.decision import DecisionSubmission, receive_decision
+from policy.decision import receive_decision
 from policy.people.directory import Directory, read_directory
 from policy.proofs import Domain, nonce_of, signed_bytes
 from signing.jws import sign_detached
 from signing.keys import SigningKey
-from signing.proving import Trust, prove
+from signing.proving import Trust, UnprovenError, prove
 
 ROUNDS, CALLS, SLOW_CALLS, SAMPLES = 15, 40, 4, 40
 _AT = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -67,14 +68,21 @@ def measure_proving(rounds: int = ROUNDS) -> str:
         trust = _trust((folder / "key.pub").read_text().strip())
         proving = {name: _proves({**_STATEMENT, "proof": proof}, trust) for name, proof in proofs.items()}
         forms = {"the canonical form alone": lambda: signed_bytes(Domain.decision, _STATEMENT)}
+        refusing = {name: _refuses(proof, trust) for name, proof in proofs.items() if name != _NAME}
         making = {name: make for name, make in made.items() if name in _SIGNED_HERE}
-        proved, signed = _rounds({**forms, **proving}, rounds), _rounds(making, rounds)
+        proved, refused, signed = (_rounds(calls, rounds) for calls in ({**forms, **proving}, refusing, making))
     least = Quartiles.of(proved[_BY_ED25519]).median
     rows = [
-        [name, Quartiles.of(sample).text(0), f"{Quartiles.of(sample).median / least:.2f}", _cell(signed.get(name))]
+        [
+            name,
+            Quartiles.of(sample).text(0),
+            f"{Quartiles.of(sample).median / least:.2f}",
+            *(_cell(other.get(name)) for other in (refused, signed)),
+        ]
         for name, sample in proved.items()
     ]
-    return table(["proof", "verify, µs: median (quartiles)", "ratio to key, ed25519", "sign, µs"], rows)
+    header = ["proof", "verify, µs: median (quartiles)", "ratio to key, ed25519", "refuse a forged one, µs", "sign, µs"]
+    return table(header, rows)
 
 
 async def measure_answers(bench: Bench, samples: int = SAMPLES) -> str:
@@ -89,7 +97,7 @@ async def measure_answers(bench: Bench, samples: int = SAMPLES) -> str:
     return answers(await in_turns(contestants, samples), _BARE, _CLAIMED)
 
 
-_BY_ED25519, _BY_P256, _BY_SSH = "key, ed25519", "key, p-256", "ssh, ed25519"
+_NAME, _BY_ED25519, _BY_P256, _BY_SSH = "claimed", "key, ed25519", "key, p-256", "ssh, ed25519"
 _SIGNED_HERE = (_BY_ED25519, _BY_P256, _BY_SSH)
 
 
@@ -98,7 +106,7 @@ def _makers(folder: Path) -> Mapping[str, Callable[[], dict[str, Any]]]:
     path = folder / "key"
     subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)), check=True)
     return {
-        "claimed": lambda: {"kind": "claimed", "identity": "ann"},
+        _NAME: lambda: {"kind": "claimed", "identity": "ann"},
         _BY_ED25519: lambda: _by_key(_STATEMENT, _ED25519)["proof"],
         _BY_P256: lambda: _by_key(_STATEMENT, _P256)["proof"],
         _BY_SSH: lambda: _by_ssh(path),
@@ -158,8 +166,23 @@ def _directory(ssh: str) -> Directory:
 
 
 def _proves(value: dict[str, Any], trust: Trust) -> Callable[[], object]:
-    submission: DecisionSubmission = receive_decision(value)
+    submission = receive_decision(value)
     return lambda: prove(value, submission.proof, Domain.decision, trust, _AT)
+
+
+def _refuses(proof: dict[str, Any], trust: Trust) -> Callable[[], object]:
+    """The same proof under a denial."""
+    forged = {**_STATEMENT, "vote": "deny", "proof": proof}
+    submission = receive_decision(forged)
+
+    def call() -> None:
+        try:
+            prove(forged, submission.proof, Domain.decision, trust, _AT)
+        except UnprovenError:
+            return
+        raise AssertionError("a forged proof was taken: the measurement says nothing")
+
+    return call
 
 
 def _rounds(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
