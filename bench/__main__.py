@@ -12,6 +12,7 @@ from bench.decide import measure_decide
 from bench.events import measure_events
 from bench.figures import machine
 from bench.policies import measure_policies
+from bench.signing import measure_signing
 from bench.stack import Bench, running_bench
 from bench.throughput import measure_throughput
 
@@ -20,6 +21,7 @@ _BENCHMARKS: Mapping[str, Callable[[Bench], Awaitable[str]]] = {
     "events": measure_events,
     "throughput": measure_throughput,
     "decide": measure_decide,
+    "signing": measure_signing,
 }
 # Rules alone: no server is started for these.
 _PURE: Mapping[str, Callable[[], str]] = {

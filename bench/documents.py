@@ -4,13 +4,18 @@
 latter with one reminder and one escalation before anybody can have answered.
 """
 
+import json
 from typing import Any
 
 from activities.documents import Kind
 from bench.target import NAME, OPERATION, PROBE
+from signing.keys import generate
 
 ENVIRONMENTS = ("routine", "two-stages", "calm", "impatient", "crowd")
 FIRST, SECOND = "ann", "bob"
+# What the first of them may sign with, and for which installation.
+FIRST_KEYS = (generate("ann-ed25519"), generate("ann-p256", "p256"))
+AUDIENCE = "countersign/bench"
 # `crowd` asks all of them.
 CROWD = tuple(f"p{number:02}" for number in range(1, 51))
 
@@ -26,13 +31,15 @@ operations:
     parameters: {{what: {{type: string}}}}
 """
 
+_KEYS = json.dumps([{"id": key.id, "jwk": key.public} for key in FIRST_KEYS])
 _PEOPLE = "\n".join(f"  - {{id: {person}, groups: [crowd]}}" for person in CROWD)
 _DIRECTORY = f"""
 apiVersion: countersign/v1
 kind: Directory
 metadata: {{name: people, version: "1"}}
+audience: {AUDIENCE}
 people:
-  - {{id: ann, groups: [ops]}}
+  - {{id: ann, groups: [ops], keys: {_KEYS}}}
   - {{id: bob, groups: [dba]}}
   - {{id: olga, groups: []}}
 {_PEOPLE}

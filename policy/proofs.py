@@ -26,6 +26,7 @@ from pydantic import Field, StringConstraints
 
 from policy.base import EdgeModel, Instant, Name, RecordModel
 from policy.canonical import canonical
+from policy.errors import CanonicalError
 
 # The longest that a token of an issuer may be; those with many groups are some kilobytes.
 MAX_TOKEN = 16 * 1024
@@ -144,8 +145,10 @@ def signed_bytes(domain: Domain, value: Mapping[str, Any]) -> bytes:
     """What is signed: the canonical form of a statement as received, without its proof, under its domain.
 
     Raises:
-        CanonicalError: the statement has no canonical form.
+        CanonicalError: the statement has no canonical form, or names its own domain.
     """
+    if "countersign" in value:
+        raise CanonicalError("member countersign is put in by whoever signs or verifies: leave it out")
     return canonical({**{name: item for name, item in value.items() if name != "proof"}, "countersign": str(domain)})
 
 

@@ -16,13 +16,19 @@ from typing import Any
 from joserfc import jws
 from joserfc.errors import JoseError
 
-from policy.canonical import parse_json
+from policy.canonical import MAX_TEXT_BYTES, parse_json
 from policy.errors import CanonicalError, CountersignError
 from policy.people.keys import PublicJwk
 from signing.keys import SigningKey, public_key
 
 _HEADER = {"alg", "kid", "typ"}
 _MOST_HEADER = 1000
+
+
+class Registry(jws.JWSRegistry):
+    """The algorithms that are asked for; the library's own bounds are those of a token, a statement may be longer."""
+
+    max_payload_length = 2 * MAX_TEXT_BYTES
 
 
 class BadSignatureError(CountersignError):
@@ -97,7 +103,7 @@ def verify(token: str, jwk: PublicJwk, media_type: str) -> bytes:
         wanted = " or ".join(jwk.algorithms)
         raise BadSignatureError(f"alg of the signature is {found.header['alg']!r:.20}, its key takes {wanted}")
     try:
-        jws.deserialize_compact(token, public_key(jwk), algorithms=list(jwk.algorithms))
+        jws.deserialize_compact(token, public_key(jwk), registry=Registry(algorithms=jwk.algorithms))
     except (JoseError, ValueError) as error:
         raise BadSignatureError(f"signature does not verify with key {found.kid!r:.80}: {_brief(error)}") from None
     return found.payload

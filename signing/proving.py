@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from policy.decision import Refusal
-from policy.errors import CountersignError
+from policy.errors import CanonicalError, CountersignError
 from policy.people.directory import Directory
 from policy.people.keys import Issuer, RegisteredKey
 from policy.proofs import (
@@ -92,8 +92,8 @@ def prove(value: Mapping[str, Any], proof: Proof, domain: Domain, trust: Trust, 
             raise UnprovenError(Refusal.claimed_not_accepted, message)
         return Principal.claimed(proof.identity)
     _check_audience(value.get("audience"), trust.directory)
-    signed = signed_bytes(domain, value)
     try:
+        signed = signed_bytes(domain, value)
         match proof:
             case KeyProof():
                 return _by_key(proof, signed, domain, trust.directory, at)
@@ -101,7 +101,7 @@ def prove(value: Mapping[str, Any], proof: Proof, domain: Domain, trust: Trust, 
                 return _by_ssh(proof, signed, domain, trust.directory, at)
             case OidcProof():
                 return _by_token(proof, signed, trust, at)
-    except (BadSignatureError, SshSignatureError) as error:
+    except (BadSignatureError, SshSignatureError, CanonicalError) as error:
         raise UnprovenError(Refusal.bad_proof, str(error)) from None
     except SshUnavailableError as error:
         raise UnprovenError(Refusal.unverifiable, str(error)) from None
@@ -114,7 +114,8 @@ def _check_audience(given: Any, directory: Directory) -> None:
         )
         raise UnprovenError(Refusal.unverifiable, message)
     if given != directory.audience:
-        raise UnprovenError(Refusal.wrong_audience, f"audience is {given}, this installation is {directory.audience}")
+        shown = repr(given[:100]) if isinstance(given, str) else "no text"
+        raise UnprovenError(Refusal.wrong_audience, f"audience is {shown}, this is {directory.audience}")
 
 
 def _by_key(proof: KeyProof, signed: bytes, domain: Domain, directory: Directory, at: datetime) -> Principal:

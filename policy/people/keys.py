@@ -6,10 +6,12 @@
   signed then counts after its end.
 - A key that was revoked (`revoked_at`) signs nothing, and what it signed and is still pending counts no longer: nobody
   knows since when somebody else had it.
+- Ed25519 knows points of small order; whoever likes can sign as one of them. None is a key here, as JWK or in a line.
 - An issuer is believed for what it says of its people only to the clients named here. Which claim is the identity is
   said here, too, and a mail address only counts where the issuer verified it.
 """
 
+from base64 import b64decode, urlsafe_b64decode
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -26,6 +28,23 @@ _SshLine = Annotated[
         r" [A-Za-z0-9+/]{20,2000}={0,2}(?: [ -~]*)?$"
     ),
 ]
+
+_BITS_OF_Y = 2**255 - 1
+_P = 2**255 - 19
+# The y of every point whose order divides 8, and those two that can also be written as p and p + 1 (RFC 8032, 5.1.3).
+_SMALL_ORDER = frozenset(
+    [
+        *(0, 1, _P - 1, _P, _P + 1),
+        0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+        0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
+    ]
+)
+_ANYBODY = "key is an ed25519 point of small order, as which anybody can sign: generate another key"
+
+
+def is_small_order(point: bytes) -> bool:
+    """Whether an Ed25519 public key is one as which anybody can sign."""
+    return int.from_bytes(point, "little") & _BITS_OF_Y in _SMALL_ORDER
 
 
 class PublicJwk(EdgeModel):
@@ -45,6 +64,8 @@ class PublicJwk(EdgeModel):
             raise ValueError("a key is OKP with crv Ed25519 and x, or EC with crv P-256, x and y")
         if self.alg is not None and self.alg not in self.algorithms:
             raise ValueError(f"alg {self.alg} does not fit crv {self.crv}")
+        if self.kty == "OKP" and is_small_order(urlsafe_b64decode(self.x + "=")):
+            raise ValueError(_ANYBODY)
         return self
 
     @property
@@ -56,6 +77,13 @@ class PublicJwk(EdgeModel):
     def value(self) -> dict[str, Any]:
         """The members that make the key, as RFC 7638 takes them."""
         return {"kty": self.kty, "crv": self.crv, "x": self.x, **({"y": self.y} if self.y else {})}
+
+
+def _ssh_point(line: str) -> bytes:
+    """The point in the line of an Ed25519 key (RFC 8709; PROTOCOL.u2f): the second of its strings."""
+    blob = b64decode(line.split(" ")[1])
+    start = 4 + int.from_bytes(blob[:4], "big")
+    return blob[start + 4 : start + 4 + int.from_bytes(blob[start : start + 4], "big")]
 
 
 class RegisteredKey(EdgeModel):
@@ -72,6 +100,8 @@ class RegisteredKey(EdgeModel):
     def _one(self) -> "RegisteredKey":
         if (self.jwk is None) == (self.ssh is None):
             raise ValueError(f"key {self.id}: give it jwk or ssh")
+        if self.ssh is not None and "ssh-ed25519" in self.ssh.split(" ")[0] and is_small_order(_ssh_point(self.ssh)):
+            raise ValueError(f"key {self.id}: {_ANYBODY}")
         return self
 
     @property
