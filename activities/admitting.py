@@ -19,7 +19,7 @@ from sqlalchemy.types import BigInteger, Text
 
 from activities.database import lock_key
 from activities.tables import AskedScopeRow
-from policy.admission import effect_scope, limits_of, place_scopes, refusals
+from policy.admission import effect_scopes, limits_of, place_scopes, refusals
 from policy.base import Reason
 from policy.document import PolicySet
 from policy.proposal import ReceivedProposal
@@ -74,9 +74,9 @@ async def admit(
     """
     if not revision.evaluation.verdict.asks:
         return None
-    effect, places = effect_scope(received, revision), place_scopes(received, revision)
+    effects, places = effect_scopes(received, revision), place_scopes(received, revision)
     limited = list(limits_of(policy, received, revision))
-    scopes = sorted({effect, *(scope for _, scope in limited)})
+    scopes = sorted({*effects, *(scope for _, scope in limited)})
     await connection.execute(_LOCK, {"keys": sorted(lock_key(f"asked {scope}") for scope in scopes)})
     asked = await connection.execute(_COUNT, {"scopes": scopes, "now": now, "since": now - _HOUR})
     found = {row.scope: row for row in asked}
@@ -84,14 +84,14 @@ async def admit(
         Counted(id=limit.id, scope=scope, pending=found[scope].pending, last_hour=found[scope].last_hour)
         for limit, scope in limited
     )
-    see = found[effect].first
+    see = next((found[scope].first for scope in effects if found[scope].first is not None), None)
     limits = {limit.id: limit for limit, _ in limited}
     reasons = refusals(limits, counted, see)
     if not reasons:
-        every = sorted({*scopes, *places.values()})
+        every = sorted({effects[0], *(scope for _, scope in limited), *places.values()})
         await connection.execute(insert(AskedScopeRow), _rows(every, revision, now, admitted=True))
         return None
-    against = [effect] if see is not None else [item.scope for item in counted if refusals(limits, [item], None)]
+    against = [effects[0]] if see is not None else [item.scope for item in counted if refusals(limits, [item], None)]
     once = insert_once(AskedScopeRow).on_conflict_do_nothing()
     await connection.execute(once, _rows(sorted(set(against)), revision, now, admitted=False))
     number = 1 + max(found[scope].refused for scope in against)

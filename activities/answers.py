@@ -21,11 +21,13 @@ from policy.audit import ReadEntry
 from policy.audit_evaluations import compare
 from policy.base import Reason, RecordModel
 from policy.decision import DecisionReceipt, Refusal, receive_decision
+from policy.envelope import REFUSED, receive_start
 from policy.errors import ProposalError
 from policy.ledger import EntryKind
 from policy.permit import Direction
-from policy.proposal import ReceivedProposal, receive
+from policy.proposal import ReceivedProposal
 from policy.result import ActionResult
+from policy.rules.unsigned import UNSIGNED
 from workflows.messages import (
     AdvanceRequest,
     AssessRequest,
@@ -42,6 +44,8 @@ from workflows.messages import (
 )
 
 Model = TypeVar("Model", bound=RecordModel)
+# Of a start that was refused because nobody is seen to propose; the ledger says why.
+UNSHOWN = frozenset({REFUSED, UNSIGNED})
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def _compare_at(
 def _assess(call: Call, books: Recomputation) -> list[str]:
     answer, request = call.answer(AssessResult), AssessRequest.model_validate(call.asked)
     try:
-        received = receive(request.proposal)
+        received = receive_start(request.proposal).received
     except ProposalError as error:
         same = answer.malformed == str(error)
         return [] if same else [f"it was told {answer.malformed!r:.120}, the proposal is malformed: {error}"]
@@ -130,6 +134,8 @@ def _assess(call: Call, books: Recomputation) -> list[str]:
         return [f"it was told {answer.malformed!r:.120}, the proposal is well-formed"]
     if reasons := _start_reasons(request, received, books):
         return _refused_start(answer, request, received, reasons, books)
+    if answer.result is not None and answer.result.resolution == "refused" and UNSHOWN.intersection(_codes(answer)):
+        return _refused_start(answer, request, received, answer.result.reasons, books)
     if answer.result is not None and CODES.intersection(reason.code for reason in answer.result.reasons):
         return _turned_away(answer.result, request, received, books)
     case, instants = _case(call, books)
@@ -148,6 +154,10 @@ def _assess(call: Call, books: Recomputation) -> list[str]:
         return make_plan(known, standing, local_dispatch=told.local_dispatch, pace=pace, unblock=shown, ranked=ranked)
 
     return _compare_at("plan", _raw(call, "plan"), instants, plan)
+
+
+def _codes(answer: AssessResult) -> set[str]:
+    return {reason.code for reason in answer.result.reasons} if answer.result is not None else set()
 
 
 def _start_reasons(request: AssessRequest, received: ReceivedProposal, books: Recomputation) -> tuple[Reason, ...]:
@@ -178,6 +188,8 @@ def _refused_start(
         found.append("no ledger entry says that this start was refused")
     elif entry is not None and entry.content["action_digest"] != received.action_digest:
         found.append(f"{entry.where} is about another proposal")
+    elif entry is not None and entry.content["reasons"] != [reason.model_dump(mode="json") for reason in reasons]:
+        found.append(f"{entry.where} has other reasons")
     return found
 
 

@@ -34,6 +34,7 @@ from policy.proposal import ActionProposal, Criterion, ReceivedProposal, StopVer
 from policy.result import ActionResult
 from policy.revision import Revision
 from policy.sealing import Sealed, seal
+from policy.signature import Signed
 
 FIRST_REVISION = 1
 # The kind of a stop that somebody verified made: what was done is undone at once.
@@ -61,6 +62,7 @@ _CASE = (
         _PROPOSAL.action_digest,
         _PROPOSAL.registered_at,
         _PROPOSAL.absolute_deadline,
+        _PROPOSAL.signed,
         _ASSESSMENT.revision,
         _ASSESSMENT.body.label("revision_body"),
         _ASSESSMENT.digest.label("assessment_digest"),
@@ -181,7 +183,7 @@ async def read_case(connection: AsyncConnection, proposal_id: str, ledger: Ledge
     asked = revision is not None and revision.evaluation.chain is not None
     happened = await read_happened(connection, proposal_id, row.revision) if asked else ((), ())
     return CaseFile(
-        received=stored_proposal(row.body, row.action_digest),
+        received=stored_proposal(row.body, row.action_digest, row.signed),
         registered_at=row.registered_at,
         absolute_deadline=row.absolute_deadline,
         revision=revision,
@@ -214,11 +216,15 @@ def _reasons(resolution_body: bytes | None) -> tuple[Reason, ...]:
     return tuple(Reason.model_validate(reason) for reason in parse_canonical(resolution_body)["reasons"])
 
 
-def stored_proposal(body: bytes, action_digest: str) -> ReceivedProposal:
+def stored_proposal(body: bytes, action_digest: str, signed: bytes | None = None) -> ReceivedProposal:
     """A registered proposal as the type it was received as; its stored bytes are its canonical form."""
     proposal = ActionProposal.model_validate(parse_canonical(body))
     return ReceivedProposal(
-        proposal=proposal, body=body, action_digest=action_digest, effect_digest=effect_digest(proposal)
+        proposal=proposal,
+        body=body,
+        action_digest=action_digest,
+        effect_digest=effect_digest(proposal),
+        signed=Signed.model_validate_json(signed) if signed is not None else None,
     )
 
 

@@ -27,16 +27,18 @@ from activities.proving import Prover
 from activities.reconsidering import reconsider, unblock_of
 from activities.recording import record_end
 from activities.remeasuring import ask_again, remeasure
-from activities.starting import end_without_effect, refuse_start, register, start_refusals
+from activities.signatures import signed_by
+from activities.starting import end_without_effect, refuse_signature, refuse_start, register, start_refusals
 from activities.taking import Taken, Taking, read_submission, refused
 from activities.telemetry import about
 from policy import search_attributes
 from policy.approval.standing import Standing
 from policy.base import Reason
 from policy.decision import Refusal
+from policy.envelope import Start, receive_start
 from policy.errors import ProposalError
 from policy.lifecycle import State
-from policy.proposal import ReceivedProposal, receive
+from policy.proposal import ReceivedProposal
 from policy.result import ActionResult, Offer
 from policy.screens.telling import deniers
 from workflows.messages import (
@@ -97,10 +99,13 @@ class ControlActivities(CasePort):
     @activity.defn(name="assess")
     async def assess(self, request: AssessRequest) -> AssessResult:
         try:
-            received = receive(request.proposal)
+            start = receive_start(request.proposal)
         except ProposalError as error:
             return AssessResult(malformed=str(error))
-        proposal_id = received.proposal.proposal_id
+        return await self._prover.with_keys(lambda: self._assess(request, start))
+
+    async def _assess(self, request: AssessRequest, start: Start) -> AssessResult:
+        received, proposal_id = start.received, start.received.proposal.proposal_id
         about(received.action_digest)
         async with self._database.transaction(proposal_id) as connection:
             if await differs(self._clock, request.now):
@@ -111,8 +116,7 @@ class ControlActivities(CasePort):
                 return AssessResult(result=answer, attributes=self._of_result(received, answer))
             file = await read_case(connection, proposal_id, ledger)
             if file is None:
-                in_force = await self._documents.in_force(connection)
-                found = await register(connection, ledger, received, in_force, request.start, request.now)
+                found = await self._first(connection, ledger, start, request)
                 if isinstance(found, ActionResult):
                     return AssessResult(result=found, attributes=self._of_result(received, found))
                 file = found
@@ -263,6 +267,16 @@ class ControlActivities(CasePort):
         if result is None or file is None:
             return RecordResult(stale=True)
         return RecordResult(result=result, attributes=self._of_result(file.received, result, file), entry=entry)
+
+    async def _first(
+        self, connection: AsyncConnection, ledger: Ledger, start: Start, request: AssessRequest
+    ) -> CaseFile | ActionResult:
+        """Register what came for the first time, unless its signature or the policy speaks against that."""
+        in_force = await self._documents.in_force(connection)
+        signed = await signed_by(self._prover, start, in_force.directory, request.now)
+        if isinstance(signed, str):
+            return await refuse_signature(ledger, start, signed, in_force, request.start, request.now)
+        return await register(connection, ledger, signed, in_force, request.start, request.now)
 
     async def _unblock(
         self, connection: AsyncConnection, file: CaseFile, standing: Standing | None, now: datetime

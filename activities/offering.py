@@ -35,7 +35,9 @@ async def offer(
     assert file.revision is not None
     facts: dict[int, Facts] = {}
     for number, received in {ORIGINAL: file.received, **dict(_proposals(file.received))}.items():
-        facts[number] = await gather(connection, received, in_force, now)
+        # Its platform signs an alternative where it starts it: judged is what would be then.
+        signature = facts[ORIGINAL].signature if number != ORIGINAL else None
+        facts[number] = await gather(connection, received, in_force, now, signature)
     considered = considering(file.received, in_force.policy, lambda number, _: facts[number])
     content = {
         "revision": file.revision.revision,

@@ -4,7 +4,7 @@ It uses the functions that wrote the entries, on a case that is put together fro
 database. What came of each entry is kept, so that a history can be compared with it (`activities/comparing.py`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -18,10 +18,11 @@ from activities.recomputing_debts import Debts, check_label, check_labels
 from activities.recomputing_permits import Permitted
 from activities.recomputing_proofs import check_principal, said_again
 from activities.recomputing_revisions import check_remeasured, check_superseding, unkept
+from activities.recomputing_signatures import check_signature
+from activities.recomputing_starts import check_refused_start
 from activities.recording import conclusion
 from activities.remeasuring import votes_kept
 from activities.revoking import read_revocation
-from activities.starting import start_refusals
 from activities.taking import receipt_of, refused
 from policy.admission import check_refused
 from policy.approval.standing import Ballot, CaseEvent, Standing
@@ -50,7 +51,7 @@ from policy.refusals import Listed, check_unlisted
 from policy.result import ActionResult
 from policy.revision import Revision
 from policy.sealing import check_sealed, sealed_of
-from workflows.messages import StartFacts
+from policy.signature import Signed
 
 # What reading a content that is not what its kind promises can raise.
 MALFORMED = (CountersignError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError)
@@ -159,15 +160,7 @@ class Recomputation:
     # -- one method a kind ------------------------------------------------------------------------------------------
 
     def _start_refused(self, entry: ReadEntry) -> list[str]:
-        content = entry.content
-        start = StartFacts.model_validate(content["start"])
-        reasons: tuple[Reason, ...] = start_refusals(start, self.proposal_id)
-        if not reasons:
-            if self.received is None or content["action_digest"] == self.received.action_digest:
-                return ["nothing speaks against this start"]
-            message = f"proposal {self.proposal_id} is registered with digest {self.received.action_digest}"
-            reasons = (Reason(code="digest_conflict", message=message),)
-        return _differ("reasons", content["reasons"], reasons)
+        return check_refused_start(entry, self.proposal_id, self.received, self._documents)
 
     def _admission_refused(self, entry: ReadEntry) -> list[str]:
         return check_refused(self._documents.policy(entry.content["documents"]["policy"]), entry.content)
@@ -176,6 +169,8 @@ class Recomputation:
         if self.received is None:
             return ["the file has no proposal that was assessed"]
         content, before = entry.content, self.case
+        if before is None and content.get("signed") is not None:
+            self.received = self.received.model_copy(update={"signed": Signed.model_validate(content["signed"])})
         known = before.revision if before is not None else None
         claimed = content["assessment_digest"]
         found = check_assessed(self.received, content["revision"], claimed, entry.at, self._documents, before=known)
@@ -189,6 +184,7 @@ class Recomputation:
             self._permitted.refusals.clear()
         elif revision.revision != FIRST_REVISION or revision.superseded is not None:
             found.append(f"it is revision {revision.revision}, and no entry before it has another one")
+        found += self._signature(content["revision"])
         wrong, said = check_sealed(self.received.proposal, revision, entry.content)
         self.notes += [f"{entry.where}: {note}" for note in said]
         found += wrong
@@ -215,6 +211,7 @@ class Recomputation:
         found = check_assessed(
             case.received, content["revision"], content["digest"], entry.at, self._documents, before=base
         )
+        found += self._signature(content["revision"])
         problems, self.case = check_remeasured(case, content, entry.at, self._documents)
         return found + problems
 
@@ -295,7 +292,8 @@ class Recomputation:
 
     def _dispatched(self, entry: ReadEntry) -> list[str]:
         case, revision = self._known()
-        return self._permitted.dispatched(entry, case, revision, self.entries[: entry.position - 1])
+        found = check_signature(case.received, entry.content["observed"], entry.content, self._documents)
+        return found + self._permitted.dispatched(entry, case, revision, self.entries[: entry.position - 1])
 
     def _stopped(self, entry: ReadEntry) -> list[str]:
         case, _ = self._known()
@@ -343,6 +341,10 @@ class Recomputation:
         self.case = replace(case, result=ActionResult.model_validate(content["result"]))
         return found + compare("result", content["result"], computed)
 
+    def _signature(self, revision: Mapping[str, Any]) -> list[str]:
+        assert self.received is not None
+        return check_signature(self.received, revision["facts"]["observed"], revision, self._documents)
+
     def _violation(self, entry: ReadEntry) -> list[str]:
         found = [] if isinstance(entry.content["what"], str) else ["it does not say what was violated"]
         return found + (check_label(entry, self._known()[1]) if "undoes" in entry.content else [])
@@ -375,11 +377,6 @@ def _counted(reading: Reading, *, counted: bool) -> list[str]:
     if not counted and reading.refusal is None:
         return ["it was refused and counts"]
     return []
-
-
-def _differ(what: str, recorded: Any, reasons: Sequence[Reason]) -> list[str]:
-    computed = [reason.model_dump(mode="json") for reason in reasons]
-    return [] if recorded == computed else [f"{what}: recorded as {recorded!r:.200}, computed as {computed!r:.200}"]
 
 
 def say(error: Exception) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from activities.cases import CaseFile
 from activities.offering import considering, observed_of, offered
 from activities.recomputing_proofs import check_principal, said_again
+from activities.recomputing_signatures import check_offered
 from activities.reviews import ReviewFile, answer_receipt, read_answer
 from policy.approval.standing import Ballot
 from policy.audit import GovernedDocuments, ReadEntry
@@ -118,12 +119,13 @@ class Debts:
                 observed=observed_of(content, number),
             )
 
+        wrong = check_offered(case.received, content, self._documents)
         considered = considering(case.received, self._documents.policy(digests.policy), facts)
         self.offer = offered(tuple(map(Considered.model_validate, content["considered"])))
         if len(considered) != len(content["considered"]):
             return [f"{len(considered)} alternatives are to be considered, {len(content['considered'])} are"]
         pairs: list[tuple[Mapping[str, Any], Considered]] = list(zip(content["considered"], considered, strict=True))
-        return [line for one, other in pairs for line in compare(f"alternative {other.number}", one, other)]
+        return wrong + [line for one, other in pairs for line in compare(f"alternative {other.number}", one, other)]
 
     def missing(self, case: CaseFile | None, permitted: ReadEntry | None) -> list[str]:
         """What should be on record at the end and is not."""

@@ -36,8 +36,9 @@ _RESOLVED = """resolved AS (
   ON CONFLICT DO NOTHING RETURNING proposal_id, resolved_at)"""
 _REGISTERED = """registered AS (
   INSERT INTO countersign.proposal
-    (proposal_id, action_digest, effect_digest, body, workflow_id, registered_at, absolute_deadline)
-  VALUES (:proposal_id, :action_digest, :effect_digest, :proposal_body, :workflow_id, :at, :absolute_deadline))"""
+    (proposal_id, action_digest, effect_digest, body, workflow_id, registered_at, absolute_deadline, signed)
+  VALUES
+    (:proposal_id, :action_digest, :effect_digest, :proposal_body, :workflow_id, :at, :absolute_deadline, :signed))"""
 _ASSESSED = """assessed AS (
   INSERT INTO countersign.assessment
     (proposal_id, revision, digest, body, verdict, risk_tier, policy_digest, assessed_at, screen, presented_digest)
@@ -53,7 +54,7 @@ _TYPES: dict[str, Any] = {
 _REGISTER_TYPES: dict[str, Any] = _TYPES | {
     **dict.fromkeys(("action_digest", "effect_digest", "workflow_id", "digest", "verdict"), Text()),
     **dict.fromkeys(("risk_tier", "policy_digest", "presented_digest"), Text()),
-    **dict.fromkeys(("proposal_body", "body", "screen"), LargeBinary()),
+    **dict.fromkeys(("proposal_body", "body", "screen", "signed"), LargeBinary()),
     **dict.fromkeys(("at", "absolute_deadline"), TIMESTAMP(timezone=True)),
 }
 _RESOLVE = text(f"WITH {_RESOLVED} {_SCOPES}").bindparams(
@@ -62,7 +63,9 @@ _RESOLVE = text(f"WITH {_RESOLVED} {_SCOPES}").bindparams(
 _REGISTER = text(f"WITH {_REGISTERED}, {_ASSESSED}, {_RESOLVED} {_SCOPES}").bindparams(
     *(bindparam(name, type_=kind) for name, kind in _REGISTER_TYPES.items())
 )
-_OF_A_PROPOSAL = frozenset({"action_digest", "effect_digest", "proposal_body", "workflow_id", "absolute_deadline"})
+_OF_A_PROPOSAL = frozenset(
+    {"action_digest", "effect_digest", "proposal_body", "workflow_id", "absolute_deadline", "signed"}
+)
 _REVISE = text(f"WITH {_ASSESSED}, {_RESOLVED} {_SCOPES}").bindparams(
     *(bindparam(name, type_=kind) for name, kind in _REGISTER_TYPES.items() if name not in _OF_A_PROPOSAL)
 )
@@ -95,6 +98,7 @@ async def store_registered(
         "proposal_body": received.body,
         "workflow_id": workflow_id,
         "absolute_deadline": revision.absolute_deadline,
+        "signed": canonical(signed) if (signed := signed_value(received)) is not None else None,
     }
     scopes = approved_scopes(received, revision) if resolution == "approved" else []
     rest = _assessed(revision, body, sealed, resolution)
@@ -124,8 +128,18 @@ def _assessed(revision: Revision, body: bytes, sealed: Sealed | None, resolution
     }
 
 
+def signed_value(received: ReceivedProposal) -> dict[str, Any] | None:
+    """What was signed of a proposal, as a JSON value; None where nothing was."""
+    return received.signed.model_dump(mode="json") if received.signed is not None else None
+
+
 async def note_assessed(
-    ledger: Ledger, revision: Revision, assessment_digest: str, value: dict[str, Any], sealed: Sealed | None
+    ledger: Ledger,
+    revision: Revision,
+    assessment_digest: str,
+    value: dict[str, Any],
+    sealed: Sealed | None,
+    signed: dict[str, Any] | None = None,
 ) -> None:
     """The entries of a new revision: what was assessed and is shown, who denied the same before, and a wrong label.
 
@@ -135,6 +149,7 @@ async def note_assessed(
         assessment_digest: its digest.
         value: it as a JSON value.
         sealed: what people are shown; None where nobody is asked.
+        signed: what its platform signed, in the entry of the first revision.
     """
     number = revision.revision
     content = {
@@ -142,6 +157,7 @@ async def note_assessed(
         "revision": value,
         "presented_digest": sealed.presented_digest if sealed else None,
         "screen": sealed.value if sealed else None,
+        **({"signed": signed} if signed is not None else {}),
     }
     await ledger.append(EntryKind.assessed, content, number, new=True)
     if (told := telling(revision)) is not None:

@@ -3,12 +3,17 @@
 - What a platform may not choose (another workflow id, timeouts, cron, retries, a parent) is refused as a result.
 - The same id with another digest is refused. The same digest gives back the stored result, or picks the case up where
   the record is: nothing is assessed, asked or run a second time.
+- What its platform should have signed and did not, or what does not verify, is refused and not registered: who sends it
+  takes nobody's proposal id (`activities/signatures.py`).
 - A refused start changes nothing of a registered proposal; the attempt is an entry in its ledger.
 - What would ask people is admitted first (`policy/admission.py`). What is not is not registered: it may be started
   again when there is room.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,21 +27,25 @@ from activities.ledger import Ledger
 from activities.observing import observe
 from activities.outbox import about_case, tell
 from activities.reconsidering import reconsider
-from activities.registering import note_assessed, store_registered
+from activities.registering import note_assessed, signed_value, store_registered
+from activities.signatures import signature_today
 from policy.admission import is_listed
 from policy.base import Reason
 from policy.canonical import canonical
 from policy.document import Verdict
+from policy.envelope import REFUSED, Start, proposed
 from policy.facts import Facts, collect
 from policy.ledger import EntryKind
 from policy.notices.occasions_told import denied_again
 from policy.outcome import Outcome
 from policy.proposal import ReceivedProposal
 from policy.result import ActionResult, Offer
-from policy.revision import assess_revision, revision_digest
+from policy.revision import Revision, assess_revision, revision_digest
+from policy.rules.unsigned import asked_unsigned, unsigned_refusals
 from policy.screens.neutral import visible
 from policy.screens.telling import deniers
 from policy.sealing import seal
+from policy.signature import Signature
 from workflows.interface import workflow_id
 from workflows.messages import StartFacts
 
@@ -68,14 +77,24 @@ def _shown(workflow_id: str) -> str:
 
 
 async def refuse_start(
-    ledger: Ledger, received: ReceivedProposal, reasons: tuple[Reason, ...], start: StartFacts, now: datetime
+    ledger: Ledger,
+    received: ReceivedProposal,
+    reasons: tuple[Reason, ...],
+    start: StartFacts,
+    now: datetime,
+    *,
+    because: Mapping[str, Any] = MappingProxyType({}),
 ) -> ActionResult:
-    """Record the attempt and answer it. The proposal's own result is another matter and stays as it is."""
+    """Record the attempt and answer it. The proposal's own result is another matter and stays as it is.
+
+    `because` is what the entry keeps besides, so that the reasons can be computed again.
+    """
     shown = start.model_copy(update={"workflow_id": _shown(start.workflow_id)})
     content = {
         "start": shown.model_dump(mode="json"),
         "action_digest": received.action_digest,
         "reasons": [reason.model_dump(mode="json") for reason in reasons],
+        **because,
     }
     await ledger.append(EntryKind.start_refused, content, start.workflow_id, start.run_id)
     return refused_result(received, reasons, now)
@@ -117,9 +136,48 @@ async def _turn_away(
     return refused_result(received, why.reasons, now, why.see)
 
 
-async def gather(connection: AsyncConnection, received: ReceivedProposal, in_force: InForce, now: datetime) -> Facts:
-    """The facts of a proposal as of now."""
-    observed = await observe(connection, received, in_force, now)
+async def refuse_signature(
+    ledger: Ledger, start: Start, why: str, in_force: InForce, facts: StartFacts, now: datetime
+) -> ActionResult:
+    """Record a statement that does not show who proposes, and answer it."""
+    reasons = (Reason(code=REFUSED, message=why),)
+    because = {**_proposed(start.received, in_force), "statement": dict(start.value or {})}
+    return await refuse_start(ledger, start.received, reasons, facts, now, because=because)
+
+
+async def _refuse_unsigned(
+    ledger: Ledger,
+    received: ReceivedProposal,
+    revision: Revision,
+    in_force: InForce,
+    start: StartFacts,
+) -> ActionResult | None:
+    """Record a proposal that may not come unsigned, and answer it; None where it may, or is signed."""
+    tier = revision.assessment.risk_tier
+    asked = asked_unsigned(in_force.policy, received.proposal, revision.facts, tier)
+    reasons = unsigned_refusals(in_force.policy, asked)
+    if asked is None or not reasons:
+        return None
+    because = {**_proposed(received, in_force), "unsigned": asked.model_dump(mode="json")}
+    return await refuse_start(ledger, received, reasons, start, revision.assessed_at, because=because)
+
+
+def _proposed(received: ReceivedProposal, in_force: InForce) -> dict[str, Any]:
+    """What an entry keeps of a proposal that is not in the record, and of the documents by which it is refused."""
+    documents = in_force.digests.model_dump(mode="json")
+    return {"proposed": proposed(received).model_dump(mode="json"), "documents": documents}
+
+
+async def gather(
+    connection: AsyncConnection,
+    received: ReceivedProposal,
+    in_force: InForce,
+    now: datetime,
+    signature: Signature | None = None,
+) -> Facts:
+    """The facts of a proposal as of now; with a `signature`, as if that was shown of who proposes."""
+    shown = signature or await signature_today(received, in_force.directory)
+    observed = (await observe(connection, received, in_force, now)).model_copy(update={"signature": shown})
     if (draft := await read_draft(connection, received.proposal, in_force, now)) is not None:
         observed = observed.model_copy(update={"draft": draft})
     return collect(
@@ -155,6 +213,8 @@ async def register(
         absolute_deadline=deadline,
         directory=in_force.directory,
     )
+    if (unsigned := await _refuse_unsigned(ledger, received, revision, in_force, start)) is not None:
+        return unsigned
     if (why := await admit(connection, received, revision, in_force.policy, now)) is not None:
         return await _turn_away(ledger, received, why, in_force, start, now)
     value = revision.value()
@@ -165,7 +225,7 @@ async def register(
     await store_registered(
         connection, received, revision, body, sealed, workflow_id=start.workflow_id, resolution=resolution
     )
-    await note_assessed(ledger, revision, assessment_digest, value, sealed)
+    await note_assessed(ledger, revision, assessment_digest, value, sealed, signed_value(received))
     file = CaseFile(
         received=received,
         registered_at=now,

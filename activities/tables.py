@@ -80,7 +80,10 @@ class DraftRow(_Record, table=True):
 
 
 class ProposalRow(_Record, table=True):
-    """A proposal as first registered; `body` is its canonical JSON and `action_digest` the digest of it."""
+    """A proposal as first registered; `body` is its canonical JSON and `action_digest` the digest of it.
+
+    `signed` is what its platform signed, as JSON, with what verifies it again; null where it came unsigned.
+    """
 
     __tablename__ = "proposal"
     __table_args__ = (Index("proposal_by_effect", "effect_digest"),)
@@ -91,6 +94,7 @@ class ProposalRow(_Record, table=True):
     workflow_id: _String
     registered_at: _Instant
     absolute_deadline: _Instant
+    signed: bytes | None = None
 
 
 class AssessmentRow(_Record, table=True):

@@ -51,6 +51,7 @@ _POLICY = """
 apiVersion: countersign/v1
 kind: PolicyDocument
 metadata: {name: house, version: "1"}
+unsigned: [{}]
 rules:
   - {id: routine, match: {environments: [routine]}, verdict: allow}
   - {id: two-stages, match: {environments: [two-stages]}, verdict: require_approval, chain: two-stages}

@@ -8,7 +8,7 @@ pins. `policy publish` is for the ceremony that starts it all, and for the local
 import argparse
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from activities.database import Database
@@ -16,11 +16,13 @@ from activities.documents import identity_of, kind_of
 from activities.drafts import store_draft
 from cli import exits
 from cli.documents import read_file
+from cli.envelope import add_key, enveloped
 from cli.place import Place, find_place
 from cli.policy_publish import compose, in_force, refuse, world_of
 from cli.propose import start
 from policy.draft import Draft, publication
 from policy.errors import DocumentError
+from policy.proposal import receive
 
 if TYPE_CHECKING:
     from activities.documents import Kind
@@ -36,6 +38,7 @@ def register(actions: "Commands") -> None:
         "--as", dest="identity", metavar="IDENTITY", help="who proposes (default: COUNTERSIGN_IDENTITY)"
     )
     parser.add_argument("--because", metavar="TEXT", required=True, help="why")
+    add_key(parser)
 
 
 async def _run(args: argparse.Namespace) -> int:
@@ -59,7 +62,8 @@ async def _run(args: argparse.Namespace) -> int:
         await database.close()
     proposal_id = f"publish-{kind}-{uuid4().hex[:12]}"
     parameters = {"kind": kind, "digest": key, "previous": digests[kind]}
-    await _propose(place, publication(proposal_id, parameters, identity, args.because), proposal_id)
+    value = publication(proposal_id, parameters, identity, args.because)
+    await _propose(place, await enveloped(args, place, value, receive(value)), proposal_id)
     return exits.OK
 
 
@@ -69,7 +73,7 @@ async def _store(database: Database, kind: "Kind", body: bytes, identity: str, n
         return await store_draft(connection, Draft(kind, name, version, body), by=identity, at=now)
 
 
-async def _propose(place: Place, value: dict[str, object], proposal_id: str) -> None:
+async def _propose(place: Place, value: Any, proposal_id: str) -> None:
     client = await place.client()
     await start(client, value, proposal_id)
     print(f"{proposal_id}: proposed; `countersign show {proposal_id}` says who is asked")

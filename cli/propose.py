@@ -1,6 +1,7 @@
 """`propose FILE`: start the workflow of a proposal, idempotently, and await its result on request.
 
-The value is sent as it was read: what is digested and approved is the proposer's own JSON, not our view of it.
+The value is sent as it was read: what is digested and approved is the proposer's own JSON, not our view of it. With a
+key it goes in a signed envelope. A start that was only refused, by whomever it was made, stands in nobody's way.
 """
 
 import argparse
@@ -12,12 +13,13 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from cli import exits, render
 from cli.arguments import Commands
 from cli.case import UnknownActionError, ask, look
+from cli.envelope import add_key, enveloped
 from cli.place import Place, find_place
 from policy.canonical import parse_json
 from policy.errors import CanonicalError, ProposalError
@@ -32,6 +34,7 @@ def register(commands: Commands) -> None:
     parser = commands.add_parser("propose", help="propose an action from a JSON file")
     parser.set_defaults(run=_propose)
     parser.add_argument("file", metavar="FILE", help="the proposal as JSON; - reads standard input")
+    add_key(parser)
     parser.add_argument("--wait", action="store_true", help="await the result; exit code 3 if it did not succeed")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -41,7 +44,10 @@ async def _propose(args: argparse.Namespace) -> int:
     place = find_place()
     client = await place.client()
     proposal_id = received.proposal.proposal_id
-    handle = await start(client, value, proposal_id)
+    sent = await enveloped(args, place, value, received)
+    handle = await start(client, sent, proposal_id)
+    if handle is None and await _took_the_id_only(client, proposal_id):
+        handle = await start(client, sent, proposal_id, reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE)
     if handle is None:
         return await _report_earlier(place, received, args)
     if not args.wait:
@@ -64,8 +70,23 @@ def _read(file: str) -> tuple[Any, ReceivedProposal]:
         raise ProposalError(f"{file}: {error}") from None
 
 
-async def start(client: Client, value: Any, proposal_id: str) -> "WorkflowHandle[Any, Any] | None":
-    """Start an action or find it running; None where a workflow of this id has closed already.
+async def _took_the_id_only(client: Client, proposal_id: str) -> bool:
+    """Whether the workflow that has closed was a start that was refused, or no proposal at all: nothing came of it."""
+    try:
+        ended = await client.get_workflow_handle(interface.workflow_id(proposal_id)).result()
+    except WorkflowFailureError as error:
+        return isinstance(error.cause, ApplicationError) and error.cause.type == "MalformedProposal"
+    return ActionResult.model_validate(ended).resolution == "refused"
+
+
+async def start(
+    client: Client,
+    value: Any,
+    proposal_id: str,
+    *,
+    reuse: WorkflowIDReusePolicy = WorkflowIDReusePolicy.REJECT_DUPLICATE,
+) -> "WorkflowHandle[Any, Any] | None":
+    """Start an action or find it running; None where a workflow of this id has closed and may not be used again.
 
     Raises:
         ProposalError: Temporal does not take the start.
@@ -77,7 +98,7 @@ async def start(client: Client, value: Any, proposal_id: str) -> "WorkflowHandle
             value,
             id=interface.workflow_id(proposal_id),
             task_queue=interface.TASK_QUEUE,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_reuse_policy=reuse,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             rpc_timeout=_START_TIMEOUT,
         )

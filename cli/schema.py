@@ -10,12 +10,13 @@ from pydantic import BaseModel
 from cli import exits
 from cli.arguments import Commands
 from policy.decision import DecisionReceipt, DecisionSubmission
+from policy.envelope import ProposalEnvelope
 from policy.proposal import ActionProposal
 from policy.result import ActionResult
 
 FOLDER = Path(__file__).parents[1] / "docs" / "spec" / "schemas"
 # What is sent to us is described as we read it, what we answer as we write it.
-_READ: tuple[type[BaseModel], ...] = (ActionProposal, DecisionSubmission)
+_READ: tuple[type[BaseModel], ...] = (ActionProposal, ProposalEnvelope, DecisionSubmission)
 _WRITTEN: tuple[type[BaseModel], ...] = (ActionResult, DecisionReceipt)
 
 
@@ -36,7 +37,7 @@ async def _schema(args: argparse.Namespace) -> int:
 
 def schemas() -> dict[str, dict[str, Any]]:
     """The JSON Schema of each type of the contract, by its name."""
-    found = {model.__name__: model.model_json_schema(mode="validation") for model in _READ}
+    found: dict[str, dict[str, Any]] = {model.__name__: model.model_json_schema(mode="validation") for model in _READ}
     found |= {model.__name__: model.model_json_schema(mode="serialization") for model in _WRITTEN}
     dialect = "https://json-schema.org/draft/2020-12/schema"
     return {name: {"$schema": dialect, **schema} for name, schema in found.items()}

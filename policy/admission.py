@@ -5,6 +5,7 @@
 - An emergency that the policy's break-glass lets ask other people is no repetition of an action that asks the usual
   ones, a rollback none of another action's or of an action that only does the same, and a dry run none of the real
   action. What the record contradicts is no rollback, whatever it says that it undoes.
+- An unsigned action waits for one that is signed, and never keeps one waiting: nobody can say who asked for it.
 - Then the admission limits of every document that speaks of the action (`policy/rules/admission.py`).
 - A refusal changes nothing of what is pending. The first `KEPT` of a scope in an hour are listed one by one, the others
   when their number reaches the next power of two.
@@ -24,12 +25,14 @@ CODES = frozenset({LIMIT, SAME_EFFECT})
 KEPT = 20
 
 
-def effect_scope(received: ReceivedProposal, revision: Revision) -> str:
-    """What two actions have in common that ask for the same."""
+def effect_scopes(received: ReceivedProposal, revision: Revision) -> tuple[str, ...]:
+    """What two actions have in common that ask for the same: where it is counted, and then where else it is looked."""
     glass, rollback = revision.evaluation.break_glass, revision.evaluation.rollback
     undone = rollback.undoes if rollback is not None and not rollback.violation else None
     why = f"{f' break-glass {glass}' if glass else ''}{f' undoes {undone}' if undone else ''}"
-    return _apart(received, f"effect {received.effect_digest}{why}")
+    known = _apart(received, f"effect {received.effect_digest}{why}")
+    signature = revision.facts.signature
+    return (f"{known} unsigned", known) if signature is not None and signature.unsigned else (known,)
 
 
 def place_scopes(received: ReceivedProposal, revision: Revision) -> dict[Per, str]:

@@ -39,6 +39,7 @@ from policy.rules.limits import Limit
 from policy.rules.match import Effect, Match, Scoped, Where
 from policy.rules.revocation import Revocation
 from policy.rules.stepping_up import ProofRule
+from policy.rules.unsigned import UnsignedRule
 
 # What waits for people imports these from `policy.rules.chains`; the rest of the house reads them here, with the
 # document.
@@ -207,6 +208,7 @@ class PolicyDocument(EdgeModel):
     max_directory_age: PositiveDuration | None = None
     newcomers: Newcomers | None = None
     proofs: Annotated[tuple[ProofRule, ...], Field(max_length=100)] = ()
+    unsigned: Annotated[tuple[UnsignedRule, ...], Field(max_length=100)] = ()
     fact_ages: FactAges = FactAges()
     drift: DriftRules | None = None
     limits: tuple[Limit, ...] = ()

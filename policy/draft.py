@@ -24,6 +24,7 @@ from policy.people.directory import Directory
 from policy.proposal import ActionProposal
 from policy.revision import DocumentDigests
 from policy.rules.chains import Verdict
+from policy.signature import Signature
 
 
 class Draft(NamedTuple):
@@ -95,7 +96,7 @@ def _locked(kind: str, policy: PolicySet, directory: Directory, at: datetime) ->
         catalog=builtin_catalog(),
         directory=directory,
         registry=builtin_operations(),
-        observed=Observed(at=at, catalog_at=at, directory_at=at, draft=draft),
+        observed=Observed(at=at, catalog_at=at, directory_at=at, draft=draft, signature=_signature(directory, at)),
     )
     evaluation = judge(policy, proposal, facts).evaluation
     if evaluation.verdict is Verdict.deny or evaluation.chain is None:
@@ -108,6 +109,13 @@ def _locked(kind: str, policy: PolicySet, directory: Directory, at: datetime) ->
     if {person.id for person in directory.people} <= set(found.without):
         return (f"nobody could propose the next {kind}: whoever does leaves a seat empty",)
     return ()
+
+
+def _signature(directory: Directory, at: datetime) -> Signature | None:
+    """That nobody could sign what they propose; None where somebody could."""
+    keys = (key for person in directory.people for key in person.keys)
+    could = bool(directory.issuers) or any(key.revoked_at is None and key.signs(at) for key in keys)
+    return None if could and directory.audience is not None else Signature(kind="unsigned")
 
 
 def _imagined(kind: str, person: str) -> ActionProposal:

@@ -2,7 +2,8 @@
 
 - What is certainly wrong denies before any rule is read: an unknown target, a declared environment or declared targets
   that are not the catalog's, an operation that nobody registered, an agent that nobody answers for, wrong parameters, a
-  hold that the action does not remedy, something that an operation requires and the proposal does not have.
+  hold that the action does not remedy, something that an operation requires and the proposal does not have, a signature
+  that is missing (`policy/rules/unsigned.py`) or has lapsed.
 - A limit of any document, or a cap of the operations registry, that any operation of the action exceeds denies. No rule
   lifts it, no approval, no exception and no break-glass. A condition of a limit that fails denies, too.
 - Then each operation, the undos too, is asked about as if it were proposed alone, of every document that speaks of it
@@ -47,6 +48,7 @@ from policy.rules.limits import Limit, exceeded, registered_bounds
 from policy.rules.revocation import Revocation
 from policy.rules.stepping_up import ProofDemand, ProofRule, with_proofs
 from policy.rules.timing import Timing
+from policy.rules.unsigned import asked_unsigned, unsigned_refusals
 
 REGISTRY = "operations registry"
 
@@ -140,7 +142,8 @@ def evaluate(
         timing: what the calendars say of the instant of the facts; None asks them.
     """
     rollback = _rollback(policy, proposal, facts)
-    if impossible := why_impossible(proposal, facts):
+    unsigned = unsigned_refusals(policy, asked_unsigned(policy, proposal, facts, assessment.risk_tier))
+    if impossible := (*unsigned, *why_impossible(proposal, facts)):
         return _labelled(Evaluation(verdict=Verdict.deny, reasons=impossible), rollback)
     case = Case(proposal, facts, assessment, timing or timing_of(policy, facts))
     said = speeches(policy, case)

@@ -21,9 +21,11 @@ from policy.operations import OperationsRegistry, RegisteredOperation, unknown
 from policy.parameters import parameter_refusals
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
+from policy.proofs import Assurance
 from policy.proposal import ActionProposal, ChangeType
 from policy.rollback import mismatch
 from policy.screens.safer import SaferOperation, safer_operations
+from policy.signature import Signature
 
 
 class PartFact(RecordModel):
@@ -88,6 +90,16 @@ class Facts(RecordModel):
     @property
     def denials(self) -> tuple[DenialFact, ...]:
         return self.observed.denials
+
+    @property
+    def signature(self) -> Signature | None:
+        """Whose word the proposal is; None where an earlier release did not look."""
+        return self.observed.signature
+
+    @property
+    def proposed_with(self) -> Assurance:
+        """How strongly it is shown who proposes; unsigned, and where nobody looked, it is only claimed."""
+        return self.signature.assurance if self.signature is not None else Assurance.claimed
 
     @property
     def resolved(self) -> tuple[str, ...]:

@@ -5,12 +5,13 @@
   proposer except the confidence that it stated, and that is compared with what was measured afterwards.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from policy.base import Instant, RecordModel
 from policy.operations import RiskTier
+from policy.signature import Signature
 
 
 class HoldFact(RecordModel):
@@ -176,6 +177,7 @@ class Observed(RecordModel):
         directory_at: the same for the directory.
         undone: the action that this one says it undoes; None where it says nothing, or the record has none.
         glass: of an emergency: how often the people behind it broke a glass lately, and what is not reviewed yet.
+        signature: whose word the proposal is; None where an earlier release did not look.
     """
 
     at: Instant | None = None
@@ -193,3 +195,4 @@ class Observed(RecordModel):
     directory_at: Instant | None = None
     undone: UndoneFact | None = None
     glass: tuple[GlassBreak, ...] = ()
+    signature: Annotated[Signature | None, Field(exclude_if=lambda value: value is None)] = None

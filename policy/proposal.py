@@ -17,6 +17,7 @@ from policy.base import EdgeModel, Instant, Name, Operation, ProposalId, RecordM
 from policy.canonical import MAX_TEXT_BYTES, canonical, check_value, digest, digest_of
 from policy.catalog import normalize
 from policy.errors import CanonicalError, ProposalError, explain
+from policy.signature import Signed
 
 Parameters = dict[str, JsonValue]
 MAX_STEPS = 20
@@ -151,12 +152,13 @@ class ActionProposal(EdgeModel):
 
 
 class ReceivedProposal(RecordModel):
-    """A proposal with the canonical bytes it came in and its two digests."""
+    """A proposal with the canonical bytes it came in, its two digests, and its platform's statement that verified."""
 
     proposal: ActionProposal
     body: bytes
     action_digest: str
     effect_digest: str
+    signed: Signed | None = None
 
 
 def receive(value: Any) -> ReceivedProposal:

@@ -144,6 +144,7 @@ class Screen(RecordModel):
     assessed_at: Instant
     absolute_deadline: Instant
     agent: str
+    signature: str = ""
     agent_says: tuple[str, ...] = ()
     requesters: tuple[str, ...]
     words: str
@@ -186,6 +187,7 @@ def make_screen(proposal: ActionProposal, revision: Revision, assessment_digest:
         **_past(proposal, revision),
         **_criteria(proposal, revision),
         **_said(proposal),
+        signature=cut(revision.facts.signature.words, _SENTENCE) if revision.facts.signature is not None else "",
         **_policy(revision),
         **_followed(revision),
         action_digest=revision.action_digest,

@@ -122,8 +122,9 @@ class World:
         return proposal(self.id(), *operations, **more)
 
     async def start(self, body: Any, **options: Any) -> Handle:
-        """Start the workflow of a proposal."""
-        options = {"id": workflow_id(body["proposal_id"]), "task_queue": TASK_QUEUE, **options}
+        """Start the workflow of a proposal, or of one in an envelope."""
+        proposal = body.get("proposal", body)
+        options = {"id": workflow_id(proposal["proposal_id"]), "task_queue": TASK_QUEUE, **options}
         return await self.client.start_workflow(WORKFLOW_TYPE, body, **options)
 
     async def run(self, body: Any, **options: Any) -> ActionResult:

@@ -10,6 +10,7 @@
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal
@@ -123,6 +124,31 @@ def _general(old: PolicySet, new: PolicySet) -> Iterator[Change]:
             one, other = ("; ".join(sorted(items)) or "none" for items in (before, after))
             way = "stricter" if before < after else "milder" if after < before else "different"
             yield Change(where=name, before=one, after=other, direction=way)
+    yield from _unsigned(old, new)
+
+
+def _unsigned(old: PolicySet, new: PolicySet) -> Iterator[Change]:
+    """What may come unsigned: each document that does not let everything makes that stricter."""
+    lets, will = Counter(_lets(old)), Counter(_lets(new))
+    gone, came = list((lets - will).elements()), list((will - lets).elements())
+    if not gone and not came:
+        return
+    one, other = (" and ".join("; ".join(sorted(item)) or "nothing" for item in items) for items in (gone, came))
+    narrowed, widened = (len(gone) == len(came) == 1 and pair[0] < pair[-1] for pair in (came + gone, gone + came))
+    way: Direction = "stricter" if not gone or narrowed else "milder" if not came or widened else "different"
+    yield Change(where="what may come unsigned", before=one or "everything", after=other or "everything", direction=way)
+
+
+def _lets(policy: PolicySet) -> Iterator[frozenset[str]]:
+    """What each document lets come unsigned that does not let everything, as its rules say it."""
+    for part in policy.documents:
+        found = frozenset(_listed(rule.model_dump(mode="json", exclude_none=True)) for rule in part.unsigned)
+        if "everything" not in found:
+            yield found
+
+
+def _listed(rule: dict[str, list[str]]) -> str:
+    return ", ".join(f"{name} {' or '.join(items)}" for name, items in rule.items()) or "everything"
 
 
 def _authors(policy: PolicySet) -> frozenset[str]:

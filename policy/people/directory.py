@@ -126,6 +126,11 @@ class Directory(EdgeModel):
         """The agent whose platform has a key of that id, and the key; None for nobody's."""
         return self._agent_keys.get(key_id)
 
+    def keys_of_person(self, identity: str) -> tuple[RegisteredKey, ...]:
+        """The keys of the person that an identity belongs to; none of nobody."""
+        person = self._identities.get(identity)
+        return person.keys if person else ()
+
     def ssh_key(self, material: str) -> tuple[Person, RegisteredKey] | None:
         """Whose SSH key it is (type and base64, as in a `.pub` file), and the key; None for nobody's."""
         return self._ssh_keys.get(material)

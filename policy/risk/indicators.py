@@ -82,6 +82,7 @@ WEIGHTS: dict[str, Weight] = {
     "in_flight": Weight("likelihood", 0.3),
     "stale_facts": Weight("likelihood", 0.25),
     "denied_before": Weight("likelihood", 0.6),
+    "unsigned": Weight("likelihood", 0.25),
 }
 
 

@@ -8,6 +8,8 @@
   directory without a date or older than 90 days; older than 30 days counts half. Each further one takes half of what is
   left.
 - Each earlier denial of the same effect raises: one is one half, two are two thirds.
+- A proposal that nobody signed raises: who it came from is not known. Where an earlier release did not look, nothing is
+  read.
 """
 
 from datetime import datetime, timedelta
@@ -23,6 +25,7 @@ HALF_OF_IN_FLIGHT = 2
 HALF_OF_DENIALS = 1
 FREEZE_IS_NEAR = timedelta(hours=1)
 AGEING, OLD = timedelta(days=30), timedelta(days=90)
+SIGNER = "signature of the proposal"
 RECORD, CALENDARS = "record", "policy calendars"
 _SHOWN = 3
 
@@ -37,6 +40,7 @@ def likelihood_readings(proposal: ActionProposal, facts: Facts, timing: Timing) 
         _in_flight(facts),
         _stale(facts, timing),
         _denied(facts),
+        *_unsigned(facts),
     )
 
 
@@ -134,3 +138,10 @@ def _denied(facts: Facts) -> Reading:
     evidence = f"the same effect was denied in {names}" if earlier else "the same effect was never denied"
     newest = earlier[0].at if earlier else None
     return Reading("denied_before", share_of(len(earlier), HALF_OF_DENIALS), evidence, RECORD, newest)
+
+
+def _unsigned(facts: Facts) -> tuple[Reading, ...]:
+    if (signature := facts.signature) is None:
+        return ()
+    value = 1.0 if signature.unsigned or signature.lapsed else 0.0
+    return (Reading("unsigned", value, signature.lapsed or signature.words, SIGNER, signature.seen_at),)

@@ -1,6 +1,7 @@
 """What is certainly wrong with an action, whatever a policy says: it is denied before any rule is read.
 
 - Nobody knows the target, what it resolves to, the operation, the agent's owner or the person it acts for.
+- The signature of its platform counts no longer.
 - What the proposal declares is not what the catalog says: environment, resolved ids.
 - Parameters, undos or criteria are not what the operations registry takes.
 - A hold lies on the target that the action does not remedy.
@@ -10,6 +11,7 @@
 from collections.abc import Iterator
 
 from policy.base import Reason
+from policy.envelope import LAPSED
 from policy.facts import Facts
 from policy.observed import UndoProof
 from policy.proposal import ActionProposal
@@ -53,6 +55,8 @@ def _parties(proposal: ActionProposal, facts: Facts) -> Iterator[Reason]:
         yield Reason(code="unknown_agent", message=f"agent {proposal.agent.id} has no owner in the directory")
     if facts.on_behalf_of is None:
         yield Reason(code="unknown_person", message=f"on_behalf_of {proposal.on_behalf_of} is nobody in the directory")
+    if facts.signature is not None and facts.signature.lapsed:
+        yield Reason(code=LAPSED, message=f"its signature counts no longer: {facts.signature.lapsed}")
 
 
 def _held(proposal: ActionProposal, facts: Facts) -> Iterator[Reason]:

@@ -1,7 +1,7 @@
 """What the policy says: a section of the screen in words (`policy/screens/screen_text.py`).
 
 - That it is held; the reasons; which rule decided; what lets it through that would else be stopped, by whom, until
-  when; what rules would have said that are not enforced yet; who asks, and who may not answer.
+  when; what rules would have said that are not enforced yet; who asks, by whose signature, and who may not answer.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,6 +24,7 @@ def answered(screen: Screen) -> tuple[Line, ...]:
         *_let_through(screen),
         *_noted(screen),
         (*behind, f"; ends at {minute_text(screen.absolute_deadline)} at the latest"),
+        *([("the proposal is ", Noted(screen.signature))] if screen.signature else ()),
         *((*_people(item.people), " may not answer: ", Noted(item.reason)) for item in screen.excluded),
     )
 

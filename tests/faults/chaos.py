@@ -42,6 +42,7 @@ POLICY = document(
     "PolicyDocument",
     "chaos",
     """
+unsigned: [{}]
 permit_ttl: 90s
 limits:
   - {id: barred, match: {environments: [barred]}, reason: nothing happens here}

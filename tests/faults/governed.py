@@ -31,6 +31,7 @@ POLICY = document(
     "PolicyDocument",
     "ordeal",
     """
+unsigned: [{}]
 drift: {min_interval: 1s}
 limits:
   - {id: barred, match: {targets: ["resource:barred"]}, reason: nothing happens here}

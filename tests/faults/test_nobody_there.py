@@ -9,6 +9,7 @@ from workflows.interface import DECIDE
 _POLICY = """apiVersion: countersign/v1
 kind: PolicyDocument
 metadata: {name: brief, version: "1"}
+unsigned: [{}]
 rules:
   - {id: brief, match: {operations: [bench.wait]}, verdict: require_approval, chain: CHAIN}
 chains:

@@ -34,6 +34,7 @@ DOCUMENTS = (
         "PolicyDocument",
         "roles",
         """
+unsigned: [{}]
 rules:
   - {id: routine, match: {targets: ["resource:calm"]}, verdict: allow}
   - {id: asked, match: {targets: ["resource:busy"]}, verdict: require_approval, chain: one}

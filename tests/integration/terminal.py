@@ -25,6 +25,7 @@ DOCUMENTS = {
 apiVersion: countersign/v1
 kind: PolicyDocument
 metadata: {name: cli, version: "1"}
+unsigned: [{}]
 limits:
   - {id: no-destruction, match: {operations: [postgres.session.terminate]}, reason: nothing is ended here}
 rules:

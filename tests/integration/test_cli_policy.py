@@ -10,6 +10,7 @@ TEAM = """
 apiVersion: countersign/v1
 kind: PolicyDocument
 metadata: {name: team, version: "1", scope: team, covers: {targets: ["resource:default/orders-db"]}}
+unsigned: [{}]
 rules:
   - {id: owners-too, match: {operations: [postgres.parameter.set]}, verdict: require_approval, chain: owners}
 chains:
@@ -20,6 +21,7 @@ ROOT = """
 apiVersion: countersign/v1
 kind: PolicyDocument
 metadata: {name: root, version: "1", scope: root}
+unsigned: [{}]
 rules:
   - {id: documents, match: {operations: [countersign.document.publish]}, verdict: require_approval, chain: governors}
 chains:
@@ -68,7 +70,7 @@ def test_what_has_errors_is_not_published(idle: House, tmp_path: Path) -> None:
     refused = idle.run("policy", "publish", "--ceremony", str(part))
     assert refused.code == exits.FAILED
     assert "nothing was published" in refused.err
-    assert f"{part}:10:3: error chain_unsatisfiable: chain two needs 2 different people" in refused.err
+    assert f"{part}:11:3: error chain_unsatisfiable: chain two needs 2 different people" in refused.err
     assert idle.run("policy", "show").out == before
 
 

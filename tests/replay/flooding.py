@@ -41,7 +41,7 @@ async def continued_as_new(place: Recording, proposal_id: str) -> None:
     await place.decide(handle, "carol")
     for number in range(SIGNALS):
         await handle.signal(interface.DECIDE, {"vote": "maybe", "number": number})
-    await _until_continued(handle)
+    await until_continued(handle)
     await place.status(handle, lambda item: item["stage"] == 2)
     await place.decide(handle, "bob")
     await handle.result()
@@ -53,7 +53,7 @@ async def continued_by_signals(place: Recording, proposal_id: str) -> None:
     await place.status(handle, lambda item: item["state"] == "pending")
     for _ in range(SIGNALS):
         await handle.signal(interface.RECHECK)
-    await _until_continued(handle)
+    await until_continued(handle)
     await handle.cancel()
     await handle.result()
 
@@ -75,7 +75,7 @@ async def not_admitted(place: Recording, proposal_id: str) -> None:
     await other.result()
 
 
-async def _until_continued(handle: "WorkflowHandle[Any, Any]") -> None:
+async def until_continued(handle: "WorkflowHandle[Any, Any]") -> None:
     """Until the newest run continues another one; bounded."""
     async with asyncio.timeout(BOUND_SECONDS):
         while True:

@@ -10,6 +10,7 @@ from tests.replay.recording import SCENARIOS
 from tests.replay.recording_changes import CHANGES
 from tests.replay.recording_time import TIMES
 from tests.replay.revoking import REVOKING
+from tests.replay.signing import SIGNING
 from worker import workflow_runner
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -27,5 +28,5 @@ async def test_a_recorded_run_holds_under_the_code_of_today(path: Path) -> None:
 
 def test_every_scenario_is_recorded() -> None:
     """The corpus has a run of every path that `tests/replay/record.py` knows."""
-    scenarios = (*SCENARIOS, *FLOODS, *CHANGES, *TIMES, *REVOKING)
+    scenarios = (*SCENARIOS, *FLOODS, *CHANGES, *TIMES, *REVOKING, *SIGNING)
     assert {scenario.__name__.replace("_", "-") for scenario in scenarios} <= {path.stem for path in FILES}

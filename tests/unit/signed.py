@@ -5,7 +5,7 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from joserfc import jws
 from joserfc.jwk import RSAKey
 
 from policy.decision import receive_decision
+from policy.envelope import statement_of
 from policy.people.directory import Directory, read_directory
 from policy.proofs import Domain, Principal, nonce_of, signed_bytes
+from policy.proposal import receive
 from signing.jws import sign_detached
 from signing.keys import SigningKey, generate
 from signing.proving import Trust, prove
@@ -158,3 +160,9 @@ def b64(data: bytes | str) -> str:
     """base64url without padding."""
     raw = data.encode() if isinstance(data, str) else data
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def envelope(proposal: Any, key: SigningKey = PLATFORM, at: datetime = NOW, **changes: Any) -> dict[str, Any]:
+    """A proposal with its platform's statement; `changes` are of the statement, before it is signed."""
+    said = statement_of(receive(proposal), audience=AUDIENCE, now=at, valid=timedelta(hours=1))
+    return {"proposal": proposal, "statement": by_key({**said, **changes}, key, Domain.proposal)}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from policy.admission import KEPT, check_refused, effect_scope, is_listed, limits_of, place_scopes, refusals
+from policy.admission import KEPT, check_refused, effect_scopes, is_listed, limits_of, place_scopes, refusals
 from policy.checks.effective import effective
 from policy.checks.policy_diff import diff
 from policy.document import PolicySet, read_policy
@@ -80,7 +80,7 @@ def test_how_much_is_admitted(case: str) -> None:
 def test_what_asks_for_the_same(case: str) -> None:
     """The effect counts, not who asks for it, why, or under which id; and a dry run is none."""
     changes, same = SAME[case]
-    assert (effect_scope(*assessed()) == effect_scope(*assessed(**changes))) is same
+    assert (effect_scopes(*assessed()) == effect_scopes(*assessed(**changes))) is same
 
 
 @pytest.mark.parametrize(("rollback", "same"), [({"verified": True}, False), ({}, False), ({"violation": True}, True)])
@@ -89,14 +89,14 @@ def test_a_rollback_stands_apart_where_the_record_agrees(rollback: dict[str, Any
     received, revision = assessed()
     label = Rollback(undoes="p-0", **{"verified": False, **rollback})
     labelled = revision.model_copy(update={"evaluation": revision.evaluation.model_copy(update={"rollback": label})})
-    assert (effect_scope(received, labelled) == effect_scope(received, revision)) is same
+    assert (effect_scopes(received, labelled) == effect_scopes(received, revision)) is same
 
 
 def test_an_emergency_by_break_glass_does_not_wait_for_the_usual_chain() -> None:
     """The same effect, asked of other people because it is urgent, is asked for apart."""
     received, revision = assessed()
     urgent = revision.model_copy(update={"evaluation": revision.evaluation.model_copy(update={"break_glass": "fire"})})
-    assert effect_scope(received, revision) != effect_scope(received, urgent)
+    assert effect_scopes(received, revision) != effect_scopes(received, urgent)
 
 
 def test_each_limit_counts_from_its_own_place() -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from cli.schema import FOLDER, schema_text, schemas
 from policy import search_attributes
 from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, Vote, receive_decision
+from policy.envelope import ProposalEnvelope, receive_start
 from policy.lifecycle import State
 from policy.operations import RegisteredOperation
 from policy.outcome import Outcome
@@ -35,9 +36,10 @@ _RULES = (
     "outcome.py",
     "parameters.py",
     "standing.py",
+    "unsigned.py",
 )
 _REQUIREMENTS = get_args(get_args(RegisteredOperation.model_fields["required"].annotation)[0])
-MODELS: list[type[BaseModel]] = [ActionProposal, ActionResult, DecisionSubmission, DecisionReceipt]
+MODELS: list[type[BaseModel]] = [ActionProposal, ProposalEnvelope, ActionResult, DecisionSubmission, DecisionReceipt]
 
 
 def _section(title: str) -> str:
@@ -96,6 +98,8 @@ def test_the_examples_are_read_by_the_models() -> None:
     """What the documentation shows is what the workflow takes and gives."""
     for example in _examples("ActionProposal"):
         assert receive(example).proposal.proposal_id == example["proposal_id"]
+    for example in _examples("ProposalEnvelope"):
+        assert receive_start(example).statement is not None
     for example in _examples("DecisionSubmission"):
         assert receive_decision(example).decision_id == example["decision_id"]
     for example in _examples("ActionResult"):
@@ -104,7 +108,7 @@ def test_the_examples_are_read_by_the_models() -> None:
         assert DecisionReceipt.model_validate(example).model_dump(mode="json") == example
 
 
-@pytest.mark.parametrize("name", ["ActionProposal", "DecisionSubmission"])
+@pytest.mark.parametrize("name", ["ActionProposal", "ProposalEnvelope", "DecisionSubmission"])
 def test_the_schemas_refuse_unknown_fields(name: str) -> None:
     """What comes from outside is closed in the schema as it is in the model."""
     validator = jsonschema.Draft202012Validator(schemas()[name])

@@ -13,6 +13,8 @@ from policy.catalog import CRITICALITIES, Reach, SloObjective
 from policy.impact import ImpactAssessment, floor_of
 from policy.observed import Calibration, Tally
 from policy.operations import EFFECTS, RiskTier
+from policy.proofs import Assurance
+from policy.signature import Signature
 from tests.unit.builders import a_proposal, proposal_json, step_json
 from tests.unit.worlds import CRITICALITY, DENIAL, NAMES, OBSERVED, UNDO, WORLDS, World, a_hold
 
@@ -208,7 +210,15 @@ def _unregistered(draw: Draw, world: World) -> World:
     return world.fact(operations={name: item for name, item in world.facts.operations.items() if name != gone})
 
 
+SIGNED = Signature(kind="key", assurance=Assurance.aal1, signer="tuner", key_id="platform-1")
+
+
+def _unsigned(draw: Draw, world: World) -> World:
+    return world.seen(signature=Signature(kind="unsigned", expected=draw(st.booleans())))
+
+
 WORSE = {
+    "a proposal that nobody signed": _unsigned,
     "more dependents": _more_dependents,
     "more dependents that the catalog does not have": _more_dangling,
     "more severity": _more_severity,
@@ -358,3 +368,15 @@ def test_what_is_destructive_is_high_at_least(world: World) -> None:
     """What destroys is high wherever it happens; calling it a read, or that it needs no undo, helps nothing."""
     disguised = world.registered(NAMES[0], destructive=True, read_only=True, needs_no_undo=True, severity=0)
     assert disguised.assess().risk_tier.rank >= RiskTier.high.rank
+
+
+@given(WORLDS)
+def test_an_unsigned_proposal_is_never_scored_lower_than_the_same_one_signed(world: World) -> None:
+    """Leaving the signature out never pays, a signature lowers nothing that was assessed before, and one that lapsed
+    counts as none.
+    """
+    signed, unsigned = world.seen(signature=SIGNED).assess(), world.seen(signature=Signature(kind="unsigned")).assess()
+    lapsed = world.seen(signature=SIGNED.model_copy(update={"lapsed": "revoked_key: it was revoked"})).assess()
+    _never_lower(signed, unsigned)
+    assert (signed.risk_score, signed.likelihood) == (world.assess().risk_score, world.assess().likelihood)
+    assert (lapsed.risk_score, lapsed.likelihood) == (unsigned.risk_score, unsigned.likelihood)

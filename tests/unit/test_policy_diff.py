@@ -308,3 +308,27 @@ def test_a_glass_that_can_do_nothing_is_not_told() -> None:
     told = _changes(BASE + glass)
     assert told
     assert all(line.startswith("pg.set") for line in told)
+
+
+UNSIGNED = {
+    "nothing more": ("", "[{environments: [staging]}]", "nothing -> environments staging (milder)"),
+    "everything": ("", "[{}]", "nothing -> everything (milder)"),
+    "no longer": ("[{environments: [staging]}]", "", "environments staging -> nothing (stricter)"),
+    "fewer": (
+        "[{environments: [staging]}, {agents: [tuner, mover]}]",
+        "[{environments: [staging]}]",
+        "agents tuner or mover; environments staging -> environments staging (stricter)",
+    ),
+    "something else": (
+        "[{tiers: [low]}]",
+        "[{operations: [pg.set]}]",
+        "tiers low -> operations pg.set (different)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "said"), UNSIGNED.values(), ids=UNSIGNED)
+def test_what_may_come_unsigned_is_told(before: str, after: str, said: str) -> None:
+    """More that nobody signs is milder, and less is stricter."""
+    old, new = (BASE.replace("limits:", f"unsigned: {item}\nlimits:") if item else BASE for item in (before, after))
+    assert _changes(new, old) == [f"what may come unsigned: {said}"]

@@ -1,8 +1,10 @@
 """Publishing, by whoever would like to put in force what nobody approved, or approve it without being seen."""
 
+import json
 from typing import Any
 
 import pytest
+import yaml
 
 from policy.builtin import TARGET
 from policy.document import read_policy
@@ -15,13 +17,15 @@ from policy.operations import builtin_operations
 from policy.people.directory import read_directory
 from policy.proposal import receive
 from policy.rules.chains import Verdict
-from tests.unit.builders import T0, a_catalog, a_directory
+from signing.keys import generate
+from tests.unit.builders import DIRECTORY, T0, a_catalog, a_directory
 
 DRAFT, BEFORE, OTHER = (f"sha256:{digit * 64}" for digit in "abe")
 ROOT = """
 apiVersion: countersign/v1
 kind: PolicyDocument
 metadata: {name: root, version: "1", scope: root}
+unsigned: [{environments: [countersign]}]
 rules:
   - {id: documents, match: {environments: [countersign]}, verdict: require_approval, chain: governors}
   - {id: rest, match: {environments: [production]}, verdict: require_approval, chain: anybody}
@@ -102,3 +106,25 @@ def test_a_policy_whose_authors_are_all_who_could_approve_locks_the_door() -> No
     head = b'apiVersion: countersign/v1\nkind: Directory\nmetadata: {name: people, version: "1"}\n'
     said = problems_of(read_directory(head + two), policy=read_policy(ROOT.encode()), directory=a_directory(), at=T0)
     assert said[0] == "nobody could propose the next policy: whoever does leaves a seat empty"
+
+
+def test_a_policy_that_lets_nothing_come_unsigned_locks_the_door_where_nobody_can_sign() -> None:
+    """Whoever proposes the next document has to sign: with a key that counts or by an issuer, for this installation."""
+    policy = read_policy(ROOT.replace("unsigned: [{environments: [countersign]}]\n", "").encode())
+
+    def locked(**changes: Any) -> bool:
+        value = {**yaml.safe_load(DIRECTORY), **changes}
+        directory = read_directory(json.dumps(value).encode())
+        said = problems_of(directory, policy=policy, directory=a_directory(), at=T0)
+        return any("does not let countersign.document.publish come unsigned" in line for line in said)
+
+    def people(**of_ann: Any) -> list[Any]:
+        key = {"id": "ann-1", "jwk": generate("ann-1").public, **of_ann}
+        return [{**one, "keys": [key]} if one["id"] == "ann" else one for one in yaml.safe_load(DIRECTORY)["people"]]
+
+    issuers = [{"issuer": "https://login.example", "client_ids": ["cli"]}]
+    assert locked()
+    assert locked(people=people())
+    assert not locked(people=people(), audience="here")
+    assert locked(people=people(revoked_at="2026-01-01T00:00:00Z"), audience="here")
+    assert not locked(issuers=issuers, audience="here")

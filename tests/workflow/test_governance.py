@@ -21,6 +21,7 @@ ROOT = """
 apiVersion: countersign/v1
 kind: PolicyDocument
 metadata: {name: root, version: "%s", scope: root, authors: [cleo]}
+unsigned: [{}]
 rules:
   - {id: documents, match: {operations: [countersign.document.publish]}, verdict: require_approval, chain: governors}
 chains:

@@ -70,6 +70,7 @@ _RULES = "".join(
 POLICY = f"""apiVersion: countersign/v1
 kind: PolicyDocument
 metadata: {{name: tests, version: "2"}}
+unsigned: [{{}}]
 absolute_deadline: 30d
 rules:
   - {{id: routine, match: {{operations: [bench.take]}}, verdict: allow}}

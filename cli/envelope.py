@@ -1,0 +1,61 @@
+"""Signing a proposal as its platform, or as the person for whom the command line proposes.
+
+The key stands in the directory, by its id, with the agent or the person. What is signed names the installation: the
+`audience` of its directory, which is read from the record where none is given.
+"""
+
+import argparse
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from activities.documents import Documents
+from cli.place import NO_RECORD, Place
+from policy.envelope import statement_of
+from policy.errors import ProposalError
+from policy.proofs import Domain, signed_bytes
+from policy.proposal import ReceivedProposal
+from signing.jws import sign_detached
+from signing.keys import SigningKey, read_signing_key
+
+# Long enough for a worker that is away for a while; what is registered by then stays so.
+_VALID = timedelta(hours=1)
+
+
+def add_key(parser: argparse.ArgumentParser) -> None:
+    """Take the key that signs what is proposed."""
+    parser.add_argument("--key", metavar="FILE", type=Path, help="sign it with a key, JWK or PEM (default: unsigned)")
+    parser.add_argument("--key-id", metavar="KID", help="id of the key, where its file does not say it")
+    parser.add_argument("--audience", metavar="NAME", help="the installation (default: the directory in force says it)")
+
+
+async def enveloped(args: argparse.Namespace, place: Place, value: Any, received: ReceivedProposal) -> Any:
+    """What is started: the proposal in a signed envelope, or as it is where no key was given.
+
+    Raises:
+        ProposalError: nobody says which installation it is for.
+        KeyFileError: the key cannot be used.
+    """
+    if args.key is None:
+        return value
+    key = read_signing_key(args.key, args.key_id)
+    audience = args.audience or await _audience(place)
+    if audience is None:
+        raise ProposalError("the directory in force names no audience, so nothing signed counts there: give it one")
+    return {"proposal": value, "statement": signed(received, key, audience, datetime.now(UTC))}
+
+
+def signed(received: ReceivedProposal, key: SigningKey, audience: str, now: datetime) -> dict[str, Any]:
+    """The statement about a proposal, signed at an instant (UTC)."""
+    said = statement_of(received, audience=audience, now=now.replace(microsecond=0), valid=_VALID)
+    jws = sign_detached(signed_bytes(Domain.proposal, said), key, Domain.proposal.media_type)
+    return {**said, "proof": {"kind": "key", "jws": jws}}
+
+
+async def _audience(place: Place) -> str | None:
+    """The installation, by the directory in force."""
+    async with place.record() as database:
+        if database is None:
+            raise ProposalError(f"what is signed names the installation, give --audience: {NO_RECORD}")
+        async with database.snapshot() as connection:
+            return (await Documents().in_force(connection)).directory.audience
