@@ -19,10 +19,15 @@ from activities.executors.base import ExecutorError, Order, ProbeError, Seen, Su
 from activities.permits import resolved_digest, store_permits
 from policy.canonical import digest
 from policy.ledger import verify_chain
+from policy.operations import RiskTier
 from policy.outcome import EffectReport
 from policy.permit import Direction, Permit, permit_id
+from policy.permit_claims import UNNAMED, Grounds, claims_of
 from policy.proofs import Assurance
 from policy.proposal import Criterion
+from signing.keys import SigningKey
+from signing.permits import sign_permit
+from tests.permit_keys import KEY, trust
 from workflows.messages import ExecuteRequest, ExecuteResult
 
 DIGEST = digest(b"{}")
@@ -109,7 +114,7 @@ class World:
 
     def process(self) -> ExecutorActivities:
         """Another worker process, with a memory of its own."""
-        return ExecutorActivities(self.database, self.clock, {"memory": self.target}, "worker-1")
+        return ExecutorActivities(self.database, self.clock, {"memory": self.target}, "worker-1", trust())
 
     async def permit(
         self,
@@ -128,9 +133,9 @@ class World:
             *(self.proposal, self.action_digest, self.clock.at, proposal),
         )
         forward = self._permit(step, Direction.do, criteria, self.clock.at + timedelta(minutes=5))
-        forward = forward.model_copy(update=change)
+        forward = signed(forward.model_copy(update=change))
         async with self.owner.transaction() as connection:
-            await store_permits(connection, (forward, self._permit(step, Direction.undo, (), None)))
+            await store_permits(connection, (forward, signed(self._permit(step, Direction.undo, (), None))))
         return forward
 
     def _permit(
@@ -215,6 +220,13 @@ class World:
 
     async def come_back(self) -> None:
         await self.admin.execute(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS true")
+
+
+def signed(permit: Permit, key: SigningKey = KEY, **grounds: Any) -> Permit:
+    """The same permit with a signature; `grounds` are what it rests on, where that is not what others rest on."""
+    usual = {"issuer": UNNAMED, "risk_tier": RiskTier.low, "verdict": "allow"}
+    claims = claims_of(permit, Grounds(**{**usual, **grounds}))
+    return permit.model_copy(update={"signed": sign_permit(claims, key)})
 
 
 def attempt(number: int = 1, *, activity: str = "1", run: str = "run-1", seconds: float = 30) -> ActivityEnvironment:
