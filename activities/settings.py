@@ -129,7 +129,7 @@ class Settings:
             SettingsError: something is missing, or would make the protection void.
 
         """
-        if not self.unsafe_claimed_identities:
+        if self.role in (Role.control, Role.all) and not self.unsafe_claimed_identities:
             raise SettingsError(
                 f"{UNSAFE_CLAIMED_IDENTITIES} is not set: identities are only claimed, anybody who can reach Temporal "
                 f"can answer as anybody; set it to 1 to accept that, outside production only"

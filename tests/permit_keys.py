@@ -1,5 +1,6 @@
 """The key that signs the permits of the tests, and the settings of workers that use it."""
 
+import json
 from typing import Any
 
 from activities.documents import Documents
@@ -11,12 +12,10 @@ from signing.keys import parse_signing_key
 from signing.permits import PermitKeys
 
 # Written down, so that a worker in another process, or after a restart, believes what this one signed.
-KEY = parse_signing_key(
-    b'{"kty": "OKP", "crv": "Ed25519", "kid": "permit-tests-1", '
-    b'"x": "GgOPqDdVfLS9RtsGTwgU3xNcmwhXADNdeB3prYL1t0w", '
-    b'"d": "nNquGTFboVnFNTeW5VBdKOqNbQPfQjdDeY5Jz90u-hA"}',
-    "the tests' key",
-)
+JWK = """{"kty": "OKP", "crv": "Ed25519", "kid": "permit-tests-1",
+"x": "GgOPqDdVfLS9RtsGTwgU3xNcmwhXADNdeB3prYL1t0w", "d": "nNquGTFboVnFNTeW5VBdKOqNbQPfQjdDeY5Jz90u-hA"}"""
+KEY = parse_signing_key(JWK.encode(), "the key of the tests")
+JWKS = json.dumps({"keys": [{**KEY.public, "kid": KEY.id}]})
 KEYS = PermitKeys.of(KEY)
 SIGNER = PermitSigner(KEY)
 EVERYWHERE = ClaimedTargets(accepted=True, in_production=True)
