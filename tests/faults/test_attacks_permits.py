@@ -161,9 +161,7 @@ async def test_a_copied_permit_is_used_up(world: World) -> None:
     """Whoever reads the signed permit of a finished action gets nothing for it, from us or from `claim`."""
     body = world.propose("bench.set", undo="bench.unset")
     assert (await world.run(body)).outcome == "succeeded"
-    rows = await world.sql(
-        "SELECT permit_id, signed FROM countersign.permit WHERE proposal_id = $1", body["proposal_id"]
-    )
+    rows = await world.sql(SIGNED, body["proposal_id"])
 
     for row in rows:
         shown = {"permit": row["signed"], "attempt_token": "copied"}
