@@ -13,6 +13,7 @@ from activities.clock import SystemClock
 from activities.database import Database
 from activities.dispatch import PermitActivities
 from activities.documents import Documents
+from activities.proving import Prover
 from activities.settings import Role
 from activities.tables import PermitRow
 from policy.canonical import canonical, digest
@@ -183,7 +184,8 @@ async def test_two_dispatchers_that_race_issue_one_permit(world: World) -> None:
 
     async def dispatched() -> DispatchResult:
         request = DispatchRequest(proposal_id=body["proposal_id"], revision=1, step=1, now=datetime.now(UTC))
-        return await PermitActivities(world.database, Documents(), SystemClock(), SIGNER).dispatch(request)
+        prover = Prover(accepts_claimed=True)
+        return await PermitActivities(world.database, Documents(), SystemClock(), prover, SIGNER).dispatch(request)
 
     found = await asyncio.gather(*(dispatched() for _ in range(4)))
     await world.stop_workers()

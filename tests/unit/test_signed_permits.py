@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from policy.approval.ballot import Ballot, CaseEvent
-from policy.decision import Vote
 from policy.permit import Direction, Permit
-from policy.permit_claims import approving, assurance_of, claims_of, differing, permit_claims
+from policy.permit_claims import claims_of, differing, permit_claims
 from policy.proofs import Assurance
 from signing.jws import sign
 from signing.permits import PermitKeys, PermitRefusedError, sign_permit, verify_permit
@@ -118,49 +116,3 @@ def test_the_signature_is_no_part_of_the_permit() -> None:
     assert "signed" not in signed.model_dump(mode="json")
     assert GOOD not in repr(signed)
     assert Permit.model_validate(signed.model_dump(mode="json")) == permit()
-
-
-def _ballot(person: str, vote: str = "approve", *, stage: int = 1, assurance: str = "aal1", number: int = 1) -> Ballot:
-    return Ballot(
-        person_id=person,
-        decision_id=f"{person}-{number}",
-        stage=stage,
-        vote=Vote(vote),
-        received_at=AT + timedelta(seconds=number),
-        assurance=Assurance(assurance),
-        groups=("dba",),
-    )
-
-
-VOTES: dict[str, tuple[list[Ballot], list[str]]] = {
-    "nobody": ([], []),
-    "two people": ([_ballot("ann"), _ballot("ben")], ["ann-1", "ben-1"]),
-    "one person twice": ([_ballot("ann"), _ballot("ann", number=2)], ["ann-2"]),
-    "one person in two stages": ([_ballot("ann"), _ballot("ann", stage=2, number=2)], ["ann-1", "ann-2"]),
-    "taken back": ([_ballot("ann"), _ballot("ann", "retract", number=2), _ballot("ben")], ["ben-1"]),
-    "stepped out": ([_ballot("ann"), _ballot("ann", "recuse", number=2)], []),
-    "denied, then approved": ([_ballot("ann", "deny"), _ballot("ann", number=2)], ["ann-2"]),
-    "an acknowledgement after it": ([_ballot("ann"), _ballot("ann", "acknowledge", number=2)], ["ann-1"]),
-    "a denial of somebody else": ([_ballot("ann"), _ballot("ben", "deny")], ["ann-1"]),
-}
-
-
-@pytest.mark.parametrize(("ballots", "counted"), VOTES.values(), ids=VOTES)
-def test_a_permit_rests_on_the_last_vote_of_each_person(ballots: list[Ballot], counted: list[str]) -> None:
-    """An approval counts while its author said nothing else since."""
-    assert [item.decision_id for item in approving(ballots, ())] == counted
-
-
-def test_a_vote_that_was_dropped_carries_nothing() -> None:
-    """Neither is it carried nor does its assurance count."""
-    dropped = CaseEvent(kind="dropped", at=AT, stage=1, decision_id="ann-1")
-    ballots = [_ballot("ann", assurance="claimed"), _ballot("ben", assurance="aal2")]
-
-    assert [item.decision_id for item in approving(ballots, [dropped])] == ["ben-1"]
-    assert assurance_of(ballots, [dropped]) is Assurance.aal2
-
-
-def test_the_weakest_proof_counts() -> None:
-    """A permit says the lowest assurance among its approvals, and claimed where it has none."""
-    assert assurance_of([_ballot("ann", assurance="aal3"), _ballot("ben", assurance="aal1")], ()) is Assurance.aal1
-    assert assurance_of([], ()) is Assurance.claimed
