@@ -24,6 +24,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.attributes import RegisteredAttributes
 from activities.channels.lanes import make_lanes
+from activities.claiming import ClaimActivities
 from activities.clock import Clock, SystemClock
 from activities.connection import connect
 from activities.control import ControlActivities
@@ -37,9 +38,11 @@ from activities.executors.documents import DocumentsExecutor
 from activities.executors.postgres import PostgresExecutor
 from activities.house import HouseActivities
 from activities.items import ItemActivities
+from activities.permit_signing import PermitSigner
+from activities.permit_trust import ClaimedTargets, PermitTrust
 from activities.prometheus import Prometheus
 from activities.proving import Prover
-from activities.settings import DATABASE_URL, Role, Settings, SettingsError, read_settings
+from activities.settings import DATABASE_URL, PERMIT_KEY_FILE, Role, Settings, SettingsError, read_settings
 from activities.slo_states import SloActivities
 from activities.telemetry import Meter
 from activities.telemetry_client import stop_tracing
@@ -47,6 +50,7 @@ from activities.telemetry_export import start_telemetry
 from activities.telemetry_logs import configure_logging
 from activities.telemetry_pending import watch_pending
 from policy.errors import CountersignError
+from signing.permits import PermitKeys
 from workflows.authorize import AuthorizeAction
 from workflows.housekeeping import Archive, Deliver, RefreshSloStates, Sweep
 from workflows.interface import EXECUTOR_QUEUE, PERMIT_QUEUE, TASK_QUEUE
@@ -95,7 +99,7 @@ async def build_workers(
     await documents.warm(database)
     role = settings.role
     prover = Prover(accepts_claimed=settings.unsafe_claimed_identities)
-    permits = PermitActivities(database, documents, time, prover)
+    dispatching = _dispatching(database, documents, time, prover, settings) if role in (Role.permit, Role.all) else []
     workers = []
     if role in (Role.control, Role.all):
         control = ControlActivities(
@@ -113,18 +117,18 @@ async def build_workers(
                 client,
                 task_queue=TASK_QUEUE,
                 workflows=[AuthorizeAction, ResolveItem, Sweep, Archive, RefreshSloStates, Deliver],
-                activities=[*activities, permits.dispatch] if role is Role.all else activities,
+                activities=[*activities, *dispatching],
                 workflow_runner=workflow_runner(),
                 max_cached_workflows=max_cached_workflows,
                 graceful_shutdown_timeout=GRACE,
             )
         )
     if role in (Role.permit, Role.all):
-        workers.append(_activity_worker(client, PERMIT_QUEUE, [permits.dispatch]))
+        workers.append(_activity_worker(client, PERMIT_QUEUE, dispatching))
     if role in (Role.executor, Role.all):
         every = {**_executors(database, settings, time), **(executors or {})}
-        executor = ExecutorActivities(database, time, every, worker=client.identity)
-        workers.append(_activity_worker(client, EXECUTOR_QUEUE, [executor.execute, executor.observe]))
+        trust = PermitTrust(_believed(settings), documents, prover, _claimed_targets(settings))
+        workers.append(_activity_worker(client, EXECUTOR_QUEUE, _acting(database, time, every, client.identity, trust)))
     return workers
 
 
@@ -138,6 +142,36 @@ def _housekeeping(
     items = ItemActivities(database, documents, clock, prover)
     scheduled = [house.sweep, house.archive, slos.refresh_slo_states, notices.deliver]
     return [*scheduled, items.look_at_item, items.answer_item]
+
+
+def _dispatching(
+    database: Database, documents: Documents, clock: Clock, prover: Prover, settings: Settings
+) -> list[Callable[..., Any]]:
+    if settings.permit_key is None:
+        raise SettingsError(f"{PERMIT_KEY_FILE} is not set: role {settings.role} signs permits")
+    return [PermitActivities(database, documents, clock, prover, PermitSigner(settings.permit_key)).dispatch]
+
+
+def _acting(
+    database: Database, clock: Clock, executors: Mapping[str, Executor], worker: str, trust: PermitTrust
+) -> list[Callable[..., Any]]:
+    executor = ExecutorActivities(database, clock, executors, worker, trust)
+    claiming = ClaimActivities(database, clock, trust, frozenset(executors), worker)
+    return [executor.execute, executor.observe, claiming.claim]
+
+
+def _believed(settings: Settings) -> PermitKeys:
+    """One process that does everything believes what it signs itself, too."""
+    own = settings.permit_key
+    return settings.permit_keys if own is None else settings.permit_keys.believing(own)
+
+
+def _claimed_targets(settings: Settings) -> ClaimedTargets:
+    return ClaimedTargets(
+        accepted=settings.unsafe_claimed_identities,
+        others=settings.not_production,
+        in_production=settings.unsafe_claimed_production,
+    )
 
 
 def _executors(database: Database, settings: Settings, clock: Clock) -> dict[str, Executor]:

@@ -9,7 +9,9 @@
 4. Whoever asks for what was reported gets the report, and no right to act: so an action that is started again goes on
    where its record is. That another attempt asked for a step is recorded all the same.
 5. An undo may be carried out twice: a later attempt of the same activity goes on while there is no report.
-6. A permit is for a dry run exactly where its proposal is one, and nothing is undone after a dry run.
+6. Before that, the signatures of a step's permits are verified (`activities/permit_trust.py`): that of its undo, too,
+   because an undo does not wait for the record later.
+7. A permit is for a dry run exactly where its proposal is one, and nothing is undone after a dry run.
 """
 
 from dataclasses import dataclass, replace
@@ -25,18 +27,17 @@ from activities.cases import read_holds
 from activities.clock import TOLERANCE, Clock, SystemClock
 from activities.database import Database, lock_key
 from activities.ledger import Ledger
+from activities.permit_trust import PermitTrust
 from activities.permits import PermitError, PermitUse, claim_row, read_issued, read_use, step_permits, store_claim
 from activities.tables import LedgerEntryRow, PermitRow, PermitUseRow
 from policy.gate import may_undo
 from policy.ledger import EntryKind
 from policy.outcome import EffectReport
 from policy.permit import Direction, Permit, entry_id
-from policy.proofs import Assurance
 from policy.proposal import MAX_STEPS
+from signing.permits import PermitRefusedError
 
 REFUSALS_KEPT = 20
-# A new kind of assurance is accepted by naming it here, not by existing.
-_ACCEPTED = frozenset(Assurance)
 _ENTRY = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
 
 
@@ -92,12 +93,14 @@ class Claims:
         database: the record, as the executor or application role.
         clock: tells whether a permit has expired.
         executors: the names of the executors that this process has.
+        trust: which permits are believed.
     """
 
-    def __init__(self, database: Database, clock: Clock, executors: frozenset[str]) -> None:
+    def __init__(self, database: Database, clock: Clock, executors: frozenset[str], trust: PermitTrust) -> None:
         self._database = database
         self._clock = clock
         self._executors = executors
+        self._trust = trust
 
     async def claim(self, permit_id: str, attempt: Attempt, *, tried: bool) -> Claimed | Reported | Refused:
         """Claim a permit for an attempt.
@@ -110,6 +113,9 @@ class Claims:
         Raises:
             DatabaseUnavailableError: it may be claimed or not; ask again with `tried`.
         """
+        return await self._trust.with_keys(lambda: self._claim(permit_id, attempt, tried=tried))
+
+    async def _claim(self, permit_id: str, attempt: Attempt, *, tried: bool) -> Claimed | Reported | Refused:
         now = await self._clock.now()
         async with self._database.transaction() as connection:
             try:
@@ -124,13 +130,15 @@ class Claims:
             found = await read_use(connection, permit)
             mine = Claimed(permit, other, now)
             if found.use == "unused":
-                refused = await self._refusal(connection, permit, found, now, attempt.started_at)
+                refused = await self._refusal(connection, mine, found, attempt.started_at)
                 if refused is None:
                     row = claim_row(permit, **attempt.columns, at=now)
                     await store_claim(connection, row)
                 answer: Claimed | Reported | Refused = refused or mine
             else:
                 answer = _again(mine, found, attempt, tried=tried)
+                if isinstance(answer, Claimed):
+                    answer = await self._unproven(connection, mine) or answer
             refused = (
                 answer.refused if isinstance(answer, Reported) else answer if isinstance(answer, Refused) else None
             )
@@ -139,16 +147,17 @@ class Claims:
         return answer
 
     async def _refusal(
-        self, connection: AsyncConnection, permit: Permit, found: PermitUse, now: datetime, started_at: datetime
+        self, connection: AsyncConnection, asked: Claimed, found: PermitUse, started_at: datetime
     ) -> Refused | None:
         """Why a permit that nobody used may not be claimed now, or None."""
+        permit, now = asked.permit, asked.at
         if (refused := _not_permitted(permit, found)) is not None:
             return refused
         if permit.executor not in self._executors:
             known = ", ".join(sorted(self._executors)) or "none"
             return Refused("unknown_executor", f"executor {permit.executor} is not here (here: {known})")
-        if permit.assurance not in _ACCEPTED:
-            return Refused("assurance_not_accepted", f"assurance {permit.assurance} is not accepted here")
+        if (refused := await self._unproven(connection, asked)) is not None:
+            return refused
         if permit.direction is Direction.undo:
             return await _no_undo(
                 connection, permit, stopped=found.stop is not None and found.undone_when_stopped, now=now
@@ -165,6 +174,16 @@ class Claims:
         if found.closed:
             return Refused("already_closed", "the action already has its result")
         return await _on_hold(connection, permit, found)
+
+    async def _unproven(self, connection: AsyncConnection, asked: Claimed) -> Refused | None:
+        """Why the permits that would be acted on are not believed, or None."""
+        undo = asked.undo if asked.permit.direction is Direction.do else None
+        permits = (asked.permit,) if undo is None else (asked.permit, undo)
+        try:
+            await self._trust.check(connection, permits, asked.at)
+        except PermitRefusedError as error:
+            return Refused(error.code, str(error))
+        return None
 
 
 def _not_permitted(permit: Permit, found: PermitUse) -> Refused | None:

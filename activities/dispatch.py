@@ -4,9 +4,10 @@ The request names a proposal, a revision and a step. Everything else is read her
 people signed for them, the directory and policy in force today, holds, stops, earlier steps. The gate
 (`policy/gate.py`) is asked again, and its inputs are kept in the entry, so that anybody can ask it once more.
 
-At the commit, what is true: the forward permit, the undo permit and the entry that says what is about to happen are all
-durable, or none of them is. Issuing again gives the same permit. Where people can cure what closed the gate, the answer
-says so; the control role then measures by itself and decides whether they are asked (`activities/remeasuring.py`).
+At the commit, what is true: the forward permit, the undo permit, their signatures and the entry that says what is about
+to happen are all durable, or none of them is. Issuing again gives the same permit. Where people can cure what closed
+the gate, the answer says so; the control role then measures by itself and decides whether they are asked
+(`activities/remeasuring.py`).
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from activities.database import Database, lock_key
 from activities.documents import Documents, InForce
 from activities.ledger import Ledger
 from activities.observing import is_capped
+from activities.permit_signing import PermitSigner
 from activities.permits import read_issued, store_permits
 from activities.proving import Prover
 from activities.reproving import unproven_votes
@@ -48,11 +50,14 @@ _TURN = text("SELECT pg_advisory_xact_lock(:key)")
 class PermitActivities(PermitPort):
     """Issues permits against the record, as the permit or application role."""
 
-    def __init__(self, database: Database, documents: Documents, clock: Clock, prover: Prover) -> None:
+    def __init__(
+        self, database: Database, documents: Documents, clock: Clock, prover: Prover, signer: PermitSigner
+    ) -> None:
         self._database = database
         self._documents = documents
         self._clock = clock
         self._prover = prover
+        self._signer = signer
 
     @activity.defn(name="dispatch")
     async def dispatch(self, request: DispatchRequest) -> DispatchResult:
@@ -106,8 +111,9 @@ class PermitActivities(PermitPort):
                 assurance=assurance_at_dispatch(inputs),
                 until=inputs.permit_until_now,
             )
+            permits = await self._signer.signed(connection, permits, file, inputs, in_force.directory)
             await store_permits(connection, permits)
-            content = {**kept, "permits": _json(permits)}
+            content = {**kept, "permits": _json(permits), **self._signer.kept(permits)}
             await ledger.append(EntryKind.dispatched, content, request.revision, request.step, new=True)
             if request.step == 1:
                 await _owe_review(connection, ledger, file, request.now)

@@ -153,6 +153,13 @@ class Documents:
             directory_at=since["directory"],
         )
 
+    async def directory_in_force(self, connection: AsyncConnection) -> Directory | None:
+        """The directory in force, or None where none was ever published; one query where it was read before."""
+        wanted = (await self.digests_in_force(connection)).get("directory")
+        if wanted is None:
+            return None
+        return cast("Directory", await self._document(connection, "directory", wanted))
+
     async def policy_by_digest(self, connection: AsyncConnection, digest: str) -> PolicySet:
         """The policy with a digest, in force or not.
 

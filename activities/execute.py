@@ -31,6 +31,7 @@ from activities.clock import Clock
 from activities.database import Database, DatabaseUnavailableError
 from activities.executors.base import Executor
 from activities.memory import EffectMemory
+from activities.permit_trust import PermitTrust
 from activities.rehearsing import rehearse
 from activities.reports import Claim, Reports
 from policy.outcome import EffectReport, Measurement
@@ -55,13 +56,16 @@ class ExecutorActivities(ExecutorPort):
         clock: the instant in claims and reports.
         executors: the adapters of this process by name; they hold the targets' credentials.
         worker: who acts, as the record names it.
+        trust: which permits are believed.
     """
 
-    def __init__(self, database: Database, clock: Clock, executors: Mapping[str, Executor], worker: str) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, executors: Mapping[str, Executor], worker: str, trust: PermitTrust
+    ) -> None:
         self._clock = clock
         self._executors = dict(executors)
         self._worker = worker
-        self._claims = Claims(database, clock, frozenset(executors))
+        self._claims = Claims(database, clock, frozenset(executors), trust)
         self._reports = Reports(database, clock)
         self._memory = EffectMemory()
         self._storing: set[asyncio.Task[None]] = set()

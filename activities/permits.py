@@ -2,8 +2,9 @@
 
 1. A row is believed only where its columns, its body and their digest say the same: the body is what people approved,
    the columns are what the database keeps unique.
-2. The id of a permit follows from what it is for; a permit under another id is no permit.
-3. What is read here is read inside the caller's transaction, under the lock that the caller took.
+2. The signature stands beside them. It is verified where the permit is claimed (`activities/permit_trust.py`).
+3. The id of a permit follows from what it is for; a permit under another id is no permit.
+4. What is read here is read inside the caller's transaction, under the lock that the caller took.
 """
 
 import json
@@ -43,6 +44,7 @@ _PERMITS: Select[Any] = select(
     _PERMIT.body,
     _PERMIT.digest,
     _PERMIT.expires_at,
+    _PERMIT.signed,
 )
 _STEP = (_PERMIT.proposal_id, _PERMIT.revision, _PERMIT.step)
 _OF_ONE_STEP = _PERMITS.where(
@@ -138,7 +140,7 @@ def resolved_digest(resolved: Sequence[str]) -> str:
 
 
 async def store_permits(connection: AsyncConnection, permits: Sequence[Permit]) -> None:
-    """Insert permits; the database refuses a second one for the same step and direction."""
+    """Insert permits with their signatures; the database refuses a second one for the same step and direction."""
     await connection.execute(_ISSUE, [_permit_row(permit) for permit in permits])
 
 
@@ -155,6 +157,7 @@ def _permit_row(permit: Permit) -> dict[str, Any]:
         "digest": digest(body),
         "issued_at": permit.issued_at,
         "expires_at": permit.expires_at,
+        "signed": permit.signed,
     }
 
 
@@ -270,4 +273,4 @@ def read_permit(row: Row[Any]) -> Permit:
     ]
     if wrong:
         raise PermitError(f"permit {row.permit_id}: its {', '.join(wrong)} and its body disagree")
-    return permit
+    return permit.model_copy(update={"signed": row.signed})

@@ -1,12 +1,14 @@
 """Computing again what a ledger says of permits: issued, refused, claimed, reported.
 
-The gate is asked again with what the entries before left; an undo needs the cause that it needed then.
+The gate is asked again with what the entries before left, and what was signed is verified again; an undo needs the
+cause that it needed then.
 """
 
 from collections.abc import Sequence
 
 from activities.cases import REVOKED, CaseFile
 from activities.recomputing_proofs import unproven_again
+from activities.recomputing_signed_permits import check_signed, said_before
 from policy.audit import GovernedDocuments, ReadEntry
 from policy.audit_entries import check_report
 from policy.audit_evaluations import Before, check_dispatch
@@ -61,6 +63,8 @@ class Permitted:
         )
         permitted = entry.kind is EntryKind.dispatched
         found = check_dispatch(before, entry.content, entry.at, self._documents, permitted=permitted)
+        if permitted:
+            found += check_signed(entry.content, case, revision, self._documents, said_before(earlier))
         for item in entry.content["permits"] if permitted else ():
             permit = Permit.model_validate(item)
             if permit.permit_id in self.permits:

@@ -19,13 +19,25 @@ from string import Template
 from urllib.parse import parse_qs, urlsplit
 
 from activities.channels.file import Channels, ChannelsError, read_channels
-from policy.canonical import parse_json
-from policy.errors import CanonicalError, CountersignError
+from activities.settings_keys import (
+    PERMIT_KEY,
+    PERMIT_KEY_FILE,
+    PERMIT_KEYS_FILE,
+    TARGETS_FILE,
+    SettingsError,
+    permit_key,
+    permit_keys,
+    targets,
+)
+from policy.errors import CanonicalError
+from signing.keys import SigningKey
+from signing.permits import PermitKeys
+
+__all__ = ["PERMIT_KEY", "PERMIT_KEYS_FILE", "PERMIT_KEY_FILE", "Role", "Settings", "SettingsError", "read_settings"]
 
 DATABASE_URL = "COUNTERSIGN_DATABASE_URL"
 ADMIN_DATABASE_URL = "COUNTERSIGN_ADMIN_DATABASE_URL"
 AUTHOR_DATABASE_URL = "COUNTERSIGN_AUTHOR_DATABASE_URL"
-TARGETS_FILE = "COUNTERSIGN_TARGETS_FILE"
 ARCHIVE_DIR = "COUNTERSIGN_ARCHIVE_DIR"
 METRICS_ADDRESS = "COUNTERSIGN_METRICS_ADDRESS"
 UNSAFE_CLAIMED_IDENTITIES = "COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES"
@@ -39,6 +51,7 @@ OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _OURS = (
     *(DATABASE_URL, ADMIN_DATABASE_URL, AUTHOR_DATABASE_URL, TARGETS_FILE, ARCHIVE_DIR, METRICS_ADDRESS),
     *(UNSAFE_CLAIMED_IDENTITIES, ROLE, IDENTITY, PROMETHEUS_URL, SLO_QUERY, CHANNELS_FILE),
+    *(PERMIT_KEY_FILE, PERMIT_KEY, PERMIT_KEYS_FILE),
 )
 # Any of these says which Temporal is meant; the local development stack is then not looked for.
 TEMPORAL_CONFIG_FILE = "TEMPORAL_CONFIG_FILE"
@@ -48,10 +61,6 @@ _TRUTH["off"] = False
 _IN_SLO_QUERY = frozenset({"name", "target", "objective"})
 _SOCKET_OR_LOOPBACK = ("", "localhost", "127.0.0.1", "::1")
 _CAN_CHANGE_THE_RECORD = ("postgres", "countersign_owner")
-
-
-class SettingsError(CountersignError):
-    """An operator's setting is missing, unusable, or contradicts another."""
 
 
 class Role(StrEnum):
@@ -72,10 +81,14 @@ class Settings:
         admin_database_url: the record, as superuser or owner: for set-up and publishing only.
         author_database_url: the record, as `countersign_author`: for storing drafts of documents only.
         targets: the address of each resource id that the executor may act on.
+        not_production: those of them that are said to be no production.
         archive_dir: where closed histories are archived; None archives nothing.
         metrics_address: host and port of the Prometheus endpoint; None opens none.
         otlp_endpoint: `http(s)://` address that traces and metrics are sent to; None sends nothing.
         unsafe_claimed_identities: whether decisions of merely claimed identities may count.
+        unsafe_claimed_production: whether they may at production targets; no variable sets it, only a local stack does.
+        permit_key: the private key that the permit role signs with.
+        permit_keys: the public keys that the executor role believes; that of `permit_key` is among them.
         role: which part of the work this process does.
         identity: who the command line's user claims to be; None asks the operating system.
         prometheus_url: `http(s)://` address of a Prometheus server that SLO states are asked of; None asks nobody.
@@ -89,10 +102,14 @@ class Settings:
     admin_database_url: str | None = field(default=None, repr=False)
     author_database_url: str | None = field(default=None, repr=False)
     targets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    not_production: frozenset[str] = frozenset()
     archive_dir: Path | None = None
     metrics_address: str | None = None
     otlp_endpoint: str | None = None
     unsafe_claimed_identities: bool = False
+    unsafe_claimed_production: bool = False
+    permit_key: SigningKey | None = None
+    permit_keys: PermitKeys = field(default_factory=PermitKeys)
     role: Role = Role.all
     identity: str | None = None
     prometheus_url: str | None = field(default=None, repr=False)
@@ -112,7 +129,7 @@ class Settings:
             SettingsError: something is missing, or would make the protection void.
 
         """
-        if not self.unsafe_claimed_identities:
+        if self.role in (Role.control, Role.all) and not self.unsafe_claimed_identities:
             raise SettingsError(
                 f"{UNSAFE_CLAIMED_IDENTITIES} is not set: identities are only claimed, anybody who can reach Temporal "
                 f"can answer as anybody; set it to 1 to accept that, outside production only"
@@ -130,7 +147,26 @@ class Settings:
             raise SettingsError(f"{TARGETS_FILE} is not set: role executor needs a json file of resource id to address")
         if self.channels is not None and self.role in (Role.permit, Role.executor):
             raise SettingsError(f"{CHANNELS_FILE} is set: role {self.role} tells nobody anything, unset it here")
+        self._check_keys()
         return self.database_url
+
+    def _check_keys(self) -> None:
+        """Refuse a worker that could not sign or verify permits, or that could sign and must not."""
+        signs, verifies = self.role in (Role.permit, Role.all), self.role in (Role.executor, Role.all)
+        if signs and self.permit_key is None:
+            raise SettingsError(
+                f"{PERMIT_KEY_FILE} is not set: role {self.role} signs permits, name the file of a private key"
+            )
+        if not signs and self.permit_key is not None:
+            raise SettingsError(
+                f"{PERMIT_KEY_FILE} or {PERMIT_KEY} is set: role {self.role} must not sign permits, unset it here"
+            )
+        if self.role is Role.executor and not self.permit_keys.keys:
+            raise SettingsError(
+                f"{PERMIT_KEYS_FILE} is not set: role executor needs the permit role's public keys as a jwk set"
+            )
+        if not verifies and self.permit_keys.keys:
+            raise SettingsError(f"{PERMIT_KEYS_FILE} is set: role {self.role} verifies no permit, unset it here")
 
 
 def read_settings(environ: Mapping[str, str] | None = None, *, role: str | None = None) -> Settings:
@@ -147,16 +183,20 @@ def read_settings(environ: Mapping[str, str] | None = None, *, role: str | None 
     given = os.environ if environ is None else environ
     _refuse_unknown(given)
     _refuse_absent_profiles(given.get(TEMPORAL_CONFIG_FILE))
+    known = targets(given.get(TARGETS_FILE))
     prometheus_url, slo_query = _prometheus(given.get(PROMETHEUS_URL), given.get(SLO_QUERY))
     return Settings(
         database_url=_database_url(given, DATABASE_URL),
         admin_database_url=_database_url(given, ADMIN_DATABASE_URL),
         author_database_url=_database_url(given, AUTHOR_DATABASE_URL),
-        targets=_targets(given.get(TARGETS_FILE)),
+        targets=known.urls,
+        not_production=known.not_production,
         archive_dir=_archive_dir(given.get(ARCHIVE_DIR)),
         metrics_address=_metrics_address(given.get(METRICS_ADDRESS)),
         otlp_endpoint=_otlp_endpoint(given.get(OTLP_ENDPOINT)),
         unsafe_claimed_identities=_truth(given, UNSAFE_CLAIMED_IDENTITIES),
+        permit_key=permit_key(given),
+        permit_keys=permit_keys(given.get(PERMIT_KEYS_FILE)),
         role=_role(given.get(ROLE), role),
         identity=given.get(IDENTITY) or None,
         prometheus_url=prometheus_url,
@@ -225,20 +265,6 @@ def _check_worker_database(url: str, role: Role, wanted: str) -> None:
         raise SettingsError(f"{DATABASE_URL} connects as {user}, which can change the record: connect as {wanted}")
     if user.startswith("countersign_") and user != wanted:
         raise SettingsError(f"{DATABASE_URL} connects as {user}, role {role} wants {wanted}")
-
-
-def _targets(name: str | None) -> Mapping[str, str]:
-    if not name:
-        return {}
-    try:
-        value = parse_json(Path(name).read_bytes())
-    except OSError as error:
-        raise SettingsError(f"{TARGETS_FILE} = {name} cannot be read: {error.strerror}") from None
-    except CanonicalError as error:
-        raise SettingsError(f"{TARGETS_FILE} = {name}: {error}") from None
-    if not isinstance(value, dict) or not value or not all(isinstance(url, str) for url in value.values()):
-        raise SettingsError(f'{TARGETS_FILE} = {name} is not a json object of resource id to address: {{"id": "url"}}')
-    return dict(value)
 
 
 def _channels(name: str | None) -> Channels | None:

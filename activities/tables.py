@@ -178,7 +178,10 @@ class StopRow(_Record, table=True):
 
 
 class PermitRow(_Record, table=True):
-    """An execution permit; `direction` is do or undo, and an undo permit never expires (`expires_at` is null)."""
+    """An execution permit; `direction` is do or undo, and an undo permit never expires (`expires_at` is null).
+
+    `signed` is the JWS of it; null in rows of releases that signed none.
+    """
 
     __tablename__ = "permit"
     __table_args__ = (
@@ -196,6 +199,7 @@ class PermitRow(_Record, table=True):
     digest: _String
     issued_at: _Instant
     expires_at: _OptionalInstant = None
+    signed: _OptionalString = None
 
 
 class PermitUseRow(_Record, table=True):

@@ -58,6 +58,8 @@ CODES: Mapping[str, frozenset[str]] = {
             *("claimed_by_another", "malformed_permit", "no_cause_to_undo", "nothing_to_undo", "permit_expired"),
             *("clock_differs", "later_step_open", "on_hold", "revoked"),
             *("dry_run_mismatch", "unknown_executor", "unknown_permit", "void", "withdrawn"),
+            *("unsigned_permit", "bad_permit_signature", "unknown_permit_key", "revoked_permit_key", "wrong_issuer"),
+            *("wrong_audience", "permit_mismatch", "permit_not_yet", "approval_unproven"),
         }
     ),
 }

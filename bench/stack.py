@@ -24,7 +24,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.connection import connect
 from activities.database import Database
 from activities.documents import publish
-from activities.settings import Role, Settings
+from activities.settings import Settings
 from bench.bare import QUEUE, BareAction, BareSignalled, BareUpdated
 from bench.documents import documents, proposal
 from bench.target import DATABASE, NAME, TABLE, BareActivities, InsertExecutor
@@ -32,6 +32,7 @@ from deploy.dev import Stack, ephemeral_stack
 from deploy.migrations.runner import migrate
 from policy.base import instant_text
 from policy.search_attributes import TYPES
+from signing.keys import generate
 from worker import running_workers
 from workflows.interface import DECIDE, STATUS, TASK_QUEUE, WORKFLOW_TYPE, workflow_id
 
@@ -147,11 +148,17 @@ async def running_bench() -> AsyncIterator[Bench]:
         cleanup.push_async_callback(admin.close)
         client = await connect(address=stack.temporal_address, namespace=stack.namespace, identity="bench")
         plain = await Client.connect(stack.temporal_address, namespace=stack.namespace, identity="bench-bare")
-        settings = Settings(role=Role.all, unsafe_claimed_identities=True)
+        settings = claimed_settings()
         executors = {NAME: InsertExecutor(pool)}
         await cleanup.enter_async_context(running_workers(client, record, settings, executors=executors))
         await cleanup.enter_async_context(_bare_worker(plain, BareActivities(pool)))
         yield Bench(client, plain, record, admin)
+
+
+def claimed_settings() -> Settings:
+    """Of a worker that does everything for claimed identities, with a key of its own that signs permits."""
+    key = generate("permit-bench")
+    return Settings(unsafe_claimed_identities=True, unsafe_claimed_production=True, permit_key=key)
 
 
 async def prepared(stack: Stack) -> "asyncpg.Pool[asyncpg.Record]":

@@ -8,7 +8,7 @@ import asyncpg
 
 from activities.connection import connect
 from activities.database import Database
-from activities.settings import Role, Settings
+from bench.stack import claimed_settings
 from bench.target import NAME, InsertExecutor
 from worker import running_workers
 
@@ -23,7 +23,7 @@ async def main() -> None:
     database = Database(args.record, application="countersign-bench")
     client = await connect(address=args.temporal, namespace=args.namespace, identity="bench-worker")
     async with asyncpg.create_pool(args.target, min_size=1, max_size=5) as pool:
-        settings = Settings(role=Role.all, unsafe_claimed_identities=True)
+        settings = claimed_settings()
         executors = {NAME: InsertExecutor(pool)}
         async with running_workers(client, database, settings, executors=executors, max_cached_workflows=args.cached):
             print("ready", flush=True)

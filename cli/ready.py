@@ -28,12 +28,16 @@ from deploy.orders import OPERATOR, prepare_orders
 from policy.canonical import digest
 from policy.errors import CountersignError, DocumentError
 from policy.search_attributes import TYPES
+from signing.keys import kept_signing_key
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 RECORD = "countersign"
 ROOT_POLICY = "development root policy"
 # The id by which the example catalog knows the database `orders`.
 ORDERS_RESOURCE = "postgres/orders"
+
+# Beside the record's own data: a permit that was issued before a restart is believed after it.
+PERMIT_KEY = "permit-key.json"
 
 _KINDS = {
     "Keyword": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
@@ -161,8 +165,8 @@ async def prepare_local(stack: StackAddresses, at: datetime, documents: Path = E
     """Make a local stack ready for a worker that does everything; the worker's settings.
 
     Creates and migrates the record, publishes the example documents as development root policy where nobody has put
-    another document in force, and prepares the database `orders` as the one target. Search attributes come with the
-    stack.
+    another document in force, prepares the database `orders` as the one target, and makes the key that signs permits,
+    which stays with the stack's data. Search attributes come with the stack.
     """
     server = stack.database_url("postgres", "postgres")
     connection = await asyncpg.connect(server)
@@ -180,6 +184,8 @@ async def prepare_local(stack: StackAddresses, at: datetime, documents: Path = E
         targets={ORDERS_RESOURCE: stack.database_url(OPERATOR, ORDERS)},
         archive_dir=Path(stack.data_dir) / "archive",
         unsafe_claimed_identities=True,
+        unsafe_claimed_production=True,
+        permit_key=kept_signing_key(Path(stack.data_dir) / PERMIT_KEY, "permit"),
         role=Role.all,
     )
 

@@ -78,7 +78,5 @@ def issue(
     if planned.undo is None:
         return (forward,)
     undo = planned.undo
-    timeout = undo.timeout_seconds
-    return forward, permit(
-        Direction.undo, undo.operation, parameters=undo.parameters, timeout_seconds=timeout, expires_at=None
-    )
+    rest = {"parameters": undo.parameters, "timeout_seconds": undo.timeout_seconds, "expires_at": None}
+    return forward, permit(Direction.undo, undo.operation, **rest)

@@ -6,12 +6,16 @@
 - `resolved` are ids. An executor never widens them and never turns a selector into more.
 - The permit of a dry run lets an executor rehearse and nothing else: both directions carry the mark, nothing is done
   under it, so nothing is ever undone.
+- It is signed (`policy/permit_claims.py`): `signed` stands beside the permit and is no part of it, nor of its digest.
 - A forward permit expires. An undo permit does not: compensation never waits. It may be claimed only where something
   was done that has to be undone (`policy/gate.py`).
 """
 
 from enum import StrEnum
+from typing import Annotated
 from uuid import UUID, uuid5
+
+from pydantic import Field
 
 from policy.base import Instant, RecordModel
 from policy.canonical import digest_of
@@ -27,7 +31,10 @@ class Direction(StrEnum):
 
 
 class Permit(RecordModel):
-    """Who may do what to which ids until when, and on which approvals it rests."""
+    """Who may do what to which ids until when, and on which approvals it rests.
+
+    `signed` is the permit as the permit role signed it, a compact JWS; None where it was not signed yet.
+    """
 
     permit_id: str
     proposal_id: str
@@ -49,6 +56,7 @@ class Permit(RecordModel):
     issued_at: Instant
     expires_at: Instant | None
     dry_run: bool = False
+    signed: Annotated[str | None, Field(exclude=True, repr=False)] = None
 
     @property
     def order_digest(self) -> str:

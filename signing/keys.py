@@ -5,7 +5,9 @@
 - The id of a key is the `kid` in the JWK, or is given with it; the same id stands in the directory.
 """
 
+import contextlib
 import json
+import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +22,7 @@ from policy.errors import CanonicalError, CountersignError
 from policy.people.keys import PublicJwk
 
 JoseKey = OKPKey | ECKey
+_OF_THUMBPRINT = 16
 _KINDS = {"ed25519": ("OKP", "Ed25519"), "p256": ("EC", "P-256")}
 
 
@@ -77,6 +80,32 @@ def read_signing_key(path: Path, key_id: str | None = None) -> SigningKey:
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise KeyFileError(f"key file {path} can be read by others: chmod 600 {path}")
     return parse_signing_key(body, f"key file {path}", key_id)
+
+
+def kept_signing_key(path: Path, purpose: str) -> SigningKey:
+    """The private key that is kept in a file, or a new one that is kept there from now on, for its owner only.
+
+    Args:
+        path: where; its folder exists.
+        purpose: what its id begins with; the rest follows from the key (RFC 7638), so that no other key has it.
+
+    Raises:
+        KeyFileError: as `read_signing_key`, or it cannot be written.
+    """
+    if not path.exists():
+        made = generate("new")
+        named = SigningKey(f"{purpose}-{made.key.thumbprint()[:_OF_THUMBPRINT]}", made.key)
+        try:
+            # Never there without its protection, nor half-written: another process may look at the same moment.
+            unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+            with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(named.private_json)
+            with contextlib.suppress(FileExistsError):
+                os.link(unfinished, path)
+            unfinished.unlink()
+        except OSError as error:
+            raise KeyFileError(f"key file {path} cannot be written: {error.strerror}") from None
+    return read_signing_key(path)
 
 
 def parse_signing_key(body: bytes, where: str, key_id: str | None = None) -> SigningKey:

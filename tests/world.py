@@ -22,7 +22,7 @@ from activities.clock import Clock
 from activities.connection import connect
 from activities.database import Database
 from activities.documents import kind_of, publish
-from activities.settings import Role, Settings
+from activities.settings import Role
 from deploy import unprivileged
 from deploy.dev import Stack, TemporalServer, program
 from deploy.migrations.runner import migrate
@@ -32,6 +32,7 @@ from policy.ledger import verify_chain
 from policy.result import ActionResult
 from policy.search_attributes import TYPES
 from tests.bench_target import TABLE, BenchExecutor
+from tests.permit_keys import settings
 from worker import running_workers
 from workflows.interface import DECIDE, STATUS, TASK_QUEUE, WORKFLOW_TYPE, workflow_id
 from workflows.messages import PACE, Pace
@@ -242,7 +243,7 @@ class World:
             running = running_workers(
                 self.client,
                 self.database,
-                Settings(unsafe_claimed_identities=self.claimed, role=role),
+                settings(role, unsafe_claimed_identities=self.claimed),
                 clock=self.clock,
                 executors={"bench": self.bench},
                 pace=self.pace,

@@ -288,6 +288,23 @@ class ExecuteResult(Answer):
         return cls(permit_id="", status="unknown", effect="unknown", message="the answer could not be read")
 
 
+class ClaimRequest(RecordModel):
+    """A signed permit, as an executor of the platform's own was handed it, and a name for the attempt that uses it."""
+
+    permit: str
+    attempt_token: str
+
+
+class ClaimResult(RecordModel):
+    """Whether that attempt may act. `code` says why not; `claimed_at` is since when it may."""
+
+    status: Literal["claimed", "refused"]
+    permit_id: str | None = None
+    claimed_at: Instant | None = None
+    code: str | None = None
+    message: str = ""
+
+
 class RecordRequest(RecordModel):
     proposal_id: str
     revision: int

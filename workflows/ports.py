@@ -17,6 +17,8 @@ from workflows.messages import (
     AssessRequest,
     AssessResult,
     CaseResult,
+    ClaimRequest,
+    ClaimResult,
     DecisionRequest,
     DecisionsRequest,
     DecisionsResult,
@@ -97,6 +99,15 @@ class ExecutorPort(ABC):
     @abstractmethod
     async def observe(self, request: ExecuteRequest) -> ExecuteResult:
         """After an effect that nobody answered for: look, without acting, and report what can be known."""
+
+
+class ClaimPort(ABC):
+    """The executor role, for executors of the platform's own."""
+
+    @activity.defn(name="claim")
+    @abstractmethod
+    async def claim(self, request: ClaimRequest) -> ClaimResult:
+        """Verify a signed permit and claim it for an attempt, once; the same attempt gets the same answer again."""
 
 
 class ItemPort(ABC):

@@ -69,7 +69,8 @@ class Order:
     """What a permit lets an executor do. `permit_id` is the idempotency key where a target takes one.
 
     With `dry_run` it lets it rehearse only. An undo is rehearsed before its step was done: what the order expects to
-    find after the step cannot be there.
+    find after the step cannot be there. `signed` is the permit itself, for an adapter that hands the order on: whoever
+    acts in the end can verify it (`docs/spec/permit.md`).
     """
 
     permit_id: str
@@ -79,6 +80,7 @@ class Order:
     resolved: tuple[str, ...]
     timeout: timedelta
     dry_run: bool = False
+    signed: str | None = field(default=None, repr=False)
 
     @classmethod
     def under(cls, permit: Permit) -> "Order":
@@ -91,6 +93,7 @@ class Order:
             resolved=permit.resolved,
             timeout=timedelta(seconds=permit.timeout_seconds),
             dry_run=permit.dry_run,
+            signed=permit.signed,
         )
 
     def check_real(self) -> None:

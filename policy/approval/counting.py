@@ -37,7 +37,15 @@ def assurance_of(case: ApprovalCase | None, at: datetime, proposed: Assurance = 
 
 def assurance_at_dispatch(inputs: DispatchInputs, proposed: Assurance = Assurance.claimed) -> Assurance:
     """The same of the votes that the gate counted."""
+    return proposed if inputs.case is None else assurance_of(case_of_today(inputs), _last(inputs.case))
+
+
+def approvals_at_dispatch(inputs: DispatchInputs) -> tuple[Ballot, ...]:
+    """The approvals that the gate counted; none without a case."""
     if inputs.case is None:
-        return proposed
-    last = max((ballot.received_at for ballot in inputs.case.ballots), default=inputs.case.opened_at)
-    return assurance_of(case_of_today(inputs), last)
+        return ()
+    return tuple(item for item in counting(case_of_today(inputs), _last(inputs.case)) if item.vote is Vote.approve)
+
+
+def _last(case: ApprovalCase) -> datetime:
+    return max((ballot.received_at for ballot in case.ballots), default=case.opened_at)

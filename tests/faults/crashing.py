@@ -35,7 +35,7 @@ from activities.executors.base import (
     Supports,
     TargetUnreachableError,
 )
-from activities.settings import Role, Settings
+from tests.permit_keys import settings
 from worker import running_workers
 
 
@@ -145,13 +145,11 @@ async def main(config: dict[str, str]) -> None:
     crash = Crash(config["point"], Path(config["mark"]))
     client = await connect(address=config["address"], namespace=config["namespace"], identity="crashing")
     database = CrashingDatabase(config["database"], crash)
-    settings = Settings(
-        database_url=config["database"], unsafe_claimed_identities=True, role=Role.all, targets={"target/1": "unused"}
-    )
+    given = settings(database_url=config["database"], targets={"target/1": "unused"})
     pause = float(config.get("pause", "0"))
     executors = {"counting": CountingExecutor(config["target"], crash, pause=pause)}
     ahead = Ahead(timedelta(seconds=float(config["ahead"]))) if "ahead" in config else None
-    async with running_workers(client, database, settings, clock=ahead, executors=executors):
+    async with running_workers(client, database, given, clock=ahead, executors=executors):
         await asyncio.Event().wait()
 
 

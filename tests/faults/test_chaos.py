@@ -14,12 +14,12 @@ import pytest
 
 from activities.connection import connect
 from activities.database import Database
-from activities.settings import Settings
 from deploy.dev import Stack
 from tests.faults.books import Books
 from tests.faults.chaos import ENDS, Action, actions, documents, play, workers, wreak
 from tests.faults.crashing import CountingExecutor, Crash
 from tests.faults.outage import fragile_stack, fresh_record
+from tests.permit_keys import settings
 from worker import running_workers
 
 ACTIONS = int(os.environ.get("CHAOS_ACTIONS", "120"))
@@ -88,8 +88,8 @@ async def test_the_check_sees_an_effect_that_happened_twice(fragile: Stack, stac
         books = Books(record=fragile.database_url("postgres", name), target=target, client=client, folder=tmp_path)
         for action, times in ((honest, 1), (double, 2)):
             executors = {"counting": CountingExecutor(target, Crash("", tmp_path / "mark"), times=times)}
-            settings = Settings(unsafe_claimed_identities=True)
-            async with running_workers(client, database, settings, executors=executors):
+            given = settings()
+            async with running_workers(client, database, given, executors=executors):
                 await play(client, action)
         await database.close()
         problems = await books.problems(ends)

@@ -19,6 +19,7 @@ import pytest_asyncio
 from activities.connection import connect
 from activities.settings import Role
 from deploy.dev import Stack
+from signing.keys import kept_signing_key
 from tests.faults.governed import catalog, document, resource
 from tests.faults.outage import fresh_record
 from tests.world import decision, until
@@ -36,7 +37,7 @@ DOCUMENTS = (
         """
 unsigned: [{}]
 rules:
-  - {id: routine, match: {targets: ["resource:calm"]}, verdict: allow}
+  - {id: routine, match: {targets: ["resource:calm", "resource:grave"]}, verdict: allow}
   - {id: asked, match: {targets: ["resource:busy"]}, verdict: require_approval, chain: one}
 chains:
   one: {stages: [{name: only, requirements: [{groups: [dba]}], deadline: 1h}]}
@@ -62,7 +63,7 @@ people: [{id: dirk, groups: [dba]}, {id: anna}]
 agents: [{id: bot, owner: anna}]
 """,
     ),
-    catalog(resource("calm", "postgres/calm"), resource("busy", "postgres/busy")),
+    catalog(resource("calm", "postgres/calm"), resource("busy", "postgres/busy"), resource("grave", "postgres/grave")),
 )
 
 
@@ -85,6 +86,9 @@ class Place:
         }
         if role == "executor":
             ours["COUNTERSIGN_TARGETS_FILE"] = str(self.targets)
+            ours["COUNTERSIGN_PERMIT_KEYS_FILE"] = str(self.targets.with_name("permit-keys.json"))
+        if role in ("permit", "all"):
+            ours["COUNTERSIGN_PERMIT_KEY_FILE"] = str(self.targets.with_name("permit-key.json"))
         return kept | ours | more
 
     def url(self, user: str) -> str:
@@ -117,7 +121,11 @@ async def _place(fragile: Stack, stack: Stack, tmp_path_factory: pytest.TempPath
     name = await fresh_record(fragile, DOCUMENTS)
     target = stack.database_url("postgres", "postgres")
     targets = tmp_path_factory.mktemp("roles") / "targets.json"
-    targets.write_text(json.dumps({"postgres/calm": target, "postgres/busy": target}))
+    # `grave` is not marked: production.
+    tried = {"url": target, "production": False}
+    targets.write_text(json.dumps({"postgres/calm": tried, "postgres/busy": tried, "postgres/grave": target}))
+    key = kept_signing_key(targets.with_name("permit-key.json"), "permit")
+    targets.with_name("permit-keys.json").write_text(json.dumps({"keys": [{**key.public, "kid": key.id}]}))
     return Place(servers=fragile, name=name, target=target, targets=targets)
 
 
@@ -191,6 +199,24 @@ async def test_three_processes_carry_an_action(
     assert row["used_by"] == f"executor@{processes[Role.executor].pid}"
 
 
+async def test_claimed_identities_change_nothing_in_production(
+    place: Place, processes: dict[Role, asyncio.subprocess.Process]
+) -> None:
+    """Workers that an operator started with the unsafe option still leave a production target alone."""
+    client = await connect(address=place.servers.temporal_address, identity="tests")
+    async with idle_session(place.target) as (session, parameters), asyncio.timeout(BOUND):
+        body = proposal("grave", parameters)
+        handle = await client.start_workflow(
+            WORKFLOW_TYPE, body, id=workflow_id(body["proposal_id"]), task_queue=TASK_QUEUE
+        )
+        result = await handle.result()
+        assert (result["resolution"], result["outcome"]) == ("approved", "not_executed")
+        assert not session.is_closed()
+    refused = "SELECT convert_from(body, 'UTF8') FROM countersign.ledger_entry WHERE proposal_id = $1 AND kind = $2"
+    [row] = await place.sql(refused, body["proposal_id"], "claim_refused")
+    assert json.loads(row[0])["content"]["code"] == "assurance_not_accepted"
+
+
 @pytest.mark.parametrize(
     ("user", "statement"),
     [
@@ -217,16 +243,18 @@ async def test_control_cannot_claim_and_the_executor_cannot_void(place: Place) -
 
 
 async def test_a_worker_that_would_void_the_protection_does_not_start(place: Place) -> None:
-    """Targets where one decides, any database role that can change the record, identities that nobody proved."""
+    """Targets where one decides, a key that signs where one acts, a database role that can change the record."""
     await place.sql("CREATE ROLE roles_admin SUPERUSER LOGIN")
     await place.sql("CREATE ROLE roles_owner LOGIN IN ROLE countersign_owner")
     targets = {"COUNTERSIGN_TARGETS_FILE": str(place.targets)}
+    key = {"COUNTERSIGN_PERMIT_KEY_FILE": str(place.targets.with_name("permit-key.json"))}
     unsaid = {"COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES": ""}
     cases = [
         (Role.control, place.environment("control", **targets), "role control must not reach targets"),
         (Role.executor, place.environment("executor", user="postgres"), "which can change the record"),
         (Role.control, place.environment("control", **unsaid), "COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES is not set"),
         (Role.control, place.environment("control", user="roles_admin"), "which can change the record"),
+        (Role.control, place.environment("control", **key), "role control must not sign permits"),
         (Role.all, place.environment("all", user="roles_owner"), "which can change the record"),
     ]
     processes = [await worker(role, environment) for role, environment, _ in cases]

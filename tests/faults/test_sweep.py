@@ -17,12 +17,12 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.connection import connect
 from activities.database import Database
-from activities.settings import Settings
 from deploy.dev import Stack
 from policy.result import ActionResult
 from tests.faults.chaos import Action, documents, worker_config
 from tests.faults.keeping import Keeper
 from tests.faults.outage import fresh_record
+from tests.permit_keys import settings
 from tests.world import BOUND, until
 from worker import running_workers
 from workflows.interface import SWEEP_WORKFLOW, TASK_QUEUE, WORKFLOW_TYPE, workflow_id
@@ -121,7 +121,7 @@ async def _check_ended(left: Left) -> None:
     assert held == ["resource:default/allowed-1"]
     database = Database(left.stack.database_url("countersign_app", left.record))
     try:
-        async with running_workers(left.client, database, Settings(unsafe_claimed_identities=True)):
+        async with running_workers(left.client, database, settings()):
             again = await left.client.execute_workflow(
                 WORKFLOW_TYPE, left.proposal, id=left.handle.id, task_queue=TASK_QUEUE
             )

@@ -2,11 +2,11 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 import asyncpg
@@ -16,17 +16,24 @@ from temporalio.testing import ActivityEnvironment
 from activities.database import Database
 from activities.execute import ExecutorActivities
 from activities.executors.base import ExecutorError, Order, ProbeError, Seen, Supports
-from activities.permits import resolved_digest, store_permits
+from activities.permit_trust import PermitTrust
+from activities.permits import resolved_digest, step_permits, store_permits
 from policy.canonical import digest
 from policy.ledger import verify_chain
+from policy.operations import RiskTier
 from policy.outcome import EffectReport
 from policy.permit import Direction, Permit, permit_id
+from policy.permit_claims import UNNAMED, Grounds, claims_of
 from policy.proofs import Assurance
 from policy.proposal import Criterion
+from signing.keys import SigningKey
+from signing.permits import sign_permit
+from tests.permit_keys import KEY, trust
 from workflows.messages import ExecuteRequest, ExecuteResult
 
 DIGEST = digest(b"{}")
 BOUND = 10.0
+Signing: TypeAlias = Callable[[Permit], Permit]
 NO_PERMIT = "00000000-0000-0000-0000-000000000000"
 
 
@@ -103,13 +110,16 @@ class World:
     proposal: str = field(default_factory=lambda: f"p-{uuid4().hex}")
     action_digest: str = DIGEST
     dry_run: bool = False
+    assurance: Assurance = Assurance.claimed
+    environment: str = "production"
 
     def __post_init__(self) -> None:
         self.activities = self.process()
 
-    def process(self) -> ExecutorActivities:
-        """Another worker process, with a memory of its own."""
-        return ExecutorActivities(self.database, self.clock, {"memory": self.target}, "worker-1")
+    def process(self, believed: PermitTrust | None = None) -> ExecutorActivities:
+        """Another worker process, with a memory of its own; it believes what workers of the tests do."""
+        executors = {"memory": self.target}
+        return ExecutorActivities(self.database, self.clock, executors, "worker-1", believed or trust())
 
     async def permit(
         self,
@@ -118,9 +128,14 @@ class World:
         criteria: tuple[Criterion, ...] = (),
         proposal: bytes = b"{}",
         dry_run: bool = False,
+        signing: Signing | None = None,
         **change: Any,
     ) -> Permit:
-        """Issue the permits of a step; gives the forward one. `change` is for the forward one only."""
+        """Issue the permits of a step; gives the forward one. `change` is for the forward one only.
+
+        `signing` makes what is stored of what the permit role would sign; `signed`, where it is not given.
+        """
+        sign = signing or signed
         self.dry_run = dry_run
         self.action_digest = digest(proposal)
         await self.sql(
@@ -128,9 +143,9 @@ class World:
             *(self.proposal, self.action_digest, self.clock.at, proposal),
         )
         forward = self._permit(step, Direction.do, criteria, self.clock.at + timedelta(minutes=5))
-        forward = forward.model_copy(update=change)
+        forward = sign(forward.model_copy(update=change))
         async with self.owner.transaction() as connection:
-            await store_permits(connection, (forward, self._permit(step, Direction.undo, (), None)))
+            await store_permits(connection, (forward, sign(self._permit(step, Direction.undo, (), None))))
         return forward
 
     def _permit(
@@ -145,7 +160,7 @@ class World:
             executor="memory",
             operation="memory.switch.on",
             parameters={},
-            environment="production",
+            environment=self.environment,
             resolved=("memory/a",),
             criteria=criteria,
             timeout_seconds=5,
@@ -153,11 +168,18 @@ class World:
             assessment_digest=DIGEST,
             policy_digest=DIGEST,
             resolved_digest=resolved_digest(("memory/a",)),
-            assurance=Assurance.claimed,
+            assurance=self.assurance,
             issued_at=self.clock.at,
             expires_at=expires_at,
             dry_run=self.dry_run,
         )
+
+    async def stored_undo(self, permit: Permit) -> Permit:
+        """The permit that undoes a step, as the record has it."""
+        async with self.owner.snapshot() as connection:
+            _, undo = await step_permits(connection, permit.permit_id)
+        assert undo is not None
+        return undo
 
     def let_attempts_end(self) -> None:
         """Let as much time pass as any attempt of these tests may take, so that it can be observed."""
@@ -215,6 +237,13 @@ class World:
 
     async def come_back(self) -> None:
         await self.admin.execute(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS true")
+
+
+def signed(permit: Permit, key: SigningKey = KEY, **grounds: Any) -> Permit:
+    """The same permit with a signature; `grounds` are what it rests on, where that is not what others rest on."""
+    usual = {"issuer": UNNAMED, "risk_tier": RiskTier.low, "verdict": "allow"}
+    claims = claims_of(permit, Grounds(**{**usual, **grounds}))
+    return permit.model_copy(update={"signed": sign_permit(claims, key)})
 
 
 def attempt(number: int = 1, *, activity: str = "1", run: str = "run-1", seconds: float = 30) -> ActivityEnvironment:

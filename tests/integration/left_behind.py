@@ -19,6 +19,7 @@ from policy.canonical import canonical, digest
 from policy.outcome import EffectReport, Measurement
 from policy.permit import Direction, permit_id
 from policy.result import ActionResult
+from tests.permit_keys import SIGNER
 from tests.replay import recording as scenes
 from tests.replay.recording import Recording
 from workflows.interface import workflow_id
@@ -63,7 +64,8 @@ async def claimed(place: Recording, proposal_id: str, *, claims: tuple[Direction
     now = datetime.now(UTC)
     await release_holds(place.database, now)
     await assessed(place, scenes.proposal(proposal_id, scratch=True))
-    permits = PermitActivities(place.database, Documents(), SystemClock(), Prover(accepts_claimed=True))
+    prover = Prover(accepts_claimed=True)
+    permits = PermitActivities(place.database, Documents(), SystemClock(), prover, SIGNER)
     await permits.dispatch(DispatchRequest(proposal_id=proposal_id, revision=1, step=1, now=now))
     rows = [
         {

@@ -22,6 +22,7 @@ from policy.outcome import EffectReport, Measurement, Rehearsal
 from policy.permit import Direction, Permit, permit_id
 from policy.proposal import receive
 from tests.integration.left_behind import UNDO_OVERDUE, assessed, recorded, release_holds
+from tests.permit_keys import SIGNER, trust
 from tests.replay import recording as scenes
 from tests.replay.recording import DOCUMENTS, Recording
 from workflows.messages import DispatchRequest
@@ -91,7 +92,8 @@ class Past:
         await release_holds(self.place.database, now)
         answer = await assessed(self.place, proposal(proposal_id, target, **other))
         assert answer.plan is not None, answer.result
-        permits = PermitActivities(self.place.database, Documents(), SystemClock(), Prover(accepts_claimed=True))
+        prover = Prover(accepts_claimed=True)
+        permits = PermitActivities(self.place.database, Documents(), SystemClock(), prover, SIGNER)
         await permits.dispatch(DispatchRequest(proposal_id=proposal_id, revision=1, step=1, now=now))
         await self._claim(proposal_id, Direction.do)
 
@@ -110,7 +112,7 @@ class Past:
         assert answer.result.outcome == outcome
 
     async def _claim(self, proposal_id: str, direction: Direction) -> None:
-        claims = Claims(self.place.database, SystemClock(), frozenset({"postgres"}))
+        claims = Claims(self.place.database, SystemClock(), frozenset({"postgres"}), trust())
         found = await claims.claim(permit_id(proposal_id, 1, 1, direction), attempt(), tried=False)
         assert isinstance(found, Claimed), found
 

@@ -10,6 +10,7 @@ from activities.dispatch import PermitActivities
 from activities.documents import Documents
 from activities.proving import Prover
 from deploy.dev import Stack
+from tests.permit_keys import SIGNER
 from tests.world import record
 from workflows.messages import DispatchRequest
 
@@ -19,7 +20,8 @@ async def test_clocks_that_disagree_stop_dispatch(stack: Stack, off: timedelta) 
     """A request whose instant is minutes away is answered as stale, and gets no permit."""
     async with record(stack) as name:
         database = Database(stack.database_url("countersign_permit", name))
-        permits = PermitActivities(database, Documents(), SystemClock(), Prover(accepts_claimed=True))
+        prover = Prover(accepts_claimed=True)
+        permits = PermitActivities(database, Documents(), SystemClock(), prover, SIGNER)
 
         answer = await permits.dispatch(
             DispatchRequest(proposal_id="p", revision=1, step=1, now=datetime.now(UTC) + off)

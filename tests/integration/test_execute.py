@@ -20,6 +20,7 @@ from deploy.orders import prepare_orders
 from policy.canonical import canonical, digest
 from policy.proposal import Criterion
 from tests.integration.effects import BOUND, NO_PERMIT, World, attempt, execute, met, observe
+from tests.permit_keys import trust
 from workflows.messages import ExecuteRequest
 
 
@@ -56,7 +57,7 @@ async def test_acts_on_a_real_database(world: World, stack: Stack) -> None:
     executors = {"postgres": PostgresExecutor(credentials)}
 
     result = await execute(
-        world, permit.permit_id, by=ExecutorActivities(world.database, world.clock, executors, "worker-1")
+        world, permit.permit_id, by=ExecutorActivities(world.database, world.clock, executors, "worker-1", trust())
     )
 
     assert (result.status, result.effect, result.message) == ("succeeded", "done", "")

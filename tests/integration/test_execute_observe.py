@@ -13,6 +13,7 @@ from activities.clock import SystemClock
 from activities.execute import ExecutorActivities
 from activities.executors.base import EffectUnknownError
 from tests.integration.effects import BOUND, World, attempt, execute, met, observe, undo_of, until_measured
+from tests.permit_keys import trust
 
 SLACK = timedelta(seconds=15)
 
@@ -117,7 +118,7 @@ class Jumping:
 def _paused(world: World, seconds: float) -> ExecutorActivities:
     """A process that stands still for so long after its claim."""
     clock = Jumping(world.clock.at, timedelta(seconds=seconds))
-    return ExecutorActivities(world.database, clock, {"memory": world.target}, "worker-1")
+    return ExecutorActivities(world.database, clock, {"memory": world.target}, "worker-1", trust())
 
 
 async def test_a_step_does_not_begin_after_a_pause(world: World) -> None:
@@ -181,7 +182,7 @@ async def test_a_clock_that_is_wrong_begins_nothing(world: World, minutes: int) 
     permit = await world.permit()
     at = attempt()
     at.info = dataclasses.replace(at.info, started_time=datetime.now(UTC) + timedelta(minutes=minutes))
-    process = ExecutorActivities(world.database, SystemClock(), {"memory": world.target}, "worker-1")
+    process = ExecutorActivities(world.database, SystemClock(), {"memory": world.target}, "worker-1", trust())
 
     result = await execute(world, permit.permit_id, at, process)
 
@@ -194,7 +195,7 @@ async def test_a_clock_that_is_wrong_keeps_nothing_from_being_undone(world: Worl
     """An undo does not expire, so no clock forbids it."""
     permit = await world.permit(criteria=(met(False),))
     await execute(world, permit.permit_id)
-    process = ExecutorActivities(world.database, SystemClock(), {"memory": world.target}, "worker-1")
+    process = ExecutorActivities(world.database, SystemClock(), {"memory": world.target}, "worker-1", trust())
 
     result = await execute(world, undo_of(permit), attempt(activity="undo"), process)
 

@@ -30,6 +30,7 @@ from deploy.dev import Stack
 from policy.notices.notice import NoticeKind
 from tests.integration.inbox import Office, directory, endpoint, mailbox
 from tests.integration.test_telemetry import free_address, parse
+from tests.permit_keys import settings
 from tests.world import publish_documents, record, running_world, temporal_server, until
 from worker import running_workers
 
@@ -62,9 +63,9 @@ async def _measured(stack: Stack) -> AsyncIterator[Measured]:
         world = await cleanup.enter_async_context(running_world(stack, client, name))
         await world.stop_workers()
         office = Office(world, mail, http)
-        settings = Settings(unsafe_claimed_identities=True, channels=office.channels())
+        given = settings(channels=office.channels())
         executors = {"bench": world.bench}
-        await cleanup.enter_async_context(running_workers(client, world.database, settings, executors=executors))
+        await cleanup.enter_async_context(running_workers(client, world.database, given, executors=executors))
         every = timedelta(milliseconds=100)
         watching = watch_pending(world.database, SystemClock(), telemetry.meter, every=every, notices=True)
         await cleanup.enter_async_context(watching)

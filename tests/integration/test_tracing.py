@@ -39,6 +39,7 @@ from activities.telemetry_export import Telemetry, start_telemetry
 from activities.telemetry_logs import TextFormatter
 from deploy.dev import Stack
 from deploy.servers import free_ports
+from tests.permit_keys import JWK
 from tests.world import Handle, decision, proposal, record, temporal_server, until
 from workflows.authorize import AuthorizeAction
 from workflows.converter import DATA_CONVERTER
@@ -202,6 +203,7 @@ async def _processes(stack: Stack) -> AsyncIterator[Processes]:
                 "TEMPORAL_ADDRESS": server.address,
                 "COUNTERSIGN_DATABASE_URL": stack.database_url("countersign_app", name),
                 "COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES": "1",
+                "COUNTERSIGN_PERMIT_KEY": JWK,
                 "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
                 "OTEL_BSP_SCHEDULE_DELAY": "200",
             },

@@ -21,6 +21,7 @@ from policy.audit import AuditFile
 from policy.search_attributes import TYPES
 from tests.faults.ordeal import Ordeal
 from tests.replay.flooding import FLOODS
+from tests.replay.permitted import PERMITTED
 from tests.replay.recording import SCENARIOS, Recording, recording
 from tests.replay.recording_changes import CHANGES
 from tests.replay.recording_time import TIMES
@@ -46,7 +47,7 @@ async def record(stack: Stack, names: list[str]) -> bool:
     """Run, export and audit; whether all of it is consistent."""
     whole = True
     async with recording(stack) as place:
-        for scenario in (*SCENARIOS, *FLOODS, *CHANGES, *TIMES, *REVOKING, *SIGNING):
+        for scenario in (*SCENARIOS, *FLOODS, *CHANGES, *TIMES, *REVOKING, *SIGNING, *PERMITTED):
             name = scenario.__name__.replace("_", "-")
             if not names or name in names:
                 await scenario(place, name)

@@ -6,6 +6,7 @@ import pytest
 
 from activities.auditing import audit
 from tests.replay.flooding import FLOODS
+from tests.replay.permitted import PERMITTED
 from tests.replay.recording import SCENARIOS
 from tests.replay.recording_changes import CHANGES
 from tests.replay.recording_time import TIMES
@@ -28,5 +29,5 @@ async def test_a_recorded_run_holds_under_the_code_of_today(path: Path) -> None:
 
 def test_every_scenario_is_recorded() -> None:
     """The corpus has a run of every path that `tests/replay/record.py` knows."""
-    scenarios = (*SCENARIOS, *FLOODS, *CHANGES, *TIMES, *REVOKING, *SIGNING)
+    scenarios = (*SCENARIOS, *FLOODS, *CHANGES, *TIMES, *REVOKING, *SIGNING, *PERMITTED)
     assert {scenario.__name__.replace("_", "-") for scenario in scenarios} <= {path.stem for path in FILES}

@@ -9,8 +9,8 @@ from policy.impact import ImpactAssessment, assess
 from policy.observed import DenialFact, HoldFact, LastActions, Observed, Tally
 from policy.operations import EFFECTS, RegisteredOperation, RiskTier
 from policy.risk.indicators import WEIGHTS
-from policy.signature import Signature
 from policy.rules.timing import Timing
+from policy.signature import Signature
 from tests.unit.builders import T0, a_proposal, facts_of, step_json
 from tests.unit.single import DO, DROP, FRESH, READ, REPAIR, RESTART, UNDO, assess_one, evidence_of, reach_of, value_of
 

@@ -5,9 +5,14 @@ from pathlib import Path
 import pytest
 
 from activities.settings import Role, Settings, SettingsError, read_settings
+from tests.permit_keys import JWK, JWKS
 
 URL = "postgresql://countersign_app@localhost/countersign"
-WORKER = {"COUNTERSIGN_DATABASE_URL": URL, "COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES": "1"}
+WORKER = {
+    "COUNTERSIGN_DATABASE_URL": URL,
+    "COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES": "1",
+    "COUNTERSIGN_PERMIT_KEY": JWK,
+}
 
 
 def test_nothing_set_is_nothing_set() -> None:
@@ -171,9 +176,15 @@ def test_only_the_executor_reaches_targets(tmp_path: Path) -> None:
     targets = tmp_path / "targets.json"
     targets.write_text('{"postgres/orders": "postgresql://operator@localhost/orders"}')
 
+    keys = tmp_path / "keys.json"
+    keys.write_text(JWKS)
+
     def worker(role: str, **more: str) -> Settings:
         url = f"postgresql://countersign_{role}@localhost/countersign"
-        return read_settings({**WORKER, **more, "COUNTERSIGN_ROLE": role, "COUNTERSIGN_DATABASE_URL": url})
+        signs = {"COUNTERSIGN_PERMIT_KEY": JWK if role == "permit" else ""}
+        verifies = {"COUNTERSIGN_PERMIT_KEYS_FILE": str(keys) if role == "executor" else ""}
+        given = {**WORKER, **signs, **verifies, **more}
+        return read_settings({**given, "COUNTERSIGN_ROLE": role, "COUNTERSIGN_DATABASE_URL": url})
 
     for role in ("control", "permit"):
         assert worker(role).check_worker()

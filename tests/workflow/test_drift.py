@@ -18,6 +18,7 @@ from activities.documents import Documents
 from activities.export import export_action
 from activities.proving import Prover
 from activities.telemetry_pending import PendingReader
+from tests.permit_keys import SIGNER
 from tests.world import DOCUMENTS, Handle, World, decision, publish_documents, until
 from worker import workflow_runner
 from workflows.interface import RECHECK, workflow_id
@@ -230,7 +231,7 @@ async def test_what_a_rule_allowed_and_people_are_asked_about_by_now_goes_to_the
     """Between the assessment and the first permit the policy asks somebody: no permit, and revision 2 asks them."""
     control, permits = (
         _control(house),
-        PermitActivities(house.database, Documents(), SystemClock(), Prover(accepts_claimed=True)),
+        _permits(house),
     )
     body = house.propose("bench.set", undo="bench.unset")
     start = StartFacts(workflow_id=workflow_id(body["proposal_id"]), run_id="run")
@@ -259,7 +260,7 @@ async def test_once_a_permit_was_issued_nothing_goes_back_to_people(house: World
     """Whoever asks for it after that gets the case as it is, whatever changed meanwhile."""
     control, permits = (
         _control(house),
-        PermitActivities(house.database, Documents(), SystemClock(), Prover(accepts_claimed=True)),
+        _permits(house),
     )
     body = house.propose("bench.set", undo="bench.unset")
     start = StartFacts(workflow_id=workflow_id(body["proposal_id"]), run_id="run")
@@ -275,7 +276,7 @@ async def test_once_a_permit_was_issued_nothing_goes_back_to_people(house: World
 
 
 def _permits(world: World) -> PermitActivities:
-    return PermitActivities(world.database, Documents(), SystemClock(), Prover(accepts_claimed=True))
+    return PermitActivities(world.database, Documents(), SystemClock(), Prover(accepts_claimed=True), SIGNER)
 
 
 def _control(world: World) -> ControlActivities:

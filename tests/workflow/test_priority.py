@@ -6,6 +6,7 @@ from temporalio.worker import Worker
 from activities.clock import SystemClock
 from activities.execute import ExecutorActivities
 from activities.settings import Role
+from tests.permit_keys import trust
 from tests.world import DOCUMENTS, World, publish_documents, until
 from workflows.interface import EXECUTOR_QUEUE
 
@@ -34,7 +35,7 @@ async def test_an_emergency_overtakes_a_backlog_of_routine_actions(world: World)
     await world.pending(urgent)
     assert (await world.decide(urgent, "eve")).counted
     await until(lambda: scheduled(world), lambda found: found == BACKLOG + 1)
-    executor = ExecutorActivities(world.database, SystemClock(), {"bench": world.bench}, worker="one-slot")
+    executor = ExecutorActivities(world.database, SystemClock(), {"bench": world.bench}, "one-slot", trust())
     activities = [executor.execute, executor.observe]
     async with Worker(world.client, task_queue=EXECUTOR_QUEUE, activities=activities, max_concurrent_activities=1):
         for handle in (urgent, *routine):

@@ -1,0 +1,102 @@
+"""The settings of permits: the key that signs them, the keys that executors believe, and which targets are production.
+
+- The private key is with the permit role alone, in a file that only its owner can read or in a variable. No error and
+  no `repr` shows any of it.
+- Executors are given public keys as a JWK Set, several of them while one takes over from another.
+- Every target is production unless its entry in COUNTERSIGN_TARGETS_FILE says `"production": false`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from policy.canonical import parse_json
+from policy.errors import CanonicalError, CountersignError
+from signing.keys import KeyFileError, SigningKey, parse_signing_key, read_signing_key
+from signing.permits import KeySetError, PermitKeys
+
+TARGETS_FILE = "COUNTERSIGN_TARGETS_FILE"
+PERMIT_KEY_FILE = "COUNTERSIGN_PERMIT_KEY_FILE"
+PERMIT_KEY = "COUNTERSIGN_PERMIT_KEY"
+PERMIT_KEYS_FILE = "COUNTERSIGN_PERMIT_KEYS_FILE"
+
+
+class SettingsError(CountersignError):
+    """An operator's setting is missing, unusable, or contradicts another."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Where the executor acts: the address of each resource id, and which of them are not production."""
+
+    urls: Mapping[str, str] = field(default_factory=dict, repr=False)
+    not_production: frozenset[str] = frozenset()
+
+
+def permit_key(given: Mapping[str, str]) -> SigningKey | None:
+    """The private key of the permit role; None where none was set.
+
+    Raises:
+        SettingsError: it cannot be used, or two were set.
+    """
+    file, text = given.get(PERMIT_KEY_FILE), given.get(PERMIT_KEY)
+    if file and text:
+        raise SettingsError(f"{PERMIT_KEY_FILE} and {PERMIT_KEY} are both set: leave one of them out")
+    try:
+        if file:
+            return read_signing_key(Path(file))
+        return parse_signing_key(text.encode(), PERMIT_KEY) if text else None
+    except KeyFileError as error:
+        raise SettingsError(f"{PERMIT_KEY_FILE if file else PERMIT_KEY}: {error}") from None
+
+
+def permit_keys(name: str | None) -> PermitKeys:
+    """The public keys that an executor believes; none where no file was named.
+
+    Raises:
+        SettingsError: the file cannot be used.
+    """
+    if not name:
+        return PermitKeys()
+    try:
+        return PermitKeys.read(Path(name).read_bytes())
+    except OSError as error:
+        raise SettingsError(f"{PERMIT_KEYS_FILE} = {name} cannot be read: {error.strerror}") from None
+    except KeySetError as error:
+        raise SettingsError(f"{PERMIT_KEYS_FILE} = {name}: {error}") from None
+
+
+def targets(name: str | None) -> Targets:
+    """The targets of an executor; none where no file was named.
+
+    Raises:
+        SettingsError: the file cannot be used.
+    """
+    if not name:
+        return Targets()
+    try:
+        value = parse_json(Path(name).read_bytes())
+    except OSError as error:
+        raise SettingsError(f"{TARGETS_FILE} = {name} cannot be read: {error.strerror}") from None
+    except CanonicalError as error:
+        raise SettingsError(f"{TARGETS_FILE} = {name}: {error}") from None
+    if not isinstance(value, dict) or not value:
+        raise SettingsError(f'{TARGETS_FILE} = {name} is not a json object of resource id to address: {{"id": "url"}}')
+    read = {resource: _target(name, resource, item) for resource, item in value.items()}
+    others = frozenset(resource for resource, (_, production) in read.items() if not production)
+    return Targets({resource: url for resource, (url, _) in read.items()}, others)
+
+
+def _target(name: str, resource: str, item: Any) -> tuple[str, bool]:
+    """Address of a target, and whether it is production."""
+    if isinstance(item, str):
+        return item, True
+    if isinstance(item, dict) and isinstance(item.get("url"), str) and set(item) <= {"url", "production"}:
+        production = item.get("production", True)
+        if isinstance(production, bool):
+            return item["url"], production
+    raise SettingsError(
+        f"{TARGETS_FILE} = {name}: {resource} is neither an address nor "
+        f'{{"url": "…", "production": false}}: it is one json object of resource id to address'
+    )

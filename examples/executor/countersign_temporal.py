@@ -1,0 +1,74 @@
+"""Protect the activities of a Temporal worker with permits, in two lines (with countersign_permit.py beside this):
+
+    permits = PermitInterceptor(Verifier(keys, issuer="countersign/prod", executor="billing"), SqliteStore("used.db"))
+    Worker(client, task_queue="billing", activities=[refund], interceptors=[permits])
+
+1. The permit travels as a field: an activity takes one argument, a JSON object, whose member `permit` is the signed
+   permit. Every SDK, the CLI and the UI can send that; a header most of them cannot.
+2. The activity is called with what was permitted (`Permit.order`) in place of what the caller wrote, so that it cannot
+   act on anything else. Its name must be the permitted operation, or `operations` says which one it carries out.
+3. A permit is used once. For a step, each attempt counts: one that is tried again is refused, because nobody knows what
+   the first one did. An undo may be tried again under the same activity.
+4. Without a permit that holds, the activity does not run; the failure is not retryable, and its type is the code.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from countersign_permit import Permit, PermitError, Store, Verifier
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+
+class PermitInterceptor(Interceptor):
+    """Lets activities run under a permit only.
+
+    Args:
+        verifier: whose permits are believed, and for whom they are.
+        store: which permits were used.
+        operations: the operation of each activity that is not called like it.
+    """
+
+    def __init__(self, verifier: Verifier, store: Store, operations: Mapping[str, str] | None = None) -> None:
+        self.verifier = verifier
+        self.store = store
+        self.operations = dict(operations or {})
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the SDK's
+        return _Guarded(next, self)
+
+
+class _Guarded(ActivityInboundInterceptor):
+    def __init__(self, following: ActivityInboundInterceptor, permits: PermitInterceptor) -> None:
+        super().__init__(following)
+        self._permits = permits
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
+        try:
+            permit = self._verified(input)
+            await asyncio.to_thread(self._permits.store.claim, permit, _attempt(permit))
+        except PermitError as error:
+            raise ApplicationError(str(error), type=error.code, non_retryable=True) from None
+        input.args = [permit.order]
+        return await super().execute_activity(input)
+
+    def _verified(self, given: ExecuteActivityInput) -> Permit:
+        value = given.args[0] if len(given.args) == 1 else None
+        token = value.get("permit") if isinstance(value, Mapping) else None
+        if not isinstance(token, str):
+            raise PermitError("no_permit", "send one json object whose member permit is the signed permit")
+        permit = self._permits.verifier.verify(token)
+        name = activity.info().activity_type
+        if self._permits.operations.get(name, name) != permit.operation:
+            raise PermitError("wrong_operation", f"the permit is for {permit.operation}, this is {name}")
+        if permit.dry_run:
+            raise PermitError("dry_run", "the permit is of a dry run: nothing is carried out under it")
+        return permit
+
+
+def _attempt(permit: Permit) -> str:
+    info = activity.info()
+    run = info.workflow_run_id or info.activity_run_id
+    return f"{run}/{info.activity_id}/{'undo' if permit.direction == 'undo' else info.attempt}"
