@@ -102,7 +102,7 @@ def make_result(
         verdict=revision.evaluation.verdict if revision else None,
         risk_tier=revision.assessment.risk_tier if revision else None,
         risk_score=revision.assessment.risk_score if revision else None,
-        assurance=assurance_of(file.case, _resolved_at(file, file.case)) if file.case else Assurance.claimed,
+        assurance=_rests_on(file),
         decided_by=_decided_by(file),
         assessment_digest=file.assessment_digest,
         policy_digest=revision.documents.policy if revision else None,
@@ -132,6 +132,14 @@ def _decided_by(file: CaseFile) -> tuple[DecidedBy, ...]:
         )
         for ballot in counting(file.case, _resolved_at(file, file.case))
     )
+
+
+def _rests_on(file: CaseFile) -> Assurance:
+    """The lowest assurance of those whose word it is: of who approved, or where nobody was asked, of who proposed."""
+    if file.revision is None:
+        return Assurance.claimed
+    proposed = file.revision.facts.proposed_with
+    return proposed if file.case is None else assurance_of(file.case, _resolved_at(file, file.case), proposed)
 
 
 def _resolved_at(file: CaseFile, case: ApprovalCase) -> datetime:

@@ -108,7 +108,7 @@ class PermitActivities(PermitPort):
                 step=request.step,
                 now=request.now,
                 document=in_force.policy,
-                assurance=assurance_at_dispatch(inputs),
+                assurance=assurance_at_dispatch(inputs, facts.proposed_with),
                 until=inputs.permit_until_now,
             )
             permits = await self._signer.signed(connection, permits, file, inputs, in_force.directory)

@@ -208,7 +208,7 @@ def check_dispatch(
             step=recorded.step,
             now=at,
             document=documents.policy(digests.policy),
-            assurance=assurance_at_dispatch(inputs),
+            assurance=assurance_at_dispatch(inputs, facts.proposed_with),
             until=inputs.permit_until_now,
         )
         found += _compare_all("permits", content["permits"], permits)
