@@ -40,15 +40,13 @@ _SMALL_ORDER = frozenset(
         0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
     ]
 )
+_LOCAL = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?(/|$)")
 _ANYBODY = "key is an ed25519 point of small order, as which anybody can sign: generate another key"
 
 
 def is_small_order(point: bytes) -> bool:
     """Whether an Ed25519 public key is one as which anybody can sign."""
     return int.from_bytes(point, "little") & _BITS_OF_Y in _SMALL_ORDER
-
-
-_LOCAL = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?(/|$)")
 
 
 class PublicJwk(EdgeModel):
