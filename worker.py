@@ -37,6 +37,7 @@ from activities.executors.base import Executor, TargetCredentials
 from activities.executors.documents import DocumentsExecutor
 from activities.executors.postgres import PostgresExecutor
 from activities.house import HouseActivities
+from activities.issuer_keys import KeyActivities, PublishedKeys, RecordedKeys
 from activities.items import ItemActivities
 from activities.permit_signing import PermitSigner
 from activities.permit_trust import ClaimedTargets, PermitTrust
@@ -52,7 +53,7 @@ from activities.telemetry_pending import watch_pending
 from policy.errors import CountersignError
 from signing.permits import PermitKeys
 from workflows.authorize import AuthorizeAction
-from workflows.housekeeping import Archive, Deliver, RefreshSloStates, Sweep
+from workflows.housekeeping import Archive, Deliver, RefreshIssuerKeys, RefreshSloStates, Sweep
 from workflows.interface import EXECUTOR_QUEUE, PERMIT_QUEUE, TASK_QUEUE
 from workflows.items import ResolveItem
 from workflows.messages import PACE, Pace
@@ -98,8 +99,9 @@ async def build_workers(
     documents = Documents()
     await documents.warm(database)
     role = settings.role
-    prover = Prover(accepts_claimed=settings.unsafe_claimed_identities)
-    dispatching = _dispatching(database, documents, time, prover, settings) if role in (Role.permit, Role.all) else []
+    issues = role in (Role.permit, Role.all)
+    published, prover, proved_again = _provers(database, settings, time)
+    dispatching = _dispatching(database, documents, time, proved_again, settings) if issues else []
     workers = []
     if role in (Role.control, Role.all):
         control = ControlActivities(
@@ -116,20 +118,37 @@ async def build_workers(
             Worker(
                 client,
                 task_queue=TASK_QUEUE,
-                workflows=[AuthorizeAction, ResolveItem, Sweep, Archive, RefreshSloStates, Deliver],
+                workflows=[AuthorizeAction, ResolveItem, Sweep, Archive, RefreshSloStates, Deliver, RefreshIssuerKeys],
                 activities=[*activities, *dispatching],
                 workflow_runner=workflow_runner(),
                 max_cached_workflows=max_cached_workflows,
                 graceful_shutdown_timeout=GRACE,
             )
         )
-    if role in (Role.permit, Role.all):
-        workers.append(_activity_worker(client, PERMIT_QUEUE, dispatching))
+    if issues:
+        keys = KeyActivities(database, documents, published)
+        workers.append(_activity_worker(client, PERMIT_QUEUE, [*dispatching, keys.refresh_issuer_keys]))
     if role in (Role.executor, Role.all):
         every = {**_executors(database, settings, time), **(executors or {})}
-        trust = PermitTrust(_believed(settings), documents, prover, _claimed_targets(settings))
+        trust = PermitTrust(_believed(settings), documents, proved_again, _claimed_targets(settings))
         workers.append(_activity_worker(client, EXECUTOR_QUEUE, _acting(database, time, every, client.identity, trust)))
     return workers
+
+
+def _provers(database: Database, settings: Settings, clock: Clock) -> tuple[PublishedKeys, Prover, Prover]:
+    """The keys of issuers, what verifies a statement that is new, and what verifies again one that was taken before.
+
+    The control role writes no key down: who issues believes only what it saw itself. The executor role asks no issuer.
+    """
+    stores = settings.role in (Role.permit, Role.all)
+    published = PublishedKeys(clock, store=database if stores else None)
+    recorded = RecordedKeys(database, published if stores else None)
+    claimed = settings.unsafe_claimed_identities
+    return (
+        published,
+        Prover(accepts_claimed=claimed, issuer_keys=published),
+        Prover(accepts_claimed=claimed, issuer_keys=recorded),
+    )
 
 
 def _housekeeping(

@@ -92,7 +92,7 @@ class PermitActivities(PermitPort):
                 records=issued.records,
                 permitted_revisions=issued.others,
                 events=file.events,
-                unproven=await unproven_votes(connection, file, self._prover, in_force.directory),
+                unproven=await unproven_votes(connection, file, self._prover, in_force.directory, request.now),
             )
             kept = _kept(inputs, facts, in_force)
             if reasons := may_dispatch(inputs):

@@ -3,6 +3,7 @@
 - The keys of an issuer are fetched when a token names one that is not known, and kept (`activities/issuer_keys.py`). A
   fetch goes over the network: an activity that runs locally gives up, and runs again on the queue.
 - Whoever sends tokens that name keys which do not exist makes nobody fetch more often than every half minute.
+- Where the issuer could not be asked, nobody can say whose the token is: it is refused as `unverifiable`.
 - OpenSSH is asked outside of the event loop.
 """
 
@@ -33,6 +34,9 @@ class IssuerKeys(Protocol):
     def may_fetch(self, issuer: str) -> bool:
         """Whether it is time to fetch the keys of an issuer: not so soon after the last time."""
 
+    def unreachable(self, issuer: str) -> str | None:
+        """Why the keys of an issuer could not be fetched the last time; None where they could."""
+
     async def fetch(self, issuer: str) -> None:
         """Fetch the keys of an issuer; where it cannot be reached, what is known stays."""
 
@@ -45,6 +49,10 @@ class NoIssuerKeys:
     def may_fetch(self, issuer: str) -> bool:
         del issuer
         return False
+
+    def unreachable(self, issuer: str) -> str | None:
+        del issuer
+        return None
 
     async def fetch(self, issuer: str) -> None:
         del issuer
@@ -93,6 +101,8 @@ class Prover:
         except KeysWantedError as error:
             if isinstance(proof, OidcProof) and self._keys.may_fetch(error.issuer):
                 raise
+            if (why := self._keys.unreachable(error.issuer)) is not None:
+                return Refusal.unverifiable, f"{error}, and it cannot be asked: {why}; sign again in a minute"
             return Refusal.unknown_key, str(error)
 
     async def decided(

@@ -47,6 +47,7 @@ class Permitted:
     ) -> list[str]:
         """What differs where a permit was asked for, and issued or refused; `earlier` are the entries before it."""
         directory = self._documents.directory(entry.content["documents"]["directory"])
+        recorded = entry.content["inputs"].get("unproven", {})
         before = Before(
             received=case.received,
             revision=revision,
@@ -58,7 +59,7 @@ class Permitted:
             closed=case.result is not None,
             permits=self.of_revision(revision.revision),
             reports=self.reports,
-            unproven=unproven_again(earlier, case, directory),
+            unproven=unproven_again(earlier, case, directory, recorded),
             permitted_revisions=tuple(sorted({item.revision for item in self.permits.values()} - {revision.revision})),
         )
         permitted = entry.kind is EntryKind.dispatched

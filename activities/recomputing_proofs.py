@@ -45,8 +45,14 @@ def said_again(
         return Refusal.unknown_key, str(error)
 
 
-def unproven_again(entries: Iterable[ReadEntry], case: CaseFile, directory: Directory) -> dict[str, str]:
-    """Why votes of a case were not proved by the directory of a dispatch, from the entries before it."""
+def unproven_again(
+    entries: Iterable[ReadEntry], case: CaseFile, directory: Directory, recorded: Mapping[str, str]
+) -> dict[str, str]:
+    """Why votes of a case were not proved by the directory of a dispatch, from the entries before it.
+
+    `recorded` is what the entry of the dispatch says. That the permit role had not seen the key of a token is taken as
+    it stands: the entries before have the key that the control role believed.
+    """
     statements: dict[str, Statement] = {}
     asked: dict[int, Asked] = {}
     for entry in entries:
@@ -58,6 +64,8 @@ def unproven_again(entries: Iterable[ReadEntry], case: CaseFile, directory: Dire
         elif entry.kind is EntryKind.decision_counted and content["directory"] is not None:
             submission = receive_decision(content["submission"])
             said_by = said_again(content, submission, directory, entry.at)
+            if isinstance(submission.proof, OidcProof) and submission.decision_id in recorded:
+                said_by = (Refusal.unknown_key, recorded[submission.decision_id])
             statements[submission.decision_id] = Statement(submission, said_by)
     assert case.revision is not None
     revision, proposal_id = case.revision.revision, case.proposal.proposal_id

@@ -1,19 +1,29 @@
-"""The statements behind the votes of a case, verified again by whoever issues permits (`policy/approval/proved.py`)."""
+"""The statements behind the votes of a case, verified again by whoever issues permits (`policy/approval/proved.py`).
 
+- A token is verified by a key that the permit role saw its issuer publish (`activities/issuer_keys.py`), however long
+  ago.
+- Where nobody can say now, because an issuer or OpenSSH is away, nothing is issued and it is asked again, until the
+  absolute deadline; from then on what is not proved counts for nothing.
+"""
+
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
+from temporalio.exceptions import ApplicationError
 
 from activities.cases import CaseFile
+from activities.deciding import SaidBy
 from activities.proving import Prover
 from activities.tables import AssessmentRow, DecisionRow
 from policy.approval.proved import CARRIES, Asked, Statement, unproven
 from policy.canonical import parse_canonical
-from policy.decision import receive_decision
+from policy.decision import Refusal, receive_decision
 from policy.people.directory import Directory
+from policy.proofs import Principal
 
 _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
 _ASSESSMENT = AssessmentRow.__table__.c  # type: ignore[attr-defined]
@@ -27,12 +37,13 @@ _ASKED = select(
 
 
 async def unproven_votes(
-    connection: AsyncConnection, file: CaseFile, prover: Prover, directory: Directory
+    connection: AsyncConnection, file: CaseFile, prover: Prover, directory: Directory, now: datetime
 ) -> dict[str, str]:
     """Why votes of the open revision are not proved, by decision id.
 
     Raises:
         KeysWantedError: keys of an issuer must be fetched first.
+        ApplicationError: nobody can say now (`now`, UTC), and there is time to ask again.
     """
     carrying = [ballot for ballot in file.ballots if ballot.vote in CARRIES]
     if not carrying or file.revision is None:
@@ -44,6 +55,8 @@ async def unproven_votes(
         value = parse_canonical(row.body)
         submission = receive_decision(value)
         said_by = await prover.decided(value, submission, directory, row.received_at)
+        if now <= file.revision.absolute_deadline:
+            _refuse_unverifiable(row.decision_id, said_by)
         statements[row.decision_id] = Statement(submission, said_by)
     action = file.received.action_digest
     asked = {
@@ -62,3 +75,11 @@ async def unproven_votes(
         proposal_id=file.proposal.proposal_id,
         revision=file.revision.revision,
     )
+
+
+def _refuse_unverifiable(decision_id: str, said_by: SaidBy) -> None:
+    if isinstance(said_by, Principal):
+        return
+    code, why = said_by
+    if code is Refusal.unverifiable:
+        raise ApplicationError(f"vote {decision_id} cannot be verified now: {why}", type="Unverifiable")

@@ -3,7 +3,8 @@
 1. A signed statement names the installation that it is for (`audience` of the directory). Without one there, nothing
    signed can be told from what was signed for another installation, and nothing is accepted.
 2. A key is looked up by the `kid` in the directory, an SSH key by itself, an issuer by its name; whatever a proof
-   carries besides is not asked. A key signs between its `since` and `until`, and never once it is revoked.
+   carries besides is not asked. A key signs between its `since` and `until`, and never once it is revoked. The token of
+   an agent's workload is a proof for proposals alone (`signing/workloads.py`).
 3. `claimed` is accepted only where that was asked for.
 4. What nobody can say now (keys that cannot be fetched, no OpenSSH) is refused as `unverifiable`, never accepted.
 """
@@ -34,6 +35,7 @@ from signing import jws
 from signing.jws import BadSignatureError
 from signing.sshsig import SshSignatureError, SshUnavailableError, parse_ssh, verify_ssh
 from signing.tokens import Token, UnknownKidError, unverified, verify_token
+from signing.workloads import names_workload, prove_workload
 
 
 class UnprovenError(CountersignError):
@@ -100,7 +102,7 @@ def prove(value: Mapping[str, Any], proof: Proof, domain: Domain, trust: Trust, 
             case SshProof():
                 return _by_ssh(proof, signed, domain, trust.directory, at)
             case OidcProof():
-                return _by_token(proof, signed, trust, at)
+                return _by_token(proof, signed, domain, trust, at)
     except (BadSignatureError, SshSignatureError, CanonicalError) as error:
         raise UnprovenError(Refusal.bad_proof, str(error)) from None
     except SshUnavailableError as error:
@@ -156,9 +158,13 @@ def _check_key(key: RegisteredKey, at: datetime) -> None:
         raise UnprovenError(Refusal.unknown_key, f"key {key.id} does not sign at {at.isoformat()}: it is not its time")
 
 
-def _by_token(proof: OidcProof, signed: bytes, trust: Trust, at: datetime) -> Principal:
+def _by_token(proof: OidcProof, signed: bytes, domain: Domain, trust: Trust, at: datetime) -> Principal:
     issuer = _issuer(proof.id_token, trust.directory)
     try:
+        if domain is Domain.proposal and names_workload(proof.id_token, trust.directory):
+            return prove_workload(proof.id_token, nonce_of(signed), trust.directory, trust.issuer_keys, at)
+        if not issuer.client_ids:
+            raise BadSignatureError(f"issuer takes nobody's login: the directory names no client of {issuer.issuer}")
         token = verify_token(
             proof.id_token,
             trust.issuer_keys.get(issuer.issuer, ()),

@@ -22,6 +22,8 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_no_reset_of_a_pending_action_forgets_or_adds_a_vote",
         "test_delete_and_start_again_does_nothing_again",
         "test_nobody_publishes_without_a_claimed_permit",
+        "test_a_key_that_only_the_control_role_saw_lets_nothing_happen",
+        "test_the_control_role_writes_no_key_down",
         "test_what_stops_the_real_action_stops_its_rehearsal",
         "test_a_rehearsal_that_fails_says_why_and_is_no_effect",
     ),

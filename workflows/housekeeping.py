@@ -64,3 +64,17 @@ class Deliver:
             start_to_close_timeout=_BUDGET,
             retry_policy=ports.ONCE_RETRY,
         )
+
+
+@workflow.defn(name=interface.KEYS_WORKFLOW)
+class RefreshIssuerKeys:
+    """Has the permit role keep what identity providers publish, before they publish something else."""
+
+    @workflow.run
+    async def run(self) -> int:
+        return await workflow.execute_activity_method(
+            ports.KeyPort.refresh_issuer_keys,
+            task_queue=interface.PERMIT_QUEUE,
+            start_to_close_timeout=_BUDGET,
+            retry_policy=ports.ONCE_RETRY,
+        )

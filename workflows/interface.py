@@ -15,6 +15,7 @@ SWEEP_WORKFLOW = "Sweep"
 ARCHIVE_WORKFLOW = "Archive"
 SLO_WORKFLOW = "RefreshSloStates"
 DELIVER_WORKFLOW = "Deliver"
+KEYS_WORKFLOW = "RefreshIssuerKeys"
 ITEM_WORKFLOW = "ResolveItem"
 
 

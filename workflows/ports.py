@@ -154,3 +154,12 @@ class NoticePort(ABC):
     @abstractmethod
     async def deliver(self) -> int:
         """Try every notice that is due by its channels; the number of attempts that succeeded."""
+
+
+class KeyPort(ABC):
+    """The keys of identity providers, by schedule, with the permit role."""
+
+    @activity.defn(name="refresh_issuer_keys")
+    @abstractmethod
+    async def refresh_issuer_keys(self) -> int:
+        """Fetch and store what every issuer of the directory in force publishes; the number of issuers."""

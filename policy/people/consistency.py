@@ -7,6 +7,7 @@
 - What ends before it begins, overrides of one rotation that overlap, and two rotations of one group are refused.
 - A delegation is between two people and lasts 90 days at most.
 - A key belongs to one person or agent, under one id; one issuer is named once.
+- An account as which a platform runs belongs to one agent, and its issuer is named.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -58,6 +59,19 @@ def _keys(directory: "Directory") -> Iterator[str]:
             yield f"key {key.id} of {holder} ends before it begins"
     if len({item.issuer for item in directory.issuers}) != len(directory.issuers):
         yield "two issuers have the same name"
+    yield from _workloads(directory)
+
+
+def _workloads(directory: "Directory") -> Iterator[str]:
+    issuers = {item.issuer for item in directory.issuers}
+    seen: dict[tuple[str, str], str] = {}
+    for agent in (item for item in directory.agents if item.workload is not None):
+        assert agent.workload is not None
+        account = (agent.workload.issuer, agent.workload.subject)
+        if agent.workload.issuer not in issuers:
+            yield f"agent {agent.id}: issuer {agent.workload.issuer} of its workload is not one of issuers"
+        if (owner := seen.setdefault(account, agent.id)) != agent.id:
+            yield f"agent {agent.id} runs as the same workload as {owner}: give each its own"
 
 
 def _identities(directory: "Directory") -> Iterator[str]:

@@ -131,6 +131,10 @@ class Directory(EdgeModel):
         person = self._identities.get(identity)
         return person.keys if person else ()
 
+    def agent_of_workload(self, issuer: str, subject: str) -> RegisteredAgent | None:
+        """The agent whose platform runs as an account of an issuer; None for nobody's."""
+        return self._workloads.get((issuer, subject))
+
     def ssh_key(self, material: str) -> tuple[Person, RegisteredKey] | None:
         """Whose SSH key it is (type and base64, as in a `.pub` file), and the key; None for nobody's."""
         return self._ssh_keys.get(material)
@@ -253,6 +257,10 @@ class Directory(EdgeModel):
     @cached_property
     def _ssh_keys(self) -> dict[str, tuple[Person, RegisteredKey]]:
         return {key.material: (person, key) for person, key in self._person_keys.values() if key.ssh is not None}
+
+    @cached_property
+    def _workloads(self) -> dict[tuple[str, str], RegisteredAgent]:
+        return {(item.workload.issuer, item.workload.subject): item for item in self.agents if item.workload}
 
     @cached_property
     def _agents(self) -> dict[str, RegisteredAgent]:

@@ -11,6 +11,7 @@
   said here, too, and a mail address only counts where the issuer verified it.
 """
 
+import re
 from base64 import b64decode, urlsafe_b64decode
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -39,6 +40,7 @@ _SMALL_ORDER = frozenset(
         0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
     ]
 )
+_LOCAL = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?(/|$)")
 _ANYBODY = "key is an ed25519 point of small order, as which anybody can sign: generate another key"
 
 
@@ -129,21 +131,23 @@ class Issuer(EdgeModel):
 
     Attributes:
         issuer: exactly as its tokens and its discovery document name it.
-        client_ids: the clients that people sign in with; the audience of their tokens.
+        client_ids: the clients that people sign in with; the audience of their tokens. Where there is none,
+            nobody signs in: the issuer is one of workloads.
         identity: the claim that is the identity.
         prefix: put before the claim, so that two issuers' accounts are told apart.
         acr: what its authentication context classes show; one that is not here shows nothing.
     """
 
     issuer: Annotated[str, StringConstraints(pattern=r"^https?://[!-~]{1,500}$")]
-    client_ids: Annotated[tuple[Name, ...], Field(min_length=1)]
+    client_ids: tuple[Name, ...] = ()
     identity: Literal["sub", "email", "preferred_username"] = "sub"
     prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/@-]{0,100}$")] = ""
     acr: dict[Text, Assurance] = {}
 
     @model_validator(mode="after")
     def _encrypted(self) -> "Issuer":
-        local = self.issuer.startswith(("http://127.0.0.1", "http://localhost", "http://[::1]"))
-        if self.issuer.startswith("http:") and not local:
+        if self.issuer.startswith("http:") and not _LOCAL.match(self.issuer):
             raise ValueError(f"issuer {self.issuer} is reached without tls: write https://")
+        if found := set("@?#\\") & set(self.issuer):
+            raise ValueError(f"issuer {self.issuer} has {min(found)} in it: write its address alone")
         return self

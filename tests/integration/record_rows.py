@@ -130,6 +130,7 @@ RECORD: dict[str, dict[str, Any]] = {
         "budget_left": 0.5,
         "source": "prometheus",
     },
+    "issuer_key": {**CONTENT, "issuer": "https://login.example", "kid": "k-1", "first_seen": NOW},
     **REVIEWS,
 }
 WITH_BODY = [table for table, row in RECORD.items() if "body" in row]
@@ -150,7 +151,7 @@ MAY_INSERT: dict[str, set[str]] = {
             *REVIEWS,
         },
     },
-    "countersign_permit": {"permit", "ledger_entry", "review"},
+    "countersign_permit": {"permit", "ledger_entry", "review", "issuer_key"},
     "countersign_executor": {"permit_use", "effect_report", "ledger_entry"},
     "countersign_app": set(RECORD) - {"document", "publication", "draft"},
     "countersign_reader": set(),

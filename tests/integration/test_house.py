@@ -18,7 +18,7 @@ from activities.clock import SystemClock
 from activities.database import Database
 from activities.documents import Documents
 from activities.house import HouseActivities, file_name
-from activities.schedules import ARCHIVE_SCHEDULE, SWEEP_SCHEDULE, ensure_schedules
+from activities.schedules import ARCHIVE_SCHEDULE, KEYS_SCHEDULE, SWEEP_SCHEDULE, ensure_schedules
 from activities.tables import (
     ArchiveRow,
 )
@@ -211,14 +211,15 @@ async def test_no_workflow_id_chooses_another_folder(workflow: str) -> None:
 async def test_temporal_starts_housekeeping_by_itself(place: Recording) -> None:
     """The schedules are made once, never overlap, and what they start runs the worker's activities."""
     made = [await ensure_schedules(place.client), await ensure_schedules(place.client)]
-    handles = [place.client.get_schedule_handle(name) for name in (SWEEP_SCHEDULE, ARCHIVE_SCHEDULE)]
+    names = [SWEEP_SCHEDULE, ARCHIVE_SCHEDULE, KEYS_SCHEDULE]
+    handles = [place.client.get_schedule_handle(name) for name in names]
     found = await handles[0].describe()
     for handle in handles:
         await handle.trigger()
 
     counts = [await _started(place, handle) for handle in handles]
 
-    assert made == [[SWEEP_SCHEDULE, ARCHIVE_SCHEDULE], []]
+    assert made == [names, []]
     assert found.schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
     assert all(count >= 0 for count in counts)
 
