@@ -18,10 +18,11 @@ import yaml
 from activities.auditing import audit
 from activities.database import Database
 from activities.export import export_action
-from activities.settings import Role, Settings
+from activities.settings import Role
 from deploy.dev import Stack
 from policy.decision import DecisionReceipt
 from policy.proofs import Domain, nonce_of, signed_bytes
+from tests.permit_keys import settings
 from tests.provider import CLIENT, OTHER_CLIENT, Browser, IdentityProvider, identity_provider, rsa, signed_in
 from tests.world import DOCUMENTS, Handle, World, decision, publish_documents, until, whole_world
 from worker import running_workers, workflow_runner
@@ -52,10 +53,10 @@ class House:
                 database = Database(self.stack.database_url(f"countersign_{role}", name))
                 stack.push_async_callback(database.close)
                 claimed = control_believes_names and role is Role.control
-                settings = Settings(role=role, unsafe_claimed_identities=claimed)
+                given = settings(role=role, unsafe_claimed_identities=claimed)
                 executors = {"bench": self.world.bench}
                 await stack.enter_async_context(
-                    running_workers(self.world.client, database, settings, executors=executors)
+                    running_workers(self.world.client, database, given, executors=executors)
                 )
             yield
 
