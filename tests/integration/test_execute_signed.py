@@ -233,7 +233,7 @@ APPROVALS: dict[str, tuple[str | None, Callable[[World], list[dict[str, Any]]]]]
         lambda world: [by_key(statement(proposal_id="another", action_digest=world.action_digest))],
     ),
     "for another installation": (
-        "audience is countersign/test",
+        "audience is 'countersign/test'",
         lambda world: [_said(world, audience="countersign/test")],
     ),
     "a name alone": (
