@@ -40,6 +40,7 @@ MODULES = {
     "cli.directory": ("directory",),
     "cli.simulate": ("simulate",),
     "cli.audit": ("audit",),
+    "cli.record": ("record",),
     "cli.schema": ("schema",),
 }
 

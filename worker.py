@@ -22,6 +22,8 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.anchor import Anchor, FileAnchor
+from activities.anchored import Anchored
 from activities.attributes import RegisteredAttributes
 from activities.channels.lanes import make_lanes
 from activities.claiming import ClaimActivities
@@ -43,17 +45,18 @@ from activities.permit_signing import PermitSigner
 from activities.permit_trust import ClaimedTargets, PermitTrust
 from activities.prometheus import Prometheus
 from activities.proving import Prover
-from activities.settings import DATABASE_URL, PERMIT_KEY_FILE, Role, Settings, SettingsError, read_settings
+from activities.settings import ANCHOR_FILE, DATABASE_URL, PERMIT_KEY_FILE, Role, Settings, SettingsError, read_settings
 from activities.slo_states import SloActivities
 from activities.telemetry import Meter
 from activities.telemetry_client import stop_tracing
 from activities.telemetry_export import start_telemetry
 from activities.telemetry_logs import configure_logging
 from activities.telemetry_pending import watch_pending
+from activities.watching import WatchActivities
 from policy.errors import CountersignError
 from signing.permits import PermitKeys
 from workflows.authorize import AuthorizeAction
-from workflows.housekeeping import Archive, Deliver, RefreshIssuerKeys, RefreshSloStates, Sweep
+from workflows.housekeeping import Archive, Deliver, RefreshIssuerKeys, RefreshSloStates, Sweep, Watch
 from workflows.interface import EXECUTOR_QUEUE, PERMIT_QUEUE, TASK_QUEUE
 from workflows.items import ResolveItem
 from workflows.messages import PACE, Pace
@@ -65,6 +68,8 @@ log = logging.getLogger("countersign.worker")
 PASSED_THROUGH = ("policy", "workflows", "pydantic", "pydantic_core", "rfc8785", "yaml", "annotated_types")
 GRACE = timedelta(seconds=5)
 HEARTBEAT_THROTTLE = timedelta(seconds=3)
+ISSUE = (Role.permit, Role.all)
+WORKFLOWS = (AuthorizeAction, ResolveItem, Sweep, Archive, RefreshSloStates, Deliver, RefreshIssuerKeys, Watch)
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:
@@ -82,6 +87,7 @@ async def build_workers(
     executors: Mapping[str, Executor] | None = None,
     max_cached_workflows: int = 1000,
     pace: Pace = PACE,
+    anchored: Anchored | None = None,
 ) -> list[Worker]:
     """The workers of a role, ready to run.
 
@@ -94,14 +100,14 @@ async def build_workers(
         executors: a platform's own adapters by name, besides ours.
         max_cached_workflows: how many runs are kept in memory; the others are replayed when they are needed.
         pace: how much a run takes before it continues as a new one.
+        anchored: the copy outside the record, as `anchored_by` makes it; given where the role issues.
     """
     time = clock or SystemClock()
     documents = Documents()
     await documents.warm(database)
     role = settings.role
-    issues = role in (Role.permit, Role.all)
     published, prover, proved_again = _provers(database, settings, time)
-    dispatching = _dispatching(database, documents, time, proved_again, settings) if issues else []
+    dispatching = _dispatching(database, documents, time, proved_again, settings, anchored) if role in ISSUE else []
     workers = []
     if role in (Role.control, Role.all):
         control = ControlActivities(
@@ -118,14 +124,14 @@ async def build_workers(
             Worker(
                 client,
                 task_queue=TASK_QUEUE,
-                workflows=[AuthorizeAction, ResolveItem, Sweep, Archive, RefreshSloStates, Deliver, RefreshIssuerKeys],
+                workflows=WORKFLOWS,
                 activities=[*activities, *dispatching],
                 workflow_runner=workflow_runner(),
                 max_cached_workflows=max_cached_workflows,
                 graceful_shutdown_timeout=GRACE,
             )
         )
-    if issues:
+    if role in ISSUE:
         keys = KeyActivities(database, documents, published)
         workers.append(_activity_worker(client, PERMIT_QUEUE, [*dispatching, keys.refresh_issuer_keys]))
     if role in (Role.executor, Role.all):
@@ -159,16 +165,25 @@ def _housekeeping(
     slos = SloActivities(database, documents, clock, _prometheus(settings))
     notices = NoticeActivities(database, documents, clock, settings.channels, make_lanes(settings.channels))
     items = ItemActivities(database, documents, clock, prover)
-    scheduled = [house.sweep, house.archive, slos.refresh_slo_states, notices.deliver]
+    watcher = WatchActivities(database, client, clock)
+    scheduled = [house.sweep, house.archive, watcher.watch, slos.refresh_slo_states, notices.deliver]
     return [*scheduled, items.look_at_item, items.answer_item]
 
 
 def _dispatching(
-    database: Database, documents: Documents, clock: Clock, prover: Prover, settings: Settings
+    database: Database,
+    documents: Documents,
+    clock: Clock,
+    prover: Prover,
+    settings: Settings,
+    anchored: Anchored | None,
 ) -> list[Callable[..., Any]]:
     if settings.permit_key is None:
         raise SettingsError(f"{PERMIT_KEY_FILE} is not set: role {settings.role} signs permits")
-    return [PermitActivities(database, documents, clock, prover, PermitSigner(settings.permit_key)).dispatch]
+    if anchored is None:
+        raise SettingsError(f"{ANCHOR_FILE} is not set: who issues needs a file outside of the database")
+    signer = PermitSigner(settings.permit_key)
+    return [PermitActivities(database, documents, clock, prover, signer, anchored).dispatch]
 
 
 def _acting(
@@ -238,9 +253,14 @@ async def running_workers(
     max_cached_workflows: int = 1000,
     pace: Pace = PACE,
     meter: Meter | None = None,
+    anchor: Anchor | None = None,
 ) -> AsyncIterator[None]:
-    """The workers of a role, running inside the block. With a meter, control keeps the gauges of what waits."""
+    """The workers of a role, running inside the block. With a meter, control keeps the gauges of what waits.
+
+    `anchor` keeps the copy outside the record instead of the file of the settings.
+    """
     attributes = await _asked_once(client)
+    anchored = anchored_by(settings, clock or SystemClock(), anchor)
     workers = await build_workers(
         client,
         database,
@@ -250,8 +270,11 @@ async def running_workers(
         executors=executors,
         max_cached_workflows=max_cached_workflows,
         pace=pace,
+        anchored=anchored,
     )
     async with contextlib.AsyncExitStack() as stack:
+        if anchored is not None:
+            await stack.enter_async_context(anchored.watched(database, clock or SystemClock(), meter))
         await stack.enter_async_context(attributes.kept_fresh())
         for worker in workers:
             await stack.enter_async_context(worker)
@@ -259,6 +282,15 @@ async def running_workers(
             told = settings.channels is not None
             await stack.enter_async_context(watch_pending(database, clock or SystemClock(), meter, notices=told))
         yield
+
+
+def anchored_by(settings: Settings, clock: Clock, anchor: Anchor | None = None) -> Anchored | None:
+    """The copy outside the record of a role that issues; None of another role, and where none is named."""
+    kept = anchor or (FileAnchor(settings.anchor_file) if settings.anchor_file is not None else None)
+    if kept is None or settings.role not in ISSUE:
+        return None
+    keys = PublishedKeys(clock)
+    return Anchored(kept, Documents(), Prover(accepts_claimed=settings.unsafe_claimed_identities, issuer_keys=keys))
 
 
 async def run_worker(settings: Settings, *, address: str | None = None, namespace: str | None = None) -> None:

@@ -5,9 +5,10 @@ people signed for them, the directory and policy in force today, holds, stops, e
 (`policy/gate.py`) is asked again, and its inputs are kept in the entry, so that anybody can ask it once more.
 
 At the commit, what is true: the forward permit, the undo permit, their signatures and the entry that says what is about
-to happen are all durable, or none of them is. Issuing again gives the same permit. Where people can cure what closed
-the gate, the answer says so; the control role then measures by itself and decides whether they are asked
-(`activities/remeasuring.py`).
+to happen are all durable, or none of them is. Issuing again gives the same permit. Where the record is behind the copy
+outside of it (`activities/anchored.py`), an open gate issues nothing, and no permit is given again. Where people can
+cure what closed the gate, the answer says so; the control role then measures by itself and decides whether they are
+asked (`activities/remeasuring.py`).
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
+from activities.anchored import Anchored
 from activities.cases import CaseFile, read_case
 from activities.clock import Clock, differs
 from activities.database import Database, lock_key
@@ -30,6 +32,7 @@ from activities.proving import Prover
 from activities.reproving import unproven_votes
 from activities.reviews import open_review
 from activities.starting import gather
+from policy.anchoring import Behind, reasons_of
 from policy.approval.counting import assurance_at_dispatch
 from policy.base import Reason, RecordModel
 from policy.facts import Facts
@@ -51,20 +54,30 @@ class PermitActivities(PermitPort):
     """Issues permits against the record, as the permit or application role."""
 
     def __init__(
-        self, database: Database, documents: Documents, clock: Clock, prover: Prover, signer: PermitSigner
+        self,
+        database: Database,
+        documents: Documents,
+        clock: Clock,
+        prover: Prover,
+        signer: PermitSigner,
+        anchored: Anchored,
     ) -> None:
         self._database = database
         self._documents = documents
         self._clock = clock
         self._prover = prover
         self._signer = signer
+        self._anchored = anchored
 
     @activity.defn(name="dispatch")
     async def dispatch(self, request: DispatchRequest) -> DispatchResult:
         return await self._prover.with_keys(lambda: self._dispatch(request))
 
     async def _dispatch(self, request: DispatchRequest) -> DispatchResult:
-        async with self._database.transaction(request.proposal_id) as connection:
+        async with (
+            self._anchored.issuing() as issuing,
+            self._database.transaction(request.proposal_id) as connection,
+        ):
             if await differs(self._clock, request.now):
                 return DispatchResult(stale=True)
             ledger = Ledger(connection, request.proposal_id, request.now)
@@ -72,7 +85,9 @@ class PermitActivities(PermitPort):
             if file is None or file.revision is None or file.revision.revision != request.revision:
                 return _unknown(file, request)
             issued = await read_issued(connection, request.proposal_id, request.revision)
-            if mine := issued.of_step(request.step):
+            behind = await issuing.behind(connection, request.proposal_id)
+            if behind is None and (mine := issued.of_step(request.step)):
+                await issuing.remember(connection, request.proposal_id, await ledger.head())
                 return _result(mine, await ledger.head())
             in_force = await self._documents.in_force(connection)
             await _take_turns(connection, file.proposal, file.revision, in_force)
@@ -94,8 +109,8 @@ class PermitActivities(PermitPort):
                 events=file.events,
                 unproven=await unproven_votes(connection, file, self._prover, in_force.directory, request.now),
             )
-            kept = _kept(inputs, facts, in_force)
-            if reasons := may_dispatch(inputs):
+            kept = _kept(inputs, facts, in_force, behind)
+            if reasons := may_dispatch(inputs) or reasons_of(kept):
                 content = {**kept, "reasons": _json(reasons)}
                 await ledger.append(EntryKind.dispatch_refused, content, *refusal_key(request, reasons))
                 entry = await ledger.head()
@@ -117,6 +132,7 @@ class PermitActivities(PermitPort):
             await ledger.append(EntryKind.dispatched, content, request.revision, request.step, new=True)
             if request.step == 1:
                 await _owe_review(connection, ledger, file, request.now)
+            await issuing.remember(connection, request.proposal_id, await ledger.head())
             return _result(permits, await ledger.head())
 
 
@@ -152,9 +168,11 @@ def refusal_key(request: DispatchRequest, reasons: tuple[Reason, ...]) -> tuple[
     return (request.revision, request.step, *(("out_of_turn",) if out_of_turn(reasons) else ()))
 
 
-def _kept(inputs: DispatchInputs, facts: Facts, in_force: InForce) -> dict[str, Any]:
-    """What the entry keeps: the gate's inputs, and what the verdict of now was computed from."""
+def _kept(inputs: DispatchInputs, facts: Facts, in_force: InForce, behind: Behind | None) -> dict[str, Any]:
+    """What the entry keeps: the gate's inputs, what today's verdict was computed from, how the record is behind."""
+    kept = {"behind": behind.model_dump(mode="json")} if behind is not None else {}
     return {
+        **kept,
         "inputs": inputs.model_dump(mode="json"),
         "documents": in_force.digests.model_dump(mode="json"),
         "observed": facts.observed.model_dump(mode="json"),

@@ -7,7 +7,7 @@
 - A server that is sent more updates at once than it holds drops the workflow task that runs. What that task had taken
   is on record, and the next one takes the same decision again and is answered the same.
 - Other known origins, which are noted and are no findings: an earlier or another run of the same proposal, the sweep,
-  a refused claim of somebody else, a report after the end, the workflow of its review.
+  a refused claim of somebody else, a report after the end, the workflow of its review, the watcher.
 """
 
 from collections.abc import Iterator, Sequence
@@ -164,6 +164,8 @@ def _origin(file: AuditFile, entry: ReadEntry, calls: Sequence[Call], events: Se
     """Where an entry comes from that this run did not write; None where nothing explains it."""
     if entry.kind in _REVIEW_KINDS:
         return "written by the workflow of its review"
+    if entry.kind is EntryKind.violation and "watched" in entry.content:
+        return "seen by the watcher"
     first = next((call.told for call in calls if call.name == "assess" and call.told), None) or {}
     reset = max((event.at for event in events if is_reset(event)), default=None)
     known = max((_position(call) for call in calls if reset or call.name == "assess"), default=0)

@@ -17,6 +17,7 @@ from activities.deciding import Reading, SaidBy, read_decision
 from activities.recomputing_debts import Debts, check_label, check_labels
 from activities.recomputing_permits import Permitted
 from activities.recomputing_proofs import check_principal, said_again
+from activities.recomputing_restored import Restored
 from activities.recomputing_revisions import check_remeasured, check_superseding, unkept
 from activities.recomputing_signatures import check_signature
 from activities.recomputing_starts import check_refused_start
@@ -52,6 +53,7 @@ from policy.result import ActionResult
 from policy.revision import Revision
 from policy.sealing import check_sealed, sealed_of
 from policy.signature import Signed
+from policy.watching import check_watched
 
 # What reading a content that is not what its kind promises can raise.
 MALFORMED = (CountersignError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError)
@@ -104,6 +106,7 @@ class Recomputation:
             EntryKind.review_decided: self._debts.decided,
             EntryKind.review_overdue: self._debts.overdue,
             EntryKind.review_closed: self._debts.closed,
+            EntryKind.restore_acknowledged: Restored(self._documents).acknowledged,
         }
         if file.proposal is not None:
             self._read_proposal(file.proposal)
@@ -347,6 +350,7 @@ class Recomputation:
 
     def _violation(self, entry: ReadEntry) -> list[str]:
         found = [] if isinstance(entry.content["what"], str) else ["it does not say what was violated"]
+        found += check_watched(entry.content) if "watched" in entry.content else []
         return found + (check_label(entry, self._known()[1]) if "undoes" in entry.content else [])
 
     # ---------------------------------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
 """The schedules of a namespace: housekeeping that Temporal starts by itself.
 
 They are made where they are missing and brought to today's form where they exist; one that an operator paused stays
-paused. The sweep runs every minute, the archive every ten: the shortest retention that Temporal takes is a day. The
-keys of identity providers are looked at every five minutes: a provider publishes one for longer than that. Notices
-are delivered every quarter of a minute where an operator named channels; a run that waits for a slow channel does not
-keep the next one from the others.
+paused. The sweep and the watcher run every minute, the archive every ten: the shortest retention that Temporal takes is
+a day. The keys of identity providers are looked at every five minutes: a provider publishes one for longer than that.
+Notices are delivered every quarter of a minute where an operator named channels; a run that waits for a slow channel
+does not keep the next one from the others.
 """
 
 from dataclasses import dataclass
@@ -30,11 +30,13 @@ from workflows.interface import (
     SLO_WORKFLOW,
     SWEEP_WORKFLOW,
     TASK_QUEUE,
+    WATCH_WORKFLOW,
 )
 
 SWEEP_SCHEDULE = "countersign-sweep"
 ARCHIVE_SCHEDULE = "countersign-archive"
 KEYS_SCHEDULE = "countersign-issuer-keys"
+WATCH_SCHEDULE = "countersign-watch"
 SLO_SCHEDULE = "countersign-slo-states"
 DELIVER_SCHEDULE = "countersign-deliver"
 # A run that was missed is not made up for: the next one finds everything.
@@ -55,6 +57,7 @@ _WANTED = (
     _Wanted(SWEEP_SCHEDULE, SWEEP_WORKFLOW, timedelta(minutes=1)),
     _Wanted(ARCHIVE_SCHEDULE, ARCHIVE_WORKFLOW, timedelta(minutes=10)),
     _Wanted(KEYS_SCHEDULE, KEYS_WORKFLOW, timedelta(minutes=5)),
+    _Wanted(WATCH_SCHEDULE, WATCH_WORKFLOW, timedelta(minutes=1)),
 )
 _SLO_STATES = _Wanted(SLO_SCHEDULE, SLO_WORKFLOW, timedelta(minutes=1))
 _DELIVER = _Wanted(DELIVER_SCHEDULE, DELIVER_WORKFLOW, timedelta(seconds=15), ScheduleOverlapPolicy.ALLOW_ALL)

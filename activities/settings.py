@@ -3,7 +3,8 @@
 - A value that cannot be used is refused with the variable, the value and the fix; a misspelt variable of ours, too.
 - What would silently weaken the protection is refused where a worker starts (`check_worker`): identities that nobody
   proved, unless that was said on purpose; a worker that could change the record; a process that decides and also holds
-  a target's credentials, unless one process is all there is; a database over the network without a word about TLS.
+  a target's credentials, unless one process is all there is; a database over the network without a word about TLS; a
+  worker that issues and remembers nothing outside of the record.
 - Addresses can carry passwords, so no error and no `repr` shows one in full.
 
 Temporal's own settings (TEMPORAL_ADDRESS, profiles, TLS, API key) belong to `activities/connection.py`.
@@ -46,11 +47,12 @@ IDENTITY = "COUNTERSIGN_IDENTITY"
 PROMETHEUS_URL = "COUNTERSIGN_PROMETHEUS_URL"
 SLO_QUERY = "COUNTERSIGN_SLO_QUERY"
 CHANNELS_FILE = "COUNTERSIGN_CHANNELS_FILE"
+ANCHOR_FILE = "COUNTERSIGN_ANCHOR_FILE"
 OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 _OURS = (
     *(DATABASE_URL, ADMIN_DATABASE_URL, AUTHOR_DATABASE_URL, TARGETS_FILE, ARCHIVE_DIR, METRICS_ADDRESS),
-    *(UNSAFE_CLAIMED_IDENTITIES, ROLE, IDENTITY, PROMETHEUS_URL, SLO_QUERY, CHANNELS_FILE),
+    *(UNSAFE_CLAIMED_IDENTITIES, ROLE, IDENTITY, PROMETHEUS_URL, SLO_QUERY, CHANNELS_FILE, ANCHOR_FILE),
     *(PERMIT_KEY_FILE, PERMIT_KEY, PERMIT_KEYS_FILE),
 )
 # Any of these says which Temporal is meant; the local development stack is then not looked for.
@@ -94,6 +96,7 @@ class Settings:
         prometheus_url: `http(s)://` address of a Prometheus server that SLO states are asked of; None asks nobody.
         slo_query: the query that gives the share of an error budget that is left (`activities/prometheus.py`).
         channels: by which channels people are told, and how often; None tells nobody.
+        anchor_file: where a worker that issues keeps its copy outside the record.
         temporal_chosen: whether the environment names a Temporal server or profile.
 
     """
@@ -115,6 +118,7 @@ class Settings:
     prometheus_url: str | None = field(default=None, repr=False)
     slo_query: str | None = None
     channels: Channels | None = field(default=None, repr=False)
+    anchor_file: Path | None = None
     temporal_chosen: bool = False
 
     @property
@@ -148,6 +152,10 @@ class Settings:
         if self.channels is not None and self.role in (Role.permit, Role.executor):
             raise SettingsError(f"{CHANNELS_FILE} is set: role {self.role} tells nobody anything, unset it here")
         self._check_keys()
+        if (self.anchor_file is None) != (self.role in (Role.control, Role.executor)):
+            fix = "name a file outside of the database" if self.anchor_file is None else "unset it here"
+            state = "is not" if self.anchor_file is None else "is"
+            raise SettingsError(f"{ANCHOR_FILE} {state} set: only roles permit and all issue, {fix}")
         return self.database_url
 
     def _check_keys(self) -> None:
@@ -202,6 +210,7 @@ def read_settings(environ: Mapping[str, str] | None = None, *, role: str | None 
         prometheus_url=prometheus_url,
         slo_query=slo_query,
         channels=_channels(given.get(CHANNELS_FILE)),
+        anchor_file=_anchor_file(given.get(ANCHOR_FILE)),
         temporal_chosen=any(given.get(name) for name in TEMPORAL_CHOICES),
     )
 
@@ -284,6 +293,17 @@ def _archive_dir(name: str | None) -> Path | None:
     path = Path(name)
     if path.exists() and not path.is_dir():
         raise SettingsError(f"{ARCHIVE_DIR} = {name} is a file: name a folder")
+    return path
+
+
+def _anchor_file(name: str | None) -> Path | None:
+    if not name:
+        return None
+    path = Path(name)
+    if path.is_dir() or not path.parent.is_dir():
+        raise SettingsError(
+            f"{ANCHOR_FILE} = {name} is no file in a folder that exists: create the folder, name a file"
+        )
     return path
 
 

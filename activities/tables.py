@@ -368,6 +368,15 @@ class LedgerEntryRow(_Record, table=True):
     late: bool
 
 
+class WatchRow(_Record, table=True):
+    """How far the watcher came: up to when it looked at runs, and up to which open action."""
+
+    __tablename__ = "watch"
+    at: datetime = Field(primary_key=True, sa_type=_Timestamptz)
+    until: _Instant
+    proposal_id: _String
+
+
 class ArchiveRow(_Record, table=True):
     """Where the history of a closed run was archived, and the digest of that file."""
 

@@ -49,6 +49,7 @@ CODES: Mapping[str, frozenset[str]] = {
                 "withdrawn",
                 "material_change",
                 "permitted_before",
+                "record_behind",
             ),
         }
     ),
@@ -136,6 +137,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("countersign_outcomes", "counter", ("outcome", "risk_tier", "dry_run"), "finished actions by outcome"),
         Metric("countersign_refusals", "counter", ("what", "code"), "starts, decisions, dispatches and claims refused"),
         Metric("countersign_violations", "counter", (), "contradictions between what was told and what was recorded"),
+        Metric("countersign_record_behind", "gauge", (), "1 while the record is behind the copy outside of it"),
         Metric(
             "countersign_notice_deliveries",
             "counter",

@@ -30,7 +30,7 @@ from bench.documents import CROWD, FIRST, proposal
 from bench.figures import Quartiles, machine, table
 from bench.stack import DECISION_VALID, RECORD, prepared, until
 from bench.target import DATABASE
-from deploy.dev import Stack, ephemeral_stack
+from deploy.dev import ANCHOR_NAME, Stack, ephemeral_stack
 from policy.base import instant_text
 from policy.search_attributes import TYPES
 from workflows.interface import DECIDE, TASK_QUEUE, WORKFLOW_TYPE, workflow_id
@@ -247,6 +247,7 @@ async def _worker(stack: Stack, cached: int) -> AsyncIterator[int]:
         "namespace": stack.namespace,
         "record": stack.database_url("countersign_app", RECORD),
         "target": stack.database_url("postgres", DATABASE),
+        "anchor": str(Path(stack.data_dir) / ANCHOR_NAME),
         "cached": str(cached),
     }
     words = [word for name, value in where.items() for word in (f"--{name}", value)]

@@ -10,8 +10,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -28,7 +29,7 @@ from activities.settings import Settings
 from bench.bare import QUEUE, BareAction, BareSignalled, BareUpdated
 from bench.documents import documents, proposal
 from bench.target import DATABASE, NAME, TABLE, BareActivities, InsertExecutor
-from deploy.dev import Stack, ephemeral_stack
+from deploy.dev import ANCHOR_NAME, Stack, ephemeral_stack
 from deploy.migrations.runner import migrate
 from policy.base import instant_text
 from policy.search_attributes import TYPES
@@ -148,7 +149,7 @@ async def running_bench() -> AsyncIterator[Bench]:
         cleanup.push_async_callback(admin.close)
         client = await connect(address=stack.temporal_address, namespace=stack.namespace, identity="bench")
         plain = await Client.connect(stack.temporal_address, namespace=stack.namespace, identity="bench-bare")
-        settings = claimed_settings()
+        settings = replace(claimed_settings(), anchor_file=Path(stack.data_dir) / ANCHOR_NAME)
         executors = {NAME: InsertExecutor(pool)}
         await cleanup.enter_async_context(running_workers(client, record, settings, executors=executors))
         await cleanup.enter_async_context(_bare_worker(plain, BareActivities(pool)))

@@ -3,6 +3,8 @@
 import argparse
 import asyncio
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import asyncpg
 
@@ -18,12 +20,13 @@ async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.worker", description=__doc__)
     for name in ("temporal", "namespace", "record", "target"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--anchor", type=Path, required=True, help="file of the copy outside the record")
     parser.add_argument("--cached", type=int, required=True, help="how many runs are kept in memory")
     args = parser.parse_args()
     database = Database(args.record, application="countersign-bench")
     client = await connect(address=args.temporal, namespace=args.namespace, identity="bench-worker")
     async with asyncpg.create_pool(args.target, min_size=1, max_size=5) as pool:
-        settings = claimed_settings()
+        settings = replace(claimed_settings(), anchor_file=args.anchor)
         executors = {NAME: InsertExecutor(pool)}
         async with running_workers(client, database, settings, executors=executors, max_cached_workflows=args.cached):
             print("ready", flush=True)

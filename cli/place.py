@@ -9,6 +9,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 from temporalio.client import Client
@@ -24,7 +25,7 @@ from activities.settings import (
     read_settings,
 )
 from activities.telemetry_client import tracing
-from deploy.dev import DATA_DIR, StackAddresses, running_stack
+from deploy.dev import ANCHOR_NAME, DATA_DIR, StackAddresses, running_stack
 from workflows.interface import workflow_id
 
 READER = "countersign_reader"
@@ -135,6 +136,7 @@ def place_of(stack: StackAddresses, settings: Settings | None = None) -> Place:
             author_database_url=stack.database_url(AUTHOR),
             identity=given.identity,
             otlp_endpoint=given.otlp_endpoint,
+            anchor_file=Path(stack.data_dir) / ANCHOR_NAME,
         ),
         temporal_address=stack.temporal_address,
         namespace=stack.namespace,

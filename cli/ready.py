@@ -20,7 +20,7 @@ from activities.documents import COMPOSED, READERS, Documents, Kind, kind_of, pu
 from activities.schedules import ensure_schedules
 from activities.settings import Role, Settings
 from cli.policy import read_file
-from deploy.dev import StackAddresses
+from deploy.dev import ANCHOR_NAME, StackAddresses
 from deploy.migrations.roles import MigrationError
 from deploy.migrations.runner import migrate
 from deploy.orders import DATABASE as ORDERS
@@ -183,6 +183,7 @@ async def prepare_local(stack: StackAddresses, at: datetime, documents: Path = E
         database_url=stack.database_url("countersign_app", RECORD),
         targets={ORDERS_RESOURCE: stack.database_url(OPERATOR, ORDERS)},
         archive_dir=Path(stack.data_dir) / "archive",
+        anchor_file=Path(stack.data_dir) / ANCHOR_NAME,
         unsafe_claimed_identities=True,
         unsafe_claimed_production=True,
         permit_key=kept_signing_key(Path(stack.data_dir) / PERMIT_KEY, "permit"),

@@ -122,6 +122,22 @@ def _reported(content: Mapping[str, Any]) -> str:
     return "; ".join(said + ([report["message"]] if report["message"] else read))
 
 
+def _acknowledged(content: Mapping[str, Any]) -> str:
+    """Who said that permits are issued again, and what the record forgot."""
+    lost = ", ".join(dict.fromkeys(str(item["proposal_id"]) for item in content["missing"])) or "nobody knows what"
+    reasons = "; ".join(str(item["statement"]["reason"]) for item in content["acknowledged"])
+    return f"{' and '.join(content['people'])} acknowledged that the record forgot {lost}: {reasons}"
+
+
+def _violation(content: Mapping[str, Any]) -> str:
+    """What was violated; of what the watcher saw, the run and what is known of it."""
+    watched = content.get("watched")
+    if not isinstance(watched, Mapping):
+        return _plain(content)
+    known = [f"{key} {value}" for key, value in watched.items() if key != "sign" and isinstance(value, str)]
+    return "; ".join([str(content["what"]), *known])
+
+
 def _plain(content: Mapping[str, Any]) -> str:
     """Every plain value of an entry, and the messages of its reasons."""
     parts = [f"{key} {value}" for key, value in content.items() if isinstance(value, str | int | float)]
@@ -150,5 +166,7 @@ _SAYERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "graced": _event,
     "dispatched": _dispatched,
     "reported": _reported,
+    "restore_acknowledged": _acknowledged,
+    "violation": _violation,
     "recorded": _recorded,
 }

@@ -39,6 +39,8 @@ __all__ = [
 ]
 
 DATA_DIR = Path(".dev")
+# Where whoever runs a worker on a stack keeps the copy outside the record, in the folder of its data.
+ANCHOR_NAME = "anchor.json"
 _LOCK_SECONDS = 15.0
 
 

@@ -19,6 +19,7 @@ from policy.permit import Permit, entry_id
 from policy.refusals import unlisted_key
 from policy.revision import Revision
 from policy.screens.telling import telling
+from policy.watching import watched_key
 
 _Content: TypeAlias = Mapping[str, Any]
 
@@ -51,6 +52,8 @@ def _refusal_key(content: _Content) -> tuple[object, ...]:
 
 
 def _violation_key(content: _Content) -> tuple[object, ...]:
+    if "watched" in content:
+        return watched_key(content["watched"])
     if "undoes" in content:
         return "undoes", content["revision"]
     if "told" in content:
@@ -87,6 +90,9 @@ _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
     EntryKind.review_decided: lambda content: (content["submission"]["decision_id"],),
     EntryKind.review_overdue: lambda _: ("review",),
     EntryKind.review_closed: lambda _: ("review",),
+    EntryKind.restore_acknowledged: lambda content: tuple(
+        sorted(item["statement"]["acknowledgement_id"] for item in content["acknowledged"])
+    ),
 }
 
 

@@ -8,7 +8,8 @@ each; nothing means that today's code concludes the same.
 - reminded, escalated, held: it was due by then, in a stage that was open then.
 - resolved: the case stands so at that instant.
 - dispatched, dispatch_refused: the gate's inputs are those that the entries before, the documents and the holds give;
-  the gate answers the same; the permits are those of the approved steps.
+  the gate answers the same; the permits are those of the approved steps. That the record was behind the copy outside of
+  it is taken as recorded: then an open gate issued nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from policy.anchoring import reasons_of
 from policy.approval.changes import entry_kind
 from policy.approval.counting import assurance_at_dispatch
 from policy.approval.escalation import Due
@@ -194,7 +196,7 @@ def check_dispatch(
     inputs = _as_kept(inputs, recorded)
     found = compare("inputs", content["inputs"], inputs)
     found += check_records(recorded.records, before.permits, before.reports)
-    reasons = may_dispatch(inputs)
+    reasons = may_dispatch(inputs) or reasons_of(content)
     if not permitted:
         if not reasons:
             found.append("the gate was recorded as closed and is open")

@@ -16,6 +16,7 @@ from policy.builtin import AGENT, ENVIRONMENT, PUBLISH, TARGET
 from policy.catalog import Catalog, builtin_catalog
 from policy.checks.satisfiability import satisfiability
 from policy.document import PolicySet
+from policy.evaluation import Evaluation
 from policy.facts import collect
 from policy.judging import judge
 from policy.observed import DraftFact, Observed
@@ -87,6 +88,28 @@ def _misnamed(policy: PolicySet, directory: Directory) -> Iterator[str]:
 
 def _locked(kind: str, policy: PolicySet, directory: Directory, at: datetime) -> tuple[str, ...]:
     """Why nobody could publish the next document of a kind."""
+    evaluation = next_publication(kind, policy, directory, at)
+    if evaluation.verdict is Verdict.deny or evaluation.chain is None:
+        why = evaluation.reasons[0].message if evaluation.reasons else "nobody is asked"
+        return (f"nobody could publish the next {kind}: {why}",)
+    silent = {name for item in evaluation.excluded for name in item.people}
+    found = satisfiability(evaluation.chain, directory, at, silent)
+    if found.missing:
+        return (f"nobody could publish the next {kind}: nobody is left for {', '.join(found.missing)}",)
+    if {person.id for person in directory.people} <= set(found.without):
+        return (f"nobody could propose the next {kind}: whoever does leaves a seat empty",)
+    return ()
+
+
+def next_publication(kind: str, policy: PolicySet, directory: Directory, at: datetime) -> Evaluation:
+    """What a policy answers to a proposal to publish the next document of a kind: whom it would ask.
+
+    Args:
+        kind: of document.
+        policy: in force, or that would be.
+        directory: in force, or that would be.
+        at: the instant (UTC) at which it is imagined.
+    """
     asker = directory.people[0].id if directory.people else "nobody"
     proposal = _imagined(kind, asker)
     digest = "sha256:" + "0" * 64
@@ -98,17 +121,7 @@ def _locked(kind: str, policy: PolicySet, directory: Directory, at: datetime) ->
         registry=builtin_operations(),
         observed=Observed(at=at, catalog_at=at, directory_at=at, draft=draft, signature=_signature(directory, at)),
     )
-    evaluation = judge(policy, proposal, facts).evaluation
-    if evaluation.verdict is Verdict.deny or evaluation.chain is None:
-        why = evaluation.reasons[0].message if evaluation.reasons else "nobody is asked"
-        return (f"nobody could publish the next {kind}: {why}",)
-    silent = {name for item in evaluation.excluded for name in item.people}
-    found = satisfiability(evaluation.chain, directory, at, silent)
-    if found.missing:
-        return (f"nobody could publish the next {kind}: nobody is left for {', '.join(found.missing)}",)
-    if {person.id for person in directory.people} <= set(found.without):
-        return (f"nobody could propose the next {kind}: whoever does leaves a seat empty",)
-    return ()
+    return judge(policy, proposal, facts).evaluation
 
 
 def _signature(directory: Directory, at: datetime) -> Signature | None:

@@ -58,6 +58,7 @@ class EntryKind(StrEnum):
     review_decided = "review_decided"
     review_overdue = "review_overdue"
     review_closed = "review_closed"
+    restore_acknowledged = "restore_acknowledged"
 
 
 class Entry(RecordModel):

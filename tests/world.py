@@ -18,6 +18,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.anchor import Anchor
 from activities.clock import Clock
 from activities.connection import connect
 from activities.database import Database
@@ -31,6 +32,7 @@ from policy.decision import DecisionReceipt
 from policy.ledger import verify_chain
 from policy.result import ActionResult
 from policy.search_attributes import TYPES
+from tests.anchors import MemoryAnchor
 from tests.bench_target import TABLE, BenchExecutor
 from tests.permit_keys import settings
 from worker import running_workers
@@ -111,6 +113,7 @@ class World:
     pace: Pace = PACE
     # Most tests are about what people say, not about how they prove who they are.
     claimed: bool = True
+    anchor: Anchor = field(default_factory=MemoryAnchor)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     _workers: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
@@ -247,6 +250,7 @@ class World:
                 clock=self.clock,
                 executors={"bench": self.bench},
                 pace=self.pace,
+                anchor=self.anchor,
             )
             await self._workers.enter_async_context(running)
 

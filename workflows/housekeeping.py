@@ -38,6 +38,20 @@ class Archive:
         )
 
 
+@workflow.defn(name=interface.WATCH_WORKFLOW)
+class Watch:
+    """Finds what was done to runs of our workflow type from outside."""
+
+    @workflow.run
+    async def run(self) -> int:
+        return await workflow.execute_activity_method(
+            ports.WatchPort.watch,
+            task_queue=interface.TASK_QUEUE,
+            start_to_close_timeout=_BUDGET,
+            retry_policy=ports.HOUSE_RETRY,
+        )
+
+
 @workflow.defn(name=interface.SLO_WORKFLOW)
 class RefreshSloStates:
     """Measures the SLOs of the catalog; what could not be measured stays as old as it is."""

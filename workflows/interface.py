@@ -16,6 +16,7 @@ ARCHIVE_WORKFLOW = "Archive"
 SLO_WORKFLOW = "RefreshSloStates"
 DELIVER_WORKFLOW = "Deliver"
 KEYS_WORKFLOW = "RefreshIssuerKeys"
+WATCH_WORKFLOW = "Watch"
 ITEM_WORKFLOW = "ResolveItem"
 
 

@@ -138,6 +138,15 @@ class HousePort(ABC):
         """Export closed histories that are not archived yet; the number of them."""
 
 
+class WatchPort(ABC):
+    """Looking after the runs of our workflow type, by schedule."""
+
+    @activity.defn(name="watch")
+    @abstractmethod
+    async def watch(self) -> int:
+        """Write runs that were terminated, reset, deleted or are foreign to the ledger; the number of new entries."""
+
+
 class SloPort(ABC):
     """Measured SLO states, by schedule."""
 

@@ -25,6 +25,7 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
+from activities.anchor import FileAnchor
 from activities.connection import connect
 from activities.database import Database
 from activities.executors.base import (
@@ -146,10 +147,11 @@ async def main(config: dict[str, str]) -> None:
     client = await connect(address=config["address"], namespace=config["namespace"], identity="crashing")
     database = CrashingDatabase(config["database"], crash)
     given = settings(database_url=config["database"], targets={"target/1": "unused"})
+    anchor = FileAnchor(Path(config["mark"]).with_name("anchor.json"))
     pause = float(config.get("pause", "0"))
     executors = {"counting": CountingExecutor(config["target"], crash, pause=pause)}
     ahead = Ahead(timedelta(seconds=float(config["ahead"]))) if "ahead" in config else None
-    async with running_workers(client, database, given, clock=ahead, executors=executors):
+    async with running_workers(client, database, given, clock=ahead, executors=executors, anchor=anchor):
         await asyncio.Event().wait()
 
 

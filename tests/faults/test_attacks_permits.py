@@ -23,6 +23,7 @@ from policy.permit_claims import UNNAMED, Grounds, claims_of
 from policy.proofs import Assurance
 from signing.keys import SigningKey, generate
 from signing.permits import sign_permit
+from tests.anchors import anchored
 from tests.faults.attack import asked, call
 from tests.permit_keys import KEY, SIGNER
 from tests.world import World, until
@@ -185,7 +186,9 @@ async def test_two_dispatchers_that_race_issue_one_permit(world: World) -> None:
     async def dispatched() -> DispatchResult:
         request = DispatchRequest(proposal_id=body["proposal_id"], revision=1, step=1, now=datetime.now(UTC))
         prover = Prover(accepts_claimed=True)
-        return await PermitActivities(world.database, Documents(), SystemClock(), prover, SIGNER).dispatch(request)
+        return await PermitActivities(
+            world.database, Documents(), SystemClock(), prover, SIGNER, anchored(world.anchor)
+        ).dispatch(request)
 
     found = await asyncio.gather(*(dispatched() for _ in range(4)))
     await world.stop_workers()

@@ -15,6 +15,7 @@ import pytest
 from activities.connection import connect
 from activities.database import Database
 from deploy.dev import Stack
+from tests.anchors import MemoryAnchor
 from tests.faults.books import Books
 from tests.faults.chaos import ENDS, Action, actions, documents, play, workers, wreak
 from tests.faults.crashing import CountingExecutor, Crash
@@ -86,10 +87,11 @@ async def test_the_check_sees_an_effect_that_happened_twice(fragile: Stack, stac
     ends = {action.proposal_id: ENDS[action.kind] for action in (honest, double)}
     async with _target(stack) as target:
         books = Books(record=fragile.database_url("postgres", name), target=target, client=client, folder=tmp_path)
+        anchor = MemoryAnchor()
         for action, times in ((honest, 1), (double, 2)):
             executors = {"counting": CountingExecutor(target, Crash("", tmp_path / "mark"), times=times)}
             given = settings()
-            async with running_workers(client, database, given, executors=executors):
+            async with running_workers(client, database, given, executors=executors, anchor=anchor):
                 await play(client, action)
         await database.close()
         problems = await books.problems(ends)

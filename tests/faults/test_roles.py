@@ -89,6 +89,7 @@ class Place:
             ours["COUNTERSIGN_PERMIT_KEYS_FILE"] = str(self.targets.with_name("permit-keys.json"))
         if role in ("permit", "all"):
             ours["COUNTERSIGN_PERMIT_KEY_FILE"] = str(self.targets.with_name("permit-key.json"))
+            ours["COUNTERSIGN_ANCHOR_FILE"] = str(self.targets.with_name("anchor.json"))
         return kept | ours | more
 
     def url(self, user: str) -> str:

@@ -19,6 +19,7 @@ from activities.connection import connect
 from activities.database import Database
 from deploy.dev import Stack
 from policy.result import ActionResult
+from tests.anchors import MemoryAnchor
 from tests.faults.chaos import Action, documents, worker_config
 from tests.faults.keeping import Keeper
 from tests.faults.outage import fresh_record
@@ -121,7 +122,7 @@ async def _check_ended(left: Left) -> None:
     assert held == ["resource:default/allowed-1"]
     database = Database(left.stack.database_url("countersign_app", left.record))
     try:
-        async with running_workers(left.client, database, settings()):
+        async with running_workers(left.client, database, settings(), anchor=MemoryAnchor()):
             again = await left.client.execute_workflow(
                 WORKFLOW_TYPE, left.proposal, id=left.handle.id, task_queue=TASK_QUEUE
             )

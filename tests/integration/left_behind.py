@@ -19,6 +19,7 @@ from policy.canonical import canonical, digest
 from policy.outcome import EffectReport, Measurement
 from policy.permit import Direction, permit_id
 from policy.result import ActionResult
+from tests.anchors import anchored_by
 from tests.permit_keys import SIGNER
 from tests.replay import recording as scenes
 from tests.replay.recording import Recording
@@ -65,7 +66,7 @@ async def claimed(place: Recording, proposal_id: str, *, claims: tuple[Direction
     await release_holds(place.database, now)
     await assessed(place, scenes.proposal(proposal_id, scratch=True))
     prover = Prover(accepts_claimed=True)
-    permits = PermitActivities(place.database, Documents(), SystemClock(), prover, SIGNER)
+    permits = PermitActivities(place.database, Documents(), SystemClock(), prover, SIGNER, anchored_by(place.settings))
     await permits.dispatch(DispatchRequest(proposal_id=proposal_id, revision=1, step=1, now=now))
     rows = [
         {

@@ -21,6 +21,7 @@ from policy.observed import Observed
 from policy.outcome import EffectReport, Measurement, Rehearsal
 from policy.permit import Direction, Permit, permit_id
 from policy.proposal import receive
+from tests.anchors import anchored_by
 from tests.integration.left_behind import UNDO_OVERDUE, assessed, recorded, release_holds
 from tests.permit_keys import SIGNER, trust
 from tests.replay import recording as scenes
@@ -93,7 +94,9 @@ class Past:
         answer = await assessed(self.place, proposal(proposal_id, target, **other))
         assert answer.plan is not None, answer.result
         prover = Prover(accepts_claimed=True)
-        permits = PermitActivities(self.place.database, Documents(), SystemClock(), prover, SIGNER)
+        permits = PermitActivities(
+            self.place.database, Documents(), SystemClock(), prover, SIGNER, anchored_by(self.place.settings)
+        )
         await permits.dispatch(DispatchRequest(proposal_id=proposal_id, revision=1, step=1, now=now))
         await self._claim(proposal_id, Direction.do)
 

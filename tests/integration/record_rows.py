@@ -131,6 +131,7 @@ RECORD: dict[str, dict[str, Any]] = {
         "source": "prometheus",
     },
     "issuer_key": {**CONTENT, "issuer": "https://login.example", "kid": "k-1", "first_seen": NOW},
+    "watch": {"at": NOW, "until": NOW, "proposal_id": ""},
     **REVIEWS,
 }
 WITH_BODY = [table for table, row in RECORD.items() if "body" in row]
@@ -148,6 +149,7 @@ MAY_INSERT: dict[str, set[str]] = {
             "case_event",
             "notice",
             "notice_delivery",
+            "watch",
             *REVIEWS,
         },
     },

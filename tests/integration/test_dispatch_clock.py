@@ -10,6 +10,7 @@ from activities.dispatch import PermitActivities
 from activities.documents import Documents
 from activities.proving import Prover
 from deploy.dev import Stack
+from tests.anchors import anchored
 from tests.permit_keys import SIGNER
 from tests.world import record
 from workflows.messages import DispatchRequest
@@ -21,7 +22,7 @@ async def test_clocks_that_disagree_stop_dispatch(stack: Stack, off: timedelta) 
     async with record(stack) as name:
         database = Database(stack.database_url("countersign_permit", name))
         prover = Prover(accepts_claimed=True)
-        permits = PermitActivities(database, Documents(), SystemClock(), prover, SIGNER)
+        permits = PermitActivities(database, Documents(), SystemClock(), prover, SIGNER, anchored())
 
         answer = await permits.dispatch(
             DispatchRequest(proposal_id="p", revision=1, step=1, now=datetime.now(UTC) + off)

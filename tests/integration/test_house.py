@@ -18,7 +18,13 @@ from activities.clock import SystemClock
 from activities.database import Database
 from activities.documents import Documents
 from activities.house import HouseActivities, file_name
-from activities.schedules import ARCHIVE_SCHEDULE, KEYS_SCHEDULE, SWEEP_SCHEDULE, ensure_schedules
+from activities.schedules import (
+    ARCHIVE_SCHEDULE,
+    KEYS_SCHEDULE,
+    SWEEP_SCHEDULE,
+    WATCH_SCHEDULE,
+    ensure_schedules,
+)
 from activities.tables import (
     ArchiveRow,
 )
@@ -211,7 +217,7 @@ async def test_no_workflow_id_chooses_another_folder(workflow: str) -> None:
 async def test_temporal_starts_housekeeping_by_itself(place: Recording) -> None:
     """The schedules are made once, never overlap, and what they start runs the worker's activities."""
     made = [await ensure_schedules(place.client), await ensure_schedules(place.client)]
-    names = [SWEEP_SCHEDULE, ARCHIVE_SCHEDULE, KEYS_SCHEDULE]
+    names = [SWEEP_SCHEDULE, ARCHIVE_SCHEDULE, KEYS_SCHEDULE, WATCH_SCHEDULE]
     handles = [place.client.get_schedule_handle(name) for name in names]
     found = await handles[0].describe()
     for handle in handles:

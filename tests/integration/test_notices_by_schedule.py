@@ -65,7 +65,9 @@ async def _measured(stack: Stack) -> AsyncIterator[Measured]:
         office = Office(world, mail, http)
         given = settings(channels=office.channels())
         executors = {"bench": world.bench}
-        await cleanup.enter_async_context(running_workers(client, world.database, given, executors=executors))
+        await cleanup.enter_async_context(
+            running_workers(client, world.database, given, executors=executors, anchor=world.anchor)
+        )
         every = timedelta(milliseconds=100)
         watching = watch_pending(world.database, SystemClock(), telemetry.meter, every=every, notices=True)
         await cleanup.enter_async_context(watching)

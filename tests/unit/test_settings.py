@@ -12,6 +12,7 @@ WORKER = {
     "COUNTERSIGN_DATABASE_URL": URL,
     "COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES": "1",
     "COUNTERSIGN_PERMIT_KEY": JWK,
+    "COUNTERSIGN_ANCHOR_FILE": "anchor.json",
 }
 
 
@@ -36,6 +37,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
         "COUNTERSIGN_IDENTITY": "ana",
         "COUNTERSIGN_PROMETHEUS_URL": "http://127.0.0.1:9090/metrics",
         "COUNTERSIGN_SLO_QUERY": 'budget_left{slo="$name"}',
+        "COUNTERSIGN_ANCHOR_FILE": str(tmp_path / "anchor.json"),
         "TEMPORAL_ADDRESS": "temporal.example:7233",
     }
 
@@ -51,6 +53,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
         identity="ana",
         prometheus_url="http://127.0.0.1:9090/metrics",
         slo_query='budget_left{slo="$name"}',
+        anchor_file=tmp_path / "anchor.json",
         temporal_chosen=True,
     )
 
@@ -163,6 +166,11 @@ def test_a_worker_that_is_well_set_may_start() -> None:
         ({"COUNTERSIGN_DATABASE_URL": "postgresql://countersign_reader@/x"}, "role all wants countersign_app"),
         ({"COUNTERSIGN_ROLE": "permit"}, "as countersign_app, role permit wants countersign_permit"),
         ({"COUNTERSIGN_ADMIN_DATABASE_URL": URL}, "must not be able to change the record, unset it"),
+        ({"COUNTERSIGN_ANCHOR_FILE": ""}, "ANCHOR_FILE is not set: only roles permit and all issue, name a file"),
+        (
+            {"COUNTERSIGN_ROLE": "control", "COUNTERSIGN_DATABASE_URL": "postgresql://countersign_control@/x"},
+            "ANCHOR_FILE is set: only roles permit and all issue, unset it here",
+        ),
     ],
 )
 def test_a_worker_that_would_make_the_protection_void_does_not_start(changes: dict[str, str], message: str) -> None:
@@ -183,7 +191,8 @@ def test_only_the_executor_reaches_targets(tmp_path: Path) -> None:
         url = f"postgresql://countersign_{role}@localhost/countersign"
         signs = {"COUNTERSIGN_PERMIT_KEY": JWK if role == "permit" else ""}
         verifies = {"COUNTERSIGN_PERMIT_KEYS_FILE": str(keys) if role == "executor" else ""}
-        given = {**WORKER, **signs, **verifies, **more}
+        own = {"COUNTERSIGN_ANCHOR_FILE": "anchor.json" if role == "permit" else ""}
+        given = {**WORKER, **own, **signs, **verifies, **more}
         return read_settings({**given, "COUNTERSIGN_ROLE": role, "COUNTERSIGN_DATABASE_URL": url})
 
     for role in ("control", "permit"):

@@ -18,6 +18,7 @@ from activities.documents import Documents
 from activities.export import export_action
 from activities.proving import Prover
 from activities.telemetry_pending import PendingReader
+from tests.anchors import anchored
 from tests.permit_keys import SIGNER
 from tests.world import DOCUMENTS, Handle, World, decision, publish_documents, until
 from worker import workflow_runner
@@ -276,7 +277,9 @@ async def test_once_a_permit_was_issued_nothing_goes_back_to_people(house: World
 
 
 def _permits(world: World) -> PermitActivities:
-    return PermitActivities(world.database, Documents(), SystemClock(), Prover(accepts_claimed=True), SIGNER)
+    return PermitActivities(
+        world.database, Documents(), SystemClock(), Prover(accepts_claimed=True), SIGNER, anchored(world.anchor)
+    )
 
 
 def _control(world: World) -> ControlActivities:
