@@ -57,6 +57,7 @@ class Place:
             address=self.temporal_address,
             namespace=self.namespace,
             identity=identity,
+            keys=self.settings.codec_keys,
             interceptors=traced.interceptors,
             plugins=traced.plugins,
         )
@@ -135,6 +136,7 @@ def place_of(stack: StackAddresses, settings: Settings | None = None) -> Place:
             author_database_url=stack.database_url(AUTHOR),
             identity=given.identity,
             otlp_endpoint=given.otlp_endpoint,
+            codec_keys=given.codec_keys,
         ),
         temporal_address=stack.temporal_address,
         namespace=stack.namespace,
