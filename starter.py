@@ -40,6 +40,7 @@ MODULES = {
     "cli.directory": ("directory",),
     "cli.simulate": ("simulate",),
     "cli.audit": ("audit",),
+    "cli.codec": ("codec",),
     "cli.schema": ("schema",),
 }
 

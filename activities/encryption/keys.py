@@ -7,7 +7,8 @@
   another id. Without an active key nothing is encrypted, and what was is still read: so a key reaches every process
   before the first one writes with it.
 - A run that began before `since` keeps believing what it is told in the clear, so that a run which was open when
-  encryption was turned on replays. `since` never changes afterwards: every replay and every audit reads it.
+  encryption was turned on replays. By then every process must have been started with the active key. `since` never
+  changes while encryption is on: every replay and every audit reads it.
 - A key of 256 bits encrypts nothing itself: each workflow id has a key derived from it (HKDF, RFC 5869). So the bound
   of 2^32 random nonces a key (NIST SP 800-38D, 8.3) is one for each workflow id, and no history comes near it.
 """
@@ -130,7 +131,7 @@ def read_key_file(path: Path) -> KeyFile:
         return KeyFile.model_validate(parse_json(body))
     except (CanonicalError, ValidationError) as error:
         # Neither says what is in a key: a parser could quote the text around a mistake, so that is cut away.
-        why = _without_values(error) if isinstance(error, ValidationError) else "it is no strict json"
+        why = without_values(error) if isinstance(error, ValidationError) else "it is no strict json"
         raise KeysError(f"key file {path}: {why}") from None
 
 
@@ -141,6 +142,7 @@ def read_keys(path: Path) -> Keys:
     return Keys(file.active, file.since if file.active is not None else None, keys)
 
 
-def _without_values(error: ValidationError) -> str:
+def without_values(error: ValidationError) -> str:
+    """What is wrong with a file that holds secrets: names of fields and sentences, nothing that stands in it."""
     found = ((".".join(map(str, item["loc"])), item["msg"]) for item in error.errors(include_input=False))
     return "; ".join(re.sub(r"\s+", " ", f"{where or 'file'}: {what}") for where, what in found)
