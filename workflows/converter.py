@@ -76,6 +76,17 @@ class UnreadableError(ValueError):
     """A payload that cannot be decrypted here, or is something else than what was asked for."""
 
 
+def readable(value: Any) -> Any:
+    """A value that arrived at a client.
+
+    Raises:
+        UnreadableError: it is none that can be read here.
+    """
+    if isinstance(value, Undecodable):
+        raise UnreadableError(value.why)
+    return value
+
+
 def _role_of(kind: type) -> str:
     return kind.__name__ if isclass(kind) and issubclass(kind, Passed) else MESSAGE
 
