@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 
 from activities.connection import connect
@@ -31,6 +32,11 @@ def write_keys(path: Path, *ids: str, active: str | None = None, since: str | No
 def keys(folder: Path, *ids: str, active: str | None = None, since: str | None = SINCE) -> Keys:
     """The keys of such a file."""
     return read_keys(write_keys(folder / f"{'-'.join(ids)}-{active}.json", *ids, active=active, since=since))
+
+
+def fixed(*ids: str, since: str = SINCE) -> Keys:
+    """Keys without a file, the same whenever and wherever: those of the recorded history that is encrypted."""
+    return Keys(ids[0], datetime.fromisoformat(since), {name: base64.b64decode(key(name)) for name in ids})
 
 
 @contextlib.asynccontextmanager
