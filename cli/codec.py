@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from activities.encryption.keys import KEY_BYTES, KeyFile, KeysError, read_key_file, without_values
 from activities.encryption.readers import Readers, ReadersError, new_token, read_readers
 from activities.encryption.server import CodecServer
-from activities.settings import CODEC_KEYS_FILE, SettingsError, read_codec_keys
+from activities.settings import SettingsError
+from activities.settings_keys import CODEC_KEYS_FILE, read_codec_keys
 from activities.telemetry_logs import configure_logging
 from cli import exits
 from cli.arguments import Commands

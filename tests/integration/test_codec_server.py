@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+import os
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -80,7 +81,7 @@ async def _serving(key_file: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     with log.open("wb") as told:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "starter.py", "codec", "serve", "--readers", str(readers), "--port", "0"),
-            env={"COUNTERSIGN_CODEC_KEYS_FILE": str(key_file), "PATH": "/usr/bin:/bin"},
+            env={**os.environ, "COUNTERSIGN_CODEC_KEYS_FILE": str(key_file)},
             stdout=asyncio.subprocess.PIPE,
             stderr=told,
         )
@@ -131,6 +132,19 @@ async def test_the_stock_cli_shows_words_with_it_and_none_without(
     assert (code, asked) == (0, 0), (read, status)
     assert WORD in _words(read)
     assert WORD in status
+
+
+async def test_the_details_of_the_ui_are_encrypted_too(world: World, serving: Serving, waiting: Handle) -> None:
+    """The current details, which the UI asks the worker for, are words for a reader only."""
+    ask = ("workflow", "metadata", "--workflow-id", waiting.id, "--output", "json")
+    reader = ("--codec-endpoint", serving.url, "--codec-auth", f"Bearer {serving.token}")
+
+    (_, bare), (code, read) = await asyncio.gather(world.cli(*ask), world.cli(*ask, *reader))
+
+    assert "waiting for stage" not in bare
+    assert WORD not in bare
+    assert code == 0, read
+    assert "waiting for stage" in read
 
 
 async def test_the_stock_cli_decides_through_it_in_the_clear(world: World, serving: Serving) -> None:

@@ -2,11 +2,14 @@
 
 import asyncio
 import base64
+import inspect
 import json
 import os
+from abc import ABC
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from hypothesis import given
@@ -35,6 +38,7 @@ from activities.encryption.connecting import data_converter
 from activities.encryption.keys import Keys, KeysError, read_keys
 from policy.canonical import canonical
 from tests.keyring import key, keys, write_keys
+from workflows import ports
 from workflows.converter import (
     DATA_CONVERTER,
     EdgeConverter,
@@ -44,7 +48,7 @@ from workflows.converter import (
     readable,
 )
 from workflows.marks import CLEAR_SINCE, ENCRYPTED, MESSAGE, ROLE, UNREADABLE, clear_since, in_the_clear, role
-from workflows.messages import AssessResult, DispatchRequest, ExecuteRequest
+from workflows.messages import Answer, AssessResult, DispatchRequest, ExecuteRequest, Request
 
 PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b'{"vote": "approve"}')
 RUN = Belongs("default", "action/a")
@@ -310,3 +314,24 @@ def test_each_workflow_id_has_a_key_of_its_own(ring: Keys) -> None:
         for where in (("default", "a"), ("default", "b"), ("defaulta", ""), ("other", "a"))
     } | {ring.cipher("k1", "default", "a").encrypt(nonce, data, None)}
     assert len(made) == 5
+
+
+def _asked_and_told() -> list[tuple[str, type, type]]:
+    """What each activity of ours takes and gives, but for those by schedule, which take nothing and count."""
+    found = []
+    for port in vars(ports).values():
+        if isinstance(port, type) and issubclass(port, ABC) and port is not ABC:
+            for name, method in inspect.getmembers(port, inspect.isfunction):
+                hints = get_type_hints(method)
+                if told := hints.pop("return", None):
+                    found += [(f"{port.__name__}.{name}", taken, told) for taken in hints.values()]
+    return found
+
+
+def test_every_activity_has_a_role_for_what_it_takes_and_gives() -> None:
+    """A request or an answer that is no `Request` or `Answer` is taken in the clear: so is `claim`, by a signature."""
+    listed = [item for item in _asked_and_told() if not item[0].endswith(".claim")]
+    assert len(listed) > 8
+    assert [
+        name for name, taken, told in listed if not issubclass(taken, Request) or not issubclass(told, Answer)
+    ] == []
