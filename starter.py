@@ -41,6 +41,7 @@ MODULES = {
     "cli.simulate": ("simulate",),
     "cli.audit": ("audit",),
     "cli.record": ("record",),
+    "cli.codec": ("codec",),
     "cli.schema": ("schema",),
 }
 

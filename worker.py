@@ -317,6 +317,7 @@ async def run_worker(settings: Settings, *, address: str | None = None, namespac
             address=address,
             namespace=namespace,
             identity=f"{settings.role}@{os.getpid()}",
+            keys=settings.codec_keys,
             **telemetry.connection,
         )
         async with running_workers(client, database, settings, meter=telemetry.meter):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from temporalio.runtime import Runtime
 from temporalio.worker import WorkflowRunner
 
+from activities.encryption.keys import Keys
 from activities.explaining import check_answers, check_carried, describe_end, explain_entries, read_calls
 from activities.history import check_numbers, check_shape
 from activities.matching import check_commands
@@ -30,13 +31,25 @@ class Audited:
     notes: tuple[str, ...]
 
 
-async def audit(body: bytes, runner: WorkflowRunner, runtime: Runtime | None = None) -> Audited:
+@dataclass(frozen=True)
+class _Replaying:
+    """Under what a history is replayed."""
+
+    runner: WorkflowRunner
+    runtime: Runtime | None
+    keys: Keys | None
+
+
+async def audit(
+    body: bytes, runner: WorkflowRunner, runtime: Runtime | None = None, keys: Keys | None = None
+) -> Audited:
     """Audit the bytes of an audit file.
 
     Args:
         body: the file.
         runner: the worker's, so that the replay is under the code that runs today.
         runtime: carries the SDK's own log; the process's unless given.
+        keys: what opens the payloads of its history, where they are encrypted.
 
     Raises:
         AuditError: it is no audit file.
@@ -49,7 +62,7 @@ async def audit(body: bytes, runner: WorkflowRunner, runtime: Runtime | None = N
     if file.history is None:
         notes.append(f"no history, so only the ledger was checked: {file.history_note or 'no reason is given'}")
     else:
-        found, said = await _audit_history(file, file.history, books, runner, runtime)
+        found, said = await _audit_history(file, file.history, books, _Replaying(runner, runtime, keys))
         findings += found
         notes += said
     findings += _check_nothing(file)
@@ -59,20 +72,20 @@ async def audit(body: bytes, runner: WorkflowRunner, runtime: Runtime | None = N
 
 
 async def _audit_history(
-    file: AuditFile, history: dict[str, object], books: Recomputation, runner: WorkflowRunner, runtime: Runtime | None
+    file: AuditFile, history: dict[str, object], books: Recomputation, under: _Replaying
 ) -> tuple[list[Finding], list[str]]:
     try:
-        read, events = read_history(file.workflow_id, history)
+        read, events, unread = read_history(file.workflow_id, history, under.keys)
     except AuditError as error:
         return [Finding("history", str(error))], []
     if broken := check_numbers(events):
         return [broken], []
-    replayed = await replay(read, runner, runtime)
+    replayed = await replay(read, under.runner, under.runtime)
     findings = [*check_shape(file, events), *check_commands(events, replayed)]
     findings += check_carried(events, books.entries)
     calls, unreadable = read_calls(events, replayed)
     findings += [*unreadable, *check_answers(calls, books)]
-    notes = [end] if (end := describe_end(events)) else []
+    notes = [*unread, *([end] if (end := describe_end(events)) else [])]
     if not replayed.failure:
         unexplained, origins = explain_entries(file, events, calls, books.entries)
         findings += unexplained

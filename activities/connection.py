@@ -17,8 +17,10 @@ from temporalio.envconfig import ClientConfigProfile
 from temporalio.runtime import Runtime
 from temporalio.service import TLSConfig
 
+from activities.encryption.connecting import data_converter
+from activities.encryption.keys import Keys
+from activities.encryption.requests import RefuseInTheClear
 from policy.errors import CountersignError
-from workflows.converter import DATA_CONVERTER
 
 DEFAULT_ADDRESS = "localhost:7233"
 CONNECT_TIMEOUT = timedelta(seconds=10)
@@ -38,6 +40,7 @@ async def connect(
     address: str | None = None,
     namespace: str | None = None,
     identity: str | None = None,
+    keys: Keys | None = None,
     interceptors: Sequence[Interceptor] = (),
     plugins: Sequence[Plugin] = (),
     runtime: Runtime | None = None,
@@ -50,6 +53,7 @@ async def connect(
         address: host:port to use instead of Temporal's own configuration.
         namespace: to use instead of the configured one.
         identity: what Temporal records as the sender; a hint for people, never authority.
+        keys: what encrypts payloads; nothing does where none are given.
         interceptors: for tracing and counting; workers inherit them.
         plugins: for tracing; workers inherit them.
         runtime: carries the metrics; one a process.
@@ -70,8 +74,8 @@ async def connect(
         async with asyncio.timeout(timeout.total_seconds()):
             return await Client.connect(
                 **config,
-                data_converter=DATA_CONVERTER,
-                interceptors=interceptors,
+                data_converter=data_converter(keys),
+                interceptors=[*interceptors, RefuseInTheClear()] if keys else interceptors,
                 plugins=plugins,
                 runtime=runtime,
                 identity=identity,

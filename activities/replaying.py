@@ -20,6 +20,8 @@ from temporalio.client import WorkflowHistory
 from temporalio.runtime import Runtime
 from temporalio.worker import Replayer, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 
+from activities.encryption.histories import opened, without_marks
+from activities.encryption.keys import Keys
 from policy.canonical import parse_json
 from policy.errors import AuditError, CanonicalError
 from workflows.authorize import AuthorizeAction
@@ -64,20 +66,29 @@ class Replay:
     reached: int = 0
 
 
-def read_history(workflow_id: str, history: dict[str, Any]) -> tuple[WorkflowHistory, tuple[Event, ...]]:
-    """A history in Temporal's JSON, and its events.
+def read_history(
+    workflow_id: str, history: dict[str, Any], keys: Keys | None = None
+) -> tuple[WorkflowHistory, tuple[Event, ...], list[str]]:
+    """A history in Temporal's JSON, its events, and notes about payloads that cannot be read.
+
+    Args:
+        workflow_id: whose it is.
+        history: as exported.
+        keys: what opens its payloads, where they are encrypted.
 
     Raises:
-        AuditError: it is no history of a workflow.
+        AuditError: it is no history of a workflow, or is encrypted and there are no keys.
     """
     try:
         read = WorkflowHistory.from_json(workflow_id, history)
-        events = tuple(_event(event) for event in read.events)
+        found, notes = opened(read.events, workflow_id, keys)
+        read = WorkflowHistory(workflow_id, found)
+        events = tuple(_event(without_marks(event)) for event in found)
     except (ParseError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise AuditError(f"history cannot be read: {' '.join(str(error).split())[:300]}") from None
     if not events or events[0].name != "WORKFLOW_EXECUTION_STARTED":
         raise AuditError("history does not begin with event 1 (WORKFLOW_EXECUTION_STARTED)")
-    return read, events
+    return read, events, notes
 
 
 async def replay(history: WorkflowHistory, runner: WorkflowRunner, runtime: Runtime | None = None) -> Replay:

@@ -20,7 +20,9 @@ from string import Template
 from urllib.parse import parse_qs, urlsplit
 
 from activities.channels.file import Channels, ChannelsError, read_channels
+from activities.encryption.keys import Keys
 from activities.settings_keys import (
+    CODEC_KEYS_FILE,
     PERMIT_KEY,
     PERMIT_KEY_FILE,
     PERMIT_KEYS_FILE,
@@ -28,6 +30,7 @@ from activities.settings_keys import (
     SettingsError,
     permit_key,
     permit_keys,
+    read_codec_keys,
     targets,
 )
 from policy.errors import CanonicalError
@@ -53,7 +56,7 @@ OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _OURS = (
     *(DATABASE_URL, ADMIN_DATABASE_URL, AUTHOR_DATABASE_URL, TARGETS_FILE, ARCHIVE_DIR, METRICS_ADDRESS),
     *(UNSAFE_CLAIMED_IDENTITIES, ROLE, IDENTITY, PROMETHEUS_URL, SLO_QUERY, CHANNELS_FILE, ANCHOR_FILE),
-    *(PERMIT_KEY_FILE, PERMIT_KEY, PERMIT_KEYS_FILE),
+    *(PERMIT_KEY_FILE, PERMIT_KEY, PERMIT_KEYS_FILE, CODEC_KEYS_FILE),
 )
 # Any of these says which Temporal is meant; the local development stack is then not looked for.
 TEMPORAL_CONFIG_FILE = "TEMPORAL_CONFIG_FILE"
@@ -97,6 +100,7 @@ class Settings:
         slo_query: the query that gives the share of an error budget that is left (`activities/prometheus.py`).
         channels: by which channels people are told, and how often; None tells nobody.
         anchor_file: where a worker that issues keeps its copy outside the record.
+        codec_keys: what encrypts the payloads in Temporal, and decrypts them; None encrypts nothing.
         temporal_chosen: whether the environment names a Temporal server or profile.
 
     """
@@ -119,6 +123,7 @@ class Settings:
     slo_query: str | None = None
     channels: Channels | None = field(default=None, repr=False)
     anchor_file: Path | None = None
+    codec_keys: Keys | None = field(default=None, repr=False)
     temporal_chosen: bool = False
 
     @property
@@ -211,6 +216,7 @@ def read_settings(environ: Mapping[str, str] | None = None, *, role: str | None 
         slo_query=slo_query,
         channels=_channels(given.get(CHANNELS_FILE)),
         anchor_file=_anchor_file(given.get(ANCHOR_FILE)),
+        codec_keys=read_codec_keys(given),
         temporal_chosen=any(given.get(name) for name in TEMPORAL_CHOICES),
     )
 

@@ -1,16 +1,20 @@
 """The settings of permits: the key that signs them, the keys that executors believe, and which targets are production.
 
+And the keys of payloads (`activities/encryption`).
+
 - The private key is with the permit role alone, in a file that only its owner can read or in a variable. No error and
   no `repr` shows any of it.
 - Executors are given public keys as a JWK Set, several of them while one takes over from another.
 - Every target is production unless its entry in COUNTERSIGN_TARGETS_FILE says `"production": false`.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from activities.encryption.keys import Keys, KeysError, read_keys
 from policy.canonical import parse_json
 from policy.errors import CanonicalError, CountersignError
 from signing.keys import KeyFileError, SigningKey, parse_signing_key, read_signing_key
@@ -20,6 +24,7 @@ TARGETS_FILE = "COUNTERSIGN_TARGETS_FILE"
 PERMIT_KEY_FILE = "COUNTERSIGN_PERMIT_KEY_FILE"
 PERMIT_KEY = "COUNTERSIGN_PERMIT_KEY"
 PERMIT_KEYS_FILE = "COUNTERSIGN_PERMIT_KEYS_FILE"
+CODEC_KEYS_FILE = "COUNTERSIGN_CODEC_KEYS_FILE"
 
 
 class SettingsError(CountersignError):
@@ -65,6 +70,19 @@ def permit_keys(name: str | None) -> PermitKeys:
         raise SettingsError(f"{PERMIT_KEYS_FILE} = {name} cannot be read: {error.strerror}") from None
     except KeySetError as error:
         raise SettingsError(f"{PERMIT_KEYS_FILE} = {name}: {error}") from None
+
+
+def read_codec_keys(environ: Mapping[str, str] | None = None) -> Keys | None:
+    """The keys of the payloads alone, for what needs no other setting; None where none are set.
+
+    Raises:
+        SettingsError: the key file cannot be used.
+    """
+    name = (os.environ if environ is None else environ).get(CODEC_KEYS_FILE)
+    try:
+        return read_keys(Path(name)) if name else None
+    except KeysError as error:
+        raise SettingsError(f"{CODEC_KEYS_FILE}: {error}") from None
 
 
 def targets(name: str | None) -> Targets:

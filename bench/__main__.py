@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from bench.approval import measure_approval
 from bench.assessment import measure_assessment
+from bench.codec import measure_codec
 from bench.decide import measure_decide
 from bench.events import measure_events
 from bench.figures import machine
@@ -22,6 +23,7 @@ _BENCHMARKS: Mapping[str, Callable[[Bench], Awaitable[str]]] = {
     "throughput": measure_throughput,
     "decide": measure_decide,
     "signing": measure_signing,
+    "codec": measure_codec,
 }
 # Rules alone: no server is started for these.
 _PURE: Mapping[str, Callable[[], str]] = {

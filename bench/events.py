@@ -33,8 +33,8 @@ async def measure_events(bench: Bench) -> str:
     """Measure each shape once; a table."""
     await bench.act()
     bare, signalled = await _bare(bench), await _bare_signalled(bench)
-    allowed, two = await _allowed(bench), await _decided(bench, "two-stages", FIRST, SECOND)
-    calm, impatient = await _decided(bench, "calm", FIRST), await _impatient(bench)
+    allowed, two = await measure_allowed(bench), await measure_decided(bench, "two-stages", FIRST, SECOND)
+    calm, impatient = await measure_decided(bench, "calm", FIRST), await _impatient(bench)
     due = Size(round((impatient.events - calm.events) / _DUES), round((impatient.size - calm.size) / _DUES))
     rows = [
         ["bare: one activity", bare.events, bare.size, ""],
@@ -61,11 +61,11 @@ async def _bare_signalled(bench: Bench) -> Size:
     return await _closed(handle)
 
 
-async def _allowed(bench: Bench) -> Size:
+async def measure_allowed(bench: Bench) -> Size:
     return await _closed(await bench.propose("routine"))
 
 
-async def _decided(bench: Bench, environment: str, *people: str) -> Size:
+async def measure_decided(bench: Bench, environment: str, *people: str) -> Size:
     handle = await bench.propose(environment)
     for person in people:
         await bench.decide(handle, await bench.submission(handle, person))

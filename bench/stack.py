@@ -25,6 +25,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.connection import connect
 from activities.database import Database
 from activities.documents import publish
+from activities.encryption.keys import Keys
 from activities.settings import Settings
 from bench.bare import QUEUE, BareAction, BareSignalled, BareUpdated
 from bench.documents import documents, proposal
@@ -137,8 +138,8 @@ class Bench:
 
 
 @asynccontextmanager
-async def running_bench() -> AsyncIterator[Bench]:
-    """Servers, record, target and workers, running inside the block; telemetry is off."""
+async def running_bench(keys: Keys | None = None) -> AsyncIterator[Bench]:
+    """Servers, record, target and workers, running inside the block; telemetry is off. Keys encrypt the payloads."""
     async with AsyncExitStack() as cleanup:
         stack = cleanup.enter_context(ephemeral_stack(search_attributes=TYPES, durable=True))
         pool = await prepared(stack)
@@ -147,7 +148,7 @@ async def running_bench() -> AsyncIterator[Bench]:
         cleanup.push_async_callback(record.close)
         admin = await asyncpg.connect(stack.database_url("postgres", "postgres"))
         cleanup.push_async_callback(admin.close)
-        client = await connect(address=stack.temporal_address, namespace=stack.namespace, identity="bench")
+        client = await connect(address=stack.temporal_address, namespace=stack.namespace, identity="bench", keys=keys)
         plain = await Client.connect(stack.temporal_address, namespace=stack.namespace, identity="bench-bare")
         settings = replace(claimed_settings(), anchor_file=Path(stack.data_dir) / ANCHOR_NAME)
         executors = {NAME: InsertExecutor(pool)}

@@ -17,7 +17,9 @@ from typing import Any
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 
 from activities.auditing import Audited, audit
+from activities.encryption.keys import Keys
 from activities.export import export_action, write_whole
+from activities.settings_keys import read_codec_keys
 from cli import exits, render, timeline
 from cli.arguments import Commands, add_proposal_id
 from cli.place import NO_RECORD, find_place
@@ -70,7 +72,8 @@ async def _replay(args: argparse.Namespace) -> int:
     # What the SDK logs about a tampered history is said by the findings, with the event.
     logging.getLogger("temporalio").setLevel(logging.CRITICAL)
     runtime = Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="off")))
-    answers = [(path, await _audit(path, runtime)) for path in args.files]
+    keys = read_codec_keys()
+    answers = [(path, await _audit(path, runtime, keys)) for path in args.files]
     if args.json:
         print(json.dumps([_as_json(path, answer) for path, answer in answers], indent=2))
     else:
@@ -78,14 +81,14 @@ async def _replay(args: argparse.Namespace) -> int:
     return exits.OK if all(_holds(answer) for _, answer in answers) else exits.INCONSISTENT
 
 
-async def _audit(path: Path, runtime: Runtime) -> Audited | str:
+async def _audit(path: Path, runtime: Runtime, keys: Keys | None) -> Audited | str:
     """The audit of a file, or why it is no audit file."""
     try:
         body = await asyncio.to_thread(path.read_bytes)
     except OSError as error:
         raise AuditError(f"file {path} cannot be read: {error.strerror}") from None
     try:
-        return await audit(body, workflow_runner(), runtime)
+        return await audit(body, workflow_runner(), runtime, keys)
     except AuditError as error:
         return str(error)
 

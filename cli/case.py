@@ -23,6 +23,7 @@ from policy.decision import Vote
 from policy.errors import CountersignError
 from policy.people.age import stale_directory
 from workflows import interface
+from workflows.converter import Undecodable
 
 QUERY_TIMEOUT = timedelta(seconds=5)
 _NAMED = ("action_digest", "assessment_digest", "policy_digest", "presented_digest")
@@ -122,6 +123,8 @@ async def ask(client: Client, proposal_id: str, query: str) -> tuple[dict[str, A
         return None, _no_answer(error)
     except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
         return None, f"its workflow answers no {query}: {error}"
+    if isinstance(answer, Undecodable):
+        return None, f"its workflow's answer to {query} cannot be read here: {answer.why}"
     if not isinstance(answer, dict):
         return None, f"its workflow answered {query} with something else than an object"
     return answer, ""

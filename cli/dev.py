@@ -45,7 +45,9 @@ async def _run(documents: Path) -> int:
         given = read_settings()
         settings = replace(await prepare_local(stack, datetime.now(UTC), documents), channels=given.channels)
         telemetry = start_telemetry(given, service="countersign-dev")
-        client = await connect(address=stack.temporal_address, namespace=stack.namespace, **telemetry.connection)
+        client = await connect(
+            address=stack.temporal_address, namespace=stack.namespace, keys=given.codec_keys, **telemetry.connection
+        )
         database = Database(settings.check_worker(), application="countersign-worker")
         async with running_workers(client, database, settings, meter=telemetry.meter):
             await prepare_schedules(client, notices=given.channels is not None)

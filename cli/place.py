@@ -58,6 +58,7 @@ class Place:
             address=self.temporal_address,
             namespace=self.namespace,
             identity=identity,
+            keys=self.settings.codec_keys,
             interceptors=traced.interceptors,
             plugins=traced.plugins,
         )
@@ -137,6 +138,7 @@ def place_of(stack: StackAddresses, settings: Settings | None = None) -> Place:
             identity=given.identity,
             otlp_endpoint=given.otlp_endpoint,
             anchor_file=Path(stack.data_dir) / ANCHOR_NAME,
+            codec_keys=given.codec_keys,
         ),
         temporal_address=stack.temporal_address,
         namespace=stack.namespace,

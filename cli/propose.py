@@ -26,6 +26,7 @@ from policy.errors import CanonicalError, ProposalError
 from policy.proposal import ReceivedProposal, receive
 from policy.result import ActionResult
 from workflows import interface
+from workflows.converter import UnreadableError, readable
 
 _START_TIMEOUT = timedelta(seconds=10)
 
@@ -137,7 +138,9 @@ async def _await(args: argparse.Namespace, place: Place, client: Client, handle:
     if not args.json:
         print(f"waiting for {handle.id}: {place.link(handle.id.partition('/')[2], client.namespace) or ''}", flush=True)
     try:
-        result = ActionResult.model_validate(await handle.result())
+        result = ActionResult.model_validate(readable(await handle.result()))
+    except UnreadableError as error:
+        raise ProposalError(f"{handle.id} ended, and its result cannot be read here: {error}") from error
     except WorkflowFailureError as error:
         raise ProposalError(f"{handle.id} ended without a result: {error.cause}") from error
     return _print_result(args, result)

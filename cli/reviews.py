@@ -25,6 +25,7 @@ from policy.base import instant_text
 from policy.decision import DecisionReceipt, receive_decision
 from policy.errors import DecisionError
 from policy.reviewing import review_id
+from workflows.converter import UnreadableError, readable
 from workflows.interface import DECIDE, item_id
 
 _VALID = timedelta(minutes=10)
@@ -113,9 +114,12 @@ async def _send(place: Place, identity: str, submission: dict[str, Any]) -> Deci
     client = await place.client(identity)
     handle = client.get_workflow_handle(item_id(submission["proposal_id"]))
     try:
-        return DecisionReceipt.model_validate(
-            await handle.execute_update(DECIDE, submission, id=submission["decision_id"], rpc_timeout=UPDATE_TIMEOUT)
+        value = await handle.execute_update(
+            DECIDE, submission, id=submission["decision_id"], rpc_timeout=UPDATE_TIMEOUT
         )
+        return DecisionReceipt.model_validate(readable(value))
+    except UnreadableError as error:
+        raise DecisionError(f"it was taken, and its answer cannot be read here: {error}") from error
     except WorkflowUpdateFailedError as error:
         raise DecisionError(str(error.cause)) from error
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):

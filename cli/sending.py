@@ -26,6 +26,7 @@ from cli.place import Place
 from policy.decision import DecisionReceipt
 from policy.errors import DecisionError
 from workflows import interface
+from workflows.converter import UnreadableError, readable
 
 UPDATE_TIMEOUT = timedelta(seconds=10)
 _POLL = timedelta(seconds=0.3)
@@ -55,7 +56,11 @@ async def send(place: Place, identity: str, submission: dict[str, Any], *, patie
     """
     client = await place.client(identity)
     handle: WorkflowHandle[Any, Any] = client.get_workflow_handle(interface.workflow_id(submission["proposal_id"]))
-    answered, problem = await _update(handle, submission)
+    try:
+        answered, problem = await _update(handle, submission)
+    except UnreadableError as error:
+        found = await _receipt(place, client, submission)
+        return Answer(found, "record", "" if found else f"it was taken, and its answer cannot be read here: {error}")
     if answered is not None:
         return Answer(answered, "update")
     try:
@@ -68,11 +73,15 @@ async def send(place: Place, identity: str, submission: dict[str, Any], *, patie
 
 
 async def _update(handle: "WorkflowHandle[Any, Any]", submission: dict[str, Any]) -> tuple[DecisionReceipt | None, str]:
-    """The receipt, or None and why the fate of the update is not known."""
+    """The receipt, or None and why the fate of the update is not known.
+
+    Raises:
+        UnreadableError: it was answered, and this process lacks the key.
+    """
     try:
         async with asyncio.timeout(UPDATE_TIMEOUT.total_seconds()):
             value = await handle.execute_update(interface.DECIDE, submission, id=submission["decision_id"])
-        return DecisionReceipt.model_validate(value), ""
+        return DecisionReceipt.model_validate(readable(value)), ""
     except WorkflowUpdateFailedError as error:
         raise DecisionError(str(error.cause)) from error
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):

@@ -7,6 +7,7 @@
   code, and answered.
 """
 
+import operator
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -126,7 +127,7 @@ class Wanted(RecordModel):
 
 class DecisionReceipt(RecordModel):
     """The answer to a decision: counted or refused, and what is still missing. `wanted` is given where a proof was too
-    weak.
+    weak, `in_the_clear` where payloads are encrypted and the decision was not.
     """
 
     decision_id: str
@@ -138,6 +139,7 @@ class DecisionReceipt(RecordModel):
     assurance: Assurance = Assurance.claimed
     entry_digest: str | None = None
     wanted: Annotated[Wanted | None, Field(exclude_if=lambda value: value is None)] = None
+    in_the_clear: Annotated[bool, Field(exclude_if=operator.not_)] = False
 
 
 def receive_decision(value: Any) -> DecisionSubmission:

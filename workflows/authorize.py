@@ -29,6 +29,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.converter import one_object
     from workflows.effect import Effect
     from workflows.inbox import Message, check_decision
+    from workflows.marks import any_in_the_clear
     from workflows.messages import AssessRequest, AssessResult, Plan, RecordRequest, RecordResult
     from workflows.ports import CasePort
     from workflows.rollover import Carried, handed_over
@@ -130,6 +131,7 @@ class AuthorizeAction:
         proposal, problem = one_object(args, MAX_TEXT_BYTES)
         if proposal is None:
             raise _malformed(problem)
+        self._case.view.proposal_in_the_clear = any_in_the_clear(args)
         assessed: AssessResult = await ask(
             CasePort.assess,
             lambda now: AssessRequest(proposal=proposal, start=start_facts(), now=now),
@@ -214,8 +216,7 @@ class AuthorizeAction:
                 return result
 
     def _refuse(self, message: Message, result: ActionResult) -> None:
-        message.receipt = receipt_after(message.read()[0], result.resolution)
-        self._case.view.answered(message.receipt)
+        self._case.view.answered(message.answer(receipt_after(message.read()[0], result.resolution)))
 
 
 def _malformed(problem: str) -> ApplicationError:

@@ -245,9 +245,9 @@ class Conversation:
         return answer
 
     def _answered(self, message: Message, receipt: DecisionReceipt | None) -> None:
-        message.receipt = receipt or _LOST
-        self.inbox.note_answer(message, message.receipt)
-        self._case.view.answered(message.receipt)
+        given = message.answer(receipt or _LOST)
+        self.inbox.note_answer(message, given)
+        self._case.view.answered(given)
 
     def _could_count(self, said: DecisionSubmission) -> bool:
         """Whether a decision names what waits, and is valid still: what does not cannot count, whatever comes first."""

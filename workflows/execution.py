@@ -18,6 +18,7 @@ from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 from temporalio.workflow import ActivityCancellationType
 
 from workflows import ports
+from workflows.calling import believed
 from workflows.interface import EXECUTOR_QUEUE
 from workflows.messages import ExecuteRequest, ExecuteResult, Plan, StepPlan
 from workflows.ports import ExecutorPort
@@ -75,7 +76,7 @@ class Execution:
             handle.cancel()
         try:
             # Whether a permit was claimed is asked of `observe` only: who answers for a step says that it is over.
-            return (await handle).model_copy(update={"claimed": True})
+            return believed(await handle).model_copy(update={"claimed": True})
         except ActivityError as error:
             if _never_started(error):
                 return ExecuteResult(permit_id=permit_id, status="unknown", effect="none", message="never started")
@@ -97,7 +98,7 @@ class Execution:
             )
         except ActivityError:
             return False
-        return told.status == "succeeded"
+        return believed(told).status == "succeeded"
 
     async def _observe(self, step: StepPlan, permit_id: str) -> ExecuteResult:
         longest = timedelta(seconds=step.timeout_seconds + step.observe_seconds) + _OBSERVE_BUDGET
@@ -117,7 +118,7 @@ class Execution:
         except ActivityError:
             message = "could not be observed"
             return ExecuteResult(permit_id=permit_id, status="unknown", effect="unknown", message=message)
-        return told
+        return believed(told)
 
 
 def _never_started(error: ActivityError) -> bool:

@@ -24,6 +24,7 @@ from temporalio.exceptions import ApplicationError
 from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, receive_decision
 from policy.errors import DecisionError
 from workflows.converter import DECISION_BYTES, Received, one_object
+from workflows.marks import any_in_the_clear
 
 HANDFUL = 3
 FLOODED = 8
@@ -70,6 +71,13 @@ class Message:
             return receive_decision(self.read()[0])
         except DecisionError:
             return None
+
+    def answer(self, receipt: DecisionReceipt) -> DecisionReceipt:
+        """Give it its receipt, which says so where it came in the clear though payloads are encrypted."""
+        if any_in_the_clear(self.args):
+            receipt = receipt.model_copy(update={"in_the_clear": True})
+        self.receipt = receipt
+        return receipt
 
     @property
     def size(self) -> int:

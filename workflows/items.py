@@ -120,12 +120,10 @@ class ResolveItem:
             local=not self._inbox.holds_update,
         )
         self._known = answer.model_copy(update={"due_at": self._known.due_at})
-        message.receipt = answer.receipt or _answer(value, Refusal.unknown_request, "there is no such item")
-        self._keep(message.receipt)
+        self._keep(message.answer(answer.receipt or _answer(value, Refusal.unknown_request, "there is no such item")))
 
     def _refuse(self, message: Message) -> None:
-        message.receipt = _answer(message.read()[0], Refusal.not_pending, "this item is closed")
-        self._keep(message.receipt)
+        self._keep(message.answer(_answer(message.read()[0], Refusal.not_pending, "this item is closed")))
 
     def _keep(self, receipt: DecisionReceipt) -> None:
         self._answered[receipt.decision_id] = receipt

@@ -8,9 +8,10 @@
 """
 
 import operator
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, PrivateAttr
 
 from policy.approval.standing import Standing
 from policy.base import Instant, Reason, RecordModel
@@ -27,7 +28,26 @@ MAX_UNLISTED = 2**53 - 1
 UNVERIFIED = "unverified"
 
 
-class Answer(RecordModel):
+class Passed(RecordModel):
+    """What goes between a workflow and an activity, and has to be encrypted where payloads are."""
+
+    _clear_since: datetime | None = PrivateAttr(default=None)
+
+    @property
+    def clear_since(self) -> datetime | None:
+        """Where it came in the clear though payloads are encrypted: since when they are (`workflows/marks.py`)."""
+        return self._clear_since
+
+    def note_clear(self, since: datetime | None) -> None:
+        """Note that it came in the clear though payloads are encrypted since then; None where it did not."""
+        self._clear_since = since
+
+
+class Request(Passed):
+    """What an activity is asked."""
+
+
+class Answer(Passed):
     """What an activity answers. Whoever can write to the namespace can complete one with anything: what cannot be read
     or does not hold together is asked for again, so that it neither wedges the workflow nor ends it.
     """
@@ -65,7 +85,7 @@ class StartFacts(RecordModel):
     parent: bool = False
 
 
-class AssessRequest(RecordModel):
+class AssessRequest(Request):
     """A proposal as received (any JSON value), and how it was started."""
 
     proposal: Any
@@ -158,7 +178,7 @@ Unlisted: TypeAlias = Annotated[
 ]
 
 
-class DecisionRequest(RecordModel):
+class DecisionRequest(Request):
     """A decision as received (any JSON value). `arrival` numbers the messages of an action in order of arrival.
 
     `unlisted` is how many refusals before it were not listed, as the workflow counts them.
@@ -183,7 +203,7 @@ class DecisionMessage(RecordModel):
     arrival: int
 
 
-class DecisionsRequest(RecordModel):
+class DecisionsRequest(Request):
     """Decisions that waited together, in order of arrival; `unlisted` as above."""
 
     proposal_id: str
@@ -193,7 +213,7 @@ class DecisionsRequest(RecordModel):
     unlisted: Unlisted = {}
 
 
-class AdvanceRequest(RecordModel):
+class AdvanceRequest(Request):
     """Time has passed, or somebody stopped the action: `stop_actor` is given. Who it was is not believed.
 
     `recheck` asks that it is measured again, `returning` that people are asked again because the gate closed. What is
@@ -248,7 +268,7 @@ class DecisionsResult(CaseAnswer):
         return bool(self.receipts) and self.resolution in _RESOLUTIONS
 
 
-class DispatchRequest(RecordModel):
+class DispatchRequest(Request):
     proposal_id: str
     revision: int
     step: int
@@ -265,7 +285,7 @@ class DispatchResult(RecordAnswer):
     entry: EntryRef | None = None
 
 
-class ExecuteRequest(RecordModel):
+class ExecuteRequest(Request):
     """Only an id: the executor acts on the permit that it reads from the record."""
 
     permit_id: str
@@ -289,7 +309,10 @@ class ExecuteResult(Answer):
 
 
 class ClaimRequest(RecordModel):
-    """A signed permit, as an executor of the platform's own was handed it, and a name for the attempt that uses it."""
+    """A signed permit, as an executor of the platform's own was handed it, and a name for the attempt that uses it.
+
+    It may come in the clear where payloads are encrypted: the permit's signature is what counts.
+    """
 
     permit: str
     attempt_token: str
@@ -305,7 +328,7 @@ class ClaimResult(RecordModel):
     message: str = ""
 
 
-class RecordRequest(RecordModel):
+class RecordRequest(Request):
     proposal_id: str
     revision: int
     told: Annotated[tuple[ExecuteResult, ...], Field(max_length=100)] = ()
@@ -323,7 +346,7 @@ class RecordResult(RecordAnswer):
         return self.unregistered or self.result is not None
 
 
-class ItemRequest(RecordModel):
+class ItemRequest(Request):
     """Something that people have to look at, by its id."""
 
     item_id: str

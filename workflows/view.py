@@ -53,6 +53,8 @@ class View:
         self._result: ActionResult | None = None
         self._receipts: OrderedDict[str, DecisionReceipt] = OrderedDict()
         self.refused = 0
+        self.proposal_in_the_clear = False
+        self._clear_messages = 0
         self._revision = 1
         self._due_at: datetime | None = None
 
@@ -87,6 +89,7 @@ class View:
     def answered(self, receipt: DecisionReceipt) -> None:
         """A decision was answered; only so many receipts are kept, the newest."""
         self.refused += not receipt.counted
+        self._clear_messages += receipt.in_the_clear
         self._receipts[receipt.decision_id] = receipt
         if len(self._receipts) > RECEIPTS_KEPT:
             self._receipts.popitem(last=False)
@@ -98,7 +101,7 @@ class View:
     def status(self, state: State) -> dict[str, Any]:
         """The machine-readable state; the fields are described in docs/spec/contract.md."""
         plan, standing, result = self._plan, self._standing, self._result
-        return status_fields(
+        fields = status_fields(
             proposal_id=plan.proposal_id if plan else result.proposal_id if result else None,
             revision=plan.revision if plan else self._revision,
             state=str(state),
@@ -117,6 +120,8 @@ class View:
             refused_messages=self.refused,
             dry_run=self._dry_run,
         )
+        # Only said where payloads are encrypted.
+        return fields | ({"in_the_clear": self._in_the_clear} if self._in_the_clear else {})
 
     def explain(self, state: State) -> dict[str, Any]:
         """Why it is pending, who could unblock it, and what happens at which time."""
@@ -140,6 +145,8 @@ class View:
         """The current details: what, how bad, how undone, who may decide and how, and last the proposer's words."""
         screen = self._plan.screen if self._plan else None
         parts = [f"## {self._summary(state)}", "assurance: **claimed** (identities are not verified)"]
+        if self._in_the_clear:
+            parts.append(f"payloads are encrypted, but in the clear came: {', '.join(self._in_the_clear)}")
         if self._result is not None:
             parts.append(
                 "\n".join(f"- {markdown_text(reason.message, _REASON)}" for reason in self._result.reasons[:10])
@@ -151,6 +158,12 @@ class View:
             question = _question(screen, presented, self._standing) if asked and self._standing else ()
             parts += [*measured, *question, words]
         return "\n\n".join(parts)
+
+    @property
+    def _in_the_clear(self) -> list[str]:
+        """What clients sent in the clear though payloads are encrypted."""
+        messages = [f"messages: {self._clear_messages}"] if self._clear_messages else []
+        return ["the proposal", *messages] if self.proposal_in_the_clear else messages
 
     @property
     def _dry_run(self) -> bool:

@@ -6,35 +6,20 @@ The shapes are those that wedge or silently lose a message in a workflow with ty
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 
 import pytest
 import pytest_asyncio
-from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution, WorkflowType
-from temporalio.api.enums.v1 import UpdateWorkflowExecutionLifecycleStage
-from temporalio.api.query.v1 import WorkflowQuery
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.update.v1 import Input, Meta, Request, WaitPolicy
-from temporalio.api.workflowservice.v1 import (
-    QueryWorkflowRequest,
-    SignalWorkflowExecutionRequest,
-    StartWorkflowExecutionRequest,
-    UpdateWorkflowExecutionRequest,
-)
+from temporalio.api.common.v1 import Payload
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.converter import DataConverter
 
+from tests.faults.sending import Sender, raw
 from tests.world import Handle, World, decision, until
 from workflows.interface import DECIDE, STATUS, TASK_QUEUE, WORKFLOW_TYPE, workflow_id
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GOOD = b'{"decision_id": "x", "vote": "approve"}'
-
-
-def raw(data: bytes, encoding: str = "json/plain") -> Payload:
-    """A payload as any client in any language could send it."""
-    return Payload(metadata={"encoding": encoding.encode()}, data=data)
 
 
 # Name, payloads, and what the sender must be told.
@@ -62,63 +47,6 @@ SHAPES: dict[str, tuple[Sequence[Payload], str]] = {
     "deeply nested": ([raw(b"[" * 10_000 + b"]" * 10_000)], "nested deeper"),
     "too large": ([raw(b'{"a": "' + b"x" * 500_000 + b'"}')], "json text has 500009 bytes"),
 }
-
-
-class Sender:
-    """Sends what an SDK would not let pass, over the same API."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._service = world.client.workflow_service
-        self._namespace = world.client.namespace
-
-    async def signal(self, handle: Handle, name: str, payloads: Sequence[Payload]) -> None:
-        await self._service.signal_workflow_execution(
-            SignalWorkflowExecutionRequest(
-                namespace=self._namespace,
-                workflow_execution=WorkflowExecution(workflow_id=handle.id),
-                signal_name=name,
-                input=Payloads(payloads=payloads),
-            )
-        )
-
-    async def update(self, handle: Handle, name: str, payloads: Sequence[Payload]) -> str:
-        """What the sender is told: the failure's message, or the answer as it is."""
-        answer = await self._service.update_workflow_execution(
-            UpdateWorkflowExecutionRequest(
-                namespace=self._namespace,
-                workflow_execution=WorkflowExecution(workflow_id=handle.id),
-                wait_policy=WaitPolicy(
-                    lifecycle_stage=UpdateWorkflowExecutionLifecycleStage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
-                ),
-                request=Request(meta=Meta(identity="tests"), input=Input(name=name, args=Payloads(payloads=payloads))),
-            )
-        )
-        return answer.outcome.failure.message or str(answer.outcome.success)
-
-    async def start(self, proposal_id: str, payloads: Sequence[Payload]) -> Handle:
-        wanted = workflow_id(proposal_id)
-        await self._service.start_workflow_execution(
-            StartWorkflowExecutionRequest(
-                namespace=self._namespace,
-                workflow_id=wanted,
-                workflow_type=WorkflowType(name=WORKFLOW_TYPE),
-                task_queue=TaskQueue(name=TASK_QUEUE),
-                input=Payloads(payloads=payloads),
-                request_id=wanted,
-            )
-        )
-        return self._world.client.get_workflow_handle(wanted)
-
-    async def query(self, handle: Handle, name: str, payloads: Sequence[Payload]) -> Any:
-        answer = await self._service.query_workflow(
-            QueryWorkflowRequest(
-                namespace=self._namespace,
-                execution=WorkflowExecution(workflow_id=handle.id),
-                query=WorkflowQuery(query_type=name, query_args=Payloads(payloads=payloads)),
-            )
-        )
-        return json.loads(answer.query_result.payloads[0].data)
 
 
 @pytest.fixture(name="sender")

@@ -15,14 +15,16 @@ from pathlib import Path
 from activities.auditing import audit
 from activities.connection import connect
 from activities.database import Database
+from activities.encryption.keys import Keys
 from activities.export import export_action, write_whole
 from deploy.dev import Stack, ephemeral_stack
 from policy.audit import AuditFile
 from policy.search_attributes import TYPES
 from tests.faults.ordeal import Ordeal
+from tests.keyring import fixed
 from tests.replay.flooding import FLOODS
 from tests.replay.permitted import PERMITTED
-from tests.replay.recording import SCENARIOS, Recording, recording
+from tests.replay.recording import SCENARIOS, Recording, recording, two_stages
 from tests.replay.recording_changes import CHANGES
 from tests.replay.recording_time import TIMES
 from tests.replay.revoking import REVOKING
@@ -31,6 +33,8 @@ from worker import workflow_runner
 from workflows.interface import workflow_id
 
 HISTORIES = Path(__file__).parent / "histories"
+# A run with encrypted payloads, in a folder of its own, under the keys `tests.keyring.fixed("k1")`.
+ENCRYPTED = "encrypted"
 # Where the worker dies, on which target (the busy one asks people), and whether the criteria fail.
 KILLED = {
     "killed-after-assess": ("after:assess:1", "resource:calm", False),
@@ -53,6 +57,11 @@ async def record(stack: Stack, names: list[str]) -> bool:
                 await scenario(place, name)
                 for suffix, file in await _runs(place, workflow_id(name)):
                     whole = await _keep(f"{name}{suffix}", file) and whole
+    if not names or ENCRYPTED in names:
+        async with recording(stack, fixed("k1")) as place:
+            await two_stages(place, ENCRYPTED)
+            for _, file in await _runs(place, workflow_id(ENCRYPTED)):
+                whole = await _keep(f"{ENCRYPTED}/{ENCRYPTED}", file, fixed("k1")) and whole
     for name, (point, target, fails) in KILLED.items():
         if not names or name in names:
             whole = await _keep(name, await _killed(stack, Ordeal(stack, point, target=target, fails=fails))) and whole
@@ -82,9 +91,9 @@ async def _killed(stack: Stack, ordeal: Ordeal) -> AuditFile:
         await database.close()
 
 
-async def _keep(name: str, file: AuditFile) -> bool:
+async def _keep(name: str, file: AuditFile, keys: Keys | None = None) -> bool:
     body = file.body()
-    found = (await audit(body, workflow_runner())).findings
+    found = (await audit(body, workflow_runner(), keys=keys)).findings
     write_whole(HISTORIES / f"{name}.json", body)
     sys.stdout.write(f"{name}: {len(body)} bytes\n" + "".join(f"  {finding}\n" for finding in found))
     sys.stdout.flush()

@@ -19,6 +19,7 @@ from activities.connection import connect
 from activities.database import Database
 from activities.documents import Documents
 from activities.drafts import store_draft
+from activities.encryption.keys import Keys
 from activities.settings import Settings
 from cli.policy import publish_one
 from cli.ready import ORDERS_RESOURCE, prepare_local
@@ -137,12 +138,15 @@ def reads(value: str, **other: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def recording(stack: Stack) -> AsyncIterator[Recording]:
-    """A worker on a stack, with the documents of this folder in force and two databases to act on."""
+async def recording(stack: Stack, keys: Keys | None = None) -> AsyncIterator[Recording]:
+    """A worker on a stack, with the documents of this folder in force and two databases to act on.
+
+    With keys, payloads are encrypted.
+    """
     settings = await prepare_local(stack, datetime.now(UTC), DOCUMENTS)
     targets = {**settings.targets, SCRATCH_RESOURCE: settings.targets[ORDERS_RESOURCE]}
     settings = replace(settings, targets=targets)
-    client = await connect(address=stack.temporal_address, namespace=stack.namespace, identity="recording")
+    client = await connect(address=stack.temporal_address, namespace=stack.namespace, identity="recording", keys=keys)
     database = Database(settings.check_worker(), application="countersign-recording")
     try:
         async with running_workers(client, database, settings, pace=PACE.model_copy(update={"signals": SIGNALS})):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from activities.settings import Role, Settings, SettingsError, read_settings
+from tests.keyring import write_keys
 from tests.permit_keys import JWK, JWKS
 
 URL = "postgresql://countersign_app@localhost/countersign"
@@ -237,3 +238,16 @@ def test_a_channels_file_that_cannot_be_used_is_refused(tmp_path: Path, text: st
 
     with pytest.raises(SettingsError, match=message):
         read_settings({"COUNTERSIGN_CHANNELS_FILE": str(file)})
+
+
+def test_the_key_file_is_read_and_a_bad_one_names_the_variable(tmp_path: Path) -> None:
+    """One setting turns encryption on; a file that others may read is refused, and no repr shows a key."""
+    path = write_keys(tmp_path / "keys.json", "k1")
+    found = read_settings({"COUNTERSIGN_CODEC_KEYS_FILE": str(path)})
+    assert found.codec_keys is not None
+    assert found.codec_keys.active == "k1"
+    assert "k1" not in repr(found)
+    assert read_settings({}).codec_keys is None
+    path.chmod(0o644)
+    with pytest.raises(SettingsError, match=r"COUNTERSIGN_CODEC_KEYS_FILE: .* chmod 600"):
+        read_settings({"COUNTERSIGN_CODEC_KEYS_FILE": str(path)})
