@@ -25,8 +25,9 @@ from policy.catalogs.json_stream import read_stream
 from policy.document import PolicySet, read_policy
 from policy.errors import CountersignError, DocumentError
 from policy.operations import OperationsRegistry, read_operations
-from policy.people.directory import Directory, read_directory
+from policy.people.directory import Directory
 from policy.revision import DocumentDigests
+from signing.delegations import read_proved_directory
 
 Kind = Literal["policy", "operations", "catalog", "directory"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -38,7 +39,7 @@ READERS: Mapping[Kind, Callable[[bytes], Document]] = {
     "policy": read_policy,
     "operations": read_operations,
     "catalog": read_catalog,
-    "directory": read_directory,
+    "directory": read_proved_directory,
 }
 _KIND_OF = {
     "PolicyDocument": "policy",
