@@ -24,6 +24,8 @@ from policy.base import instant_text
 from policy.canonical import digest
 from policy.decision import Refusal
 from policy.errors import DocumentError
+from policy.people.directory import Delegation
+from policy.proofs import Assurance, Domain
 from signing.keys import SigningKey
 from tests.faults.governors import AUDIENCE, ENDED, KEYS, NEW, POLICY, Place, bodies, directory, governed_place, held
 from tests.unit.signed import RSA, by_key, by_token
@@ -269,6 +271,30 @@ async def test_two_others_change_what_she_cannot(place: Place) -> None:
     found = await _audited(place)
     assert (found.findings, found.notes) == ([], [])
     assert [item.permit_id is not None for item in found.publications] == [False] * 4 + [True]
+
+
+async def test_a_delegate_counts_whom_the_delegator_signed(place: Place) -> None:
+    """What Ann signed lets Ben decide for her; what nobody signed for Cai does not. An auditor computes both again."""
+    value, before = directory(), bodies()["directory"]
+    terms = {**value["delegations"][0], "delegate": "ben"}
+    mine = Delegation.model_validate_json(
+        json.dumps({**terms, "id": "ann-ben", "delegator": "ann", "issued_at": LATER})
+    )
+    signed = by_key(mine.statement(AUDIENCE), ANN, Domain.delegation)
+    del signed["audience"]
+    value["delegations"] = [{**terms, "id": "cai-ben"}, signed]
+    await held(place.world.url, {"directory": json.dumps(value).encode()}, ANN, BEN)
+
+    handle = await place.propose("policy", POLICY.encode() + b"# by a delegate\n", by="cai")
+    unsigned = await place.vote(handle, BEN, on_behalf_of="cai")
+    assert (unsigned.counted, unsigned.code) == (False, Refusal.not_delegated)
+    first = await place.vote(handle, BEN, on_behalf_of="ann")
+    assert (first.counted, first.assurance) == (True, Assurance.aal1)
+    assert (await place.vote(handle, OLGA, stage=2)).counted
+    assert (await place.world.result(handle)).outcome == "succeeded"
+
+    await held(place.world.url, {"directory": before, "policy": POLICY.encode()}, ANN, BEN)
+    assert (await _audited(place)).findings == []
 
 
 @pytest.mark.parametrize(
