@@ -8,7 +8,8 @@ import asyncpg
 import pytest
 import yaml
 
-from cli import exits
+from cli import audit_governance, exits, policy_publish
+from cli.place import place_of
 from policy.base import instant_text
 from signing.delegations import read_proved_directory
 from tests.integration.terminal import DOCUMENTS, House
@@ -106,3 +107,17 @@ def test_a_delegation_is_signed_by_whom_it_speaks_for(
     monkeypatch.delenv("COUNTERSIGN_IDENTITY")
     nobody = idle.run(*given[:-2], "--key", str(tmp_path / "ana.jwk"))
     assert (nobody.code, "say who you are with --as" in nobody.err) == (exits.FAILED, True)
+
+
+def test_the_development_stack_needs_no_signature_and_says_so(
+    idle: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever runs it is the root; the audit finds it all the same, and says why it is expected there."""
+    for module in (policy_publish, audit_governance):
+        monkeypatch.setattr(module, "find_place", lambda: place_of(idle.stack))
+    published = idle.run("policy", "publish", str(_file(tmp_path, _marked("unsigned"))))
+    assert published.code == exits.OK, published.err
+    assert "unsigned: on the development stack whoever runs it is the root" in published.out
+    audited = idle.run("audit", "governance")
+    assert audited.code == exits.INCONSISTENT
+    assert "unsigned publications are expected here" in audited.out
