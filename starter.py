@@ -34,6 +34,7 @@ MODULES = {
     "cli.notices": ("notices",),
     "cli.revoke": ("revoke",),
     "cli.reviews": ("reviews",),
+    "cli.delegate": ("delegate",),
     "cli.policy": ("policy",),
     "cli.operations": ("operations",),
     "cli.catalog": ("catalog",),

@@ -16,7 +16,7 @@ from policy.approval.today import Today, today_of
 from policy.decision import DecisionSubmission, Refusal, Vote, Wanted
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
-from policy.proofs import Principal
+from policy.proofs import Principal, lowest
 from policy.rules.stepping_up import too_weak, wanted_in
 
 CLOCK_SKEW = timedelta(minutes=1)
@@ -70,10 +70,14 @@ def _read(
         return Reading(person=person, refusal=why)
     today = _today(file, directory)
     if submission.on_behalf_of is not None:
-        acts = today.person(said_by.identity, now, submission.on_behalf_of)
+        signed = said_by.kind != "claimed"
+        acts = today.person(said_by.identity, now, submission.on_behalf_of, signed=signed)
         if not isinstance(acts, PersonFacts):
             return Reading(person=person, refusal=(Refusal.not_delegated, str(acts)))
         person = acts
+        if person.delegated is not None:
+            weakest = lowest((said_by.assurance, person.delegated))
+            said_by = said_by.model_copy(update={"assurance": weakest})
     asked = directory.resolve(submission.asked) if submission.asked is not None else None
     if submission.asked is not None and asked is None:
         return Reading(person=person, refusal=_nobody(submission.asked))

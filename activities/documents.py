@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias, cast, get_args
 
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.database import Database
@@ -25,8 +26,9 @@ from policy.catalogs.json_stream import read_stream
 from policy.document import PolicySet, read_policy
 from policy.errors import CountersignError, DocumentError
 from policy.operations import OperationsRegistry, read_operations
-from policy.people.directory import Directory, read_directory
+from policy.people.directory import Directory
 from policy.revision import DocumentDigests
+from signing.delegations import read_proved_directory
 
 Kind = Literal["policy", "operations", "catalog", "directory"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -38,7 +40,7 @@ READERS: Mapping[Kind, Callable[[bytes], Document]] = {
     "policy": read_policy,
     "operations": read_operations,
     "catalog": read_catalog,
-    "directory": read_directory,
+    "directory": read_proved_directory,
 }
 _KIND_OF = {
     "PolicyDocument": "policy",
@@ -62,11 +64,16 @@ _IN_FORCE_AT = text(
 )
 
 
+_INSUFFICIENT_PRIVILEGE = "42501"
 _LOCK = text("LOCK TABLE countersign.publication IN SHARE ROW EXCLUSIVE MODE")
 
 
 class SupersededError(CountersignError):
     """Somebody else published in between: what was compared is not what is in force."""
+
+
+class NotTheOwnerError(CountersignError):
+    """The database role is none that may put documents in force."""
 
 
 class NotPublishedError(CountersignError):
@@ -226,7 +233,23 @@ async def publishers_in_force(connection: AsyncConnection) -> dict[Kind, str]:
     return {row.kind: row.published_by for row in (await connection.execute(newest)).all()}
 
 
-async def publish(connection: AsyncConnection, kind: Kind, body: bytes, *, by: str, at: datetime) -> str:
+async def lock_publications(connection: AsyncConnection) -> None:
+    """Let nobody else publish until the transaction ends, so that the newest number is the newest publication.
+
+    Raises:
+        NotTheOwnerError: this role may not.
+    """
+    try:
+        await connection.execute(_LOCK)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _INSUFFICIENT_PRIVILEGE:
+            raise
+        raise NotTheOwnerError("this role may not put documents in force: connect as countersign_owner") from None
+
+
+async def publish(
+    connection: AsyncConnection, kind: Kind, body: bytes, *, by: str, at: datetime, ceremony: str | None = None
+) -> str:
     """Store a document and put it in force; its digest. Publishing what is in force already changes nothing.
 
     Args:
@@ -235,21 +258,24 @@ async def publish(connection: AsyncConnection, kind: Kind, body: bytes, *, by: s
         body: the document as written; it is parsed first.
         by: who publishes, for people.
         at: the instant (UTC).
+        ceremony: the digest of the statements by which it may (`activities/ceremonies.py`); without them an audit of
+            the publications finds it.
 
     Raises:
         DocumentError: the document cannot be used, or its bytes are stored as another kind.
+        NotTheOwnerError: this role may not.
 
     """
     name, version = identity_of(kind, body)
     key = digest(body)
-    # Publishing is rare: one at a time, so that the newest number is the newest publication.
-    await connection.execute(_LOCK)
+    await lock_publications(connection)
     row = {"digest": key, "kind": kind, "name": name, "version": version, "body": body}
     await connection.execute(insert(DocumentRow).values(row).on_conflict_do_nothing())
     await _refuse_other_kind(connection, kind, key)
     in_force = {found.kind: found.digest for found in (await connection.execute(_IN_FORCE)).all()}
     if in_force.get(kind) != key:
-        await connection.execute(insert(PublicationRow).values(kind=kind, digest=key, published_at=at, published_by=by))
+        added = {"kind": kind, "digest": key, "published_at": at, "published_by": by, "ceremony": ceremony}
+        await connection.execute(insert(PublicationRow).values(added))
     return key
 
 
@@ -271,7 +297,7 @@ async def publish_over(
         DocumentError: the document cannot be used.
 
     """
-    await connection.execute(_LOCK)
+    await lock_publications(connection)
     in_force = {found.kind: found.digest for found in (await connection.execute(_IN_FORCE)).all()}.get(kind)
     if in_force != previous:
         raise SupersededError(f"{kind} {in_force} was published meanwhile: publish again to see what changes now")

@@ -55,7 +55,7 @@ async def export_action(
     """
     history, found_run = await _history(client, workflow, run_id)
     async with database.snapshot() as connection:
-        file = await _from_record(connection, workflow, at)
+        file = await export_record(connection, workflow, at)
         if history is not None:
             return file.model_copy(update={"run_id": found_run, "history": history})
         if file.proposal is None and not file.entries:
@@ -99,7 +99,14 @@ async def _history(client: Client, workflow: str, run_id: str | None) -> tuple[d
     return MessageToDict(History(events=history.events)), described.run_id
 
 
-async def _from_record(connection: AsyncConnection, workflow: str, at: datetime) -> AuditFile:
+async def export_record(connection: AsyncConnection, workflow: str, at: datetime) -> AuditFile:
+    """What the record alone has of an action: everything but the history.
+
+    Args:
+        connection: in one snapshot, as any role that may read.
+        workflow: the workflow id.
+        at: the instant (UTC) of the export.
+    """
     proposal_id = proposal_of(workflow)
     proposal = await connection.scalar(select(_PROPOSAL.body).where(_PROPOSAL.proposal_id == proposal_id))
     result = await connection.scalar(select(_RESULT.body).where(_RESULT.proposal_id == proposal_id))

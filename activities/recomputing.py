@@ -54,6 +54,7 @@ from policy.revision import Revision
 from policy.sealing import check_sealed, sealed_of
 from policy.signature import Signed
 from policy.watching import check_watched
+from signing.delegations import read_proved_directory
 
 # What reading a content that is not what its kind promises can raise.
 MALFORMED = (CountersignError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError)
@@ -72,7 +73,7 @@ class Recomputation:
         self.received: ReceivedProposal | None = None
         self.case: CaseFile | None = None
         self.proposal_id = file.proposal_id
-        self._documents = GovernedDocuments(file.documents)
+        self._documents = GovernedDocuments(file.documents, read_proved_directory)
         self._debts = Debts(self._documents)
         self._permitted = Permitted(self._documents)
         self._listed = Listed()

@@ -64,6 +64,7 @@ class PublicationRow(_Record, table=True):
     published_at: _Instant
     published_by: _String
     permit_id: Annotated[UUID | None, Field(foreign_key=f"{SCHEMA}.permit.permit_id", unique=True)] = None
+    ceremony: Annotated[str | None, Field(sa_type=Text, foreign_key=f"{SCHEMA}.ceremony.digest")] = None
 
 
 class DraftRow(_Record, table=True):

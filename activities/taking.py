@@ -212,7 +212,7 @@ def receipt_of(
         message="counted",
         missing=standing.current.missing,
         resolution=standing.resolution,
-        assurance=assurance,
+        assurance=reading.ballot.assurance if reading.ballot is not None else assurance,
     )
 
 

@@ -20,7 +20,7 @@ from activities.auditing import Audited, audit
 from activities.encryption.keys import Keys
 from activities.export import export_action, write_whole
 from activities.settings_keys import read_codec_keys
-from cli import exits, render, timeline
+from cli import audit_governance, exits, render, timeline
 from cli.arguments import Commands, add_proposal_id
 from cli.place import NO_RECORD, find_place
 from policy.audit import VERDICT, ReadEntry
@@ -44,6 +44,7 @@ def register(commands: Commands) -> None:
     replay.set_defaults(run=_replay)
     replay.add_argument("files", metavar="FILE", type=Path, nargs="+", help="files of `audit export` or of the archive")
     replay.add_argument("--json", action="store_true", help="print JSON")
+    audit_governance.register(actions)
 
 
 async def _export(args: argparse.Namespace) -> int:

@@ -19,7 +19,9 @@ from policy.importing.directories import import_directory
 from policy.people.directory import Delegation, Directory, Person, read_directory
 from policy.people.entries import within
 from policy.people.facts import PersonFacts
+from policy.proofs import Assurance
 from policy.screens.neutral import visible
+from signing.delegations import read_proved_directory
 
 
 class NobodyError(CountersignError):
@@ -96,7 +98,7 @@ async def _then(args: argparse.Namespace) -> tuple[Directory, str]:
 
     """
     if args.file:
-        return read_directory(read_file(args.file)), f"the file {args.file}"
+        return read_proved_directory(read_file(args.file)), f"the file {args.file}"
     async with find_place().record() as database:
         if database is None:
             raise NotPublishedError(f"who was in force cannot be read: {NO_RECORD}; or give --file")
@@ -105,7 +107,7 @@ async def _then(args: argparse.Namespace) -> tuple[Directory, str]:
             if published is None:
                 raise NotPublishedError(f"no directory was in force at {instant_text(args.at)}: the first came later")
             body = await stored(connection, "directory", published.digest)
-    return read_directory(body), _named(published)
+    return read_proved_directory(body), _named(published)
 
 
 def _named(item: Publication) -> str:
@@ -158,7 +160,7 @@ def identity_lines(directory: Directory, identity: str, at: datetime) -> Iterato
     yield f"on call for: {', '.join(on_call) or 'nobody'}"
     for item in directory.delegations:
         if person.id in (item.delegate, item.delegator) and within(item.since, item.until, at):
-            yield _delegation(item)
+            yield _delegation(item, directory.shown(item))
 
 
 def _held(facts: PersonFacts) -> Iterator[str]:
@@ -179,8 +181,9 @@ def _bounds(person: Person) -> str:
     return " and".join(f"{word}{instant_text(at)}" for word, at in ends if at is not None)
 
 
-def _delegation(item: Delegation) -> str:
+def _delegation(item: Delegation, shown: Assurance | str) -> str:
     lists = (("groups", item.groups), ("environments", item.environments), ("tiers", item.tiers))
     scope = "; ".join(f"{what} {', '.join(names)}" for what, names in lists if names is not None)
     said = f"{item.delegate} decides for {item.delegator} until {instant_text(item.until)}"
-    return f"{said}{f', within {scope}' if scope else ''}: {item.reason}"
+    proof = f"signed, {shown}" if isinstance(shown, Assurance) else f"for claimed votes only: {shown}"
+    return f"{said}{f', within {scope}' if scope else ''}: {item.reason} ({proof})"

@@ -3,7 +3,16 @@
 import argparse
 
 from activities.documents import KINDS, Documents, NotPublishedError, stored
-from cli import exits, policy_cases, policy_check, policy_compare, policy_effective, policy_propose, policy_publish
+from cli import (
+    exits,
+    policy_cases,
+    policy_ceremony,
+    policy_check,
+    policy_compare,
+    policy_effective,
+    policy_propose,
+    policy_publish,
+)
 from cli.arguments import Commands
 from cli.documents import publish_one, read_file
 from cli.place import NO_RECORD, find_place
@@ -14,7 +23,15 @@ __all__ = ["publish_one", "read_file", "register"]
 def register(commands: Commands) -> None:
     parser = commands.add_parser("policy", help="check, test, compare, publish and show governed documents")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    for module in (policy_check, policy_cases, policy_compare, policy_propose, policy_publish, policy_effective):
+    for module in (
+        policy_check,
+        policy_cases,
+        policy_compare,
+        policy_propose,
+        policy_ceremony,
+        policy_publish,
+        policy_effective,
+    ):
         module.register(actions)
     show = actions.add_parser("show", help="print the document in force")
     show.set_defaults(run=_show)

@@ -1,7 +1,8 @@
 """`policy publish`: put a document in force as the owner, after a check and with what it changes in meaning.
 
-This is the ceremony that starts a place, and the way on the local development stack. Where a document of the kind is in
-force, a place of your own changes it by an action (`policy propose`); `--ceremony` says that you mean it all the same.
+This is the ceremony that starts a place, and the way on the local development stack. In a place of your own it needs
+what two people signed (`policy ceremony`), and where a document of the kind is in force, it is changed by an action
+(`policy propose`); `--ceremony` says that you mean it all the same.
 
 A file with one document of a policy, or of an operations registry, takes the place of the document of the same name in
 what is in force; `--whole` replaces everything. What has errors is not published.
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from activities.ceremonies import hold_ceremony
 from activities.database import Database
 from activities.documents import COMPOSED, Documents, Kind, kind_of, publish_over, stored
 from cli import exits
@@ -20,6 +22,7 @@ from cli.documents import GivenWorld, read_file
 from cli.place import find_place
 from cli.policy_check import check_body, shown
 from cli.policy_compare import compare, lines_of
+from cli.statements import read_statement
 from policy.catalog import read_catalog
 from policy.checks.findings import Severity
 from policy.checks.streams import compose_stream
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from cli.arguments import Commands
 
 
+UNSIGNED = "unsigned: on the development stack whoever runs it is the root"
 _NAMES = {
     "policy": "PolicyDocument",
     "operations": "OperationsRegistry",
@@ -48,6 +52,7 @@ def register(actions: "Commands") -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help="a YAML document; its kind says what it is")
     parser.add_argument("--whole", action="store_true", help="replace all documents of the kind, not only this one")
     parser.add_argument("--ceremony", action="store_true", help="as the owner, though a document is in force already")
+    add_signed(parser)
 
 
 async def _run(args: argparse.Namespace) -> int:
@@ -69,12 +74,24 @@ async def _run(args: argparse.Namespace) -> int:
         refuse(f"{args.file} with what is in force", kind, body, world, now)
         if kind == "policy" and old is not None:
             print("\n".join(lines_of(compare(read_policy(old), read_policy(body), world, now))))
+        by, statements = getpass.getuser(), [read_statement(path) for path in args.signed]
         async with database.transaction() as connection:
-            key = await publish_over(connection, kind, body, digests.get(kind), by=getpass.getuser(), at=now)
+            if place.development and not statements:
+                key = await publish_over(connection, kind, body, digests.get(kind), by=by, at=now)
+            else:
+                key = (await hold_ceremony(connection, {kind: body}, statements, by=by, at=now))[kind]
     finally:
         await database.close()
+    if place.development and not statements:
+        print(UNSIGNED)
     print(f"{kind} {key} is in force")
     return exits.OK
+
+
+def add_signed(parser: argparse.ArgumentParser) -> None:
+    """Take what people signed."""
+    what = "what each of at least two people signed with `countersign policy ceremony`"
+    parser.add_argument("--signed", metavar="FILE", type=Path, nargs="+", default=[], help=what)
 
 
 async def in_force(database: Database) -> tuple[dict[Kind, bytes], dict[Kind, str]]:

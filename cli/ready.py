@@ -5,9 +5,10 @@ force denies nothing and allows nothing: it waits.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 from temporalio.api.enums.v1 import IndexedValueType
@@ -15,11 +16,12 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSe
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.ceremonies import hold_ceremony
 from activities.database import Database, DatabaseUnavailableError
 from activities.documents import COMPOSED, READERS, Documents, Kind, kind_of, publish, publishers_in_force
 from activities.schedules import ensure_schedules
 from activities.settings import Role, Settings
-from cli.policy import read_file
+from cli.documents import read_file
 from deploy.dev import ANCHOR_NAME, StackAddresses
 from deploy.migrations.roles import MigrationError
 from deploy.migrations.runner import migrate
@@ -97,25 +99,38 @@ async def prepare_schedules(client: Client, *, slo_states: bool = False, notices
         ) from error
 
 
-async def publish_folder(url: str, folder: Path, *, by: str, at: datetime) -> list[tuple[Kind, str, bool]]:
+async def publish_folder(
+    url: str, folder: Path, *, statements: Sequence[Mapping[str, Any]] | None, by: str, at: datetime
+) -> list[tuple[Kind, str, bool]]:
     """Put the documents of a folder in force of each kind that has none yet, all of them or none; kind, digest in force
     afterwards, and whether it is the folder's. What is in force changes by an action, never by setting up again.
+
+    Args:
+        url: the record, as its owner.
+        folder: of the documents.
+        statements: what people signed; None for the local development stack, where nobody does.
+        by: who does it, for people.
+        at: the instant (UTC).
 
     Raises:
         DocumentError: a document cannot be used, or two are of one kind; nothing was published then.
 
     """
     database = Database(url, pool_size=1, application="countersign-publish")
-    told = []
+    bodies = documents_of(folder)
     try:
         async with database.transaction() as connection:
             in_force = await Documents().digests_in_force(connection)
-            for kind, body in documents_of(folder).items():
-                key = in_force.get(kind) or await publish(connection, kind, body, by=by, at=at)
-                told.append((kind, key, key == digest(body)))
+            first = {kind: body for kind, body in bodies.items() if kind not in in_force}
+            if statements is not None:
+                await hold_ceremony(connection, first, statements, by=by, at=at)
+            else:
+                for kind, body in first.items():
+                    await publish(connection, kind, body, by=by, at=at)
     finally:
         await database.close()
-    return told
+    now_in_force = {kind: in_force.get(kind) or digest(body) for kind, body in bodies.items()}
+    return [(kind, key, key == digest(bodies[kind])) for kind, key in now_in_force.items()]
 
 
 def documents_of(folder: Path) -> dict[Kind, bytes]:

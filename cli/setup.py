@@ -8,7 +8,9 @@ from pathlib import Path
 from cli import exits
 from cli.arguments import Commands
 from cli.place import find_place
+from cli.policy_publish import UNSIGNED, add_signed
 from cli.ready import prepare_record, prepare_schedules, publish_folder, register_search_attributes
+from cli.statements import read_statement
 
 
 def register(commands: Commands) -> None:
@@ -19,6 +21,7 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--publish", metavar="DIR", type=Path, help="also put the documents of a folder in force, where none is"
     )
+    add_signed(parser)
 
 
 async def _setup(args: argparse.Namespace) -> int:
@@ -36,7 +39,14 @@ async def _setup(args: argparse.Namespace) -> int:
     )
     print(f"schedules: {', '.join(made) or 'none'} to make, housekeeping runs by itself")
     if args.publish:
-        for kind, digest, ours in await publish_folder(url, args.publish, by=getpass.getuser(), at=datetime.now(UTC)):
+        statements = [read_statement(path) for path in args.signed]
+        by, unsigned = getpass.getuser(), place.development and not statements
+        if unsigned:
+            print(UNSIGNED)
+        told = await publish_folder(
+            url, args.publish, statements=None if unsigned else statements, by=by, at=datetime.now(UTC)
+        )
+        for kind, digest, ours in told:
             left = "" if ours else ", and was before: change it with `countersign policy propose FILE`"
             print(f"{kind} {digest} is in force{left}")
     return exits.OK

@@ -98,9 +98,17 @@ class ReadEntry:
 
 
 class GovernedDocuments:
-    """The documents of an audit file, by digest; each is parsed once."""
+    """The documents of an audit file, by digest; each is parsed once.
 
-    def __init__(self, documents: Sequence[ExportedDocument]) -> None:
+    Args:
+        documents: their texts.
+        directories: what reads a directory; by itself, nobody verifies the proofs in it.
+    """
+
+    def __init__(
+        self, documents: Sequence[ExportedDocument], directories: Callable[[bytes], Directory] = read_directory
+    ) -> None:
+        self._directories = directories
         self._texts = {(item.kind, item.digest): item.body for item in documents}
         self._parsed: dict[tuple[str, str], object] = {}
 
@@ -115,7 +123,7 @@ class GovernedDocuments:
         return self._read("catalog", wanted, read_catalog)
 
     def directory(self, wanted: str) -> Directory:
-        return self._read("directory", wanted, read_directory)
+        return self._read("directory", wanted, self._directories)
 
     def _read(self, kind: DocumentKind, wanted: str, read: Callable[[bytes], Document]) -> Document:
         if (kind, wanted) not in self._parsed:

@@ -113,7 +113,7 @@ def _people(ballots: tuple[Ballot, ...], today: Today, now: datetime) -> dict[st
     }
     for ballot in ballots:
         if ballot.delegator in found and ballot.person_id in found:
-            acts = today.person(ballot.person_id, now, ballot.delegator)
+            acts = today.person(ballot.person_id, now, ballot.delegator, signed=ballot.signed)
             if isinstance(acts, PersonFacts):
                 found[acting_key(ballot)] = acts
     return found

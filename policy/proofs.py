@@ -108,6 +108,8 @@ class OidcProof(EdgeModel):
 
 
 Proof = Annotated[ClaimedProof | KeyProof | SshProof | OidcProof, Field(discriminator="kind")]
+# What the directory alone verifies, so that it still does when an issuer has other keys: for what stands for long.
+OfflineProof = Annotated[KeyProof | SshProof, Field(discriminator="kind")]
 
 
 class Principal(RecordModel):

@@ -26,11 +26,12 @@ def create_table(table: str, columns: str, *, writers: Sequence[str] = CONTROL) 
     Args:
         table: its name.
         columns: their definitions; ``{digest_of_body}`` stands for the check that `digest` is that of `body`.
-        writers: the roles that may insert.
+        writers: the roles that may insert, besides the owner.
     """
     op.execute(f"CREATE TABLE countersign.{table} ({columns.format(digest_of_body=_DIGEST.format(table=table))})")
     op.execute(f"REVOKE ALL ON countersign.{table} FROM PUBLIC")
     for statement in _PROTECT:
         op.execute(statement.format(table=table))
     op.execute(f"GRANT SELECT ON countersign.{table} TO {_READERS}")
-    op.execute(f"GRANT INSERT ON countersign.{table} TO {', '.join(writers)}")
+    if writers:
+        op.execute(f"GRANT INSERT ON countersign.{table} TO {', '.join(writers)}")

@@ -43,6 +43,11 @@ class Ballot(PersonFacts):
     feedback: tuple[Feedback, ...] = ()
     key_id: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
 
+    @property
+    def signed(self) -> bool:
+        """Whether its author proved who they are."""
+        return self.assurance is not Assurance.claimed
+
 
 class Added(RecordModel):
     """Whom an escalation adds to one requirement of a stage."""

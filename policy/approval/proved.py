@@ -6,6 +6,8 @@
 - A vote that was kept of an earlier revision names what that revision asked.
 - A key that was revoked since, or taken out of the directory, proves nothing any more. One whose time is over does: it
   signed in time.
+- A signed vote for somebody else says how strongly their delegation is shown, as the directory of now has it, and shows
+  no more itself. A vote that says that it was only claimed is of a statement that was.
 - Nobody checks who denied: whoever can write votes can stop an action, and could anyway.
 """
 
@@ -15,7 +17,7 @@ from typing import NamedTuple
 from policy.approval.ballot import Ballot
 from policy.decision import DecisionSubmission, Refusal, Vote
 from policy.people.directory import Directory
-from policy.proofs import Principal
+from policy.proofs import Assurance, Principal, lowest
 
 CARRIES = (Vote.approve, Vote.release)
 
@@ -94,6 +96,23 @@ def _by(ballot: Ballot, statement: Statement, directory: Directory) -> str | Non
     behalf = statement.submission.on_behalf_of
     if (directory.resolve(behalf) if behalf is not None else None) != ballot.delegator:
         return "its statement is made for another person than the vote"
-    if statement.said_by.assurance is not ballot.assurance:
-        return f"its proof shows {statement.said_by.assurance}, the vote says {ballot.assurance}"
+    if ballot.signed is (statement.said_by.kind == "claimed"):
+        return "its proof and the vote do not agree on whether somebody signed"
+    shown = statement.said_by.assurance
+    if ballot.delegator is not None and ballot.signed:
+        if ballot.delegated not in _delegations(ballot, directory):
+            return f"no delegation of {ballot.delegator} is shown as strongly as the vote says"
+        shown = lowest((shown, ballot.delegated))
+    if shown is not ballot.assurance:
+        return f"its proof shows {shown}, the vote says {ballot.assurance}"
     return None
+
+
+def _delegations(ballot: Ballot, directory: Directory) -> set[Assurance]:
+    """How strongly the delegations between the two people of a vote are shown."""
+    between = [
+        directory.shown(item)
+        for item in directory.delegations
+        if (item.delegate, item.delegator) == (ballot.person_id, ballot.delegator)
+    ]
+    return {found for found in between if isinstance(found, Assurance)}

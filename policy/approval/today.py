@@ -33,8 +33,17 @@ class Today(NamedTuple):
     tier: str | None = None
     conditions: tuple[str, ...] = ()
 
-    def person(self, identity: str, at: datetime, on_behalf_of: str | None = None) -> PersonFacts | str | None:
-        """The facts by which somebody answers, for themselves or for another; None for nobody, or why not."""
+    def person(
+        self, identity: str, at: datetime, on_behalf_of: str | None = None, *, signed: bool = True
+    ) -> PersonFacts | str | None:
+        """The facts by which somebody answers, for themselves or for another; None for nobody, or why not.
+
+        Args:
+            identity: who answers.
+            at: the instant (UTC).
+            on_behalf_of: for whom; None for themselves.
+            signed: whether they prove who they are; then whoever they act for must have signed that they do.
+        """
         if on_behalf_of is None:
             return self.directory.facts(identity, at, self.conditions)
         return acting(
@@ -45,11 +54,12 @@ class Today(NamedTuple):
             environment=self.environment,
             tier=self.tier,
             conditions=self.conditions,
+            signed=signed,
         )
 
     def voter(self, ballot: Ballot, at: datetime) -> PersonFacts | None:
         """By what the author of a ballot could give it now; None where they could not."""
-        found = self.person(ballot.person_id, at, ballot.delegator)
+        found = self.person(ballot.person_id, at, ballot.delegator, signed=ballot.signed)
         # Who voted under an id that is somebody's alias by now is no second person.
         same = isinstance(found, PersonFacts) and (found.person_id, found.delegator) == (
             ballot.person_id,

@@ -5,7 +5,7 @@
   by id.
 - Nobody is above themselves, no group either, over any number of steps.
 - What ends before it begins, overrides of one rotation that overlap, and two rotations of one group are refused.
-- A delegation is between two people and lasts 90 days at most.
+- A delegation is between two people and lasts 90 days at most. One that is signed says when it was.
 - A key belongs to one person or agent, under one id; one issuer is named once.
 - An account as which a platform runs belongs to one agent, and its issuer is named.
 """
@@ -158,3 +158,5 @@ def _delegation(item: Delegation, people: Collection[str]) -> Iterator[str]:
         yield f"{where}: until is not after since"
     elif item.until - item.since > MAX_DELEGATION:
         yield f"{where}: lasts longer than {MAX_DELEGATION.days} days, end it earlier and give it again"
+    if item.proof is not None and item.issued_at is None:
+        yield f"{where}: it has a proof and no issued_at, by which its key is looked up"

@@ -5,6 +5,8 @@
 - The delegator's groups, roles and qualifications count. One that names `groups` gives those only: no role, and
   not what the delegator is asked for by name.
 - It is not passed on: the delegate of a delegate has nothing, whatever the two delegations say.
+- Who signs what they decide needs a delegation that its delegator signed; one that is not gives them nothing, and the
+  weakest of those that count is kept. Whoever only claims to be somebody may claim a delegation, too.
 - Duties apply to both: managers and teams are those of both, and the delegator is named. So is being new: who acts is
   there since the later of the two, and nobody knows since when where one is not known.
 """
@@ -16,6 +18,7 @@ from policy.people.directory import Delegation, Directory
 from policy.people.entries import within
 from policy.people.facts import PersonFacts
 from policy.people.holding import fitted
+from policy.proofs import Assurance, lowest
 
 
 def acting(
@@ -27,6 +30,7 @@ def acting(
     environment: str | None,
     tier: str | None,
     conditions: Iterable[str],
+    signed: bool,
 ) -> PersonFacts | str:
     """The facts by which a person acts for another, or the reason why they may not; pure.
 
@@ -38,6 +42,7 @@ def acting(
         environment: of the action; None, where nobody knows it, is in no scope that names environments.
         tier: the risk tier of the action; None as for the environment.
         conditions: texts of `when`; `satisfies` keeps those that hold of the delegator within the scope.
+        signed: whether who acts proves who they are, and so must the delegator.
     """
     delegate, delegator = directory.facts(delegate_identity, at), directory.facts(delegator_identity, at)
     for identity, person in ((delegate_identity, delegate), (delegator_identity, delegator)):
@@ -58,13 +63,19 @@ def acting(
         return f"no delegation lets {between} decide now; one is never passed on"
     if not (fitting := [item for item in given if _covers(item, environment, tier)]):
         return f"the delegation {given[0].id} of {between} does not cover tier {tier} in {environment}"
-    return fitted(_scoped(delegator, fitting), conditions).model_copy(
+    shown = [(item, directory.shown(item)) for item in fitting] if signed else []
+    proved = [(item, found) for item, found in shown if isinstance(found, Assurance)]
+    if signed and not proved:
+        return f"{delegator.person_id} did not sign the delegation {fitting[0].id} of {between}: {shown[0][1]}"
+    given = [item for item, _ in proved] if signed else fitting
+    return fitted(_scoped(delegator, given), conditions).model_copy(
         update={
             "person_id": delegate.person_id,
             "delegator": delegator.person_id,
             "managers": tuple(dict.fromkeys((*delegate.managers, *delegator.managers))),
             "teams": tuple(dict.fromkeys((*delegate.teams, *delegator.teams))) if _known(delegate, delegator) else (),
             "since": _since(delegate, delegator),
+            "delegated": lowest(found for _, found in proved) if signed else None,
         }
     )
 

@@ -8,12 +8,12 @@
 - A line upwards is as the document has it, whoever of it has left; whoever is asked for is somebody who is there.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from policy.base import EdgeModel, Instant, Name
 from policy.catalogs.json_stream import read_stream
@@ -36,6 +36,7 @@ from policy.people.entries import (
 from policy.people.facts import PersonFacts
 from policy.people.holding import facts_of
 from policy.people.keys import Issuer, RegisteredKey
+from policy.proofs import Assurance
 
 __all__ = [
     "Delegation",
@@ -73,6 +74,7 @@ class Directory(EdgeModel):
     groups: tuple[Group, ...] = ()
     rotations: tuple[Rotation, ...] = ()
     delegations: tuple[Delegation, ...] = ()
+    _shown: dict[str, Assurance | str] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Directory":
@@ -142,6 +144,16 @@ class Directory(EdgeModel):
     def issuer(self, name: str) -> Issuer | None:
         """An issuer that is believed, or None."""
         return next((item for item in self.issuers if item.issuer == name), None)
+
+    def with_shown(self, shown: Mapping[str, Assurance | str]) -> "Directory":
+        """The same, with what the proofs of its delegations show, by id (`signing/delegations.py` verifies them)."""
+        found = self.model_copy()
+        found._shown = dict(shown)  # noqa: SLF001 - its own
+        return found
+
+    def shown(self, delegation: Delegation) -> Assurance | str:
+        """How strongly a delegation is shown to be its delegator's, or why it is not."""
+        return self._shown.get(delegation.id, "nobody verified it")
 
     # -- what they hold ---------------------------------------------------------------------------------------------
 

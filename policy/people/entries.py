@@ -6,13 +6,14 @@
 """
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from policy.base import EdgeModel, Instant, Name, Text
+from policy.base import EdgeModel, Instant, Name, Text, instant_text
 from policy.operations import RiskTier
 from policy.people.keys import RegisteredKey, Workload
+from policy.proofs import OfflineProof
 from policy.rules.durations import PositiveDuration
 from policy.rules.hours import Hours
 
@@ -106,7 +107,10 @@ class Rotation(EdgeModel):
 
 
 class Delegation(EdgeModel):
-    """Somebody lets another person decide for them, within a scope and until an instant. It cannot be passed on."""
+    """Somebody lets another person decide for them, within a scope and until an instant. It cannot be passed on.
+
+    With a `proof` its delegator signed it, at `issued_at`.
+    """
 
     id: Name
     delegator: Name
@@ -117,6 +121,15 @@ class Delegation(EdgeModel):
     environments: tuple[Name, ...] | None = None
     tiers: tuple[RiskTier, ...] | None = None
     reason: Annotated[Text, Field(min_length=1)]
+    issued_at: Instant | None = None
+    proof: OfflineProof | None = None
+
+    def statement(self, audience: str | None) -> dict[str, Any]:
+        """What its delegator signs: every field that it has, instants in UTC, and for which installation."""
+        given = {name: value for name, value in self if name != "proof" and value is not None}
+        fields = {name: instant_text(value) if isinstance(value, datetime) else value for name, value in given.items()}
+        lists = {name: list(value) for name, value in fields.items() if isinstance(value, tuple)}
+        return {**fields, **lists, "audience": audience}
 
 
 def within(since: datetime | None, until: datetime | None, at: datetime) -> bool:

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from policy.base import Instant, RecordModel
+from policy.proofs import Assurance
 
 
 class PersonFacts(RecordModel):
@@ -23,6 +24,7 @@ class PersonFacts(RecordModel):
         delegator: for whom the person acts; groups, roles, qualifications and conditions are then the delegator's.
         groups_only: the person acts by a delegation of some groups: they fit by one of these and by nothing else, so
             also not where the delegator is named.
+        delegated: how strongly the delegation is shown to be the delegator's, where that was asked for.
     """
 
     person_id: str
@@ -35,3 +37,4 @@ class PersonFacts(RecordModel):
     since: dict[str, Instant] = {}
     delegator: str | None = None
     groups_only: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
+    delegated: Annotated[Assurance | None, Field(exclude_if=lambda value: value is None)] = None

@@ -17,6 +17,7 @@ CONTENT: dict[str, Any] = {"digest": DIGEST, "body": BODY}
 # One row a table, each after what it refers to.
 RECORD: dict[str, dict[str, Any]] = {
     "document": {**CONTENT, "kind": "policy", "name": "default", "version": "1"},
+    "ceremony": {**CONTENT, "nonce": "n-1", "held_by": "ana", "held_at": NOW},
     "publication": {"kind": "policy", "digest": DIGEST, "published_at": NOW, "published_by": "ana"},
     "draft": {**CONTENT, "kind": "policy", "name": "default", "version": "1", "drafted_by": "ana", "drafted_at": NOW},
     "proposal": {
@@ -155,7 +156,7 @@ MAY_INSERT: dict[str, set[str]] = {
     },
     "countersign_permit": {"permit", "ledger_entry", "review", "issuer_key"},
     "countersign_executor": {"permit_use", "effect_report", "ledger_entry"},
-    "countersign_app": set(RECORD) - {"document", "publication", "draft"},
+    "countersign_app": set(RECORD) - {"document", "ceremony", "publication", "draft"},
     "countersign_reader": set(),
     "countersign_author": {"draft"},
 }

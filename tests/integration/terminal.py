@@ -6,7 +6,7 @@ import json
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,13 @@ from activities.database import Database
 from activities.settings import Settings
 from cli import exits
 from deploy.dev import Stack
+from signing.keys import generate
 from worker import running_workers
 
 ROOT = Path(__file__).parents[2]
 BOUND_SECONDS = 30.0
+# Two people who hold ceremonies.
+SIGNERS = {name: generate(f"{name}-1") for name in ("ana", "ben")}
 DOCUMENTS = {
     "policy": """
 apiVersion: countersign/v1
@@ -54,15 +57,16 @@ operations:
     severity: 10
     parameters: {pid: {type: integer}}
 """,
-    "directory": """
+    "directory": f"""
 apiVersion: countersign/v1
 kind: Directory
-metadata: {name: cli, version: "1"}
+metadata: {{name: cli, version: "1"}}
+audience: countersign/cli
 people:
-  - {id: ana, groups: [dba]}
-  - {id: ben, groups: [dba]}
-  - {id: eva, groups: [owners]}
-agents: [{id: tuning-agent, owner: ana}]
+  - {{id: ana, groups: [dba], keys: [{{id: ana-1, jwk: {json.dumps(SIGNERS["ana"].public)}}}]}}
+  - {{id: ben, groups: [dba], keys: [{{id: ben-1, jwk: {json.dumps(SIGNERS["ben"].public)}}}]}}
+  - {{id: eva, groups: [owners]}}
+agents: [{{id: tuning-agent, owner: ana}}]
 """,
     "catalog": """
 apiVersion: backstage.io/v1alpha1
@@ -151,6 +155,23 @@ class House:
     def pending(self, proposal_id: str) -> dict[str, Any]:
         assert self.propose(proposal_id).code == exits.OK
         return self.until(proposal_id, lambda status: status["state"] == "pending")
+
+    def signatures(self, path: Path, *more: str, signers: Sequence[str] = tuple(SIGNERS)) -> list[str]:
+        """What people sign one after the other so that a document, or a folder of them, comes in force."""
+        files: list[str] = []
+        for name in signers:
+            key, file = self.folder / f"{name}.jwk", self.folder / f"{path.stem}.{name}.json"
+            key.write_text(SIGNERS[name].private_json)
+            key.chmod(0o600)
+            terms = ("--with", files[0]) if files else ("--because", "the tests need it")
+            ran = self.run("policy", "ceremony", str(path), *more, *terms, "--key", str(key), "-o", str(file))
+            assert ran.code == exits.OK, ran.err
+            files.append(str(file))
+        return files
+
+    def publish(self, path: Path, *more: str) -> Ran:
+        """Put a document in force in a ceremony."""
+        return self.run("policy", "publish", "--ceremony", str(path), *more, "--signed", *self.signatures(path, *more))
 
     def decide(self, vote: str, proposal_id: str, identity: str, *more: str) -> Ran:
         return self.run(vote, proposal_id, "--as", identity, "--yes", *more)

@@ -38,7 +38,7 @@ def test_a_team_publishes_its_part(idle: House, documents: Path, tmp_path: Path)
     part.write_text(TEAM)
     before = datetime.now(UTC).isoformat()
 
-    added = idle.run("policy", "publish", "--ceremony", str(part))
+    added = idle.publish(part)
     assert added.code == exits.OK, added.err
     assert "postgres.parameter.set" in added.out
     assert "(stricter)\n1 changes in meaning" in added.out
@@ -55,7 +55,7 @@ def test_a_team_publishes_its_part(idle: House, documents: Path, tmp_path: Path)
     assert [item["document"] for item in then["effective"] if item["what"] == "rule"] == ["cli"]
     assert {item["kind"] for item in then["documents"]} == set(DOCUMENTS)
 
-    whole = idle.run("policy", "publish", "--ceremony", str(documents / "policy.yaml"), "--whole")
+    whole = idle.publish(documents / "policy.yaml", "--whole")
     assert whole.code == exits.OK, whole.err
     assert "(milder)" in whole.out
     assert "name: team" not in idle.run("policy", "show").out
@@ -89,7 +89,7 @@ def test_a_document_in_force_is_changed_by_an_action(house: House, documents: Pa
     refused = house.run("policy", "publish", str(part))
     assert (refused.code, "countersign policy propose" in refused.err) == (exits.FAILED, True)
 
-    assert house.run("policy", "publish", "--ceremony", str(root)).code == exits.OK
+    assert house.publish(root).code == exits.OK
     proposed = house.run("policy", "propose", str(part), "--as", "ana", "--because", "the owners asked for it")
     assert proposed.code == exits.OK, proposed.err
     proposal_id = proposed.out.partition(":")[0]
@@ -103,4 +103,4 @@ def test_a_document_in_force_is_changed_by_an_action(house: House, documents: Pa
     assert ended["outcome"] == "succeeded"
     assert house.run("policy", "show").out.endswith(TEAM)
     assert f"action/{proposal_id}" in house.run("policy", "effective").out
-    assert house.run("policy", "publish", "--ceremony", "--whole", str(documents / "policy.yaml")).code == exits.OK
+    assert house.publish(documents / "policy.yaml", "--whole").code == exits.OK

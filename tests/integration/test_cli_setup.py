@@ -33,10 +33,10 @@ def test_documents_are_checked_published_and_shown(idle: House, documents: Path,
     checked = idle.run("policy", "check", str(newer))
     assert checked.code == exits.OK
     assert "a policy that can be used, sha256:" in checked.out
-    assert idle.run("policy", "publish", "--ceremony", str(newer)).code == exits.OK
+    assert idle.publish(newer).code == exits.OK
     assert 'version: "2"' in idle.run("policy", "show").out
     assert "tuning-agent" in idle.run("policy", "show", "--kind", "directory").out
-    assert idle.run("policy", "publish", "--ceremony", str(documents / "policy.yaml")).code == exits.OK
+    assert idle.publish(documents / "policy.yaml").code == exits.OK
     newer.write_text("kind: PolicyDocument\nrules: 3\n")
     broken = idle.run("policy", "publish", "--ceremony", str(newer))
     assert broken.code == exits.FAILED
@@ -86,11 +86,16 @@ def test_set_up_makes_a_fresh_namespace_and_database_ready(
     monkeypatch.setenv("TEMPORAL_NAMESPACE", "fresh")
     monkeypatch.setenv("COUNTERSIGN_ADMIN_DATABASE_URL", idle.stack.database_url("postgres", "fresh"))
     deadline = time.monotonic() + BOUND_SECONDS
-    while (ran := idle.run("setup", "--publish", str(documents))).code and "not found" in ran.err:
+    while (ran := idle.run("setup")).code and "not found" in ran.err:
         assert time.monotonic() < deadline, ran.err  # a new namespace takes a moment to be known
-
     assert ran.code == exits.OK, ran.err
     assert all(name in ran.out for name in TYPES)
+    unsigned = idle.run("setup", "--publish", str(documents))
+    assert (unsigned.code, "nobody signed it: at least 2 people do" in unsigned.err) == (exits.FAILED, True)
+
+    monkeypatch.setenv("COUNTERSIGN_DATABASE_URL", idle.stack.database_url("countersign_reader", "fresh"))
+    ran = idle.run("setup", "--publish", str(documents), "--signed", *idle.signatures(documents))
+    assert ran.code == exits.OK, ran.err
     assert ran.out.count("is in force") == len(DOCUMENTS)
     again = idle.run("setup").out
     assert "nothing to migrate" in again

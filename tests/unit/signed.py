@@ -100,12 +100,17 @@ def by_ssh(
     value: Mapping[str, Any], name: str = "ann", namespace: str = Domain.decision.ssh_namespace
 ) -> dict[str, Any]:
     """A statement with an SSH signature, made by `ssh-keygen -Y sign`."""
+    return {**value, "proof": ssh_signed(signed_bytes(Domain.decision, value), name, namespace)}
+
+
+def ssh_signed(payload: bytes, name: str, namespace: str) -> dict[str, Any]:
+    """The proof that OpenSSH makes of bytes."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "statement")
-        file.write_bytes(signed_bytes(Domain.decision, value))
+        file.write_bytes(payload)
         command = ("ssh-keygen", "-Y", "sign", "-q", "-f", str(ssh_key(name)[0]), "-n", namespace, str(file))
         subprocess.run(command, check=True, capture_output=True)
-        return {**value, "proof": {"kind": "ssh", "signature": Path(folder, "statement.sig").read_text()}}
+        return {"kind": "ssh", "signature": Path(folder, "statement.sig").read_text()}
 
 
 def claims(value: Mapping[str, Any], **changes: Any) -> dict[str, Any]:

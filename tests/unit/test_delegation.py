@@ -52,6 +52,8 @@ def _acting(
     day: float = 0,
     environment: str | None = "production",
     tier: str | None = "high",
+    *,
+    signed: bool = False,
 ) -> PersonFacts | str:
     return acting(
         directory,
@@ -61,6 +63,7 @@ def _acting(
         environment=environment,
         tier=tier,
         conditions=(_OPS, "person.id == 'bob'"),
+        signed=signed,
     )
 
 

@@ -11,7 +11,7 @@ from policy.approval.proved import Asked, Statement, unproven
 from policy.approval.reading import read
 from policy.approval.today import Today
 from policy.decision import Refusal, Vote, receive_decision
-from policy.people.directory import Directory
+from policy.people.directory import Delegation, Directory
 from policy.proofs import Assurance
 from signing.proving import Trust, UnprovenError
 from tests.unit.builders import a_case, at, stage
@@ -98,6 +98,43 @@ def test_a_kept_vote_names_what_its_own_revision_asked() -> None:
     kept = BALLOT.model_copy(update={"kept_from": 1})
     assert _why(kept, SIGNED, revision=2) is None
     assert _why(BALLOT, SIGNED, revision=2) is not None
+
+
+BEHALF = by_key(statement(on_behalf_of="ben"))
+DELEGATED = BALLOT.model_copy(update={"delegator": "ben", "delegated": Assurance.aal1})
+# how the delegation is shown, the vote as it stands in the record, and a word of the reason or None
+FOR_BEN: dict[str, tuple[Assurance | str, Ballot, str | None]] = {
+    "that he signed": (Assurance.aal1, DELEGATED, None),
+    "that nobody signed": ("it has no proof", DELEGATED, "no delegation of ben"),
+    "stronger than it is shown": (
+        Assurance.aal1,
+        DELEGATED.model_copy(update={"delegated": Assurance.aal2}),
+        "no delegation of ben",
+    ),
+    "that the vote keeps quiet about": (
+        Assurance.aal1,
+        DELEGATED.model_copy(update={"delegated": None}),
+        "no delegation of ben",
+    ),
+    "that the vote says was claimed": (
+        "it has no proof",
+        DELEGATED.model_copy(update={"delegated": None, "assurance": Assurance.claimed}),
+        "do not agree",
+    ),
+}
+
+
+@pytest.mark.parametrize(("shown", "ballot", "reason"), FOR_BEN.values(), ids=FOR_BEN)
+def test_a_vote_for_somebody_else_rests_on_a_delegation(
+    shown: Assurance | str, ballot: Ballot, reason: str | None
+) -> None:
+    """Whoever writes votes makes a delegation neither stronger than it is shown nor claimed."""
+    terms = {"id": "d", "delegator": "ben", "delegate": "ann", "since": NOW, "until": at(60), "reason": "away"}
+    people = directory().model_copy(update={"delegations": (Delegation.model_validate(terms),)})
+    said = {"d-1": _statement(BEHALF)}
+    found = unproven((ballot,), said, {1: ASKED}, people.with_shown({"d": shown}), proposal_id="p-1", revision=1)
+    why = found.get("d-1")
+    assert why is None if reason is None else reason in str(why)
 
 
 def _with_keys(*keys: dict[str, Any]) -> Directory:

@@ -1,0 +1,102 @@
+"""`delegate`: sign that somebody else decides for you, within a scope and until an instant.
+
+It prints the entry for `delegations` of the directory: it counts once the directory with it is in force, which two
+others approve (`policy propose`), and nobody can make it longer or wider in between.
+"""
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from activities.documents import Documents, NotPublishedError, stored
+from cli import exits
+from cli.arguments import Commands
+from cli.documents import instant, read_file
+from cli.place import NO_RECORD, find_place
+from cli.statements import add_key, signed
+from policy.base import instant_text
+from policy.errors import DocumentError, explain
+from policy.people.directory import Delegation, Directory, read_directory
+from policy.proofs import Assurance, Domain
+from signing.delegations import shown_by
+
+_SCOPES = ("groups", "environments", "tiers")
+
+
+def register(commands: Commands) -> None:
+    parser = commands.add_parser("delegate", help="sign that somebody else decides for you until an instant")
+    parser.set_defaults(run=_run)
+    parser.add_argument("delegate", metavar="PERSON", help="who decides for you: the id of a person")
+    parser.add_argument("--until", metavar="TIME", type=instant, required=True, help="until when")
+    parser.add_argument("--since", metavar="TIME", type=instant, default=datetime.now(UTC), help="from when (now)")
+    parser.add_argument("--reason", metavar="TEXT", required=True, help="why")
+    for name in _SCOPES:
+        parser.add_argument(f"--{name}", metavar="NAME", nargs="+", help=f"only these {name}")
+    parser.add_argument("--as", dest="identity", metavar="IDENTITY", help="who you are (default: COUNTERSIGN_IDENTITY)")
+    parser.add_argument("--directory", metavar="FILE", type=Path, help="instead of the directory in force")
+    add_key(parser)
+
+
+async def _run(args: argparse.Namespace) -> int:
+    now = datetime.now(UTC)
+    directory = await _directory(args.directory)
+    entry = _entry(args, _delegator(args, directory), now)
+    value = await signed(entry.statement(directory.audience), Domain.delegation, args.key, args.key_id)
+    proved = _read({name: item for name, item in value.items() if name != "audience"})
+    shown = shown_by(proved, directory)
+    if not isinstance(shown, Assurance):
+        raise DocumentError(f"the delegation would give nothing: {shown}")
+    print(f"signed by {proved.delegator}, {shown}; add it to the delegations of the directory", file=sys.stderr)
+    fields = {name: item for name, item in value.items() if name != "audience"}
+    print(yaml.safe_dump([fields], sort_keys=False, allow_unicode=True, width=120), end="")
+    return exits.OK
+
+
+async def _directory(path: Path | None) -> Directory:
+    if path is not None:
+        return read_directory(read_file(path))
+    async with find_place().record() as database:
+        if database is None:
+            raise NotPublishedError(f"the directory in force cannot be read: {NO_RECORD}; or give --directory")
+        async with database.snapshot() as connection:
+            digests = await Documents().digests_in_force(connection)
+            if "directory" not in digests:
+                raise NotPublishedError("no directory is in force: give --directory FILE")
+            return read_directory(await stored(connection, "directory", digests["directory"]))
+
+
+def _delegator(args: argparse.Namespace, directory: Directory) -> str:
+    identity = args.identity or find_place().settings.identity
+    person = directory.resolve(identity) if identity is not None else None
+    if person is None:
+        raise DocumentError(f"{identity or 'nobody'} is nobody in the directory: say who you are with --as IDENTITY")
+    return person
+
+
+def _entry(args: argparse.Namespace, delegator: str, now: datetime) -> Delegation:
+    scope = {name: getattr(args, name) for name in _SCOPES if getattr(args, name) is not None}
+    return _read(
+        {
+            "id": f"{delegator}-{args.delegate}-{now:%Y%m%dT%H%M%SZ}",
+            "delegator": delegator,
+            "delegate": args.delegate,
+            "since": instant_text(args.since),
+            "until": instant_text(args.until),
+            **scope,
+            "reason": args.reason,
+            "issued_at": instant_text(now),
+        }
+    )
+
+
+def _read(value: dict[str, Any]) -> Delegation:
+    try:
+        return Delegation.model_validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        raise DocumentError(f"malformed delegation: {explain(error)}") from None
