@@ -71,6 +71,7 @@ class Dossier:
             result=result,
             refused_messages=sum(not receipt.counted for receipt in self.receipts.values()),
             dry_run=file.proposal.dry_run,
+            accepts_claimed=None,
         )
 
 
