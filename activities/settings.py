@@ -1,10 +1,10 @@
 """Everything that an operator can set, read once from the environment. Nothing else reads it.
 
 - A value that cannot be used is refused with the variable, the value and the fix; a misspelt variable of ours, too.
-- What would silently weaken the protection is refused where a worker starts (`check_worker`): identities that nobody
-  proved, unless that was said on purpose; a worker that could change the record; a process that decides and also holds
-  a target's credentials, unless one process is all there is; a database over the network without a word about TLS; a
-  worker that issues and remembers nothing outside of the record.
+- What would silently weaken the protection is refused where a worker starts (`check_worker`): a worker that could
+  change the record; a process that decides and also holds a target's credentials, unless one process is all there is; a
+  database over the network without a word about TLS; a worker that issues and remembers nothing outside of the record.
+- Names that nobody proves count only where that is said on purpose.
 - Addresses can carry passwords, so no error and no `repr` shows one in full.
 
 Temporal's own settings (TEMPORAL_ADDRESS, profiles, TLS, API key) belong to `activities/connection.py`.
@@ -48,12 +48,18 @@ PROMETHEUS_URL = "COUNTERSIGN_PROMETHEUS_URL"
 SLO_QUERY = "COUNTERSIGN_SLO_QUERY"
 CHANNELS_FILE = "COUNTERSIGN_CHANNELS_FILE"
 ANCHOR_FILE = "COUNTERSIGN_ANCHOR_FILE"
+SIGNING_KEY_FILE = "COUNTERSIGN_SIGNING_KEY_FILE"
+SIGNING_KEY_ID = "COUNTERSIGN_SIGNING_KEY_ID"
+SSH_KEY_FILE = "COUNTERSIGN_SSH_KEY_FILE"
+OIDC_ISSUER = "COUNTERSIGN_OIDC_ISSUER"
+OIDC_CLIENT_ID = "COUNTERSIGN_OIDC_CLIENT_ID"
 OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 _OURS = (
     *(DATABASE_URL, ADMIN_DATABASE_URL, AUTHOR_DATABASE_URL, TARGETS_FILE, ARCHIVE_DIR, METRICS_ADDRESS),
     *(UNSAFE_CLAIMED_IDENTITIES, ROLE, IDENTITY, PROMETHEUS_URL, SLO_QUERY, CHANNELS_FILE, ANCHOR_FILE),
     *(PERMIT_KEY_FILE, PERMIT_KEY, PERMIT_KEYS_FILE),
+    *(SIGNING_KEY_FILE, SIGNING_KEY_ID, SSH_KEY_FILE, OIDC_ISSUER, OIDC_CLIENT_ID),
 )
 # Any of these says which Temporal is meant; the local development stack is then not looked for.
 TEMPORAL_CONFIG_FILE = "TEMPORAL_CONFIG_FILE"
@@ -75,6 +81,25 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True)
+class SignsWith:
+    """What the command line's user signs with.
+
+    Attributes:
+        key_file: a private key (JWK or PEM).
+        key_id: its id in the directory, where the file does not say it.
+        ssh_key_file: an SSH key, or the public half of one that an agent has.
+        oidc_issuer: where the user signs in.
+        oidc_client_id: as which client; None takes the only one that the directory names.
+    """
+
+    key_file: Path | None = None
+    key_id: str | None = None
+    ssh_key_file: Path | None = None
+    oidc_issuer: str | None = None
+    oidc_client_id: str | None = None
+
+
+@dataclass(frozen=True)
 class Settings:
     """What was set.
 
@@ -93,6 +118,7 @@ class Settings:
         permit_keys: the public keys that the executor role believes; that of `permit_key` is among them.
         role: which part of the work this process does.
         identity: who the command line's user claims to be; None asks the operating system.
+        signs_with: what that user signs with.
         prometheus_url: `http(s)://` address of a Prometheus server that SLO states are asked of; None asks nobody.
         slo_query: the query that gives the share of an error budget that is left (`activities/prometheus.py`).
         channels: by which channels people are told, and how often; None tells nobody.
@@ -115,6 +141,7 @@ class Settings:
     permit_keys: PermitKeys = field(default_factory=PermitKeys)
     role: Role = Role.all
     identity: str | None = None
+    signs_with: SignsWith = SignsWith()
     prometheus_url: str | None = field(default=None, repr=False)
     slo_query: str | None = None
     channels: Channels | None = field(default=None, repr=False)
@@ -133,11 +160,6 @@ class Settings:
             SettingsError: something is missing, or would make the protection void.
 
         """
-        if self.role in (Role.control, Role.all) and not self.unsafe_claimed_identities:
-            raise SettingsError(
-                f"{UNSAFE_CLAIMED_IDENTITIES} is not set: identities are only claimed, anybody who can reach Temporal "
-                f"can answer as anybody; set it to 1 to accept that, outside production only"
-            )
         if self.database_url is None:
             raise SettingsError(f"{DATABASE_URL} is not set: write postgresql://countersign_app@host/countersign")
         _check_worker_database(self.database_url, self.role, self.database_role)
@@ -207,6 +229,7 @@ def read_settings(environ: Mapping[str, str] | None = None, *, role: str | None 
         permit_keys=permit_keys(given.get(PERMIT_KEYS_FILE)),
         role=_role(given.get(ROLE), role),
         identity=given.get(IDENTITY) or None,
+        signs_with=_signs_with(given),
         prometheus_url=prometheus_url,
         slo_query=slo_query,
         channels=_channels(given.get(CHANNELS_FILE)),
@@ -285,6 +308,20 @@ def _channels(name: str | None) -> Channels | None:
         raise SettingsError(f"{CHANNELS_FILE} = {name} cannot be read: {error.strerror}") from None
     except (CanonicalError, ChannelsError) as error:
         raise SettingsError(f"{CHANNELS_FILE} = {name}: {error}") from None
+
+
+def _signs_with(given: Mapping[str, str]) -> SignsWith:
+    files = {name: Path(value).expanduser() for name in (SIGNING_KEY_FILE, SSH_KEY_FILE) if (value := given.get(name))}
+    for needs, what in ((SIGNING_KEY_ID, SIGNING_KEY_FILE), (OIDC_CLIENT_ID, OIDC_ISSUER)):
+        if given.get(needs) and not given.get(what):
+            raise SettingsError(f"{needs} is set and {what} is not: it says more about what is not there, set both")
+    return SignsWith(
+        key_file=files.get(SIGNING_KEY_FILE),
+        key_id=given.get(SIGNING_KEY_ID) or None,
+        ssh_key_file=files.get(SSH_KEY_FILE),
+        oidc_issuer=given.get(OIDC_ISSUER) or None,
+        oidc_client_id=given.get(OIDC_CLIENT_ID) or None,
+    )
 
 
 def _archive_dir(name: str | None) -> Path | None:

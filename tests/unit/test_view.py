@@ -17,8 +17,8 @@ from policy.evaluation import Evaluation
 from policy.lifecycle import State
 from policy.operations import RiskTier
 from policy.outcome import Outcome
-from policy.proposal import receive
 from policy.proofs import Assurance
+from policy.proposal import receive
 from policy.result import ActionResult, Timings
 from policy.rules.chains import ApprovalChain, Verdict
 from policy.rules.stepping_up import ProofDemand
