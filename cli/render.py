@@ -11,6 +11,7 @@ import io
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -227,6 +228,27 @@ def notices(rows: Sequence[Sequence[str]], width: int = WIDTH) -> str:
     if any(row[columns.index("state")] != NOT_TRIED for row in rows):
         return table
     return _join([table, "", f"none of these was tried: a worker sends them where {CHANNELS_FILE} is set"])
+
+
+def keys(rows: Sequence[Mapping[str, Any]], now: datetime) -> str:
+    """The keys of a directory: whose each is, and whether it signs now."""
+    if not rows:
+        return "no keys"
+    columns = ("whose", "id", "kind", "signs", "fingerprint")
+    return _table(
+        columns, [(row["holder"], row["id"], row["kind"], _signs(row, now), row["fingerprint"]) for row in rows]
+    )
+
+
+def _signs(row: Mapping[str, Any], now: datetime) -> str:
+    if row["revoked_at"]:
+        return f"never, revoked at {_at(row['revoked_at'])}"
+    since, until = row["since"], row["until"]
+    if until and datetime.fromisoformat(until) <= now:
+        return f"no more, until {_at(until)}"
+    if since and datetime.fromisoformat(since) > now:
+        return f"not yet, from {_at(since)}"
+    return f"now{f', until {_at(until)}' if until else ''}"
 
 
 def _dry(value: Mapping[str, Any]) -> str:
