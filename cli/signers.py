@@ -23,9 +23,10 @@ from pydantic import TypeAdapter
 
 from policy.decision import Wanted
 from policy.errors import CountersignError
+from policy.people.abilities import KEY, NAME, Ability, of_issuer, of_ssh
 from policy.people.directory import Directory
 from policy.people.keys import Issuer, RegisteredKey
-from policy.proofs import Assurance, Domain, Proof, nonce_of, signed_bytes
+from policy.proofs import Domain, Proof, nonce_of, signed_bytes
 from policy.rules.stepping_up import said_of
 from signing.jws import sign_detached
 from signing.keys import SigningKey
@@ -55,8 +56,8 @@ class Signer(ABC):
         """
 
     @abstractmethod
-    def shows(self, directory: Directory) -> tuple[Assurance, bool]:
-        """The highest assurance that it can show, and whether it can show when somebody authenticated."""
+    def shows(self, directory: Directory) -> Ability:
+        """What it can show at best."""
 
     @abstractmethod
     async def prove(self, value: Mapping[str, Any], domain: Domain, directory: Directory, wanted: Wanted | None) -> Any:
@@ -70,12 +71,11 @@ class Signer(ABC):
         """Why it cannot show what is wanted, or nothing."""
         if wanted is None:
             return ""
-        assurance, time = self.shows(directory)
-        if assurance.rank < wanted.assurance.rank:
-            return f"{self.says} shows {assurance} at most"
-        if wanted.max_age_seconds is not None and not time:
-            return f"{self.says} does not show when you authenticated"
-        return ""
+        able = self.shows(directory)
+        if able.meets(wanted):
+            return ""
+        low = able.assurance.rank < wanted.assurance.rank
+        return f"{self.says} shows {f'{able.assurance} at most' if low else 'no time of authentication'}"
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ class Claim(Signer):
         del directory, at
         return self.identity
 
-    def shows(self, directory: Directory) -> tuple[Assurance, bool]:
+    def shows(self, directory: Directory) -> Ability:
         del directory
-        return Assurance.claimed, False
+        return NAME
 
     async def prove(self, value: Mapping[str, Any], domain: Domain, directory: Directory, wanted: Wanted | None) -> Any:
         del value, domain, directory, wanted
@@ -130,9 +130,9 @@ class KeySigner(Signer):
         _check_time(registered, at)
         return person.id
 
-    def shows(self, directory: Directory) -> tuple[Assurance, bool]:
+    def shows(self, directory: Directory) -> Ability:
         del directory
-        return Assurance.aal1, False
+        return KEY
 
     async def prove(self, value: Mapping[str, Any], domain: Domain, directory: Directory, wanted: Wanted | None) -> Any:
         del wanted
@@ -165,9 +165,9 @@ class SshSigner(Signer):
         _check_time(found[1], at)
         return found[0].id
 
-    def shows(self, directory: Directory) -> tuple[Assurance, bool]:
+    def shows(self, directory: Directory) -> Ability:
         del directory
-        return (Assurance.aal2, True) if self.line.startswith("sk-") else (Assurance.aal1, False)
+        return of_ssh(self.line)
 
     async def prove(self, value: Mapping[str, Any], domain: Domain, directory: Directory, wanted: Wanted | None) -> Any:
         del wanted
@@ -193,9 +193,8 @@ class LoginSigner(Signer):
         self._client(self._believed(directory))
         return f"whoever signs in at {self.issuer}"
 
-    def shows(self, directory: Directory) -> tuple[Assurance, bool]:
-        # Two kinds of factors make aal2 by `amr`, whatever is believed of `acr`.
-        return max(Assurance.aal2, *self._believed(directory).acr.values(), key=lambda item: item.rank), True
+    def shows(self, directory: Directory) -> Ability:
+        return of_issuer(self._believed(directory))
 
     async def prove(self, value: Mapping[str, Any], domain: Domain, directory: Directory, wanted: Wanted | None) -> Any:
         known = self._believed(directory)
@@ -300,13 +299,10 @@ def _tell(text: str) -> None:
 
 def remedies(wanted: Wanted, directory: Directory) -> str:
     """What would show what is wanted here, in words."""
-    ways = [
-        f"--oidc {item.issuer}" for item in directory.issuers if not LoginSigner(item.issuer).lacks(wanted, directory)
-    ]
-    if wanted.assurance.rank <= Assurance.aal1.rank and wanted.max_age_seconds is None:
+    ways = [f"--oidc {item.issuer}" for item in directory.issuers if of_issuer(item).meets(wanted)]
+    if KEY.meets(wanted):
         ways.insert(0, "--key FILE or --ssh FILE")
-    elif wanted.assurance.rank <= Assurance.aal2.rank:
+    elif of_ssh("sk-").meets(wanted):
         ways.append("--ssh FILE with a security key (`ssh-keygen -t ed25519-sk -O verify-required`)")
-    return (
-        f"this vote needs {said_of(wanted)}: sign with {', or '.join(ways) or 'what the directory does not name yet'}"
-    )
+    named = ", or ".join(ways) or "what the directory does not name yet"
+    return f"this vote needs {said_of(wanted)}: sign with {named}"

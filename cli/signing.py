@@ -94,11 +94,11 @@ class Signing:
             if isinstance(first, Claim) and wanted is not None:
                 raise SigningError(f"this vote needs {said_of(wanted)}, and a name alone shows nothing: sign it")
             raise SigningError(f"what is signed names the installation, which its directory says: {NO_RECORD}")
-        lacking = {way: way.lacks(wanted, self.directory) for way in self._known(self.directory)}
-        chosen = next((way for way, lack in lacking.items() if not lack), None)
+        lacking = [(way, way.lacks(wanted, self.directory)) for way in self._known(self.directory)]
+        chosen = next((way for way, lack in lacking if not lack), None)
         if chosen is None:
             assert wanted is not None
-            raise SigningError(f"{remedies(wanted, self.directory)}; {'; '.join(lacking.values())}")
+            raise SigningError(f"{remedies(wanted, self.directory)}; {'; '.join(lack for _, lack in lacking)}")
         return chosen
 
     def _known(self, directory: Directory) -> tuple[Signer, ...]:
