@@ -13,6 +13,8 @@ from policy.proofs import lowest
 from policy.result import ActionResult
 from policy.screen import Screen
 
+_NAMED = ("action_digest", "assessment_digest", "policy_digest", "presented_digest")
+
 
 def status_fields(
     *,
@@ -65,10 +67,7 @@ def status_fields(
         "verdict": _text(verdict),
         "risk_tier": _text(risk_tier),
         "risk_score": risk_score,
-        "action_digest": action_digest,
-        "assessment_digest": assessment_digest,
-        "policy_digest": policy_digest,
-        "presented_digest": presented_digest,
+        **dict(zip(_NAMED, (action_digest, assessment_digest, policy_digest, presented_digest), strict=True)),
         **_waits(standing),
         "screen": _json(screen),
         "assurance": _assurance(receipts, result),

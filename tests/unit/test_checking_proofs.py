@@ -124,9 +124,7 @@ CHANGED: dict[str, tuple[bytes, bytes, list[str]]] = {
     "a rule more": (
         _policy(),
         _policy(rules="{assurance: aal2, max_age: 5m, tiers: [critical]}"),
-        [
-            "none -> critical: approve and release need a proof of aal2 and an authentication at most 5m old (stricter)"
-        ],
+        ["none -> critical: approve and release need a proof of aal2 and an authentication at most 5m old (stricter)"],
     ),
     "a rule less": (
         _policy(rules="{assurance: aal2, votes: [deny], environments: [production], stages: [ops]}"),
@@ -136,9 +134,7 @@ CHANGED: dict[str, tuple[bytes, bytes, list[str]]] = {
     "a demand of a stage": (
         _policy(stage=AAL1),
         _policy(stage=AAL2),
-        [
-            "release need a proof of aal1) -> 1 of ops (within 1h, then deny; denied by 1; approve and release need a"
-        ],
+        ["release need a proof of aal1) -> 1 of ops (within 1h, then deny; denied by 1; approve and release need a"],
     ),
     "the same": (_policy(stage=AAL1, rules=AAL2), _policy(stage=AAL1, rules=AAL2), []),
 }
