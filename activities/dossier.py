@@ -58,7 +58,7 @@ class Dossier:
             found.append("assessment: it is of another proposal")
         if sealed is not None and digest(sealed.body) != sealed.presented_digest:
             found.append("screen: has another digest")
-        if sealed is not None and sealed.screen.assessment_digest != file.assessment_digest:
+        elif sealed is not None and sealed.screen.assessment_digest != file.assessment_digest:
             found.append("screen: it is of another assessment")
         return found
 
