@@ -77,7 +77,7 @@ def test_a_decision_is_signed_with_a_key(strict: House, key: str) -> None:
         assert line in done.out
     assert "assurance: proved (a decision counts by a signature or a login" in done.out
     assert re.search(r"ben: approve in stage 1 by\s+update, shown by key ann-1", strict.run("show", "keyed").out)
-    assert ANN.key.as_dict(private=True)["d"] not in json.dumps(strict.run("status", "keyed").json)
+    assert str(ANN.key.as_dict(private=True)["d"]) not in json.dumps(strict.run("status", "keyed").json)
 
 
 def test_a_setting_signs_like_an_option(strict: House, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
