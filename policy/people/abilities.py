@@ -39,7 +39,7 @@ def of_ssh(line: str) -> Ability:
 
 def of_issuer(issuer: Issuer) -> Ability:
     """What a login at an issuer can show."""
-    best = max(Assurance.aal2, *issuer.acr.values(), key=lambda item: item.rank)
+    best = max((Assurance.aal2, *issuer.acr.values()), key=lambda item: item.rank)
     return Ability(best, time=True)
 
 
