@@ -293,8 +293,8 @@ def _classes(issuer: Issuer, wanted: Wanted | None) -> tuple[str, ...]:
     return tuple(name for _, name in sorted(enough))
 
 
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def _tell(address: str) -> None:
+    print(f"to sign in, open {address}", file=sys.stderr, flush=True)
 
 
 def remedies(wanted: Wanted, directory: Directory) -> str:
