@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from activities.documents import Documents, NotPublishedError, stored
+from activities.settings_keys import PERMIT_KEY_FILE, PERMIT_KEYS_FILE
 from cli import exits, render
 from cli.arguments import Commands
 from cli.documents import instant, read_file
@@ -91,7 +92,9 @@ async def _new(args: argparse.Namespace) -> int:
 def _snippet(key: SigningKey, path: Path, args: argparse.Namespace) -> Iterator[str]:
     """What the directory is to say of a new key, and how it comes to say so."""
     if args.permit:
-        yield f"its public half, for whoever verifies permits:\n{json.dumps({'kid': key.id, **key.public})}"
+        yield f"the permit role signs with it: {PERMIT_KEY_FILE}={path}"
+        keys = json.dumps({"keys": [{"kid": key.id, **key.public}]})
+        yield f"executors believe it, besides those that they believe already, by {PERMIT_KEYS_FILE}:\n{keys}"
         return
     holders, holder, option = ("people", args.person, "--for") if args.person else ("agents", args.agent, "--agent")
     entry = json.dumps({"id": key.id, "jwk": key.public})

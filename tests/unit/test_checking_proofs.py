@@ -15,9 +15,8 @@ from signing.keys import generate
 NOW = datetime(2030, 1, 15, 12, tzinfo=UTC)
 CODES = {"proof_unmeetable", "no_audience", "proof_asks_nothing", "unknown_stage", "unknown_environment"}
 KEYS = [generate("x").public for _ in range(3)]
-SK = (
-    "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIKeyOfSomebodyHardwareOnlyHere0AAAABHNzaDo="
-)
+SK = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t"
+SK += "AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fAAAABHNzaDo="
 ISSUER = {"issuer": "https://login.example", "client_ids": ["cli"], "prefix": "sso:", "acr": {"phr": "aal3"}}
 
 

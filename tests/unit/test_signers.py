@@ -15,7 +15,8 @@ from policy.proofs import Assurance, Domain
 from signing.keys import KeyFileError, generate
 from tests.unit.signed import ANN, BEN, CAROL, ISSUER, STRANGER, directory, proved, ssh_key, statement
 
-HARDWARE = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAAAAA"
+HARDWARE = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t"
+HARDWARE += "AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fAAAABHNzaDo="
 WAYS: MappingProxyType[str, Signer] = MappingProxyType(
     {
         "a name": Claim("ann"),
