@@ -30,6 +30,8 @@ MODULES = {
         *("approve", "deny", "abstain", "retract", "recuse"),
         *("request-info", "answer", "acknowledge", "release"),
     ),
+    "cli.sign": ("sign",),
+    "cli.keys": ("keys",),
     "cli.withdraw": ("withdraw",),
     "cli.notices": ("notices",),
     "cli.revoke": ("revoke",),

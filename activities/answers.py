@@ -17,6 +17,7 @@ from activities.recomputing import Recomputation
 from activities.starting import refused_result, start_refusals
 from activities.taking import read_submission
 from policy.admission import CODES
+from policy.approval.standing import Standing
 from policy.audit import ReadEntry
 from policy.audit_evaluations import compare
 from policy.base import Reason, RecordModel
@@ -40,6 +41,7 @@ from workflows.messages import (
     DispatchRequest,
     DispatchResult,
     ExecuteResult,
+    Plan,
     RecordResult,
 )
 
@@ -150,8 +152,7 @@ def _assess(call: Call, books: Recomputation) -> list[str]:
     def plan(now: datetime) -> RecordModel:
         # Who could finish the open stage is shown, and nothing is decided by it.
         standing, ranked = standing_of(known, now, time_itself=True), told.priority is not None
-        pace, shown = told.pace, told.unblock
-        return make_plan(known, standing, local_dispatch=told.local_dispatch, pace=pace, unblock=shown, ranked=ranked)
+        return _as_told(known, standing, told, ranked=ranked)
 
     return _compare_at("plan", _raw(call, "plan"), instants, plan)
 
@@ -331,9 +332,21 @@ def _plan(call: Call, answer: CaseResult | DecisionsResult, revision: int, case:
         ]
     if answer.plan is None:
         return []
-    told = answer.plan
-    plan = make_plan(case, answer.standing, local_dispatch=told.local_dispatch, pace=told.pace, unblock=told.unblock)
-    return compare("plan", _raw(call, "plan"), plan)
+    return compare("plan", _raw(call, "plan"), _as_told(case, answer.standing, answer.plan))
+
+
+def _as_told(case: CaseFile, standing: Standing | None, told: Plan, *, ranked: bool = True) -> Plan:
+    """The plan of a case, where what a worker was set to, and what is only shown, is as it said."""
+    return make_plan(
+        case,
+        standing,
+        local_dispatch=told.local_dispatch,
+        pace=told.pace,
+        unblock=told.unblock,
+        ranked=ranked,
+        accepts_claimed=told.accepts_claimed,
+        audience=told.audience,
+    )
 
 
 def _record(call: Call, books: Recomputation) -> list[str]:

@@ -132,11 +132,12 @@ class ControlActivities(CasePort):
                 file = await read_case(connection, proposal_id) or file
             offered = await self._offer(connection, ledger, file, request.now)
             result = await end_without_effect(connection, ledger, file, request.now, offered)
-            unblock = await self._unblock(connection, file, standing, request.now) if result is None else ()
+            under = await self._asked_under(connection, standing) if result is None else None
+            unblock = unblock_of(file, standing, under, request.now) if under is not None else ()
             head = await ledger.head()
         if result is not None:
             return AssessResult(result=result, attributes=self._of_result(received, result, file), entry=head)
-        plan = make_plan(file, standing, local_dispatch=self._local_dispatch, pace=self._pace, unblock=unblock)
+        plan = self._plan(file, standing, under, unblock)
         return AssessResult(plan=plan, attributes=self._of_case(file, standing), entry=head)
 
     @activity.defn(name="take_decision")
@@ -169,7 +170,7 @@ class ControlActivities(CasePort):
             standing=taken.standing,
             resolution=taken.file.resolution,
             stopped=taken.file.stop == REVOKED,
-            plan=self._newer(taken.file, taken.standing, request.revision),
+            plan=self._newer(taken.file, taken.standing, request.revision, in_force),
             attributes=self._of_case(taken.file, taken.standing) if _moved(before, taken) else {},
             entry=entry,
             unlisted=taking.unlisted,
@@ -202,7 +203,7 @@ class ControlActivities(CasePort):
             standing=last.standing,
             resolution=file.resolution,
             stopped=file.stop == REVOKED,
-            plan=self._newer(file, last.standing, request.revision),
+            plan=self._newer(file, last.standing, request.revision, in_force),
             attributes=self._of_case(file, last.standing) if _moved(before, *taken) else {},
             entry=entry,
             unlisted=taking.unlisted,
@@ -223,13 +224,14 @@ class ControlActivities(CasePort):
             standing = standing_of(file, request.now, time_itself=True)
             if request.stop_actor is not None and file.result is None:
                 ended = await note_stop(connection, ledger, file, UNVERIFIED, request.now)
-                plan = self._newer(replace(file, resolution=ended, stop="withdrawn"), standing, request.revision)
+                stopped = replace(file, resolution=ended, stop="withdrawn")
+                plan = self._newer(stopped, standing, request.revision, in_force)
                 return CaseResult(standing=standing, resolution=ended, plan=plan, entry=await ledger.head())
             if request.returning:
                 file = await ask_again(connection, ledger, file, in_force, request.now)
                 file = await self._follow(connection, ledger, file, in_force, request.now)
             elif standing is None or file.resolution is not None:
-                plan = self._newer(file, standing, request.revision)
+                plan = self._newer(file, standing, request.revision, in_force)
                 return CaseResult(standing=standing, resolution=file.resolution, plan=plan)
             else:
                 file = await self._let_pass(connection, ledger, file, in_force, request)
@@ -239,7 +241,7 @@ class ControlActivities(CasePort):
         return CaseResult(
             standing=standing,
             resolution=file.resolution,
-            plan=self._newer(file, standing, request.revision),
+            plan=self._newer(file, standing, request.revision, in_force),
             attributes=self._of_case(file, standing),
             entry=entry,
             unblock=unblock,
@@ -278,13 +280,11 @@ class ControlActivities(CasePort):
             return await refuse_signature(ledger, start, signed, in_force, request.start, request.now)
         return await register(connection, ledger, signed, in_force, request.start, request.now)
 
-    async def _unblock(
-        self, connection: AsyncConnection, file: CaseFile, standing: Standing | None, now: datetime
-    ) -> tuple[tuple[str, ...], ...]:
-        """Who could finish what is open; nothing is looked up where nothing is."""
+    async def _asked_under(self, connection: AsyncConnection, standing: Standing | None) -> InForce | None:
+        """The documents under which people are asked; nothing is looked up where nobody is."""
         if standing is None or standing.resolution != "pending":
-            return ()
-        return unblock_of(file, standing, await self._documents.in_force(connection), now)
+            return None
+        return await self._documents.in_force(connection)
 
     async def _noticed(self, connection: AsyncConnection, ledger: Ledger, file: CaseFile, now: datetime) -> CaseFile:
         """The case with what time and the directory brought, where it is open."""
@@ -311,11 +311,28 @@ class ControlActivities(CasePort):
         resolution = await settle(connection, ledger, file, standing_of(file, now, time_itself=True), now)
         return replace(file, resolution=resolution)
 
-    def _newer(self, file: CaseFile, standing: Standing | None, revision: int) -> Plan | None:
+    def _newer(self, file: CaseFile, standing: Standing | None, revision: int, in_force: InForce | None) -> Plan | None:
         """The plan of the case, where another revision is open than the one that somebody asked about."""
         if file.revision is None or file.revision.revision == revision:
             return None
-        return make_plan(file, standing, local_dispatch=self._local_dispatch, pace=self._pace)
+        return self._plan(file, standing, in_force)
+
+    def _plan(
+        self,
+        file: CaseFile,
+        standing: Standing | None,
+        in_force: InForce | None,
+        unblock: tuple[tuple[str, ...], ...] = (),
+    ) -> Plan:
+        return make_plan(
+            file,
+            standing,
+            local_dispatch=self._local_dispatch,
+            pace=self._pace,
+            unblock=unblock,
+            accepts_claimed=self._prover.accepts_claimed,
+            audience=in_force.directory.audience if in_force is not None else None,
+        )
 
     async def _offer(self, connection: AsyncConnection, ledger: Ledger, file: CaseFile, now: datetime) -> Offer | None:
         """The safer alternative, where an action expired by the verb that offers it."""

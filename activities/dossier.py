@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.cases import CaseFile, read_case
 from activities.tables import DecisionRow, LedgerEntryRow
 from policy.approval.standing import Standing, stand
-from policy.canonical import parse_canonical
+from policy.canonical import canonical, digest, parse_canonical
 from policy.decision import DecisionReceipt
 from policy.errors import AuditError
-from policy.ledger import verify_chain
+from policy.ledger import EntryKind, verify_chain
 from policy.lifecycle import State
 from policy.screen import Screen, make_screen
 from policy.screens.status import status_fields
@@ -42,6 +42,25 @@ class Dossier:
         if file.revision is None or file.assessment_digest is None:
             return None
         return file.sealed.screen if file.sealed else make_screen(file.proposal, file.revision, file.assessment_digest)
+
+    def doubts(self) -> list[str]:
+        """What of the digests that a decision names the record does not bear out: each is computed again."""
+        file, sealed = self.file, self.file.sealed
+        if self.broken:
+            return [f"the ledger does not hold together: {self.broken}"]
+        found = [] if digest(file.received.body) == file.received.action_digest else ["proposal: has another digest"]
+        if file.revision is None:
+            return found
+        recorded = next((entry["content"]["revision"] for entry in reversed(self.entries) if _assesses(entry)), None)
+        if digest(canonical(recorded)) != file.assessment_digest:
+            found.append("assessment: its ledger entry has another digest")
+        if file.revision.action_digest != file.received.action_digest:
+            found.append("assessment: it is of another proposal")
+        if sealed is not None and digest(sealed.body) != sealed.presented_digest:
+            found.append("screen: has another digest")
+        elif sealed is not None and sealed.screen.assessment_digest != file.assessment_digest:
+            found.append("screen: it is of another assessment")
+        return found
 
     def standing(self, now: datetime) -> Standing | None:
         """Where the case stands by the recorded votes; None where nobody is asked."""
@@ -71,7 +90,12 @@ class Dossier:
             result=result,
             refused_messages=sum(not receipt.counted for receipt in self.receipts.values()),
             dry_run=file.proposal.dry_run,
+            accepts_claimed=None,
         )
+
+
+def _assesses(entry: dict[str, Any]) -> bool:
+    return entry["kind"] == EntryKind.assessed and isinstance(entry["content"].get("revision"), dict)
 
 
 async def read_dossier(connection: AsyncConnection, proposal_id: str) -> Dossier | None:

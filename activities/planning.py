@@ -14,9 +14,12 @@ def make_plan(
     pace: Pace = PACE,
     unblock: tuple[tuple[str, ...], ...] = (),
     ranked: bool = True,
+    accepts_claimed: bool = True,
+    audience: str | None = None,
 ) -> Plan:
     """The plan of a case that is pending or approved; `unblock` are sets of people who could finish what is open.
-    `ranked` is False for one of a release that ranked nothing.
+    `ranked` is False for one of a release that ranked nothing. `accepts_claimed` is whether a name that nobody proves
+    counts, and `audience` what signatures must name; where nobody is asked it is not told.
     """
     revision, proposal = file.revision, file.proposal
     assert revision is not None
@@ -48,6 +51,8 @@ def make_plan(
         revoked=file.stop == REVOKED,
         priority=urgency(proposal, revision) if ranked else None,
         fairness_key=fairness_key(proposal.agent.id) if ranked else None,
+        accepts_claimed=accepts_claimed,
+        audience=audience if pending else None,
     )
 
 

@@ -67,7 +67,7 @@ class Prover:
     """
 
     def __init__(self, *, accepts_claimed: bool, issuer_keys: IssuerKeys | None = None) -> None:
-        self._accepts_claimed = accepts_claimed
+        self.accepts_claimed = accepts_claimed
         self._keys: IssuerKeys = issuer_keys or NoIssuerKeys()
 
     async def prove(
@@ -91,7 +91,7 @@ class Prover:
         Raises:
             KeysWantedError: keys must be fetched first (`with_keys`).
         """
-        trust = Trust(directory, self._keys.known, accepts_claimed=self._accepts_claimed)
+        trust = Trust(directory, self._keys.known, accepts_claimed=self.accepts_claimed)
         try:
             if isinstance(proof, SshProof):
                 return await asyncio.to_thread(prove, value, proof, domain, trust, at)

@@ -1,10 +1,10 @@
 """Everything that an operator can set, read once from the environment. Nothing else reads it.
 
 - A value that cannot be used is refused with the variable, the value and the fix; a misspelt variable of ours, too.
-- What would silently weaken the protection is refused where a worker starts (`check_worker`): identities that nobody
-  proved, unless that was said on purpose; a worker that could change the record; a process that decides and also holds
-  a target's credentials, unless one process is all there is; a database over the network without a word about TLS; a
-  worker that issues and remembers nothing outside of the record.
+- What would silently weaken the protection is refused where a worker starts (`check_worker`): a worker that could
+  change the record; a process that decides and also holds a target's credentials, unless one process is all there is; a
+  database over the network without a word about TLS; a worker that issues and remembers nothing outside of the record.
+- Names that nobody proves count only where that is said on purpose.
 - Addresses can carry passwords, so no error and no `repr` shows one in full.
 
 Temporal's own settings (TEMPORAL_ADDRESS, profiles, TLS, API key) belong to `activities/connection.py`.
@@ -19,6 +19,7 @@ from pathlib import Path
 from string import Template
 from urllib.parse import parse_qs, urlsplit
 
+from activities import settings_signing
 from activities.channels.file import Channels, ChannelsError, read_channels
 from activities.encryption.keys import Keys
 from activities.settings_keys import (
@@ -33,6 +34,7 @@ from activities.settings_keys import (
     read_codec_keys,
     targets,
 )
+from activities.settings_signing import SignsWith, read_signs_with
 from policy.errors import CanonicalError
 from signing.keys import SigningKey
 from signing.permits import PermitKeys
@@ -57,6 +59,7 @@ _OURS = (
     *(DATABASE_URL, ADMIN_DATABASE_URL, AUTHOR_DATABASE_URL, TARGETS_FILE, ARCHIVE_DIR, METRICS_ADDRESS),
     *(UNSAFE_CLAIMED_IDENTITIES, ROLE, IDENTITY, PROMETHEUS_URL, SLO_QUERY, CHANNELS_FILE, ANCHOR_FILE),
     *(PERMIT_KEY_FILE, PERMIT_KEY, PERMIT_KEYS_FILE, CODEC_KEYS_FILE),
+    *settings_signing.NAMES,
 )
 # Any of these says which Temporal is meant; the local development stack is then not looked for.
 TEMPORAL_CONFIG_FILE = "TEMPORAL_CONFIG_FILE"
@@ -96,6 +99,7 @@ class Settings:
         permit_keys: the public keys that the executor role believes; that of `permit_key` is among them.
         role: which part of the work this process does.
         identity: who the command line's user claims to be; None asks the operating system.
+        signs_with: what that user signs with.
         prometheus_url: `http(s)://` address of a Prometheus server that SLO states are asked of; None asks nobody.
         slo_query: the query that gives the share of an error budget that is left (`activities/prometheus.py`).
         channels: by which channels people are told, and how often; None tells nobody.
@@ -119,6 +123,7 @@ class Settings:
     permit_keys: PermitKeys = field(default_factory=PermitKeys)
     role: Role = Role.all
     identity: str | None = None
+    signs_with: SignsWith = SignsWith()
     prometheus_url: str | None = field(default=None, repr=False)
     slo_query: str | None = None
     channels: Channels | None = field(default=None, repr=False)
@@ -138,11 +143,6 @@ class Settings:
             SettingsError: something is missing, or would make the protection void.
 
         """
-        if self.role in (Role.control, Role.all) and not self.unsafe_claimed_identities:
-            raise SettingsError(
-                f"{UNSAFE_CLAIMED_IDENTITIES} is not set: identities are only claimed, anybody who can reach Temporal "
-                f"can answer as anybody; set it to 1 to accept that, outside production only"
-            )
         if self.database_url is None:
             raise SettingsError(f"{DATABASE_URL} is not set: write postgresql://countersign_app@host/countersign")
         _check_worker_database(self.database_url, self.role, self.database_role)
@@ -212,6 +212,7 @@ def read_settings(environ: Mapping[str, str] | None = None, *, role: str | None 
         permit_keys=permit_keys(given.get(PERMIT_KEYS_FILE)),
         role=_role(given.get(ROLE), role),
         identity=given.get(IDENTITY) or None,
+        signs_with=read_signs_with(given),
         prometheus_url=prometheus_url,
         slo_query=slo_query,
         channels=_channels(given.get(CHANNELS_FILE)),

@@ -61,7 +61,8 @@ class Case:
             return self.status()
         recorded = self.dossier.status(datetime.now(UTC))
         state = self.live["state"] if self.live is not None and not self.closed else recorded["state"]
-        return {**recorded, "state": state, "source": "record", "problem": self.problem}
+        accepts = self.live.get("accepts_claimed") if self.live is not None else None
+        return {**recorded, "state": state, "accepts_claimed": accepts, "source": "record", "problem": self.problem}
 
     def acting_for(self) -> dict[tuple[int, str], str]:
         """For whom a person's newest vote was given by a delegation, by stage and person; nobody without a record."""
@@ -151,7 +152,10 @@ def explain_record(case: Case) -> dict[str, Any]:
     """`explain` as far as the record tells it."""
     assert case.dossier is not None
     file, standing = case.dossier.file, case.dossier.standing(datetime.now(UTC))
-    nothing: dict[str, Any] = {"waiting_for": [], "could_unblock": {}, "unblock": [], "then": [], "questions": []}
+    nothing: dict[str, Any] = {
+        **{name: [] for name in ("waiting_for", "proofs", "unblock", "then", "questions")},
+        "could_unblock": {},
+    }
     if file.result is not None:
         because = [f"{reason.code}: {reason.message}" for reason in file.result.reasons]
         return {"summary": f"{file.result.resolution}, outcome {file.result.outcome}", **nothing, "because": because}
@@ -166,6 +170,7 @@ def explain_record(case: Case) -> dict[str, Any]:
     return {
         "summary": f"waiting for stage {current.number} ({current.name}) by the record: {case.problem}",
         "waiting_for": standing.waiting_for(),
+        "proofs": standing.proofs(),
         "could_unblock": standing.could_unblock(),
         "unblock": [],
         "then": [{"at": instant_text(due.at), "what": due.text} for due in standing.due],

@@ -1,28 +1,29 @@
-"""`approve`, `deny`, `request-info`, `answer`, `release` and the other votes: one decision, sent until answered.
+"""`approve`, `deny`, `request-info`, `answer`, `release` and the other votes: one decision, signed, sent and answered.
 
 1. The digests that a decision names are made from the record, never taken from what a workflow says of itself. Without
-   a record they can only be the workflow's, and that is said.
-2. The approver sees the screen and confirms. `--yes` is for scripts that showed it elsewhere.
+   a record they can only be the workflow's: that is said, and nothing is signed.
+2. The approver sees the screen, what is signed and by what, and confirms. `--yes` is for scripts that showed it
+   elsewhere.
 3. The decision goes as an update. No answer means unknown, not refused: the same decision then goes as a signal, which
    is durable, and the receipt of its id is waited for. Both may arrive; one counts.
+4. What a stage asks of a proof is known before: who can show it is asked once. Where a login turned out too weak or too
+   old, it is asked for again at the terminal, and a new decision is sent (`cli/statement.py`).
 """
 
 import argparse
-import getpass
-import json
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from activities.settings import IDENTITY, Settings
 from cli import exits, render
 from cli.arguments import Commands, add_proposal_id
 from cli.case import Case, look
 from cli.place import NO_RECORD, Place, find_place
-from cli.sending import Answer, send
+from cli.signing import add_signing, signing_of
+from cli.statement import Statement, cast, check, prepare
 from policy.base import instant_text
-from policy.decision import DecisionReceipt, Feedback, Vote, receive_decision
+from policy.decision import Feedback, Vote, Wanted
 from policy.errors import CountersignError
 
 # A decision nobody could take in must not come to life much later.
@@ -38,7 +39,7 @@ _HELP = {
     Vote.acknowledge: "say that you are looking, so that nobody is reminded; counts as no vote",
     Vote.release: "let a stage go on that is held",
 }
-_NEEDS_WORDS = (Vote.deny, Vote.request_info, Vote.answer)
+NEEDS_WORDS = (Vote.deny, Vote.request_info, Vote.answer)
 
 
 class NotDecidableError(CountersignError):
@@ -50,19 +51,8 @@ def register(commands: Commands) -> None:
         parser = commands.add_parser(vote.replace("_", "-"), help=f"{text} (a decision)")
         parser.set_defaults(run=_decide, vote=vote)
         add_proposal_id(parser)
-        parser.add_argument(
-            "--as", dest="identity", help=f"who you claim to be (default: ${IDENTITY}, else the OS user)"
-        )
-        parser.add_argument("--stage", type=int, help="stage to decide in (default: the open one)")
-        parser.add_argument("--because", metavar="TEXT", default="", required=vote in _NEEDS_WORDS, help="your reason")
-        parser.add_argument("--for", dest="on_behalf_of", metavar="PERSON", help="decide for them, by a delegation")
-        parser.add_argument(
-            "--feedback",
-            action="append",
-            default=[],
-            choices=[str(item).replace("_", "-") for item in Feedback],
-            help="say that it should not have come to you, or lacked evidence; changes no vote",
-        )
+        add_signing(parser)
+        add_words(parser, reason_required=vote in NEEDS_WORDS)
         if vote is Vote.request_info:
             parser.add_argument("--to", dest="asked", metavar="PERSON", help="whom you ask (default: the proposer)")
         if vote is Vote.answer:
@@ -76,23 +66,37 @@ def register(commands: Commands) -> None:
         )
 
 
+def add_words(parser: argparse.ArgumentParser, *, reason_required: bool) -> None:
+    """Take what a decision says besides its vote."""
+    parser.add_argument("--stage", type=int, help="stage to decide in (default: the open one)")
+    parser.add_argument("--because", metavar="TEXT", default="", required=reason_required, help="your reason")
+    parser.add_argument("--for", dest="on_behalf_of", metavar="PERSON", help="decide for them, by a delegation")
+    parser.add_argument(
+        "--feedback",
+        action="append",
+        default=[],
+        choices=[str(item).replace("_", "-") for item in Feedback],
+        help="say that it should not have come to you, or lacked evidence; changes no vote",
+    )
+
+
 async def _decide(args: argparse.Namespace) -> int:
     _refuse_unattended(args)
     place = find_place()
     case = await look(place, args.proposal_id)
-    identity = args.identity or claimed_identity(place.settings)
-    submission = make_submission(case, args, identity, datetime.now(UTC))
+    signing = await signing_of(args, place)
+    value = decision(case, args, datetime.now(UTC))
+    statement = prepare(case, signing, value, wanted_by(case, value))
     if not args.json:
-        print(_question(case, place, submission))
-    if not args.yes and not _confirmed(args, identity):
+        print(question(case, place, statement))
+    if not args.yes and not _confirmed(args, statement):
         print("nothing was sent", file=sys.stderr)
         return exits.FAILED
-    answer = await send(place, identity, submission, patience=timedelta(seconds=args.patience))
-    return report(answer, submission, as_json=args.json)
+    return await cast(place, statement, patience=timedelta(seconds=args.patience), as_json=args.json)
 
 
-def make_submission(case: Case, args: argparse.Namespace, identity: str, now: datetime) -> dict[str, Any]:
-    """The decision as the JSON value that is sent.
+def decision(case: Case, args: argparse.Namespace, now: datetime) -> dict[str, Any]:
+    """The decision as the JSON value that is to be signed, without a proof.
 
     Raises:
         NotDecidableError: nothing is pending, or workflow and record contradict each other.
@@ -106,7 +110,7 @@ def make_submission(case: Case, args: argparse.Namespace, identity: str, now: da
         state = status["resolution"] or status["state"]
         raise NotDecidableError(f"action {case.proposal_id} is {state}: it waits for no decision")
     stage = args.stage or status["stage"]
-    submission = {
+    value = {
         "decision_id": str(uuid4()),
         "proposal_id": case.proposal_id,
         "revision": status["revision"],
@@ -116,11 +120,10 @@ def make_submission(case: Case, args: argparse.Namespace, identity: str, now: da
         "justification": args.because,
         "issued_at": instant_text(now.replace(microsecond=0)),
         "expires_at": _expires_at(status, stage, now),
-        "proof": {"kind": "claimed", "identity": identity},
         **_said(args),
     }
-    receive_decision(submission)
-    return submission
+    check(value)
+    return value
 
 
 def _said(args: argparse.Namespace) -> dict[str, Any]:
@@ -130,32 +133,35 @@ def _said(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value}
 
 
-def claimed_identity(settings: Settings) -> str:
-    """Who the user says to be without saying it: the variable, else the account of the operating system."""
-    return settings.identity or getpass.getuser()
-
-
 def _expires_at(status: dict[str, Any], stage: int, now: datetime) -> str:
     """The stage's own deadline: later the decision could not count anyway."""
     deadlines = [item["deadline"] for item in status["stages"] if item["number"] == stage and item.get("deadline")]
     return deadlines[0] if deadlines else instant_text(now.replace(microsecond=0) + _VALID_WITHOUT_DEADLINE)
 
 
-def _question(case: Case, place: Place, submission: dict[str, Any]) -> str:
+def wanted_by(case: Case, value: dict[str, Any]) -> Wanted | None:
+    """What the stage asks of the proof of a vote."""
+    stages = {item["number"]: item.get("wanted", {}) for item in case.checked()["stages"]}
+    wanted = stages.get(value["stage"], {}).get(value["vote"])
+    return Wanted.model_validate(wanted) if wanted is not None else None
+
+
+def question(case: Case, place: Place, statement: Statement) -> str:
+    """What an approver confirms: the screen, where it stands, and what is signed by what."""
     status = case.checked()
     source = "digests were made from the record"
     if case.dossier is None:
         source = f"WARNING: digests are the workflow's own word and were not checked: {NO_RECORD}"
     return "\n".join(
         [
-            render.screen(status["screen"]),
+            render.screen(status["screen"], accepts_claimed=status["accepts_claimed"]),
             "",
             render.standing(status["stages"], status["due"], case.acting_for()),
             "",
             render.digests(status),
             source,
             f"temporal ui  {link}" if (link := place.link(case.proposal_id, case.namespace)) else "",
-            f"your decision: {submission['vote']} in stage {submission['stage']}, id {submission['decision_id']}",
+            *statement.lines,
         ]
     )
 
@@ -165,31 +171,7 @@ def _refuse_unattended(args: argparse.Namespace) -> None:
         raise NotDecidableError("nobody is there to confirm: look at it with `countersign show`, then add --yes")
 
 
-def _confirmed(args: argparse.Namespace, identity: str) -> bool:
+def _confirmed(args: argparse.Namespace, statement: Statement) -> bool:
     word = args.vote.replace("_", " ")
-    answer = input(f'{word} as {identity}? Type "{word}" to confirm: ')
+    answer = input(f'{word} as {statement.who}? Type "{word}" to confirm: ')
     return answer.strip().replace("-", "_").replace(" ", "_") == str(args.vote)
-
-
-def report(answer: Answer, submission: dict[str, Any], *, as_json: bool) -> int:
-    """Print what a decision was answered; the exit code."""
-    receipt, decision_id = answer.receipt, submission["decision_id"]
-    if as_json:
-        shown = receipt.model_dump(mode="json") if receipt else None
-        print(
-            json.dumps({"decision_id": decision_id, "receipt": shown, "way": answer.way, "note": answer.note}, indent=2)
-        )
-    elif receipt is None:
-        print(f"unknown: {answer.note}")
-        print(
-            f"decision {decision_id} counts once if it arrives; look with `countersign show`, deciding anew replaces it"
-        )
-    else:
-        print(render.receipt(receipt.model_dump(mode="json")))
-    return _code(receipt)
-
-
-def _code(receipt: DecisionReceipt | None) -> int:
-    if receipt is None:
-        return exits.UNKNOWN
-    return exits.OK if receipt.counted else exits.REFUSED

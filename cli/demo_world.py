@@ -17,10 +17,11 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from activities.database import Database
 from activities.dossier import read_dossier
 from cli.case import look
-from cli.decide import make_submission
+from cli.decide import decision
 from cli.demo_screen import Screen
 from cli.place import Place
 from cli.sending import send
+from cli.signers import Claim
 from deploy.dev import StackAddresses
 from policy.decision import DecisionReceipt, Vote
 from policy.errors import CountersignError
@@ -95,7 +96,7 @@ class World:
         """
         case = await look(self.place, proposal_id)
         given = argparse.Namespace(vote=vote, because=because, stage=None)
-        submission = make_submission(case, given, identity, datetime.now(UTC))
+        submission = {**decision(case, given, datetime.now(UTC)), "proof": Claim(identity).proof}
         answer = await send(self.place, identity, submission, patience=_PATIENCE)
         if answer.receipt is None:
             raise DemoError(f"decision of {identity} on {proposal_id} got no answer: {answer.note}")

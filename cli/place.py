@@ -136,6 +136,7 @@ def place_of(stack: StackAddresses, settings: Settings | None = None) -> Place:
             admin_database_url=stack.database_url(SUPERUSER),
             author_database_url=stack.database_url(AUTHOR),
             identity=given.identity,
+            signs_with=given.signs_with,
             otlp_endpoint=given.otlp_endpoint,
             anchor_file=Path(stack.data_dir) / ANCHOR_NAME,
             codec_keys=given.codec_keys,

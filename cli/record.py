@@ -28,8 +28,9 @@ from activities.export import export_action, write_whole
 from activities.settings import ANCHOR_FILE
 from cli import exits
 from cli.arguments import Commands
-from cli.decide import NotDecidableError, claimed_identity
+from cli.decide import NotDecidableError
 from cli.place import NO_RECORD, Place, find_place
+from cli.signing import claimed_identity
 from policy.anchoring import RECORD_LEDGER, AnchorError, Behind
 from policy.base import instant_text
 from policy.canonical import digest

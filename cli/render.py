@@ -11,6 +11,7 @@ import io
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +22,8 @@ from rich.table import Table
 from rich.text import Text
 
 from activities.settings import CHANNELS_FILE
+from policy.decision import Wanted
+from policy.rules.stepping_up import said_of
 from policy.screen import DRY_RUN, Screen
 from policy.screens.neutral import visible
 from policy.screens.screen_plain import WIDTH, screen_notice, screen_plain
@@ -32,7 +35,11 @@ _FEW = 3
 Behind = Mapping[tuple[int, str], str]
 NOBODY: Behind = MappingProxyType({})
 NO_STATUS: Mapping[str, Any] = MappingProxyType({"resolution": None, "stages": ()})
-_ASSURANCE = "assurance: claimed (identities are not verified)"
+_ASSURANCE = {
+    True: "assurance: claimed (identities are not verified: anybody can answer as anybody)",
+    False: "assurance: proved (a decision counts by a signature or a login, never by a name alone)",
+    None: "assurance: not known (its workflow does not say whether identities are verified)",
+}
 
 
 def headline(status: Mapping[str, Any]) -> str:
@@ -42,13 +49,18 @@ def headline(status: Mapping[str, Any]) -> str:
     return f"{_dry(status)}{_safe(status['proposal_id'])} revision {status['revision']}: {_safe(state)}{_safe(tier)}"
 
 
-def screen(value: Mapping[str, Any]) -> str:
-    """What would happen, how bad that is, how it is undone, and who asks: a `policy.screen.Screen` as JSON."""
+def screen(value: Mapping[str, Any], *, accepts_claimed: bool | None) -> str:
+    """What would happen, how bad that is, how it is undone, and who asks.
+
+    Args:
+        value: a `policy.screen.Screen` as JSON.
+        accepts_claimed: whether a name that nobody proves counts there; None where nobody says.
+    """
     try:
         shown = Screen.model_validate(value)
     except ValidationError as error:
         return f"what an approver sees cannot be read by this release: {error.error_count()} fields are wrong"
-    return _join([_ASSURANCE, "", screen_plain(shown, WIDTH)])
+    return _join([_ASSURANCE[accepts_claimed], "", screen_plain(shown, WIDTH)])
 
 
 def notice(value: Mapping[str, Any]) -> str:
@@ -94,6 +106,25 @@ def digests(value: Mapping[str, Any]) -> str:
     """What a decision names, in full."""
     names = ("action_digest", "assessment_digest", "policy_digest", "presented_digest")
     return _join(f"{name:18} {_safe(value.get(name) or 'none')}" for name in names)
+
+
+def statement(value: Mapping[str, Any], signed_by: str, wanted: Wanted | None, *, claimed: bool) -> list[str]:
+    """What is signed by whom, a line each.
+
+    Args:
+        value: a decision without its proof.
+        signed_by: who signs, and by what, in words.
+        wanted: what the proof must show.
+        claimed: whether nobody proves who it is.
+    """
+    said = f", because {_safe(value['justification'])!r}" if value["justification"] else ""
+    lines = [
+        f"your decision: {_safe(value['vote'])} in stage {value['stage']}{said}",
+        f"decision id    {_safe(value['decision_id'])}, valid until {_at(value['expires_at'])}",
+        f"{'sent as' if claimed else 'signed by':14} {_safe(signed_by)}",
+    ]
+    lines += [f"{'valid at':14} {_safe(value['audience'])}, and nowhere else"] if "audience" in value else []
+    return [*lines, *([f"{'it needs':14} {said_of(wanted)}"] if wanted is not None else [])]
 
 
 _FOUND = {"approved": "the review found it in order", "denied": "the review found it at fault"}
@@ -160,6 +191,7 @@ def explain(value: Mapping[str, Any], status: Mapping[str, Any] = NO_STATUS) -> 
         [
             _safe(value["summary"]),
             *_section("waiting for", [_safe(item) for item in value["waiting_for"]]),
+            *_section("what proves who decides", [_safe(item) for item in value.get("proofs", ())]),
             *_section("could unblock it", unblock),
             *_section("who together could finish this stage", [_list(people) for people in value.get("unblock", ())]),
             *_section("clock", clocks(status["stages"])),
@@ -196,6 +228,27 @@ def notices(rows: Sequence[Sequence[str]], width: int = WIDTH) -> str:
     if any(row[columns.index("state")] != NOT_TRIED for row in rows):
         return table
     return _join([table, "", f"none of these was tried: a worker sends them where {CHANNELS_FILE} is set"])
+
+
+def keys(rows: Sequence[Mapping[str, Any]], now: datetime) -> str:
+    """The keys of a directory: whose each is, and whether it signs now."""
+    if not rows:
+        return "no keys"
+    columns = ("whose", "id", "kind", "signs", "fingerprint")
+    return _table(
+        columns, [(row["holder"], row["id"], row["kind"], _signs(row, now), row["fingerprint"]) for row in rows]
+    )
+
+
+def _signs(row: Mapping[str, Any], now: datetime) -> str:
+    if row["revoked_at"]:
+        return f"never, revoked at {_at(row['revoked_at'])}"
+    since, until = row["since"], row["until"]
+    if until and datetime.fromisoformat(until) <= now:
+        return f"no more, until {_at(until)}"
+    if since and datetime.fromisoformat(since) > now:
+        return f"not yet, from {_at(since)}"
+    return f"now{f', until {_at(until)}' if until else ''}"
 
 
 def _dry(value: Mapping[str, Any]) -> str:

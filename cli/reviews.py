@@ -18,13 +18,16 @@ from activities.reviews import ReviewFile, read_open, read_review
 from cli import exits, render
 from cli.arguments import Commands, proposal_id
 from cli.case import UnknownActionError
-from cli.decide import NotDecidableError, claimed_identity
+from cli.decide import NotDecidableError
 from cli.place import NO_RECORD, Place, find_place
 from cli.sending import UPDATE_TIMEOUT
+from cli.signing import add_signing, signing_of
+from cli.statement import Statement, check, code_of
 from policy.base import instant_text
-from policy.decision import DecisionReceipt, receive_decision
+from policy.decision import DecisionReceipt
 from policy.errors import DecisionError
 from policy.reviewing import review_id
+from policy.rules.stepping_up import wanted_in
 from workflows.converter import UnreadableError, readable
 from workflows.interface import DECIDE, item_id
 
@@ -43,7 +46,7 @@ def register(commands: Commands) -> None:
         answer.set_defaults(run=_answer, vote=vote)
         answer.add_argument("proposal_id", metavar="ID", type=proposal_id, help="the action that broke the glass")
         answer.add_argument("--because", metavar="TEXT", required=True, help="your reason")
-        answer.add_argument("--as", dest="identity", help="who you claim to be, as in `approve`")
+        add_signing(answer)
         answer.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -67,31 +70,35 @@ async def _list(args: argparse.Namespace) -> int:
 
 async def _answer(args: argparse.Namespace) -> int:
     place = find_place()
-    identity = args.identity or claimed_identity(place.settings)
+    signing = await signing_of(args, place)
     async with _record(place) as database, database.snapshot() as connection:
         file = await read_review(connection, review_id(args.proposal_id))
     if file is None:
         raise UnknownActionError(f"no review of {args.proposal_id} is on record: it broke no glass, or did not run")
     if file.found is not None:
         raise NotDecidableError(f"the review of {args.proposal_id} is closed: {file.found}")
-    submission = answer(file, args.vote, args.because, identity, datetime.now(UTC))
-    receipt = await _send(place, identity, submission)
+    value = answer(file, args.vote, args.because, datetime.now(UTC))
+    wanted = wanted_in(file.review.chain, value["stage"], args.vote)
+    way = signing.choose(wanted)
+    statement = Statement(signing.addressed(value, way), signing, way, wanted)
+    print("\n".join(statement.lines), file=sys.stderr)
+    receipt = await _send(place, signing.sender, await statement.signed())
     if receipt is None:
         print("unknown: it was sent and nobody answered yet, see `countersign reviews`", file=sys.stderr)
         return exits.UNKNOWN
     shown = receipt.model_dump(mode="json")
     print(json.dumps(shown, indent=2) if args.json else render.receipt(shown, of_review=True))
-    return exits.OK if receipt.counted else exits.REFUSED
+    return code_of(receipt)
 
 
-def answer(file: ReviewFile, vote: str, because: str, identity: str, now: datetime) -> dict[str, Any]:
-    """The decision that answers a review, as the JSON value that is sent.
+def answer(file: ReviewFile, vote: str, because: str, now: datetime) -> dict[str, Any]:
+    """The decision that answers a review, as the JSON value that is to be signed, without a proof.
 
     Raises:
         DecisionError: an argument cannot be part of a decision.
     """
     review, instant = file.review, now.replace(microsecond=0)
-    submission = {
+    value = {
         "decision_id": str(uuid4()),
         "proposal_id": review.review_id,
         "revision": review.revision,
@@ -104,10 +111,9 @@ def answer(file: ReviewFile, vote: str, because: str, identity: str, now: dateti
         "justification": because,
         "issued_at": instant_text(instant),
         "expires_at": instant_text(instant + _VALID),
-        "proof": {"kind": "claimed", "identity": identity},
     }
-    receive_decision(submission)
-    return submission
+    check(value)
+    return value
 
 
 async def _send(place: Place, identity: str, submission: dict[str, Any]) -> DecisionReceipt | None:

@@ -24,21 +24,23 @@ from activities.documents import Documents
 from cli import exits, render
 from cli.arguments import Commands, add_proposal_id
 from cli.case import Case, UnknownActionError, ask, look
-from cli.decide import NotDecidableError, claimed_identity, report
+from cli.decide import NotDecidableError
 from cli.place import NO_RECORD, Place, find_place
 from cli.propose import start
-from cli.sending import send
+from cli.signing import add_signing, signing_of
+from cli.statement import cast, check, prepare
 from policy.base import instant_text
 from policy.builtin import AGENT
 from policy.canonical import parse_json
 from policy.criteria import minimum
-from policy.decision import receive_decision
+from policy.decision import Vote, Wanted
 from policy.errors import CanonicalError, ProposalError
 from policy.lifecycle import State
 from policy.operations import OperationsRegistry
 from policy.outcome import Outcome
 from policy.proposal import ActionProposal, receive
 from policy.rollback import rollback_of
+from policy.rules.stepping_up import wanted_of
 from workflows import interface
 
 _VALID = timedelta(minutes=10)
@@ -52,7 +54,7 @@ def register(commands: Commands) -> None:
     parser.set_defaults(run=_revoke, vote="revoke")
     add_proposal_id(parser)
     parser.add_argument("--because", metavar="TEXT", required=True, help="your reason")
-    parser.add_argument("--as", dest="identity", help="who you claim to be, as in `approve`")
+    add_signing(parser)
     parser.add_argument("--criterion", metavar="FILE", type=Path, help="what undoing is measured by, as JSON")
     parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -64,18 +66,26 @@ async def _revoke(args: argparse.Namespace) -> int:
         raise NotDecidableError("nobody is there to confirm: look at it with `countersign show`, then add --yes")
     place = find_place()
     case = await look(place, args.proposal_id)
-    identity = args.identity or claimed_identity(place.settings)
+    signing = await signing_of(args, place)
     if case.closed:
-        return await _roll_back(args, place, case, identity)
-    submission = revocation(case, args.because, identity, datetime.now(UTC))
-    if not _confirmed(args, f"revoke {case.proposal_id}, which is {case.checked()['state']}, as {identity}"):
+        return await _roll_back(args, place, case, signing.sender)
+    value = revocation(case, args.because, datetime.now(UTC))
+    statement = prepare(case, signing, value, wanted_to_revoke(case))
+    if not args.json:
+        print("\n".join(statement.lines))
+    if not _confirmed(args, f"revoke {case.proposal_id}, which is {case.checked()['state']}, as {statement.who}"):
         return exits.FAILED
-    answer = await send(place, identity, submission, patience=timedelta(seconds=args.patience))
-    return report(answer, submission, as_json=args.json)
+    return await cast(place, statement, patience=timedelta(seconds=args.patience), as_json=args.json)
 
 
-def revocation(case: Case, because: str, identity: str, now: datetime) -> dict[str, Any]:
-    """The decision that revokes an action, as the JSON value that is sent.
+def wanted_to_revoke(case: Case) -> Wanted | None:
+    """What the proof of a revocation must show, by the record."""
+    revision = case.dossier.file.revision if case.dossier is not None else None
+    return wanted_of(revision.evaluation.revoke_proofs, Vote.revoke) if revision is not None else None
+
+
+def revocation(case: Case, because: str, now: datetime) -> dict[str, Any]:
+    """The decision that revokes an action, as the JSON value that is to be signed, without a proof.
 
     Raises:
         NotDecidableError: workflow and record contradict each other, or nothing was assessed yet.
@@ -87,7 +97,7 @@ def revocation(case: Case, because: str, identity: str, now: datetime) -> dict[s
     if status["assessment_digest"] is None:
         raise NotDecidableError(f"action {case.proposal_id} is not assessed yet: `countersign withdraw` stops it")
     names = ("action_digest", "assessment_digest", "policy_digest")
-    submission = {
+    value = {
         "decision_id": str(uuid4()),
         "proposal_id": case.proposal_id,
         "revision": status["revision"],
@@ -99,10 +109,9 @@ def revocation(case: Case, because: str, identity: str, now: datetime) -> dict[s
         "justification": because,
         "issued_at": instant_text(now.replace(microsecond=0)),
         "expires_at": instant_text(now.replace(microsecond=0) + _VALID),
-        "proof": {"kind": "claimed", "identity": identity},
     }
-    receive_decision(submission)
-    return submission
+    check(value)
+    return value
 
 
 async def _roll_back(args: argparse.Namespace, place: Place, case: Case, identity: str) -> int:

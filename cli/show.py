@@ -56,7 +56,7 @@ def show_text(case: Case, place: Place) -> str:
     if status["result"]:
         parts += ["", render.result(status["result"], case.acting_for())]
     if status["screen"]:
-        parts += ["", render.screen(status["screen"])]
+        parts += ["", render.screen(status["screen"], accepts_claimed=status["accepts_claimed"])]
     if status["stages"]:
         due = () if status["result"] else status["due"]
         parts += ["", render.standing(status["stages"], due, case.acting_for())]

@@ -64,7 +64,17 @@ def _decision(content: Mapping[str, Any]) -> str:
     end = f"; {receipt['code']}: {receipt['message']}" if not receipt["counted"] else ""
     stage = f" in stage {submission['stage']}" if "stage" in submission else ""
     head = f"{who}{f' for {behind}' if behind else ''}: {submission.get('vote', 'no decision')}"
-    return f"{head}{stage} by {content['channel']}{end}" + (f' ("{said}")' if said else "")
+    return f"{head}{stage} by {content['channel']}{_proved(content)}{end}" + (f' ("{said}")' if said else "")
+
+
+def _proved(content: Mapping[str, Any]) -> str:
+    """By what whoever decided showed who they are; that it was only claimed is said, too."""
+    principal = content.get("principal")
+    if principal is None:
+        kind = (content.get("submission") or {}).get("proof", {}).get("kind")
+        return ", only claimed" if kind == "claimed" else ""
+    by = f"a login at {principal['issuer']}" if principal["kind"] == "oidc" else f"key {principal['key_id']}"
+    return f", shown by {by}"
 
 
 def _recorded(content: Mapping[str, Any]) -> str:

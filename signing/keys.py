@@ -119,6 +119,8 @@ def parse_signing_key(body: bytes, where: str, key_id: str | None = None) -> Sig
     Raises:
         KeyFileError: it is no such key, or nobody says its id.
     """
+    if b"OPENSSH PRIVATE KEY" in body:
+        raise KeyFileError(f"{where} is an ssh key: sign with --ssh, which leaves it to ssh-keygen")
     value: Any = body.decode("utf-8", "replace")
     if body.lstrip().startswith(b"{"):
         try:

@@ -129,7 +129,8 @@ PACE = Pace(batch=128, updates=1_500, signals=5_000, events=10_000)
 class Plan(RecordModel):
     """An action that goes on: what was asked for, how it stands, and how to run it. `unblock` are the smallest sets of
     people who could finish the open stage, to be shown. `min_interval_seconds` is how long a slot is in which one
-    measurement counts; 0 where nobody may ask for one.
+    measurement counts; 0 where nobody may ask for one. `accepts_claimed` (whether a name that nobody proves counts) and
+    `audience` (what a signature must name) are shown to whoever decides.
     """
 
     proposal_id: str
@@ -156,6 +157,8 @@ class Plan(RecordModel):
     revoked: bool = False
     priority: int | None = None
     fairness_key: str | None = None
+    accepts_claimed: bool = True
+    audience: str | None = None
 
 
 class AssessResult(RecordAnswer):

@@ -15,6 +15,7 @@ from policy.base import instant_text
 from policy.decision import DecisionReceipt
 from policy.lifecycle import State
 from policy.result import ActionResult
+from policy.rules.stepping_up import sayings
 from policy.screen import DRY_RUN, Screen
 from policy.screens.neutral import code_text, markdown_text
 from policy.screens.screen_markdown import screen_markdown
@@ -119,6 +120,7 @@ class View:
             result=result,
             refused_messages=self.refused,
             dry_run=self._dry_run,
+            accepts_claimed=plan.accepts_claimed if plan else None,
         )
         # Only said where payloads are encrypted.
         return fields | ({"in_the_clear": self._in_the_clear} if self._in_the_clear else {})
@@ -130,11 +132,18 @@ class View:
             then = (
                 [{"at": instant_text(self._due_at), "what": "due"}] if state is State.assessing and self._due_at else []
             )
-            nothing: dict[str, Any] = {"waiting_for": [], "could_unblock": {}, "unblock": [], "questions": []}
+            nothing: dict[str, Any] = {
+                "waiting_for": [],
+                "proofs": [],
+                "could_unblock": {},
+                "unblock": [],
+                "questions": [],
+            }
             return {"summary": self._summary(state), **nothing, "then": then}
         return {
             "summary": self._summary(state),
             "waiting_for": standing.waiting_for(),
+            "proofs": standing.proofs(),
             "could_unblock": standing.could_unblock(),
             "unblock": [list(people) for people in self._unblock],
             "then": [{"at": instant_text(due.at), "what": due.text} for due in standing.due],
@@ -144,7 +153,7 @@ class View:
     def markdown(self, state: State) -> str:
         """The current details: what, how bad, how undone, who may decide and how, and last the proposer's words."""
         screen = self._plan.screen if self._plan else None
-        parts = [f"## {self._summary(state)}", "assurance: **claimed** (identities are not verified)"]
+        parts = [f"## {self._summary(state)}", _identities(self._plan)]
         if self._in_the_clear:
             parts.append(f"payloads are encrypted, but in the clear came: {', '.join(self._in_the_clear)}")
         if self._result is not None:
@@ -154,8 +163,7 @@ class View:
         if screen is not None:
             *measured, words = self._shown
             asked = state is State.pending and self._standing is not None
-            presented = _presented(self._plan) if self._plan else None
-            question = _question(screen, presented, self._standing) if asked and self._standing else ()
+            question = _question(screen, self._plan, self._standing) if self._plan and asked and self._standing else ()
             parts += [*measured, *question, words]
         return "\n\n".join(parts)
 
@@ -189,32 +197,51 @@ def _presented(plan: Plan) -> str | None:
     return plan.presented_digest or (plan.screen.presented_digest if plan.screen else None)
 
 
-def _question(screen: Screen, presented: str | None, standing: Standing) -> list[str]:
+def _identities(plan: Plan | None) -> str:
+    """Whether whoever decides has to prove who it is; before it is known, the worst is said."""
+    if plan is None or plan.accepts_claimed:
+        return "assurance: **claimed** (identities are not verified: anybody who can send here can answer as anybody)"
+    return "assurance: **proved** (a decision counts with a signature or an identity token, and a name alone does not)"
+
+
+def _question(screen: Screen, plan: Plan, standing: Standing) -> list[str]:
     current = standing.current
     due = [f"- {instant_text(item.at.replace(microsecond=0))}: {markdown_text(item.text)}" for item in standing.due]
     groups = ", ".join(code_text(group) for group in current.groups)
-    command = (
-        f"temporal workflow update execute --workflow-id {workflow_id(screen.proposal_id)} --name {DECIDE} "
-        f"--input '<the json above>'"
-    )
     return [
         "\n".join(
             [
                 "### Who may decide",
                 f"- stage {current.number} waits for {', '.join(current.missing)}; may answer: {groups}",
+                *(f"- {markdown_text(said)}" for said in sayings(current.wanted)),
                 *(f"- the clock waits for an answer until {instant_text(at)}" for at in _paused(current)),
                 *due[:_DUE],
             ]
         ),
         *_talk(standing),
-        "\n".join(
-            [
-                "### How to answer",
-                f"`countersign approve {screen.proposal_id}`, or this as update or signal `{DECIDE}`, names put in:",
-                f"```json\n{_template(screen, presented, current.number)}\n```",
-                f"```\n{command}\n```",
-            ]
-        ),
+        "\n".join(["### How to answer", *_how(screen, plan, current.number)]),
+    ]
+
+
+def _how(screen: Screen, plan: Plan, stage: int) -> list[str]:
+    """By which commands, and with which JSON; one that only names somebody is shown only where it counts."""
+    command = (
+        f"temporal workflow update execute --workflow-id {workflow_id(screen.proposal_id)} --name {DECIDE} "
+        f"--input '<the json>'"
+    )
+    if plan.accepts_claimed:
+        below = (
+            f"or this as update or signal `{DECIDE}`, names put in; it proves nothing, and counts here all the same:"
+        )
+    else:
+        below = "or this as update or signal `{DECIDE}`, signed by other means (`docs/spec/decision.md`):"
+    return [
+        f"- `countersign approve {screen.proposal_id}`, which does everything at once",
+        f"- `countersign sign {screen.proposal_id} --approve`, which prints signed JSON to paste here",
+        f"- {below}",
+        "",
+        f"```json\n{_template(screen, plan, stage)}\n```",
+        f"```\n{command}\n```",
     ]
 
 
@@ -228,16 +255,17 @@ def _talk(standing: Standing) -> list[str]:
     return ["\n".join(["### Questions and answers", *said])] if said else []
 
 
-def _template(screen: Screen, presented: str | None, stage: int) -> str:
+def _template(screen: Screen, plan: Plan, stage: int) -> str:
     """The decision filled in, a few fields a line: what is to be changed stands in lines of its own."""
+    signed = {"audience": plan.audience, "proof": {"kind": "key", "jws": "SIGNATURE"}}
     again = f"revision-{screen.revision}-" if screen.follows is not None else ""
     lines: tuple[dict[str, Any], ...] = (
         {"decision_id": f"YOUR-NAME-{again}stage-{stage}"},
-        {"proof": {"kind": "claimed", "identity": "YOUR-IDENTITY"}},
+        {"proof": {"kind": "claimed", "identity": "YOUR-IDENTITY"}} if plan.accepts_claimed else signed,
         {"vote": "approve", "justification": ""},
         {"proposal_id": screen.proposal_id, "revision": screen.revision, "stage": stage},
         *({name: getattr(screen, name)} for name in _DIGESTS),
-        {"presented_digest": presented},
+        {"presented_digest": _presented(plan)},
         {"issued_at": instant_text(screen.assessed_at), "expires_at": instant_text(screen.absolute_deadline)},
     )
     return "{" + ",\n ".join(json.dumps(line)[1:-1] for line in lines) + "}"

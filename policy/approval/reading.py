@@ -36,6 +36,7 @@ from policy.approval.quorum import Tally, tally_stage
 from policy.approval.state import StageStanding, StageState, Standing, ended_by, waiting
 from policy.decision import Refusal, Vote
 from policy.rules.chains import Requirement
+from policy.rules.stepping_up import wanted_by_vote
 
 _TAKES_BACK = (Vote.abstain, Vote.retract, Vote.recuse)
 
@@ -239,6 +240,7 @@ class Reading(Passing):
             dropped=tuple(sitting.dropped),
             paused_until=sitting.clock.paused_until(self.now) if state == "open" else None,
             asked=self.requirements if sitting.asking.found and state == "open" else (),
+            wanted=wanted_by_vote(self.stage.proofs),
         )
 
     def _released_by(self) -> str:

@@ -8,8 +8,9 @@ from pydantic import Field
 from policy.approval.escalation import Due
 from policy.approval.quorum import tally_stage
 from policy.base import Instant, Reason, RecordModel
-from policy.decision import Feedback
+from policy.decision import Feedback, Wanted
 from policy.rules.chains import ApprovalChain, Requirement, Stage
+from policy.rules.stepping_up import sayings, wanted_by_vote
 
 ResolutionKind = Literal["pending", "approved", "denied", "expired"]
 StageState = Literal["waiting", "open", "held", "approved", "denied", "expired"]
@@ -46,6 +47,7 @@ class StageStanding(RecordModel):
         dropped: whose votes of this stage count no longer, and why.
         paused_until: until when at the latest its clock waits for an answer.
         asked: whom it asks by now, where an escalation looked somebody up.
+        wanted: what the proof of a vote must show, by vote; a vote that is not there needs nothing in particular.
     """
 
     number: int
@@ -62,6 +64,7 @@ class StageStanding(RecordModel):
     dropped: tuple[str, ...] = ()
     paused_until: Instant | None = None
     asked: Annotated[tuple[Requirement, ...], Field(exclude_if=lambda value: not value)] = ()
+    wanted: Annotated[dict[str, Wanted], Field(exclude_if=lambda value: not value)] = {}
 
 
 class Standing(RecordModel):
@@ -101,6 +104,14 @@ class Standing(RecordModel):
             for item in stage.missing
         ]
 
+    def proofs(self) -> list[str]:
+        """What the proofs of votes must show, for each stage that is still needed, in words."""
+        return [
+            f"stage {stage.number} ({stage.name}): {said}"
+            for stage in self.unresolved
+            for said in sayings(stage.wanted)
+        ]
+
     def talk(self) -> list[str]:
         """Questions with their answers, and what people said of having been asked, in words."""
         said = [
@@ -128,6 +139,7 @@ def waiting(number: int, stage: Stage) -> StageStanding:
         state="waiting",
         missing=tally_stage(stage, stage.requirements, ()).missing,
         groups=tuple(dict.fromkeys(group for item in stage.requirements for group in item.groups)),
+        wanted=wanted_by_vote(stage.proofs),
     )
 
 

@@ -23,6 +23,7 @@ from policy.checks.checking_gaps import gap_findings
 from policy.checks.checking_names import name_findings
 from policy.checks.checking_newcomers import newcomer_findings
 from policy.checks.checking_people import people_findings
+from policy.checks.checking_proofs import proof_findings
 from policy.checks.checking_reach import reach_findings
 from policy.checks.findings import Finding, Severity, finding, in_order
 from policy.checks.positions import Place, Positions
@@ -89,6 +90,7 @@ def check(
         gap_findings,
         people_findings,
         newcomer_findings,
+        proof_findings,
         date_findings,
         deadline_findings,
     )

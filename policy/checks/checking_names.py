@@ -59,6 +59,7 @@ def _matches(document: PolicyDocument) -> Iterator[tuple[Path, Any]]:
     for field in ("limits", "rules", "calendars", "exceptions", "break_glass", "admission"):
         for number, item in enumerate(getattr(document, field)):
             yield (field, number, "match"), item.match
+    yield from ((("proofs", number), rule) for number, rule in enumerate(document.proofs))
     for number, rule in enumerate(document.rules):
         if not isinstance(rule.chain, str):
             yield from ((("rules", number, "chain", at), choice) for at, choice in enumerate(rule.chain or ()))

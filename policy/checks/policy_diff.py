@@ -26,6 +26,7 @@ from policy.document import PolicySet
 from policy.operations import OperationsRegistry
 from policy.rules.chains import Mode, Requirement, Verdict
 from policy.rules.durations import written
+from policy.rules.stepping_up import ProofDemand, sayings, wanted_by_vote
 
 Direction = Literal["stricter", "milder", "different"]
 _TIER, _OWNER, _SYSTEM, _TARGET, _ENVIRONMENT, _OPERATION = 5, 4, 3, 2, 1, 0
@@ -118,6 +119,7 @@ def _general(old: PolicySet, new: PolicySet) -> Iterator[Change]:
         ("age of facts that counts as stale", _ages(old), _ages(new)),
         ("newcomers, who wait", _newcomers(old), _newcomers(new)),
         ("peak hours", _peaks(old), _peaks(new)),
+        ("what the proof of a vote must show", _proofs(old), _proofs(new)),
         ("what counts as a change while people are asked", _drift(old), _drift(new)),
     ):
         if before != after:
@@ -198,6 +200,16 @@ def _ages(policy: PolicySet) -> frozenset[str]:
 def _newcomers(policy: PolicySet) -> frozenset[str]:
     every = [item.newcomers for item in policy.documents if item.newcomers is not None]
     return frozenset(f"{tier} {written(item.wait)}" for item in every for tier in item.tiers)
+
+
+def _proofs(policy: PolicySet) -> frozenset[str]:
+    """What is asked of proofs where: more of it is stricter where nothing else differs."""
+    found = []
+    for rule in (rule for part in policy.documents for rule in part.proofs):
+        lists = (("", rule.tiers), ("in ", rule.environments), ("in stage ", rule.stages))
+        where = " ".join(f"{word}{' or '.join(sorted(names))}" for word, names in lists if names)
+        found += [f"{where or 'everywhere'}: {said}" for said in sayings(wanted_by_vote([rule]))]
+    return frozenset(found)
 
 
 def _peaks(policy: PolicySet) -> frozenset[str]:
@@ -322,6 +334,7 @@ def _stage(stage: Mapping[str, Any], *, detailed: bool) -> str:
     more += [f"{stage['outside_team']} from outside the team of who asks"] if stage["outside_team"] else []
     more += ["nobody above or below another"] if stage["separate_lines"] else []
     more += [f"newcomers wait {stage['newcomer_wait']}"] if stage["newcomer_wait"] else []
+    more += sayings(wanted_by_vote(ProofDemand.model_validate(item) for item in stage.get("proofs", ())))
     more += ["escalated at once where nobody is left"] if stage["on_infeasible"] == "escalate" else []
     denied = f"denied by {stage['deny_threshold']}"
     return f"{asked} ({'; '.join((within, denied, *more))})"

@@ -8,9 +8,9 @@
   program can use shows neither. So what is critical never rides on an earlier login.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -69,6 +69,29 @@ def wanted_of(demands: Iterable[ProofDemand], vote: str) -> Wanted | None:
         assurance=max((item.assurance for item in asked), key=lambda item: item.rank),
         max_age_seconds=int(min(ages).total_seconds()) if ages else None,
     )
+
+
+def wanted_by_vote(demands: Iterable[ProofDemand]) -> dict[str, Wanted]:
+    """What each vote must show at least; votes of which nothing is asked are left out."""
+    asked = tuple(demands)
+    found = {vote: wanted_of(asked, vote) for vote in get_args(ProvedVote)}
+    return {vote: wanted for vote, wanted in found.items() if wanted is not None}
+
+
+def said_of(wanted: Wanted) -> str:
+    """What a proof must show, in words."""
+    if wanted.max_age_seconds is None:
+        return f"a proof of {wanted.assurance}"
+    age = written(timedelta(seconds=wanted.max_age_seconds))
+    return f"a proof of {wanted.assurance} and an authentication at most {age} old"
+
+
+def sayings(by_vote: Mapping[str, Wanted]) -> list[str]:
+    """What some votes must show, in words; votes of which the same is asked are said together."""
+    votes: dict[str, list[str]] = {}
+    for vote, wanted in by_vote.items():
+        votes.setdefault(said_of(wanted), []).append(vote)
+    return [f"{' and '.join(names)} {'needs' if len(names) == 1 else 'need'} {said}" for said, names in votes.items()]
 
 
 def wanted_in(chain: "ApprovalChain", stage: int, vote: str) -> Wanted | None:

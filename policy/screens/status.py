@@ -9,8 +9,11 @@ from typing import Any
 from policy.approval.standing import Standing
 from policy.base import RecordModel
 from policy.decision import DecisionReceipt
+from policy.proofs import lowest
 from policy.result import ActionResult
 from policy.screen import Screen
+
+_NAMED = ("action_digest", "assessment_digest", "policy_digest", "presented_digest")
 
 
 def status_fields(
@@ -32,6 +35,7 @@ def status_fields(
     result: ActionResult | None,
     refused_messages: int,
     dry_run: bool,
+    accepts_claimed: bool | None,
 ) -> dict[str, Any]:
     """The fields of `status`.
 
@@ -53,6 +57,7 @@ def status_fields(
         result: once the action ended.
         refused_messages: how many decisions did not count.
         dry_run: whether nothing is changed by it.
+        accepts_claimed: whether a name that nobody proves counts for an identity; only the workflow is told that.
     """
     return {
         "proposal_id": proposal_id,
@@ -62,17 +67,22 @@ def status_fields(
         "verdict": _text(verdict),
         "risk_tier": _text(risk_tier),
         "risk_score": risk_score,
-        "action_digest": action_digest,
-        "assessment_digest": assessment_digest,
-        "policy_digest": policy_digest,
-        "presented_digest": presented_digest,
+        **dict(zip(_NAMED, (action_digest, assessment_digest, policy_digest, presented_digest), strict=True)),
         **_waits(standing),
         "screen": _json(screen),
-        "assurance": "claimed",
+        "assurance": _assurance(receipts, result),
+        "accepts_claimed": accepts_claimed,
         **_ended(result),
         **_answered(receipts, refused_messages),
         "dry_run": dry_run,
     }
+
+
+def _assurance(receipts: Mapping[str, DecisionReceipt], result: ActionResult | None) -> str:
+    """The lowest assurance that the result rests on, or the decisions that were counted so far."""
+    if result is not None:
+        return str(result.assurance)
+    return str(lowest(receipt.assurance for receipt in receipts.values() if receipt.counted))
 
 
 def _waits(standing: Standing | None) -> dict[str, Any]:

@@ -249,11 +249,9 @@ async def test_a_worker_that_would_void_the_protection_does_not_start(place: Pla
     await place.sql("CREATE ROLE roles_owner LOGIN IN ROLE countersign_owner")
     targets = {"COUNTERSIGN_TARGETS_FILE": str(place.targets)}
     key = {"COUNTERSIGN_PERMIT_KEY_FILE": str(place.targets.with_name("permit-key.json"))}
-    unsaid = {"COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES": ""}
     cases = [
         (Role.control, place.environment("control", **targets), "role control must not reach targets"),
         (Role.executor, place.environment("executor", user="postgres"), "which can change the record"),
-        (Role.control, place.environment("control", **unsaid), "COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES is not set"),
         (Role.control, place.environment("control", user="roles_admin"), "which can change the record"),
         (Role.control, place.environment("control", **key), "role control must not sign permits"),
         (Role.all, place.environment("all", user="roles_owner"), "which can change the record"),

@@ -167,7 +167,7 @@ def _listed() -> list[dict[str, str]]:
 
 TEXTS: dict[str, Callable[[], str]] = {
     "headline": lambda: render.headline(_STATUS),
-    "screen": lambda: render.screen(SCREEN.model_dump(mode="json")),
+    "screen": lambda: render.screen(SCREEN.model_dump(mode="json"), accepts_claimed=True),
     "standing": lambda: render.standing(_json(*STAGES), _json(*DUE)),
     "digests": lambda: render.digests({**DIGESTS, "presented_digest": None}),
     "receipt_refused": lambda: render.receipt(_refused().model_dump(mode="json")),
@@ -287,7 +287,7 @@ def test_a_question_comes_with_the_command_that_answers_it() -> None:
 
 def test_a_screen_that_cannot_be_read_is_said() -> None:
     """A workflow of another release may show what this one does not know."""
-    text = render.screen({"proposal_id": "p-1"})
+    text = render.screen({"proposal_id": "p-1"}, accepts_claimed=None)
 
     assert text.startswith("what an approver sees cannot be read by this release: ")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from activities.settings import Role, Settings, SettingsError, read_settings
+from activities.settings_signing import SignsWith
 from tests.keyring import write_keys
 from tests.permit_keys import JWK, JWKS
 
@@ -36,6 +37,11 @@ def test_everything_is_read(tmp_path: Path) -> None:
         "COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES": "Yes",
         "COUNTERSIGN_ROLE": "executor",
         "COUNTERSIGN_IDENTITY": "ana",
+        "COUNTERSIGN_SIGNING_KEY_FILE": "ana.jwk",
+        "COUNTERSIGN_SIGNING_KEY_ID": "ana-1",
+        "COUNTERSIGN_SSH_KEY_FILE": "/home/ana/.ssh/id_ed25519",
+        "COUNTERSIGN_OIDC_ISSUER": "https://login.example",
+        "COUNTERSIGN_OIDC_CLIENT_ID": "countersign-cli",
         "COUNTERSIGN_PROMETHEUS_URL": "http://127.0.0.1:9090/metrics",
         "COUNTERSIGN_SLO_QUERY": 'budget_left{slo="$name"}',
         "COUNTERSIGN_ANCHOR_FILE": str(tmp_path / "anchor.json"),
@@ -52,6 +58,9 @@ def test_everything_is_read(tmp_path: Path) -> None:
         unsafe_claimed_identities=True,
         role=Role.executor,
         identity="ana",
+        signs_with=SignsWith(
+            Path("ana.jwk"), "ana-1", Path("/home/ana/.ssh/id_ed25519"), "https://login.example", "countersign-cli"
+        ),
         prometheus_url="http://127.0.0.1:9090/metrics",
         slo_query='budget_left{slo="$name"}',
         anchor_file=tmp_path / "anchor.json",
@@ -75,6 +84,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
         ("COUNTERSIGN_METRICS_ADDRESS", "9464", "is not host:port: write 127.0.0.1:9464"),
         ("COUNTERSIGN_METRICS_ADDRESS", "localhost:99999", "is not host:port"),
         ("COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES", "maybe", "= maybe is neither yes nor no: write 1 or 0"),
+        ("COUNTERSIGN_SIGNING_KEY_ID", "ana-1", "COUNTERSIGN_SIGNING_KEY_FILE is not: it says more about what is not"),
         ("COUNTERSIGN_ROLE", "boss", "= boss is no role: write one of control, permit, executor, all"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318", "is no http address"),
         ("TEMPORAL_CONFIG_FILE", "/nowhere/temporal.toml", "is no file: correct the path or unset it"),
@@ -153,14 +163,15 @@ def test_a_role_of_the_command_line_must_agree_with_the_variable() -> None:
 
 
 def test_a_worker_that_is_well_set_may_start() -> None:
-    """The check gives the address of the record."""
+    """The check gives the address of the record, whether or not names that nobody proves count."""
     assert read_settings(WORKER).check_worker() == URL
+    proved = read_settings({**WORKER, "COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES": ""})
+    assert (proved.check_worker(), proved.unsafe_claimed_identities) == (URL, False)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES": ""}, "identities are only claimed"),
         ({"COUNTERSIGN_DATABASE_URL": ""}, "COUNTERSIGN_DATABASE_URL is not set"),
         ({"COUNTERSIGN_DATABASE_URL": "postgresql://postgres@/x"}, "as postgres, which can change the record"),
         ({"COUNTERSIGN_DATABASE_URL": "postgresql://countersign_owner@/x"}, "connect as countersign_app"),

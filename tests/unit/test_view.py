@@ -17,13 +17,16 @@ from policy.evaluation import Evaluation
 from policy.lifecycle import State
 from policy.operations import RiskTier
 from policy.outcome import Outcome
+from policy.proofs import Assurance
 from policy.proposal import receive
 from policy.result import ActionResult, Timings
 from policy.rules.chains import ApprovalChain, Verdict
+from policy.rules.stepping_up import ProofDemand
 from policy.screens.screen_markdown import LIMIT_BYTES
 from tests.unit.builders import stage
 from tests.unit.hostile import TEXTS
 from tests.unit.screens import DATABASE, DIGEST, NOW, proposal_of, revision_of
+from tests.unit.signed import by_key, proved
 from workflows.view import View
 
 _CHAIN = ApprovalChain(stages=(stage("dba", name="dba"), stage("owners", "managers", name="owners")))
@@ -36,13 +39,13 @@ _RECEIPTS = {
 }
 
 
-def _file(result: ActionResult | None = None, **changes: Any) -> CaseFile:
+def _file(result: ActionResult | None = None, answer: Evaluation = _ASKED, **changes: Any) -> CaseFile:
     proposal = proposal_of(**changes)
     return CaseFile(
         received=receive(proposal),
         registered_at=NOW,
         absolute_deadline=NOW + timedelta(days=7),
-        revision=revision_of(proposal, DATABASE, answer=_ASKED),
+        revision=revision_of(proposal, DATABASE, answer=answer),
         assessment_digest=DIGEST,
         resolution="approved" if result else None,
         resolved_at=NOW if result else None,
@@ -51,12 +54,12 @@ def _file(result: ActionResult | None = None, **changes: Any) -> CaseFile:
     )
 
 
-def _view(file: CaseFile) -> View:
+def _view(file: CaseFile, **told: Any) -> View:
     case = file.case
     assert case is not None
     standing = stand(case, NOW, deadline_counts_as_passed=False)
     view = View()
-    view.begin(make_plan(file, standing, local_dispatch=True))
+    view.begin(make_plan(file, standing, local_dispatch=True, **told))
     for receipt in _RECEIPTS.values():
         view.answered(receipt)
     return view
@@ -81,11 +84,11 @@ def _result(file: CaseFile) -> ActionResult:
 
 
 def test_workflow_and_record_say_the_same() -> None:
-    """`status` has the same fields with the same values, whoever answers it."""
+    """`status` has the same fields with the same values, whoever answers; what workers accept is not on record."""
     file = _file()
     recorded = Dossier(file=file, entries=(), broken="", receipts=_RECEIPTS).status(NOW)
 
-    assert _view(file).status(State.pending) == recorded
+    assert _view(file).status(State.pending) == {**recorded, "accepts_claimed": True}
     assert recorded["presented_digest"] == json.loads(json.dumps(recorded))["presented_digest"]
     assert recorded["refused_messages"] == 1
 
@@ -110,6 +113,36 @@ def test_the_answer_as_shown_is_a_decision() -> None:
 
     assert decision.presented_digest == view.status(State.pending)["presented_digest"]
     assert (decision.stage, decision.vote, decision.proposal_id) == (1, "approve", file.proposal.proposal_id)
+
+
+def test_where_a_name_does_not_count_the_details_ask_for_a_signature() -> None:
+    """They say so, name the command that signs, and have all that is signed, so that another program can sign it."""
+    file = _file()
+    view = _view(file, accepts_claimed=False, audience="countersign/prod")
+    details = view.markdown(State.pending)
+    shown = json.loads(details.split("```json\n")[1].split("\n```")[0])
+
+    assert "assurance: **proved**" in details
+    assert "claimed" not in details
+    assert f"`countersign sign {file.proposal.proposal_id} --approve`" in details
+    signed = by_key({name: item for name, item in shown.items() if name != "proof"})
+    assert proved(signed).identity == "ann"
+    assert receive_decision(signed).presented_digest == view.status(State.pending)["presented_digest"]
+
+
+def test_what_a_stage_asks_of_proofs_is_shown() -> None:
+    """The details, `status` and `explain` say which proof a vote needs; a stage that asks nothing says nothing."""
+    demand = ProofDemand(assurance=Assurance.aal2, max_age=timedelta(minutes=5))
+    first, second = _CHAIN.stages
+    chain = ApprovalChain(stages=(first.model_copy(update={"proofs": (demand,)}), second))
+    view = _view(_file(answer=_ASKED.model_copy(update={"chain": chain})))
+    said = "approve and release need a proof of aal2 and an authentication at most 5m old"
+
+    assert said in view.markdown(State.pending)
+    assert view.explain(State.pending)["proofs"] == [f"stage 1 (dba): {said}"]
+    wanted = {"assurance": "aal2", "max_age_seconds": 300}
+    stages = view.status(State.pending)["stages"]
+    assert (stages[0]["wanted"], "wanted" in stages[1]) == ({"approve": wanted, "release": wanted}, False)
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
