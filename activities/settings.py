@@ -123,7 +123,7 @@ class Settings:
     permit_keys: PermitKeys = field(default_factory=PermitKeys)
     role: Role = Role.all
     identity: str | None = None
-    signs_with: SignsWith = SignsWith()
+    signs_with: SignsWith = field(default_factory=SignsWith)
     prometheus_url: str | None = field(default=None, repr=False)
     slo_query: str | None = None
     channels: Channels | None = field(default=None, repr=False)

@@ -19,14 +19,13 @@ from typing import Any
 
 from activities.database import Database
 from activities.documents import Documents, stored
-from activities.settings import (
-    IDENTITY,
+from activities.settings import IDENTITY, Settings
+from activities.settings_signing import (
     OIDC_CLIENT_ID,
     OIDC_ISSUER,
     SIGNING_KEY_FILE,
     SIGNING_KEY_ID,
     SSH_KEY_FILE,
-    Settings,
     SignsWith,
 )
 from cli.case import Case
