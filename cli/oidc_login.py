@@ -12,6 +12,7 @@
 
 import asyncio
 import secrets
+import sys
 import webbrowser
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
@@ -123,8 +124,8 @@ async def sign_in(
 
 
 def show_address(address: str) -> None:
-    """Print the address to sign in at, and open it where there is a browser with a window."""
-    print(f"sign in at:\n\n  {address}\n")
+    """Say where to sign in, beside what a command prints, and open it where there is a browser with a window."""
+    print(f"to sign in, open {address}", file=sys.stderr, flush=True)
     try:
         browser = webbrowser.get()
     except webbrowser.Error:

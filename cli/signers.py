@@ -9,9 +9,7 @@
 """
 
 import asyncio
-import importlib
 import shutil
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from cli.oidc_login import show_address, sign_in
 from policy.decision import Wanted
 from policy.errors import CountersignError
 from policy.people.abilities import KEY, NAME, Ability, of_issuer, of_ssh
@@ -32,6 +31,8 @@ from signing.jws import sign_detached
 from signing.keys import SigningKey
 from signing.proving import Trust, UnprovenError, prove
 
+# What a provider has to be asked for besides `sub`, by the claim that people are known by.
+_SCOPES = {"email": ("email",), "preferred_username": ("profile",)}
 _PROOF: TypeAdapter[Proof] = TypeAdapter(Proof)
 
 
@@ -198,17 +199,15 @@ class LoginSigner(Signer):
 
     async def prove(self, value: Mapping[str, Any], domain: Domain, directory: Directory, wanted: Wanted | None) -> Any:
         known = self._believed(directory)
-        scopes = ("openid", known.identity) if known.identity == "email" else ("openid", "profile")
-        login = importlib.import_module("cli.oidc_login")
-        token = await login.sign_in(
+        token = await sign_in(
             known.issuer,
             self._client(known),
             nonce_of(signed_bytes(domain, value)),
             # It is some time before the worker sees it.
             max_age=wanted.max_age_seconds // 2 if wanted is not None and wanted.max_age_seconds is not None else None,
             acr_values=_classes(known, wanted),
-            scopes=scopes,
-            tell=_tell,
+            scopes=("openid", *_SCOPES.get(known.identity, ())),
+            tell=show_address,
         )
         return {"kind": "oidc", "id_token": token}
 
@@ -291,10 +290,6 @@ def _classes(issuer: Issuer, wanted: Wanted | None) -> tuple[str, ...]:
         return ()
     enough = [(level.rank, name) for name, level in issuer.acr.items() if level.rank >= wanted.assurance.rank]
     return tuple(name for _, name in sorted(enough))
-
-
-def _tell(address: str) -> None:
-    print(f"to sign in, open {address}", file=sys.stderr, flush=True)
 
 
 def remedies(wanted: Wanted, directory: Directory) -> str:

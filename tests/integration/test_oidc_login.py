@@ -3,7 +3,10 @@
 import asyncio
 import hashlib
 import logging
+import webbrowser
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -12,7 +15,9 @@ import pytest
 import requests
 
 from activities.openid import OpenIdError, discover, exchanged, published_keys
-from cli.oidc_login import SignInError, sign_in
+from cli.oidc_login import SignInError, show_address, sign_in
+from cli.signers import LoginSigner
+from policy.decision import Wanted
 from policy.people.directory import Directory
 from policy.proofs import Assurance, Domain, nonce_of, signed_bytes
 from signing.proving import Trust
@@ -208,3 +213,47 @@ async def test_a_provider_that_is_down_is_said_to_be(provider: IdentityProvider)
             await sign_in(provider.issuer, CLIENT, NONCE, tell=lambda _: None)
     finally:
         provider.come_back()
+
+
+@pytest.mark.parametrize("claim", ["sub", "email"])
+async def test_the_command_line_signs_by_a_login(
+    provider: IdentityProvider, claim: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says where to sign in, opens the browser, asks for what is wanted and no more claims than it needs."""
+    browser, visits = Browser("ann"), ThreadPoolExecutor(1)
+    monkeypatch.setattr("webbrowser.get", lambda: Opened(visits, browser))
+    people = _people(provider, identity=claim, prefix="sso:" if claim == "sub" else "")
+    wanted = Wanted(assurance=Assurance.aal3, max_age_seconds=60)
+    browser.acr = "phr"
+    proof = await LoginSigner(provider.issuer).prove(statement(), Domain.decision, people, wanted)
+    visits.shutdown()
+    claims = unverified(proof["id_token"])[1]
+    assert (claims["nonce"], claims["acr"], "email" in claims) == (NONCE, "phr", claim == "email")
+    said = capsys.readouterr()
+    assert (said.out, said.err.startswith(f"to sign in, open {provider.issuer}/auth?")) == ("", True)
+
+
+async def test_a_browser_in_the_terminal_is_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would take the place of whoever waits there; and without any the address is said all the same."""
+    visits = ThreadPoolExecutor(1)
+    monkeypatch.setattr("webbrowser.get", lambda: Opened(visits, Browser("ann"), name="w3m"))
+    show_address("https://login.example/auth")
+    assert not visits._threads
+
+    def none() -> Opened:
+        raise webbrowser.Error("could not locate runnable browser")
+
+    monkeypatch.setattr("webbrowser.get", none)
+    show_address("https://login.example/auth")
+
+
+@dataclass
+class Opened:
+    """What the standard library finds as the user's browser; it works beside whoever opened it."""
+
+    visits: ThreadPoolExecutor
+    browser: Browser
+    name: str = "firefox"
+
+    def open(self, address: str) -> None:
+        self.visits.submit(self.browser.visit, address)

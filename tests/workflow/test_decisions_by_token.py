@@ -54,10 +54,14 @@ class House:
                 stack.push_async_callback(database.close)
                 claimed = control_believes_names and role is Role.control
                 given = settings(role=role, unsafe_claimed_identities=claimed)
-                executors = {"bench": self.world.bench}
-                await stack.enter_async_context(
-                    running_workers(self.world.client, database, given, executors=executors)
+                running = running_workers(
+                    self.world.client,
+                    database,
+                    given,
+                    executors={"bench": self.world.bench},
+                    anchor=self.world.anchor,
                 )
+                await stack.enter_async_context(running)
             yield
 
     async def ask(self, operation: str) -> tuple[Handle, dict[str, Any]]:
