@@ -153,7 +153,7 @@ def test_an_unknown_target_is_the_worst_case_in_every_respect() -> None:
 
 def test_indicators_say_where_they_come_from() -> None:
     """Each indicator has value, evidence, writer and contribution, and the score follows from what is shown."""
-    found = assess_one(REPAIR, signature=Signature(kind="unsigned"))
+    found = assess_one(REPAIR, observed=FRESH.model_copy(update={"signature": Signature(kind="unsigned")}))
     assert [item.name for item in found.indicators] == list(WEIGHTS)
     assert all(item.evidence and item.writer and 0 <= item.value <= 1 for item in found.indicators)
     assert all(item.weight == WEIGHTS[item.name].weight for item in found.indicators)

@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from activities.proving import Prover
+from activities.proving import NoIssuerKeys, Prover
 from activities.signatures import refused_again, signature_again, signed_by
 from policy.builtin import AGENT
-from policy.envelope import not_of_the_proposer, proposed, receive_start
+from policy.envelope import not_of_the_proposer, proposed, receive_start, statement_of
 from policy.errors import ProposalError
 from policy.people.directory import Directory, read_directory
-from policy.proofs import Assurance, Domain, Principal
+from policy.proofs import Assurance, Domain, Principal, nonce_of, signed_bytes
 from policy.proposal import ReceivedProposal, receive
 from policy.signature import Signature
 from signing.keys import generate
+from signing.workloads import bound_audience
 from tests.unit.builders import proposal_json
 from tests.unit.signed import (
     ANN,
@@ -31,6 +32,8 @@ from tests.unit.signed import (
     by_token,
     directory,
     envelope,
+    published,
+    token,
 )
 
 OTHER = generate("other-1")
@@ -220,7 +223,10 @@ MALFORMED = {
         {**envelope(BODY), "statement": {**envelope(BODY)["statement"], "proof": {"kind": "claimed", "identity": "a"}}},
         "claimed",
     ),
-    "a domain of its own": (envelope(BODY, countersign="countersign/decision/v1"), "countersign"),
+    "a domain of its own": (
+        {**envelope(BODY), "statement": {**envelope(BODY)["statement"], "countersign": str(Domain.decision)}},
+        "countersign",
+    ),
     "a proposal that is none": ({**envelope(BODY), "proposal": {"agent": 3}}, "malformed proposal: "),
     "a number that is none": ({**envelope(BODY), "statement": {"issued_at": 2**60}}, "malformed proposal: envelope"),
 }
@@ -239,6 +245,12 @@ def test_audience_is_that_of_the_tests() -> None:
     assert envelope(BODY)["statement"]["audience"] == AUDIENCE == AGENTS.audience
 
 
+class _Cluster(NoIssuerKeys):
+    """The published keys of the issuer of workloads, all of them known."""
+
+    known = {"https://cluster.example": (published(),)}
+
+
 CLUSTER = {"issuer": "https://cluster.example", "subject": "system:serviceaccount:ops:tuner"}
 OF_CLUSTER = Principal(identity="tuner", kind="oidc", assurance=Assurance.aal1, **CLUSTER)
 WORKLOADS = {
@@ -250,14 +262,45 @@ WORKLOADS = {
 }
 
 
+def _with_workload() -> Directory:
+    value = json.loads(AGENTS.model_dump_json(by_alias=True, exclude_none=True))
+    value["issuers"] = [*value["issuers"], {"issuer": CLUSTER["issuer"]}]
+    value["agents"][0]["workload"] = CLUSTER
+    return read_directory(json.dumps(value).encode())
+
+
+def _by_workload(said: dict[str, Any] | None = None, **changes: Any) -> Any:
+    """A proposal with a token of the workload that is about its statement, or about another one."""
+    body = {**BODY, **changes}
+    statement = statement_of(receive(body), audience=AUDIENCE, now=NOW, valid=timedelta(hours=1))
+    bound = bound_audience(AUDIENCE, nonce_of(signed_bytes(Domain.proposal, said or statement)))
+    at = int(NOW.timestamp())
+    claims = {"iss": CLUSTER["issuer"], "sub": CLUSTER["subject"], "aud": [bound], "iat": at, "exp": at + 300}
+    return {"proposal": body, "statement": {**statement, "proof": {"kind": "oidc", "id_token": token(claims)}}}
+
+
+async def test_a_workload_signs_what_its_agent_proposes() -> None:
+    """By a token that is bound to the statement; replayed on another proposal it shows nothing. The issuer's key is
+    kept, so that an auditor verifies it again without asking anybody.
+    """
+    prover, known = Prover(accepts_claimed=False, issuer_keys=_Cluster()), _with_workload()
+    found = await signed_by(prover, receive_start(_by_workload()), known, NOW)
+    assert isinstance(found, ReceivedProposal)
+    shown = signature_again(found, known)
+    assert (shown.kind, shown.signer, shown.subject) == ("oidc", "tuner", CLUSTER["subject"])
+    assert (shown.assurance, shown.lapsed) == (Assurance.aal1, "")
+    replayed = _by_workload(_by_workload()["statement"], proposal_id="p-2")
+    refused = await signed_by(prover, receive_start(replayed), known, NOW)
+    assert isinstance(refused, str)
+    assert "bad_proof" in refused
+    other = await signed_by(prover, receive_start(_by_workload(agent={"id": "mover"})), known, NOW)
+    assert other == "the platform of agent tuner signed, the proposal is agent mover's"
+
+
 @pytest.mark.parametrize(("principal", "shown"), WORKLOADS.values(), ids=WORKLOADS)
 def test_a_workload_is_its_agent_and_nobody_else(principal: Principal, shown: bool) -> None:
     """By issuer and subject, as the directory names them; a login whose identity looks like the agent's is none."""
-    value = json.loads(AGENTS.model_dump_json(by_alias=True, exclude_none=True))
-    value["issuers"] = [*value["issuers"], {"issuer": CLUSTER["issuer"], "client_ids": ["none"]}]
-    value["agents"][0]["workload"] = CLUSTER
-    known = read_directory(json.dumps(value).encode())
     came = receive_start(_by_a_login())
     assert came.statement is not None
-    why = not_of_the_proposer(principal, came.statement, proposed(came.received), known, NOW)
+    why = not_of_the_proposer(principal, came.statement, proposed(came.received), _with_workload(), NOW)
     assert (why is None) is shown

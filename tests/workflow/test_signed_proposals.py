@@ -86,6 +86,7 @@ async def test_a_signed_proposal_runs_and_says_whose_it_is(signed: World) -> Non
     handle = await signed.start(sign(body))
     result = await signed.result(handle)
     assert (result.outcome, result.action_digest) == ("succeeded", receive(body).action_digest)
+    assert result.assurance == "aal1"
     (assessed,) = await signed.entries(result.proposal_id, "assessed")
     shown = assessed["content"]["revision"]["facts"]["observed"]["signature"]
     assert (shown["kind"], shown["signer"], shown["key_id"], shown["assurance"]) == ("key", "tuner", "tuner-1", "aal1")
