@@ -110,14 +110,9 @@ async def build_workers(
     dispatching = _dispatching(database, documents, time, proved_again, settings, anchored) if role in ISSUE else []
     workers = []
     if role in (Role.control, Role.all):
+        known, local = attributes or await _asked_once(client), role is Role.all
         control = ControlActivities(
-            database,
-            documents,
-            time,
-            prover,
-            local_dispatch=role is Role.all,
-            attributes=attributes or await _asked_once(client),
-            pace=pace,
+            database, documents, time, prover, local_dispatch=local, attributes=known, pace=pace
         )
         activities = [*_of_the_case(control), *_housekeeping(client, database, documents, settings, time, prover)]
         workers.append(

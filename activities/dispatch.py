@@ -74,10 +74,7 @@ class PermitActivities(PermitPort):
         return await self._prover.with_keys(lambda: self._dispatch(request))
 
     async def _dispatch(self, request: DispatchRequest) -> DispatchResult:
-        async with (
-            self._anchored.issuing() as issuing,
-            self._database.transaction(request.proposal_id) as connection,
-        ):
+        async with self._anchored.issuing() as issuing, self._database.transaction(request.proposal_id) as connection:
             if await differs(self._clock, request.now):
                 return DispatchResult(stale=True)
             ledger = Ledger(connection, request.proposal_id, request.now)

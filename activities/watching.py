@@ -204,10 +204,11 @@ class WatchActivities(WatchPort):
             .limit(OPEN_AT_ONCE)
         )
         async with self._database.snapshot() as connection:
-            last = await connection.scalar(select(func.max(some.c.proposal_id)))
+            last, count = (await connection.execute(select(func.max(some.c.proposal_id), func.count()))).one()
             opened = list(await connection.scalars(is_open))
         found = await _side_by_side(self._is_gone(name, now) for name in opened)
-        reached = opened[-1] if len(opened) == OPEN_AT_ONCE else last or ""
+        # Whoever came to the end begins anew.
+        reached = opened[-1] if len(opened) == OPEN_AT_ONCE else last if count == _SLICE else ""
         return [item for items in found for item in items], reached
 
     async def _is_gone(self, proposal_id: str, now: datetime) -> list[_Found]:

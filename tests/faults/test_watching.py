@@ -161,6 +161,21 @@ async def test_a_deleted_run_is_seen(world: World) -> None:
     assert await signs(world, proposal_id) == [("missing", proposal_id)]
 
 
+async def test_every_open_action_has_its_turn(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However small the slices, a few looks come to every open action, and the next one begins anew."""
+    monkeypatch.setattr(watching, "_SLICE", 3)
+    monkeypatch.setattr(watching, "OPEN_AT_ONCE", 2)
+    gone = []
+    for _ in range(3):
+        handle, proposal_id = await _pending(world)
+        gone.append(proposal_id)
+        await world.cli("workflow", "delete", "--workflow-id", handle.id, "--yes")
+        await _listed(world, 0, f"WorkflowId = '{handle.id}'")
+    for minute in range(30):
+        await look(world, LaterClock(timedelta(minutes=20 + minute)))
+    assert [await signs(world, name) for name in gone] == [[("missing", name)] for name in gone]
+
+
 async def test_a_run_in_another_queue_is_seen(world: World) -> None:
     """A workflow of our type that waits for somebody else's worker says that it is one of ours."""
     body = world.propose("bench.touch")

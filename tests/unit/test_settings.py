@@ -180,7 +180,11 @@ def test_a_worker_that_is_well_set_may_start() -> None:
         ({"COUNTERSIGN_ADMIN_DATABASE_URL": URL}, "must not be able to change the record, unset it"),
         ({"COUNTERSIGN_ANCHOR_FILE": ""}, "ANCHOR_FILE is not set: only roles permit and all issue, name a file"),
         (
-            {"COUNTERSIGN_ROLE": "control", "COUNTERSIGN_DATABASE_URL": "postgresql://countersign_control@/x"},
+            {
+                "COUNTERSIGN_ROLE": "control",
+                "COUNTERSIGN_DATABASE_URL": "postgresql://countersign_control@/x",
+                "COUNTERSIGN_PERMIT_KEY": "",
+            },
             "ANCHOR_FILE is set: only roles permit and all issue, unset it here",
         ),
     ],

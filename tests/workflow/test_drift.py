@@ -277,15 +277,13 @@ async def test_once_a_permit_was_issued_nothing_goes_back_to_people(house: World
 
 
 def _permits(world: World) -> PermitActivities:
-    return PermitActivities(
-        world.database, Documents(), SystemClock(), Prover(accepts_claimed=True), SIGNER, anchored(world.anchor)
-    )
+    prover, kept = Prover(accepts_claimed=True), anchored(world.anchor)
+    return PermitActivities(world.database, Documents(), SystemClock(), prover, SIGNER, kept)
 
 
 def _control(world: World) -> ControlActivities:
-    attributes = RegisteredAttributes(world.client)
-    prover, clock = Prover(accepts_claimed=True), SystemClock()
-    return ControlActivities(world.database, Documents(), clock, prover, local_dispatch=True, attributes=attributes)
+    known, prover = RegisteredAttributes(world.client), Prover(accepts_claimed=True)
+    return ControlActivities(world.database, Documents(), SystemClock(), prover, local_dispatch=True, attributes=known)
 
 
 async def test_a_stricter_policy_at_dispatch_asks_its_people(house: World) -> None:
