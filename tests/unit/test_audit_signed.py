@@ -74,7 +74,7 @@ CASES: dict[str, tuple[str, Callable[[Doc], None]]] = {
 @pytest.mark.parametrize(("named", "change"), CASES.values(), ids=CASES)
 async def test_what_was_signed_is_computed_again(named: str, change: Callable[[Doc], None]) -> None:
     """Each claim follows from the record before it, and each signature from the key that is kept with it."""
-    doc = load("signed")
+    doc = load("permits-signed")
     _signed(doc, change)
 
     found = (await audit(json.dumps(doc).encode(), workflow_runner())).findings
@@ -84,7 +84,7 @@ async def test_what_was_signed_is_computed_again(named: str, change: Callable[[D
 
 async def test_who_asked_is_taken_as_recorded() -> None:
     """The run is a fact that nothing else in the ledger says; whoever can sign can write another."""
-    doc = load("signed")
+    doc = load("permits-signed")
     _signed(doc, _claims(lambda claims: claims.update(run_id="another")))
 
     assert (await audit(json.dumps(doc).encode(), workflow_runner())).findings == ()
