@@ -12,6 +12,7 @@ from bench.codec import measure_codec
 from bench.decide import measure_decide
 from bench.events import measure_events
 from bench.figures import machine
+from bench.permits import measure_permits
 from bench.policies import measure_policies
 from bench.signing import measure_signing
 from bench.stack import Bench, running_bench
@@ -30,6 +31,7 @@ _PURE: Mapping[str, Callable[[], str]] = {
     "assessment": measure_assessment,
     "policies": measure_policies,
     "approval": measure_approval,
+    "permits": measure_permits,
 }
 
 

@@ -27,6 +27,8 @@ def worker(role: str, **more: str) -> Settings:
         "COUNTERSIGN_DATABASE_URL": f"postgresql://{user}@localhost/countersign",
         "COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES": "1",
     }
+    if role in ("permit", "all"):
+        given["COUNTERSIGN_ANCHOR_FILE"] = "anchor.json"
     return read_settings({**given, **more}, role=role)
 
 
