@@ -36,7 +36,7 @@ def test_an_action_from_proposal_to_outcome(house: House) -> None:
 
     done = house.run("propose", house.file(proposal("whole-way")), "--wait", "--json")
     assert (done.code, done.json["outcome"]) == (exits.OK, "succeeded")
-    shown = house.run("show", "whole-way").out
+    shown = " ".join(house.run("show", "whole-way").out.split())
     for part in ("approved, outcome succeeded", "self_approval", "looks right", "sorts \\u{001b}[2J spill"):
         assert part in shown
     assert house.run("explain", "whole-way").out.startswith("approved, outcome succeeded")

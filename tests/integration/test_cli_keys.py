@@ -4,31 +4,15 @@ import json
 import stat
 from pathlib import Path
 
-import pytest
-
 from cli import exits
-from tests.integration.terminal import DOCUMENTS, House
+from tests.integration.terminal import House
 from tests.unit.signed import ssh_key
-
-
-@pytest.fixture(name="documents", scope="module")
-def _documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The documents of the terminal, for an installation with a name."""
-    folder = tmp_path_factory.mktemp("documents")
-    directory = DOCUMENTS["directory"].replace("people:\n", "audience: countersign/test\npeople:\n")
-    for name, text in {**DOCUMENTS, "directory": directory}.items():
-        (folder / f"{name}.yaml").write_text(text)
-    return folder
-
-
-def _publish(house: House, path: Path) -> None:
-    assert house.run("policy", "publish", str(path), "--ceremony").code == exits.OK
 
 
 def test_a_new_key_signs_once_the_directory_has_it(house: House, tmp_path: Path) -> None:
     """Made, added, published, signed with, and revoked: then it signs no more, and what is pending counts no longer."""
-    key, changed = tmp_path / "ben.jwk", tmp_path / "directory.yaml"
-    made = house.run("keys", "new", "--for", "ben", "--id", "ben-1", "--out", str(key))
+    key, changed = tmp_path / "new.jwk", tmp_path / "directory.yaml"
+    made = house.run("keys", "new", "--for", "ben", "--id", "ben-2", "--out", str(key))
     secret = json.loads(key.read_text())["d"]
     assert (made.code, stat.S_IMODE(key.stat().st_mode), secret in made.out) == (exits.OK, 0o600, False)
     assert f"countersign keys add {key} --for ben" in made.out
@@ -36,17 +20,17 @@ def test_a_new_key_signs_once_the_directory_has_it(house: House, tmp_path: Path)
     assert json.loads(key.read_text())["d"] == secret
 
     house.pending("new-key")
-    assert "key ben-1 is nobody's" in house.run("approve", "new-key", "--key", str(key), "--yes").err
+    assert "key ben-2 is nobody's" in house.run("approve", "new-key", "--key", str(key), "--yes").err
     added = house.run("keys", "add", str(key), "--for", "ben", "--out", str(changed))
     assert (added.code, "policy propose" in added.out, secret in changed.read_text()) == (exits.OK, True, False)
-    _publish(house, changed)
+    assert house.publish(changed).code == exits.OK
     assert house.run("approve", "new-key", "--key", str(key), "--yes").code == exits.OK
 
-    revoked = house.run("keys", "revoke", "ben-1", "--out", str(changed))
+    revoked = house.run("keys", "revoke", "ben-2", "--out", str(changed))
     assert revoked.code == exits.OK, revoked.err
-    _publish(house, changed)
+    assert house.publish(changed).code == exits.OK
     assert "never, revoked at" in house.run("keys", "list").out
-    assert "key ben-1 was revoked at" in house.run("acknowledge", "new-key", "--key", str(key), "--yes").err
+    assert "key ben-2 was revoked at" in house.run("acknowledge", "new-key", "--key", str(key), "--yes").err
 
 
 def test_keys_are_listed_and_shown_by_their_fingerprint(house: House, tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from cli import exits
 from cli.case import look
 from cli.place import find_place
 from signing.keys import generate
-from tests.integration.terminal import BOUND_SECONDS, DOCUMENTS, ROOT, House, workers
-from tests.unit.signed import ANN, BEN, ssh_key
+from tests.integration.terminal import BOUND_SECONDS, DOCUMENTS, ROOT, SIGNERS, House, workers
+from tests.unit.signed import ssh_key
 
+BEN = SIGNERS["ben"]
 PROOFS = """
 proofs:
   - {assurance: aal1}
@@ -29,17 +30,9 @@ proofs:
 
 
 def _directory() -> str:
-    head, tail = DOCUMENTS["directory"].split("people:\n")
-    keys = {
-        "ana": {"id": "ana-1", "jwk": generate("ana-1").public},
-        "ben": {"id": "ann-1", "jwk": ANN.public},
-        "eva": {"id": "eva-ssh", "ssh": ssh_key("eva")[1]},
-    }
-    lines = [
-        line.replace("}", f", keys: [{json.dumps(keys[name])}]}}") if (name := line[9:12]) in keys else line
-        for line in tail.splitlines()
-    ]
-    return "\n".join((f"{head}audience: countersign/test\npeople:", *lines, ""))
+    """The directory of the terminal, in which Eva has an SSH key, too."""
+    keys = json.dumps([{"id": "eva-ssh", "ssh": ssh_key("eva")[1]}])
+    return DOCUMENTS["directory"].replace("{id: eva, groups: [owners]}", f"{{id: eva, groups: [owners], keys: {keys}}}")
 
 
 @pytest.fixture(name="documents", scope="module")
@@ -63,7 +56,7 @@ def _strict(idle: House) -> Iterator[House]:
 def _key(tmp_path: Path) -> str:
     """Ben's key, in a file."""
     path = tmp_path / "ben.jwk"
-    path.write_text(ANN.private_json)
+    path.write_text(BEN.private_json)
     path.chmod(0o600)
     return str(path)
 
@@ -73,21 +66,23 @@ def test_a_decision_is_signed_with_a_key(strict: House, key: str) -> None:
     strict.pending("keyed")
     done = strict.run("approve", "keyed", "--key", key, "--yes", "--because", "fine")
     assert done.code == exits.OK, done.err
-    for line in ("signed by      ben, by key ann-1", "valid at       countersign/test", "assurance: aal1"):
+    for line in ("signed by      ben, by key ben-1", "valid at       countersign/cli", "assurance: aal1"):
         assert line in done.out
     assert "assurance: proved (a decision counts by a signature or a login" in done.out
-    assert re.search(r"ben: approve in stage 1 by\s+update, shown by key ann-1", strict.run("show", "keyed").out)
-    assert str(ANN.key.as_dict(private=True)["d"]) not in json.dumps(strict.run("status", "keyed").json)
+    assert re.search(r"ben: approve in stage 1 by\s+update, shown by key ben-1", strict.run("show", "keyed").out)
+    assert str(BEN.key.as_dict(private=True)["d"]) not in json.dumps(strict.run("status", "keyed").json)
 
 
 def test_a_setting_signs_like_an_option(strict: House, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the key in a variable every command signs, a revocation like a vote; an option wins over it."""
-    strict.pending("set")
+    strict.pending("by-setting")
     monkeypatch.setenv("COUNTERSIGN_SIGNING_KEY_FILE", key)
-    assert "the name eva, which nobody proves, shows claimed at most" in strict.decide("approve", "set", "eva").err
-    assert strict.run("acknowledge", "set", "--yes").code == exits.OK
-    revoked = strict.run("revoke", "set", "--because", "wrong", "--yes")
-    assert (revoked.code, "signed by      ben, by key ann-1" in revoked.out) == (exits.OK, True), revoked.err
+    assert (
+        "the name eva, which nobody proves, shows claimed at most" in strict.decide("approve", "by-setting", "eva").err
+    )
+    assert strict.run("acknowledge", "by-setting", "--yes").code == exits.OK
+    revoked = strict.run("revoke", "by-setting", "--because", "wrong", "--yes")
+    assert (revoked.code, "signed by      ben, by key ben-1" in revoked.out) == (exits.OK, True), revoked.err
 
 
 def test_a_name_is_not_sent_where_it_does_not_count(strict: House) -> None:
@@ -189,7 +184,7 @@ def test_what_the_record_does_not_bear_out_is_not_signed(strict: House) -> None:
         (("--key", "/nowhere.jwk"), "key file /nowhere.jwk cannot be read: No such file"),
         (("--ssh", "/nowhere"), "ssh key /nowhere cannot be read: no such file"),
         (("--oidc", "https://else.example"), "is not believed by the directory in force, which names none"),
-        (("--key", "STRANGER"), "key ann-1 of ben in the directory is another key than this file has"),
+        (("--key", "STRANGER"), "key ben-1 of ben in the directory is another key than this file has"),
         (("--key", "NOBODY"), "key nobody-1 is nobody's in the directory in force"),
         (("--ssh", "SSH"), "is nobody's in the directory in force: have it added (`countersign keys add`)"),
     ],
@@ -201,7 +196,7 @@ def test_what_cannot_count_is_said_before_it_is_signed(
     if "unsignable" not in [row["id"] for row in house.run("list", "--json").json]:
         house.propose("unsignable")
         house.until("unsignable", lambda status: status["state"] == "pending")
-    files = {"STRANGER": generate("ann-1"), "NOBODY": generate("nobody-1")}
+    files = {"STRANGER": generate("ben-1"), "NOBODY": generate("nobody-1")}
     option, given = arguments
     if given in files:
         path = tmp_path / "key.jwk"
@@ -240,6 +235,6 @@ def test_a_person_is_asked_at_the_terminal_and_the_output_stays_json(strict: Hou
     assert process.wait(BOUND_SECONDS) == exits.OK
     shown = os.read(controller, 1 << 20).decode()
     os.close(controller)
-    assert "sign approve as ben, by key ann-1?" in shown
+    assert "sign approve as ben, by key ben-1?" in shown
     assert json.loads(out.read_text())["proof"]["kind"] == "key"
-    assert BEN.id not in out.read_text()
+    assert str(BEN.key.as_dict(private=True)["d"]) not in out.read_text()
