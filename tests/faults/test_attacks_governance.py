@@ -252,7 +252,8 @@ async def test_settings_of_her_own(operator: Place, monkeypatch: pytest.MonkeyPa
     world = operator.world
     reader = Database(operator.environ["COUNTERSIGN_DATABASE_URL"])
     await world.stop_workers()
-    async with running_workers(world.client, reader, settings(Role.all, unsafe_claimed_identities=True), executors={}):
+    takes_claims = settings(Role.all, unsafe_claimed_identities=True)
+    async with running_workers(world.client, reader, takes_claims, executors={}, anchor=world.anchor):
         handle = await world.start(world.propose("bench.drop"))
         await until(lambda: world.events(handle), lambda found: "workflow_task_completed" in found)
         assert await world.entries(handle.id.removeprefix("action/")) == []
