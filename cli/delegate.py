@@ -19,7 +19,7 @@ from cli import exits
 from cli.arguments import Commands
 from cli.documents import instant, read_file
 from cli.place import NO_RECORD, find_place
-from cli.statements import add_key, signed
+from cli.statements import add_key, signer_of
 from policy.base import instant_text
 from policy.errors import DocumentError, explain
 from policy.people.directory import Delegation, Directory, read_directory
@@ -38,22 +38,21 @@ def register(commands: Commands) -> None:
     parser.add_argument("--reason", metavar="TEXT", required=True, help="why")
     for name in _SCOPES:
         parser.add_argument(f"--{name}", metavar="NAME", nargs="+", help=f"only these {name}")
-    parser.add_argument("--as", dest="identity", metavar="IDENTITY", help="who you are (default: COUNTERSIGN_IDENTITY)")
     parser.add_argument("--directory", metavar="FILE", type=Path, help="instead of the directory in force")
     add_key(parser)
 
 
 async def _run(args: argparse.Namespace) -> int:
     now = datetime.now(UTC)
-    directory = await _directory(args.directory)
-    entry = _entry(args, _delegator(args, directory), now)
-    value = await signed(entry.statement(directory.audience), Domain.delegation, args.key, args.key_id)
-    proved = _read({name: item for name, item in value.items() if name != "audience"})
-    shown = shown_by(proved, directory)
+    directory, way = await _directory(args.directory), await signer_of(args)
+    entry = _entry(args, way.check(directory, now), now)
+    value = entry.statement(directory.audience)
+    fields = {name: item for name, item in value.items() if name != "audience"}
+    fields["proof"] = await way.prove(value, Domain.delegation, directory, None)
+    shown = shown_by(_read(fields), directory)
     if not isinstance(shown, Assurance):
         raise DocumentError(f"the delegation would give nothing: {shown}")
-    print(f"signed by {proved.delegator}, {shown}; add it to the delegations of the directory", file=sys.stderr)
-    fields = {name: item for name, item in value.items() if name != "audience"}
+    print(f"signed by {entry.delegator}, {shown}; add it to the delegations of the directory", file=sys.stderr)
     print(yaml.safe_dump([fields], sort_keys=False, allow_unicode=True, width=120), end="")
     return exits.OK
 
@@ -69,14 +68,6 @@ async def _directory(path: Path | None) -> Directory:
             if "directory" not in digests:
                 raise NotPublishedError("no directory is in force: give --directory FILE")
             return read_directory(await stored(connection, "directory", digests["directory"]))
-
-
-def _delegator(args: argparse.Namespace, directory: Directory) -> str:
-    identity = args.identity or find_place().settings.identity
-    person = directory.resolve(identity) if identity is not None else None
-    if person is None:
-        raise DocumentError(f"{identity or 'nobody'} is nobody in the directory: say who you are with --as IDENTITY")
-    return person
 
 
 def _entry(args: argparse.Namespace, delegator: str, now: datetime) -> Delegation:

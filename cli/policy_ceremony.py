@@ -21,14 +21,13 @@ from cli.documents import read_file
 from cli.place import find_place
 from cli.policy_publish import compose, in_force
 from cli.ready import documents_of
-from cli.statements import add_key, read_statement, signed
+from cli.statements import add_key, read_statement, signer_of
 from policy.base import instant_text
 from policy.ceremony import LONGEST, receive_ceremony
 from policy.errors import DocumentError
 from policy.people.directory import Directory
-from policy.proofs import Domain, Principal
+from policy.proofs import Domain
 from policy.screens.neutral import visible
-from signing.proving import Trust, prove
 
 if TYPE_CHECKING:
     from cli.arguments import Commands
@@ -69,9 +68,10 @@ async def _run(args: argparse.Namespace) -> int:
             f"{args.first} is about something else:\n{_shown(first)}\nhere it would be:\n{_shown(value)}"
         )
     print(visible_lines(_shown(value)), file=sys.stderr)
-    statement = await signed(value, Domain.ceremony, args.key, args.key_id)
-    said_by = _principal(statement, directory, now)
-    print(f"signed by {said_by.identity} with key {said_by.key_id}", file=sys.stderr)
+    way = await signer_of(args)
+    person = way.check(directory, now)
+    statement = {**value, "proof": await way.prove(value, Domain.ceremony, directory, None)}
+    print(f"signed by {person} with {way.says}", file=sys.stderr)
     body = json.dumps(statement, indent=1, sort_keys=True) + "\n"
     if args.output is None:
         print(body, end="")
@@ -121,11 +121,6 @@ def _terms(args: argparse.Namespace, now: datetime) -> dict[str, Any]:
 
 def _without_proof(value: Mapping[str, Any]) -> dict[str, Any]:
     return {name: item for name, item in value.items() if name != "proof"}
-
-
-def _principal(statement: Mapping[str, Any], directory: Directory, now: datetime) -> Principal:
-    """Who signed, as it will be verified: a signature that counts nowhere is not handed out."""
-    return prove(statement, receive_ceremony(statement).proof, Domain.ceremony, Trust(directory), now)
 
 
 def _shown(value: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from activities.auditing_publications import UNSIGNED, Governed, audit_publications
 from activities.database import Database
-from activities.settings import Role, Settings, SettingsError
+from activities.settings import Role, SettingsError
 from cli import exits
 from deploy.dev import Stack
 from policy.base import instant_text
@@ -28,6 +28,7 @@ from policy.people.directory import Delegation
 from policy.proofs import Assurance, Domain
 from signing.keys import SigningKey
 from tests.faults.governors import AUDIENCE, ENDED, KEYS, NEW, POLICY, Place, bodies, directory, governed_place, held
+from tests.permit_keys import settings
 from tests.unit.signed import RSA, by_key, by_token
 from tests.world import decision, until
 from worker import running_workers
@@ -245,13 +246,14 @@ async def test_settings_of_her_own(operator: Place, monkeypatch: pytest.MonkeyPa
     nothing: what it says is in nobody's record.
     """
     for name in ("COUNTERSIGN_DATABASE_URL", "COUNTERSIGN_AUTHOR_DATABASE_URL"):
-        mine = Settings(database_url=operator.environ[name], unsafe_claimed_identities=True, role=Role.all)
+        mine = settings(Role.all, database_url=operator.environ[name], unsafe_claimed_identities=True)
         with pytest.raises(SettingsError, match="role all wants countersign_app"):
             mine.check_worker()
     world = operator.world
     reader = Database(operator.environ["COUNTERSIGN_DATABASE_URL"])
     await world.stop_workers()
-    async with running_workers(world.client, reader, Settings(unsafe_claimed_identities=True), executors={}):
+    takes_claims = settings(Role.all, unsafe_claimed_identities=True)
+    async with running_workers(world.client, reader, takes_claims, executors={}, anchor=world.anchor):
         handle = await world.start(world.propose("bench.drop"))
         await until(lambda: world.events(handle), lambda found: "workflow_task_completed" in found)
         assert await world.entries(handle.id.removeprefix("action/")) == []

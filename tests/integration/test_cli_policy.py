@@ -90,7 +90,8 @@ def test_a_document_in_force_is_changed_by_an_action(house: House, documents: Pa
     assert (refused.code, "countersign policy propose" in refused.err) == (exits.FAILED, True)
 
     assert house.publish(root).code == exits.OK
-    proposed = house.run("policy", "propose", str(part), "--as", "ana", "--because", "the owners asked for it")
+    signed = ("--as", "ana", "--key", str(tmp_path / "ana.jwk"))
+    proposed = house.run("policy", "propose", str(part), *signed, "--because", "the owners asked for it")
     assert proposed.code == exits.OK, proposed.err
     proposal_id = proposed.out.partition(":")[0]
     house.until(proposal_id, lambda status: status["state"] == "pending")
