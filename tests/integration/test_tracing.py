@@ -199,9 +199,11 @@ async def _processes(stack: Stack) -> AsyncIterator[Processes]:
             client,
             receiver,
             {
-                **{"PATH": os.environ["PATH"], "TEMPORAL_ADDRESS": server.address},
+                "PATH": os.environ["PATH"],
+                "TEMPORAL_ADDRESS": server.address,
                 "COUNTERSIGN_DATABASE_URL": stack.database_url("countersign_app", name),
-                **{"COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES": "1", "COUNTERSIGN_PERMIT_KEY": JWK},
+                "COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES": "1",
+                "COUNTERSIGN_PERMIT_KEY": JWK,
                 "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
                 "OTEL_BSP_SCHEDULE_DELAY": "200",
             },
