@@ -395,8 +395,6 @@ async def test_a_line_on_a_terminal_controls_nothing() -> None:
     """What came from outside cannot move the cursor or begin a line of its own."""
     line = logging.LogRecord("countersign.x", logging.WARNING, "", 0, "bad %s", ("\x1b[2J\nworse",), None)
     line.proposal_id = "p-1"
-
     shown = TextFormatter().format(line)
-
     assert shown.isprintable()
     assert shown.endswith("[p-1]")

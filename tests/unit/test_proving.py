@@ -9,35 +9,30 @@ from typing import Any
 
 import pytest
 from joserfc import jws
-from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+from joserfc.jwk import OctKey
 
 from policy.canonical import parse_json
 from policy.decision import Refusal, receive_decision
 from policy.errors import CanonicalError, DecisionError, DocumentError
 from policy.people.directory import read_directory
-from policy.proofs import Assurance, Domain, Principal, assurance_of_token, signed_bytes
+from policy.proofs import Assurance, Domain, Principal, signed_bytes
 from signing.jws import sign_detached
 from signing.keys import generate
-from signing.proving import KeysWantedError, Trust, UnprovenError
+from signing.proving import Trust, UnprovenError
 from tests.unit.signed import (
     ANN,
     BEN,
     CAROL,
-    ISSUER,
     NOW,
     PLATFORM,
-    RSA,
     STRANGER,
     TRUST,
     b64,
     by_key,
     by_ssh,
-    by_token,
     directory,
     proved,
-    published,
     statement,
-    token,
 )
 
 
@@ -56,42 +51,6 @@ def test_an_ssh_key_of_the_directory_is_verified_by_openssh() -> None:
     """A key in a file shows one factor and no gesture."""
     shown = proved(by_ssh(statement()))
     assert shown == Principal(identity="ann", kind="ssh", assurance=Assurance.aal1, key_id="ann-ssh")
-
-
-def test_a_token_shows_who_when_and_how_strongly_by_its_issuer() -> None:
-    """The identity has the issuer's prefix; the key that verified is kept."""
-    shown = proved(by_token(statement()))
-    assert (shown.identity, shown.subject, shown.issuer) == ("sso:ann", "ann", ISSUER)
-    assert shown.authenticated_at == NOW - timedelta(seconds=30)
-    assert (shown.assurance, shown.amr) == (Assurance.aal2, ("pwd", "otp"))
-    assert shown.key == published()
-
-
-def test_a_mail_address_counts_where_its_issuer_verified_it() -> None:
-    """Without `email_verified` anybody could have written it."""
-    mail: dict[str, Any] = {"iss": "https://mail.example", "email": "ann@example.com"}
-    assert proved(by_token(statement(), **mail, email_verified=True)).identity == "ann@example.com"
-    for verified in (False, None, "true"):
-        with pytest.raises(UnprovenError, match="not verified by its issuer"):
-            proved(by_token(statement(), **mail, email_verified=verified))
-
-
-@pytest.mark.parametrize(
-    ("acr", "amr", "shown"),
-    [
-        ("phr", (), Assurance.aal3),
-        ("unknown", (), Assurance.aal1),
-        (None, ("mfa",), Assurance.aal2),
-        (None, ("hwk", "pin"), Assurance.aal2),
-        (None, ("pwd", "pin"), Assurance.aal1),
-        (None, ("otp", "sms"), Assurance.aal1),
-        (None, ("fpt", "hwk"), Assurance.aal2),
-        (None, (), Assurance.aal1),
-    ],
-)
-def test_what_a_token_shows(acr: str | None, amr: tuple[str, ...], shown: Assurance) -> None:
-    """A class that the directory believes, or factors of two kinds; two of one kind are one."""
-    assert assurance_of_token(acr, amr, {"phr": Assurance.aal3}) is shown
 
 
 def test_claimed_is_nobody_unless_that_was_asked_for() -> None:
@@ -266,90 +225,6 @@ def test_without_openssh_nothing_can_be_said(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(UnprovenError) as refused:
         proved(value)
     assert refused.value.code is Refusal.unverifiable
-
-
-def _token(text: str) -> dict[str, Any]:
-    return {**V, "proof": {"kind": "oidc", "id_token": text}}
-
-
-def _unsigned() -> dict[str, Any]:
-    head, claims, _ = by_token(V)["proof"]["id_token"].split(".")
-    del head
-    return _token(f"{b64(json.dumps({'alg': 'none', 'kid': 'issuer-1'}))}.{claims}.AA")
-
-
-OTHER_RSA = RSAKey.generate_key(2048)
-WITH_TOKENS: dict[str, tuple[dict[str, Any], Refusal]] = {
-    "of another audience": (by_token(V, aud="another-client"), Refusal.bad_proof),
-    "of several audiences, made for another": (by_token(V, aud=["countersign-cli", "x"], azp="x"), Refusal.bad_proof),
-    "of no audience": (by_token(V, aud=None), Refusal.bad_proof),
-    "of another issuer": (by_token(V, iss="https://evil.example"), Refusal.unknown_key),
-    "of an issuer with a slash more": (by_token(V, iss=ISSUER + "/"), Refusal.unknown_key),
-    "about another statement": (by_token(V, nonce="AAAA"), Refusal.bad_proof),
-    "about nothing": (by_token(V, nonce=None), Refusal.bad_proof),
-    "moved to another statement": ({**by_token(V), "vote": "deny"}, Refusal.bad_proof),
-    "expired": (by_token(V, exp=int(NOW.timestamp()) - 61), Refusal.bad_proof),
-    "of the future": (by_token(V, iat=int(NOW.timestamp()) + 120), Refusal.bad_proof),
-    "not valid yet": (by_token(V, nbf=int(NOW.timestamp()) + 120), Refusal.bad_proof),
-    "that never expires": (by_token(V, exp=None), Refusal.bad_proof),
-    "that expires at no number": (by_token(V, exp="tomorrow"), Refusal.bad_proof),
-    "of nobody": (by_token(V, sub=None), Refusal.bad_proof),
-    "signed by another key": (by_token(V, key=OTHER_RSA), Refusal.bad_proof),
-    "signed by an elliptic key under its id": (by_token(V, key=ECKey.generate_key("P-256")), Refusal.bad_proof),
-    "unsigned": (_unsigned(), Refusal.bad_proof),
-    "with a key in its header": (
-        by_token(V, key=OTHER_RSA, header={"jwk": OTHER_RSA.as_dict(private=False)}),
-        Refusal.bad_proof,
-    ),
-    "that is no token": (_token("e30.e30.AA"), Refusal.unknown_key),
-    "whose claims are a list": (_token(token([], RSA)), Refusal.bad_proof),  # type: ignore[arg-type]
-}
-
-
-@pytest.mark.parametrize("case", WITH_TOKENS)
-def test_a_token_that_does_not_show_it_is_refused(case: str) -> None:
-    """Another audience, issuer, nonce, time or key: each is refused with a code."""
-    value, code = WITH_TOKENS[case]
-    with pytest.raises(UnprovenError) as refused:
-        proved(value)
-    assert refused.value.code is code, str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("key", "more"),
-    [
-        (RSA, {"use": "enc"}),
-        (RSA, {"key_ops": ["encrypt"]}),
-        (RSA, {"kid": "issuer-2"}),
-    ],
-)
-def test_a_key_of_the_wrong_use_or_name_is_not_among_an_issuers_keys(key: RSAKey, more: dict[str, Any]) -> None:
-    """So they have to be fetched again, in case that it has got one since."""
-    trust = replace(TRUST, issuer_keys={ISSUER: (published(key, **more),)})
-    with pytest.raises(KeysWantedError):
-        proved(by_token(V), trust)
-
-
-def test_a_key_of_an_issuer_takes_the_algorithm_that_it_names_only() -> None:
-    """`alg` in a published key binds (RFC 7517, 4.4)."""
-    trust = replace(TRUST, issuer_keys={ISSUER: (published(alg="PS256"),)})
-    with pytest.raises(UnprovenError, match="alg of the token"):
-        proved(by_token(V), trust)
-
-
-def test_keys_of_an_issuer_of_each_kind_verify() -> None:
-    """RSA, P-256 and Ed25519."""
-    for key in (RSA, ECKey.generate_key("P-256"), OKPKey.generate_key("Ed25519")):
-        trust = replace(TRUST, issuer_keys={ISSUER: (published(key),)})
-        assert proved(by_token(V, key=key), trust).identity == "sso:ann"
-
-
-def test_a_short_rsa_key_verifies_nothing() -> None:
-    """1,024 bits can be factored."""
-    short = {**published(), "n": RSA.as_dict(private=False)["n"][:168]}
-    trust = replace(TRUST, issuer_keys={ISSUER: (short,)})
-    with pytest.raises(UnprovenError, match="fewer than 2048 bits"):
-        proved(by_token(V), trust)
 
 
 @pytest.mark.parametrize(
