@@ -195,19 +195,17 @@ async def _processes(stack: Stack) -> AsyncIterator[Processes]:
         server = cleanup.enter_context(temporal_server())
         name = await cleanup.enter_async_context(record(stack))
         client = await connect(address=server.address, interceptors=(Traced(),))
-        yield Processes(
-            client,
-            receiver,
-            {
-                "PATH": os.environ["PATH"],
-                "TEMPORAL_ADDRESS": server.address,
-                "COUNTERSIGN_DATABASE_URL": stack.database_url("countersign_app", name),
-                "COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES": "1",
-                "COUNTERSIGN_PERMIT_KEY": JWK,
-                "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
-                "OTEL_BSP_SCHEDULE_DELAY": "200",
-            },
-        )
+        environment = {
+            "PATH": os.environ["PATH"],
+            "TEMPORAL_ADDRESS": server.address,
+            "COUNTERSIGN_DATABASE_URL": stack.database_url("countersign_app", name),
+            "COUNTERSIGN_ANCHOR_FILE": str(Path(stack.data_dir, f"{name}.anchor")),
+            "COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES": "1",
+            "COUNTERSIGN_PERMIT_KEY": JWK,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
+            "OTEL_BSP_SCHEDULE_DELAY": "200",
+        }
+        yield Processes(client, receiver, environment)
 
 
 @dataclass
