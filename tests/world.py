@@ -42,6 +42,8 @@ from workflows.messages import PACE, Pace
 BOUND = 15.0
 DOCUMENTS = Path(__file__).parent / "documents"
 Handle = WorkflowHandle[Any, Any]
+# A record has one copy outside of it, whichever worlds come and go on it.
+_COPIES: dict[str, bytes | None] = {}
 Value = TypeVar("Value")
 
 
@@ -339,11 +341,15 @@ async def running_world(stack: Stack, client: Client, name: str, **more: Any) ->
         prefix = f"t{uuid4().hex[:6]}"
         url = stack.database_url("postgres", name)
         world = World(client=client, database=database, bench=BenchExecutor(pool), url=url, prefix=prefix, **more)
+        if isinstance(world.anchor, MemoryAnchor):
+            world.anchor.body = _COPIES.get(name)
         await world.start_workers()
         try:
             yield world
         finally:
             await world.stop_workers()
+            if isinstance(world.anchor, MemoryAnchor):
+                _COPIES[name] = world.anchor.body
             await database.close()
 
 
