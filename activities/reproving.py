@@ -57,7 +57,7 @@ async def unproven_votes(
         said_by = await prover.decided(value, submission, directory, row.received_at)
         if now <= file.revision.absolute_deadline:
             _refuse_unverifiable(row.decision_id, said_by)
-        statements[row.decision_id] = Statement(submission, said_by)
+        statements[row.decision_id] = Statement(submission, said_by, row.received_at)
     action = file.received.action_digest
     asked = {
         row.revision: Asked(action, row.digest, row.policy_digest, row.presented_digest)
@@ -74,6 +74,7 @@ async def unproven_votes(
         directory,
         proposal_id=file.proposal.proposal_id,
         revision=file.revision.revision,
+        chain=file.revision.evaluation.chain,
     )
 
 
