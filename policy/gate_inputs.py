@@ -81,6 +81,8 @@ def gate_inputs(
         dry_run=proposal.dry_run,
         material_now=_material(revision, facts, judged, document),
         permitted_revisions=permitted_revisions,
+        differing=_differing(proposal, revision, facts),
+        teams_now=facts.teams if facts.teams != revision.facts.teams else None,
         unproven=dict(unproven or {}),
     )
 
@@ -140,6 +142,20 @@ def _assessed(revision: Revision) -> dict[str, Any]:
         "assessed_tier": revision.assessment.risk_tier,
         "assessed_resolved": revision.facts.resolved,
     }
+
+
+def _differing(proposal: ActionProposal, revision: Revision, facts: Facts) -> tuple[str, ...]:
+    """What a permit takes from the assessment, and is otherwise today."""
+    found = []
+    if revision.proposal_id != proposal.proposal_id:
+        found.append(f"it is an assessment of {revision.proposal_id}")
+    for name in dict.fromkeys(proposal.operations):
+        before, now = revision.facts.operation(name), facts.operation(name)
+        if before.executor != now.executor:
+            found.append(f"{name} was assessed for executor {before.executor}, {now.executor} carries it out now")
+        if before.criteria != now.criteria:
+            found.append(f"{name} has other criteria now than were assessed")
+    return tuple(found)
 
 
 def _material(revision: Revision, facts: Facts, judged: Judgement, document: PolicySet) -> tuple[str, ...]:
