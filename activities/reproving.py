@@ -1,12 +1,15 @@
-"""The statements behind the votes of a case, verified again by whoever issues permits (`policy/approval/proved.py`).
+"""The statements behind the votes of a case, verified again by whoever issues permits (`policy/approval/proved.py`), and
+the escalations by which some of them count, looked up again (`policy/approval/founded.py`).
 
 - A token is verified by a key that the permit role saw its issuer publish (`activities/issuer_keys.py`), however long
   ago.
 - Where nobody can say now, because an issuer or OpenSSH is away, nothing is issued and it is asked again, until the
   absolute deadline; from then on what is not proved counts for nothing.
+- Which directory was in force when somebody was escalated to is what the publications say. Whoever noted it may have
+  read the one that another replaced just then.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, select
@@ -17,14 +20,17 @@ from temporalio.exceptions import ApplicationError
 
 from activities.cases import CaseFile
 from activities.deciding import SaidBy
+from activities.documents import Documents
 from activities.proving import Prover
 from activities.tables import AssessmentRow, DecisionRow
+from policy.approval.founded import escalations, unfounded
 from policy.approval.proved import CARRIES, Asked, Statement, unproven
 from policy.canonical import parse_canonical
 from policy.decision import Refusal, receive_decision
 from policy.people.directory import Directory
 from policy.proofs import Principal
 
+_JUST_THEN = timedelta(minutes=1)
 _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
 _ASSESSMENT = AssessmentRow.__table__.c  # type: ignore[attr-defined]
 _STATEMENTS = select(_DECISION.decision_id, _DECISION.body, _DECISION.received_at).where(
@@ -76,6 +82,18 @@ async def unproven_votes(
         revision=file.revision.revision,
         chain=file.revision.evaluation.chain,
     )
+
+
+async def unfounded_escalations(connection: AsyncConnection, file: CaseFile, documents: Documents) -> tuple[str, ...]:
+    """What speaks against the escalations of the open revision; nothing where there are none."""
+    case = file.case
+    if case is None or not (places := escalations(case)):
+        return ()
+    instants = {place: case.events[place].at for place in places}
+    directories = {
+        place: await documents.directories_at(connection, at, at - _JUST_THEN) for place, at in instants.items()
+    }
+    return unfounded(case, directories)
 
 
 def _refuse_unverifiable(decision_id: str, said_by: SaidBy) -> None:

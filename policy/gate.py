@@ -55,7 +55,8 @@ class DispatchInputs(RecordModel):
     the directory was true, and `directory_seconds` how old it may be; both are None where the policy does not say.
     `material_now` is what changed and is material because the policy in force lists it. `permitted_revisions` are the
     other revisions of which a permit was issued. `differing` are sentences about what the assessment says otherwise than
-    today, `teams_now` the teams of who asks where those are others by now. `unproven` says by decision id why a vote is not what somebody signed.
+    today, `teams_now` the teams of who asks where those are others by now. `unfounded` says
+    which escalations found nobody whom they ask. `unproven` says by decision id why a vote is not what somebody signed.
     """
 
     proposal_id: str
@@ -90,6 +91,7 @@ class DispatchInputs(RecordModel):
     permitted_revisions: tuple[int, ...] = ()
     differing: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()
     teams_now: Annotated[tuple[str, ...] | None, Field(exclude_if=lambda value: value is None)] = None
+    unfounded: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()
     unproven: Annotated[dict[str, str], Field(exclude_if=lambda value: not value)] = {}
 
 
@@ -150,6 +152,8 @@ def _still_approved(inputs: DispatchInputs) -> list[Reason]:
         return []
     if inputs.case is None:
         return [Reason(code="no_case", message="approval was required and no case is recorded")]
+    if inputs.unfounded:
+        return [Reason(code="unfounded_escalation", message="; ".join(inputs.unfounded))]
     standing = stand(case_of_today(inputs), _last_vote(inputs), deadline_counts_as_passed=False)
     if standing.resolution == "approved":
         return []

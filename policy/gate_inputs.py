@@ -40,6 +40,7 @@ def gate_inputs(
     permitted_revisions: tuple[int, ...] = (),
     events: tuple[CaseEvent, ...] = (),
     unproven: Mapping[str, str] | None = None,
+    unfounded: tuple[str, ...] = (),
 ) -> DispatchInputs:
     """The inputs of `policy.gate.may_dispatch`; pure.
 
@@ -59,6 +60,7 @@ def gate_inputs(
         permitted_revisions: the other revisions of which a permit was issued.
         events: what the record noted besides.
         unproven: why votes are not what somebody signed, by decision id.
+        unfounded: what speaks against the escalations that were noted.
     """
     judged = judge(document, proposal, facts)
     return DispatchInputs(
@@ -84,6 +86,7 @@ def gate_inputs(
         differing=_differing(proposal, revision, facts),
         teams_now=facts.teams if facts.teams != revision.facts.teams else None,
         unproven=dict(unproven or {}),
+        unfounded=unfounded,
     )
 
 

@@ -209,9 +209,7 @@ def _inputs(forged: Callable[[Revision], Revision], teams: tuple[str, ...] = ())
 
 
 def _teams(*names: str) -> Callable[[Revision], Revision]:
-    return lambda revision: revision.model_copy(
-        update={"facts": revision.facts.model_copy(update={"teams": names})}
-    )
+    return lambda revision: revision.model_copy(update={"facts": revision.facts.model_copy(update={"teams": names})})
 
 
 def test_the_teams_of_who_asks_are_those_of_then_and_today() -> None:

@@ -121,7 +121,7 @@ def test_the_signature_is_no_part_of_the_permit() -> None:
 
 
 def test_an_approval_that_a_revision_kept_is_dated_as_it_was_seen() -> None:
-    """A kept ballot is dated anew; a token, or a decision that has expired by then, still verifies by its own instant."""
+    """A kept ballot is dated anew; a token that has expired by then still verifies at its own instant."""
     said = {**statement(), "proof": {"kind": "claimed", "identity": "ann"}}
     kept = a_ballot("ann", "approve", 90).model_copy(update={"decision_id": "d-1", "kept_from": 1})
     (carried,) = approvals_of([kept], {"d-1": (said, at(1))})
