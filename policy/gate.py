@@ -54,9 +54,9 @@ class DispatchInputs(RecordModel):
     case. `permit_until_now` is when the window closes that lets it run; the permit ends there. `directory_at` is when
     the directory was true, and `directory_seconds` how old it may be; both are None where the policy does not say.
     `material_now` is what changed and is material because the policy in force lists it. `permitted_revisions` are the
-    other revisions of which a permit was issued. `differing` are sentences about what the assessment says otherwise than
-    today, `teams_now` the teams of who asks where those are others by now. `unfounded` says
-    which escalations found nobody whom they ask. `unproven` says by decision id why a vote is not what somebody signed.
+    other revisions of which a permit was issued. `differing` are sentences about what the assessment says otherwise
+    than today, `teams_now` the teams of who asks where those are others by now. `unfounded` says which escalations did
+    not find whom they ask, and `unproven` by decision id why a vote is not what somebody signed.
     """
 
     proposal_id: str

@@ -1,8 +1,8 @@
 """Whether the noted escalations of a case are what their steps found; asked where a permit is issued.
 
-- Whoever takes decisions notes the events; whoever issues permits believes none of those that let more people answer. An
-  escalation must be of a step of its stage, and have nobody in it whom that step did not name, or find in a directory
-  that was in force then.
+- Whoever takes decisions notes the events; whoever issues permits believes none of those that let more people answer.
+  An escalation must be of a step of its stage, which is open then, and have nobody in it whom that step did not name,
+  or find in a directory that was in force then.
 - When it came is not looked at: the clock of a case is the word of whoever noted it.
 """
 
@@ -25,10 +25,8 @@ def unfounded(case: ApprovalCase, directories: Mapping[int, Sequence[Directory]]
     """
     events = case.events
     found = ["its events are not in the order of their instants"] if list(events) != sorted(events, key=_at) else []
-    for place in escalations(case):
-        if (why := _unfounded(case, place, directories.get(place, ()))) is not None:
-            found.append(why)
-    return tuple(found)
+    each = (_unfounded(case, place, directories.get(place, ())) for place in escalations(case))
+    return (*found, *(why for why in each if why is not None))
 
 
 def escalations(case: ApprovalCase) -> tuple[int, ...]:

@@ -4,8 +4,9 @@
   the statement is read again: it must be of this vote, stage, proposal and revision, name what was asked then, and its
   proof must show, by the directory of now, the very person whose vote it is, as strongly as the vote says.
 - A vote that was kept of an earlier revision names what that revision asked.
-- A statement counts within its own dates, and its proof shows what the chain asks of such a vote: step-up is asked again
-  here, at the instant at which the record says that it was first seen.
+- A statement counts within its own dates, and its proof shows what the chain asks of such a vote: step-up is asked
+  again here, at the instant at which the record says that it was first seen.
+- What people were shown must say what the action is: whoever takes decisions seals the screen, too.
 - A key that was revoked since, or taken out of the directory, proves nothing any more. One whose time is over does: it
   signed in time.
 - A signed vote for somebody else says how strongly their delegation is shown, as the directory of now has it, and shows
@@ -47,7 +48,7 @@ class Statement(NamedTuple):
 def unproven(
     ballots: Iterable[Ballot],
     statements: Mapping[str, Statement],
-    asked: Mapping[int, Asked],
+    asked: Mapping[int, Asked | str],
     directory: Directory,
     *,
     proposal_id: str,
@@ -59,7 +60,7 @@ def unproven(
     Args:
         ballots: of the case, those that were kept among them.
         statements: what was received, by decision id.
-        asked: what each revision asked.
+        asked: what each revision asked, or why that was not what it is about.
         directory: in force now.
         proposal_id: whose votes they must be.
         revision: the open one.
@@ -82,10 +83,12 @@ def unproven(
 
 
 def _about(
-    ballot: Ballot, submission: DecisionSubmission, proposal_id: str, revision: int, asked: Asked | None
+    ballot: Ballot, submission: DecisionSubmission, proposal_id: str, revision: int, asked: Asked | str | None
 ) -> str | None:
     if asked is None:
         return f"nothing was asked in revision {revision}"
+    if isinstance(asked, str):
+        return asked
     said = (submission.proposal_id, submission.revision, submission.stage, submission.vote)
     if said != (proposal_id, revision, ballot.stage, ballot.vote):
         return "its statement is about something else"

@@ -271,9 +271,7 @@ async def test_what_is_high_is_done_by_approvals_that_hold(
 
 @pytest.mark.parametrize("kind", ["key", "claimed"])
 async def test_an_approval_is_no_weaker_than_its_permit_says(house: World, kind: str) -> None:
-    """A compromised permit role writes `aal2` over a name that was claimed, or a key, and an executor that takes claimed
-    names elsewhere acts in production by none of them.
-    """
+    """A compromised permit role writes `aal2` over a name that was claimed, or a key; nothing happens by either."""
     said = _said(house)
     said = said if kind == "key" else {**said, "proof": {"kind": "claimed", "identity": "ann"}}
     carried = (approval_of(said, datetime(2030, 1, 1, 12, tzinfo=UTC)),)

@@ -125,6 +125,13 @@ def test_a_denial_needs_no_statement() -> None:
     assert _why(BALLOT.model_copy(update={"vote": Vote.deny})) is None
 
 
+def test_a_vote_on_a_screen_that_lies_is_not_proved() -> None:
+    """What people were shown was another action: they did not approve this one."""
+    lies: dict[int, Asked | str] = {1: "the screen's target is not what was assessed"}
+    more: dict[str, Any] = {"proposal_id": "p-1", "revision": 1, "chain": None}
+    assert unproven((BALLOT,), {"d-1": _statement(SIGNED)}, lies, directory(), **more) == {"d-1": lies[1]}
+
+
 def test_a_kept_vote_names_what_its_own_revision_asked() -> None:
     """It was given on revision 1, and counts in revision 2 by a recorded equivalence."""
     kept = BALLOT.model_copy(update={"kept_from": 1})
