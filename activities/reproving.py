@@ -12,7 +12,7 @@ and the escalations by which some of them count, looked up again (`policy/approv
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import Row, Select, bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
@@ -39,7 +39,7 @@ _STATEMENTS = select(_DECISION.decision_id, _DECISION.body, _DECISION.received_a
     _DECISION.proposal_id == bindparam("proposal_id"),
     _DECISION.decision_id == bindparam("ids", type_=ARRAY(Text)).any_(),
 )
-_ASKED = select(
+_ASKED: Select[Any] = select(
     _ASSESSMENT.revision,
     _ASSESSMENT.digest,
     _ASSESSMENT.policy_digest,

@@ -204,7 +204,7 @@ def _as_of_today(ballot: Ballot, inputs: DispatchInputs) -> Ballot:
     else:
         return ballot.model_copy(update={"vote": Vote.abstain})
     held = {name: _still(getattr(ballot, name), getattr(today, name)) for name in _HELD}
-    near = _near(ballot, today) if inputs.people_now is not None else {}
+    near = {**_near(ballot, today), "since": _since(ballot, today)} if inputs.people_now is not None else {}
     return ballot.model_copy(update={**held, **near, "groups_only": ballot.groups_only or today.groups_only})
 
 
@@ -215,6 +215,11 @@ def _near(before: PersonFacts, today: PersonFacts) -> dict[str, tuple[str, ...]]
         "teams": tuple(dict.fromkeys((*before.teams, *today.teams))) if known else (),
         "managers": tuple(dict.fromkeys((*before.managers, *today.managers))),
     }
+
+
+def _since(before: PersonFacts, today: PersonFacts) -> dict[str, datetime]:
+    """Since when both then and today say so: whoever writes votes makes no newcomer an old hand."""
+    return {key: max(since, today.since[key]) for key, since in before.since.items() if key in today.since}
 
 
 def _still(before: tuple[str, ...], today: tuple[str, ...]) -> tuple[str, ...]:
