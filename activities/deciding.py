@@ -6,20 +6,18 @@ action as it stands, is it valid at this instant, who is it (`signing/proving.py
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from activities.cases import CaseFile
 from policy.approval.revoking import Phase
 from policy.approval.standing import ApprovalCase, Ballot, refuse
 from policy.approval.today import Today, today_of
-from policy.decision import DecisionSubmission, Refusal, Vote, Wanted
+from policy.decision import DecisionSubmission, Refusal, Vote, Wanted, valid_at
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
 from policy.proofs import Principal, lowest
 from policy.rules.stepping_up import too_weak, wanted_in
-
-CLOCK_SKEW = timedelta(minutes=1)
 
 Why: TypeAlias = tuple[Refusal, str]
 # Whoever made a statement, or why its proof does not show it.
@@ -185,13 +183,4 @@ def _about(file: CaseFile, submission: DecisionSubmission) -> Why | None:
             continue
         if given != real:
             return code, f"{field} is {given}, this action's is {real}"
-    return None
-
-
-def valid_at(submission: DecisionSubmission, now: datetime) -> Why | None:
-    """Whether a decision is valid at an instant by its own dates; why not, or None."""
-    if now > submission.expires_at:
-        return Refusal.expired, f"the decision expired at {submission.expires_at.isoformat()}"
-    if submission.issued_at > now + CLOCK_SKEW:
-        return Refusal.not_yet_valid, f"the decision is issued at {submission.issued_at.isoformat()}, in the future"
     return None

@@ -29,7 +29,7 @@ from activities.observing import is_capped
 from activities.permit_signing import PermitSigner
 from activities.permits import read_issued, store_permits
 from activities.proving import Prover
-from activities.reproving import unproven_votes
+from activities.reproving import unfounded_escalations, unproven_votes
 from activities.reviews import open_review
 from activities.starting import gather
 from policy.anchoring import Behind, reasons_of
@@ -105,6 +105,7 @@ class PermitActivities(PermitPort):
                 permitted_revisions=issued.others,
                 events=file.events,
                 unproven=await unproven_votes(connection, file, self._prover, in_force.directory, request.now),
+                unfounded=await unfounded_escalations(connection, file, self._documents),
             )
             kept = _kept(inputs, facts, in_force, behind)
             if reasons := may_dispatch(inputs) or reasons_of(kept):

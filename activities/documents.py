@@ -167,6 +167,12 @@ class Documents:
             return None
         return cast("Directory", await self._document(connection, "directory", wanted))
 
+    async def directories_at(self, connection: AsyncConnection, *instants: datetime) -> tuple[Directory, ...]:
+        """The directories that were in force at some instants (UTC), each once; none before the first."""
+        published = [(await in_force_at(connection, at)).get("directory") for at in instants]
+        digests = dict.fromkeys(item.digest for item in published if item is not None)
+        return tuple([cast("Directory", await self._document(connection, "directory", item)) for item in digests])
+
     async def policy_by_digest(self, connection: AsyncConnection, digest: str) -> PolicySet:
         """The policy with a digest, in force or not.
 

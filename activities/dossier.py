@@ -21,6 +21,7 @@ from policy.ledger import EntryKind, verify_chain
 from policy.lifecycle import State
 from policy.screen import Screen, make_screen
 from policy.screens.status import status_fields
+from policy.sealing import untrue
 
 _ENTRY = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
 _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
@@ -60,6 +61,9 @@ class Dossier:
             found.append("screen: has another digest")
         elif sealed is not None and sealed.screen.assessment_digest != file.assessment_digest:
             found.append("screen: it is of another assessment")
+        elif sealed is not None:
+            lies = untrue(file.proposal, file.revision, file.assessment_digest or "", sealed)
+            found += [f"screen: {why}" for why in lies]
         return found
 
     def standing(self, now: datetime) -> Standing | None:

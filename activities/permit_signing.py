@@ -26,7 +26,7 @@ from signing.keys import SigningKey
 from signing.permits import sign_permit
 
 _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
-_SAID = select(_DECISION.decision_id, _DECISION.body).where(
+_SAID = select(_DECISION.decision_id, _DECISION.body, _DECISION.received_at).where(
     _DECISION.proposal_id == bindparam("proposal_id"),
     _DECISION.decision_id == func.any(bindparam("decision_ids", type_=ARRAY(Text))),
 )
@@ -82,4 +82,4 @@ async def _approvals(connection: AsyncConnection, inputs: DispatchInputs) -> tup
     counted = approvals_at_dispatch(inputs)
     wanted = {"proposal_id": inputs.proposal_id, "decision_ids": [item.decision_id for item in counted]}
     rows = await connection.execute(_SAID, wanted)
-    return approvals_of(counted, {row.decision_id: parse_canonical(row.body) for row in rows})
+    return approvals_of(counted, {row.decision_id: (parse_canonical(row.body), row.received_at) for row in rows})

@@ -18,11 +18,12 @@ from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.clock import TOLERANCE
+from activities.deciding import SaidBy
 from activities.documents import Documents
 from activities.proving import Prover
 from policy.base import Instant
 from policy.canonical import parse_canonical
-from policy.decision import Vote, receive_decision
+from policy.decision import Refusal, Vote, receive_decision, valid_at
 from policy.errors import CountersignError
 from policy.people.directory import Directory
 from policy.permit import Permit
@@ -108,7 +109,7 @@ class PermitTrust:
             if (why := self._claimed.refusal(permit)) is not None:
                 raise PermitRefusedError("assurance_not_accepted", why)
             if (approvals := _approvals(claims)) and approvals not in proved:
-                await self._prove(approvals, claims, directory)
+                await self._prove(approvals, claims, permit.assurance, directory)
                 proved.append(approvals)
 
     def claims(self, signed: str) -> dict[str, Any]:
@@ -147,15 +148,17 @@ class PermitTrust:
         """Do something that verifies permits, and where keys of an issuer are missing, fetch them and do it again."""
         return await self._prover.with_keys(work)
 
-    async def _prove(self, approvals: Sequence[Any], claims: Mapping[str, Any], directory: Directory | None) -> None:
+    async def _prove(
+        self, approvals: Sequence[Any], claims: Mapping[str, Any], least: Assurance, directory: Directory | None
+    ) -> None:
         for item in approvals:
-            if (why := await self._unproven(item, claims, directory)) is not None:
+            if (why := await self._unproven(item, claims, least, directory)) is not None:
                 raise PermitRefusedError("approval_unproven", f"an approval of the permit does not hold: {why}")
 
     async def _unproven(
-        self, item: Mapping[str, Any], claims: Mapping[str, Any], directory: Directory | None
+        self, item: Mapping[str, Any], claims: Mapping[str, Any], least: Assurance, directory: Directory | None
     ) -> str | None:
-        """Why a statement is no approval of what a permit lets be done, or None."""
+        """Why a statement is no approval of what a permit lets be done, or none as strong as it says, or None."""
         try:
             value, seen_at = _statement(item), _INSTANT.validate_python(item["seen_at"])
             submission = receive_decision(value)
@@ -167,7 +170,19 @@ class PermitTrust:
         if directory is None:
             return "no directory is in force that knows whose it is"
         said_by = await self._prover.decided(value, submission, directory, seen_at)
-        return None if isinstance(said_by, Principal) else f"decision {submission.decision_id}: {said_by[1]}"
+        why = valid_at(submission, seen_at) or _by_nobody(said_by, least, directory)
+        return f"decision {submission.decision_id}: {why[1]}" if why is not None else None
+
+
+def _by_nobody(said_by: SaidBy, least: Assurance, directory: Directory) -> tuple[Refusal, str] | None:
+    """Why a statement is by no person of the directory, or shows less than a permit says that it rests on, or None."""
+    if not isinstance(said_by, Principal):
+        return said_by
+    if directory.resolve(said_by.identity) is None:
+        return Refusal.unknown_person, f"identity {said_by.identity} is no person of the directory"
+    if said_by.assurance.rank < least.rank:
+        return Refusal.assurance_too_low, f"its proof shows {said_by.assurance}, the permit says {least}"
+    return None
 
 
 def _approvals(claims: Mapping[str, Any]) -> list[Any]:

@@ -66,13 +66,21 @@ def unproven_again(
             said_by = said_again(content, submission, directory, entry.at)
             if isinstance(submission.proof, OidcProof) and submission.decision_id in recorded:
                 said_by = (Refusal.unknown_key, recorded[submission.decision_id])
-            statements[submission.decision_id] = Statement(submission, said_by)
+            statements[submission.decision_id] = Statement(submission, said_by, entry.at)
     assert case.revision is not None
     revision, proposal_id = case.revision.revision, case.proposal.proposal_id
     newest = asked.get(revision)
     if newest is not None and newest.presented is None and case.sealed is not None:
         asked[revision] = newest._replace(presented=case.sealed.presented_digest)
-    return unproven(case.ballots, statements, asked, directory, proposal_id=proposal_id, revision=revision)
+    return unproven(
+        case.ballots,
+        statements,
+        asked,
+        directory,
+        proposal_id=proposal_id,
+        revision=revision,
+        chain=case.revision.evaluation.chain,
+    )
 
 
 def check_principal(content: Mapping[str, Any], said_by: SaidBy) -> list[str]:

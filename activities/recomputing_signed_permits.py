@@ -8,6 +8,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from activities.cases import CaseFile
@@ -22,10 +23,10 @@ from policy.revision import Revision
 from signing.permits import PermitKeys, PermitRefusedError, verify_permit
 
 
-def said_before(entries: Sequence[ReadEntry]) -> dict[str, Mapping[str, Any]]:
-    """The decisions that were counted, as received, by id."""
-    counted = (entry.content["submission"] for entry in entries if entry.kind is EntryKind.decision_counted)
-    return {submission["decision_id"]: submission for submission in counted}
+def said_before(entries: Sequence[ReadEntry]) -> dict[str, tuple[Mapping[str, Any], datetime]]:
+    """The decisions that were counted, as received, and when, by id."""
+    counted = ((entry.content["submission"], entry.at) for entry in entries if entry.kind is EntryKind.decision_counted)
+    return {submission["decision_id"]: (submission, at) for submission, at in counted}
 
 
 def check_signed(
@@ -33,7 +34,7 @@ def check_signed(
     case: CaseFile,
     revision: Revision,
     documents: GovernedDocuments,
-    said: Mapping[str, Mapping[str, Any]],
+    said: Mapping[str, tuple[Mapping[str, Any], datetime]],
 ) -> list[str]:
     """What differs in the signed permits of an entry that says what is about to happen.
 

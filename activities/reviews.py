@@ -15,13 +15,13 @@ from sqlalchemy.dialects.postgresql import insert as insert_once
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
-from activities.deciding import Reading, SaidBy, proved, valid_at
+from activities.deciding import Reading, SaidBy, proved
 from activities.ledger import Ledger
 from activities.tables_reviews import ReviewClosedRow, ReviewDecisionRow, ReviewRow
 from policy.approval.standing import Ballot, Standing, refuse, stand
 from policy.base import instant_text
 from policy.canonical import canonical, digest, parse_canonical
-from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, Vote
+from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, Vote, valid_at
 from policy.ledger import EntryKind
 from policy.observed import GlassBreak
 from policy.people.directory import Directory

@@ -50,6 +50,8 @@ CODES: Mapping[str, frozenset[str]] = {
                 "material_change",
                 "permitted_before",
                 "record_behind",
+                "assessment_differs",
+                "unfounded_escalation",
             ),
         }
     ),

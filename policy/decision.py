@@ -8,6 +8,7 @@
 """
 
 import operator
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -20,6 +21,8 @@ from policy.proofs import Assurance, ClaimedProof, KeyProof, OidcProof, Proof, S
 
 # Far above what a case can have, far below what the record can hold.
 MAX_NUMBER = 1_000_000
+# How far the clocks of who signs and of who takes it may be apart.
+CLOCK_SKEW = timedelta(minutes=1)
 
 
 class Vote(StrEnum):
@@ -155,3 +158,12 @@ def receive_decision(value: Any) -> DecisionSubmission:
         raise DecisionError(f"malformed decision: {error}") from None
     except ValidationError as error:
         raise DecisionError(f"malformed decision: {explain(error)}") from None
+
+
+def valid_at(submission: DecisionSubmission, now: datetime) -> tuple[Refusal, str] | None:
+    """Why a decision is not valid at an instant (UTC) by its own dates, or None."""
+    if now > submission.expires_at:
+        return Refusal.expired, f"the decision expired at {submission.expires_at.isoformat()}"
+    if submission.issued_at > now + CLOCK_SKEW:
+        return Refusal.not_yet_valid, f"the decision is issued at {submission.issued_at.isoformat()}, in the future"
+    return None

@@ -11,6 +11,8 @@ is not among its inputs. All of this must hold, each failure is a reason, and no
   somebody signed counts for nothing (`policy/approval/proved.py`);
 - the directory is not older than the policy takes;
 - what the target resolves to is what was assessed, and is not empty;
+- what a permit takes from the assessment is so today: who carries the operations out, and what success is. Whoever
+  assesses is believed none of it;
 - nothing changed that the policy in force lists as material (`policy/approval/drift.py`);
 - no permit was issued of another revision;
 - no hold lies on the target, but for one that this action remedies with somebody's approval;
@@ -52,7 +54,9 @@ class DispatchInputs(RecordModel):
     case. `permit_until_now` is when the window closes that lets it run; the permit ends there. `directory_at` is when
     the directory was true, and `directory_seconds` how old it may be; both are None where the policy does not say.
     `material_now` is what changed and is material because the policy in force lists it. `permitted_revisions` are the
-    other revisions of which a permit was issued. `unproven` says by decision id why a vote is not what somebody signed.
+    other revisions of which a permit was issued. `differing` are sentences about what the assessment says otherwise
+    than today, `teams_now` the teams of who asks where those are others by now. `unfounded` says which escalations did
+    not find whom they ask, and `unproven` by decision id why a vote is not what somebody signed.
     """
 
     proposal_id: str
@@ -85,6 +89,9 @@ class DispatchInputs(RecordModel):
     dry_run: bool = False
     material_now: tuple[str, ...] = ()
     permitted_revisions: tuple[int, ...] = ()
+    differing: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()
+    teams_now: Annotated[tuple[str, ...] | None, Field(exclude_if=lambda value: value is None)] = None
+    unfounded: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()
     unproven: Annotated[dict[str, str], Field(exclude_if=lambda value: not value)] = {}
 
 
@@ -98,6 +105,7 @@ def may_dispatch(inputs: DispatchInputs) -> tuple[Reason, ...]:
         *_still_approved(inputs),
         *_fresh_directory(inputs),
         *_same_target(inputs),
+        *_same_assessment(inputs),
         *_no_hold(inputs),
         *_earlier_steps(inputs),
     )
@@ -144,6 +152,8 @@ def _still_approved(inputs: DispatchInputs) -> list[Reason]:
         return []
     if inputs.case is None:
         return [Reason(code="no_case", message="approval was required and no case is recorded")]
+    if inputs.unfounded:
+        return [Reason(code="unfounded_escalation", message="; ".join(inputs.unfounded))]
     standing = stand(case_of_today(inputs), _last_vote(inputs), deadline_counts_as_passed=False)
     if standing.resolution == "approved":
         return []
@@ -169,8 +179,16 @@ def case_of_today(inputs: DispatchInputs) -> ApprovalCase:
                 if ballot.decision_id not in inputs.unproven
             ),
             "requesters": tuple(sorted({*inputs.case.requesters, *inputs.requesters_now})),
+            "teams": _teams(inputs.case.teams, inputs.teams_now),
         }
     )
+
+
+def _teams(before: tuple[str, ...], now: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The teams of who asks then and today; where either is not known, none is, and everybody counts as inside."""
+    if now is None:
+        return before
+    return tuple(sorted({*before, *now})) if before and now else ()
 
 
 def _as_of_today(ballot: Ballot, inputs: DispatchInputs) -> Ballot:
@@ -186,7 +204,7 @@ def _as_of_today(ballot: Ballot, inputs: DispatchInputs) -> Ballot:
     else:
         return ballot.model_copy(update={"vote": Vote.abstain})
     held = {name: _still(getattr(ballot, name), getattr(today, name)) for name in _HELD}
-    near = _near(ballot, today) if inputs.people_now is not None else {}
+    near = {**_near(ballot, today), "since": _since(ballot, today)} if inputs.people_now is not None else {}
     return ballot.model_copy(update={**held, **near, "groups_only": ballot.groups_only or today.groups_only})
 
 
@@ -197,6 +215,11 @@ def _near(before: PersonFacts, today: PersonFacts) -> dict[str, tuple[str, ...]]
         "teams": tuple(dict.fromkeys((*before.teams, *today.teams))) if known else (),
         "managers": tuple(dict.fromkeys((*before.managers, *today.managers))),
     }
+
+
+def _since(before: PersonFacts, today: PersonFacts) -> dict[str, datetime]:
+    """Since when both then and today say so: whoever writes votes makes no newcomer an old hand."""
+    return {key: max(since, today.since[key]) for key, since in before.since.items() if key in today.since}
 
 
 def _still(before: tuple[str, ...], today: tuple[str, ...]) -> tuple[str, ...]:
@@ -221,6 +244,10 @@ def _same_target(inputs: DispatchInputs) -> list[Reason]:
         message = f"assessed {', '.join(inputs.assessed_resolved)}, resolves to {', '.join(inputs.resolved_now)} now"
         return [Reason(code="target_changed", message=message)]
     return []
+
+
+def _same_assessment(inputs: DispatchInputs) -> list[Reason]:
+    return [Reason(code="assessment_differs", message="; ".join(inputs.differing))] if inputs.differing else []
 
 
 def _no_hold(inputs: DispatchInputs) -> list[Reason]:

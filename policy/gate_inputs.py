@@ -11,7 +11,6 @@ from policy.approval.drift import compare
 from policy.approval.standing import Ballot, CaseEvent
 from policy.approval.today import Today
 from policy.document import PolicySet
-from policy.evaluation import Evaluation
 from policy.facts import Facts
 from policy.gate import DispatchInputs, acting_key
 from policy.judging import Judgement, barred, judge
@@ -40,6 +39,7 @@ def gate_inputs(
     permitted_revisions: tuple[int, ...] = (),
     events: tuple[CaseEvent, ...] = (),
     unproven: Mapping[str, str] | None = None,
+    unfounded: tuple[str, ...] = (),
 ) -> DispatchInputs:
     """The inputs of `policy.gate.may_dispatch`; pure.
 
@@ -59,30 +59,33 @@ def gate_inputs(
         permitted_revisions: the other revisions of which a permit was issued.
         events: what the record noted besides.
         unproven: why votes are not what somebody signed, by decision id.
+        unfounded: what speaks against the escalations that were noted.
     """
     judged = judge(document, proposal, facts)
     return DispatchInputs(
         **_assessed(revision),
         step=step,
-        steps=len(proposal.steps),
         now=now,
         resolution=resolution,
         stop=stop,
         closed=closed,
-        **_of_today(judged.evaluation, facts),
-        tier_now=judged.assessment.risk_tier,
+        **_of_today(judged, facts),
         **_age(document, facts),
-        resolved_now=facts.resolved,
-        remedies=proposal.remedies,
-        holds=facts.holds,
+        **_proposed(proposal),
         case=revision.case(ballots, events),
         people_now=_people(ballots, _today(directory, revision, facts, judged), now),
         records=records,
-        dry_run=proposal.dry_run,
+        **_otherwise(proposal, revision, facts),
         material_now=_material(revision, facts, judged, document),
         permitted_revisions=permitted_revisions,
         unproven=dict(unproven or {}),
+        unfounded=unfounded,
     )
+
+
+def _proposed(proposal: ActionProposal) -> dict[str, Any]:
+    """What the proposal says."""
+    return {"steps": len(proposal.steps), "remedies": proposal.remedies, "dry_run": proposal.dry_run}
 
 
 def _age(document: PolicySet, facts: Facts) -> dict[str, Any]:
@@ -119,9 +122,13 @@ def _people(ballots: tuple[Ballot, ...], today: Today, now: datetime) -> dict[st
     return found
 
 
-def _of_today(today: Evaluation, facts: Facts) -> dict[str, Any]:
-    """What the policy in force now says of the action."""
+def _of_today(judged: Judgement, facts: Facts) -> dict[str, Any]:
+    """What the policy in force now says of the action, and what it is about now."""
+    today = judged.evaluation
     return {
+        "tier_now": judged.assessment.risk_tier,
+        "resolved_now": facts.resolved,
+        "holds": facts.holds,
         "verdict_now": today.verdict,
         "reasons_now": today.reasons,
         "chain_now": today.chain,
@@ -139,6 +146,23 @@ def _assessed(revision: Revision) -> dict[str, Any]:
         "assessed_verdict": revision.evaluation.verdict,
         "assessed_tier": revision.assessment.risk_tier,
         "assessed_resolved": revision.facts.resolved,
+    }
+
+
+def _otherwise(proposal: ActionProposal, revision: Revision, facts: Facts) -> dict[str, Any]:
+    """What a permit or the gate takes from the assessment, and is otherwise today."""
+    found = []
+    if revision.proposal_id != proposal.proposal_id:
+        found.append(f"it is an assessment of {revision.proposal_id}")
+    for name in dict.fromkeys(proposal.operations):
+        before, now = revision.facts.operation(name), facts.operation(name)
+        if before.executor != now.executor:
+            found.append(f"{name} was assessed for executor {before.executor}, {now.executor} carries it out now")
+        if before.criteria != now.criteria:
+            found.append(f"{name} has other criteria now than were assessed")
+    return {
+        "differing": tuple(found),
+        "teams_now": facts.teams if facts.teams != revision.facts.teams else None,
     }
 
 

@@ -107,12 +107,12 @@ def approval_of(submission: Mapping[str, Any], seen_at: datetime) -> dict[str, A
 
 
 def approvals_of(
-    approvals: Iterable[Ballot], submissions: Mapping[str, Mapping[str, Any]]
+    approvals: Iterable[Ballot], submissions: Mapping[str, tuple[Mapping[str, Any], datetime]]
 ) -> tuple[dict[str, Any], ...]:
     """The statements behind some approvals.
 
     Args:
-        approvals: which ones (`policy/approval/counting.py`).
-        submissions: by decision id, as received.
+        approvals: which ones (`policy/approval/counting.py`); one that was kept is dated anew, its statement is not.
+        submissions: by decision id, as received, and when (UTC).
     """
-    return tuple(approval_of(submissions[item.decision_id], item.received_at) for item in approvals)
+    return tuple(approval_of(*submissions[item.decision_id]) for item in approvals)

@@ -88,6 +88,17 @@ def check_sealed(
     return _compared(found, shown, made)
 
 
+def untrue(proposal: ActionProposal, revision: Revision, assessment_digest: str, sealed: Sealed) -> list[str]:
+    """What a stored screen says otherwise than the action that it is about: what is `BOUND`, and each step. Pure."""
+    made = seal(proposal, revision, assessment_digest)
+    if made is None:
+        return ["a screen is sealed where nobody is asked"]
+    try:
+        return _compared([], sealed.screen, made)[0]
+    except ValidationError as error:
+        return [f"the screen is malformed: {explain(error)}"]
+
+
 def _compared(found: list[str], shown: Screen, made: Sealed) -> tuple[list[str], list[str]]:
     today = made.screen
     differing = [name for name in Screen.model_fields if getattr(shown, name) != getattr(today, name)]

@@ -23,9 +23,10 @@ from signing.keys import SigningKey, generate
 from signing.permits import PermitKeys, registered, sign_permit, verify_permit
 from tests.integration.effects import Signing, World, attempt, execute, met, signed, undo_of
 from tests.permit_keys import KEY, KEYS, trust
-from tests.unit.signed import ANN, AUDIENCE, BEN, STRANGER, by_key, statement
+from tests.unit.signed import ANN, AUDIENCE, BEN, PLATFORM, STRANGER, by_key, statement
 from tests.world import publish_documents
 
+BEFORE = "2030-01-01T11:59:30Z"
 CONTROL, OTHER, OLD = generate("control-1"), generate(KEY.id), generate("permit-old")
 
 
@@ -193,6 +194,7 @@ async def _known(stack: Stack) -> AsyncIterator[tuple[str, str]]:
             {"id": "ann", "keys": [{"id": "ann-1", "jwk": ANN.public}]},
             {"id": "ben", "keys": [{"id": "ben-1", "jwk": BEN.public, "revoked_at": "2029-01-01T00:00:00Z"}]},
         ],
+        "agents": [{"id": "tuner", "owner": "ben", "keys": [{"id": PLATFORM.id, "jwk": PLATFORM.public}]}],
     }
     await publish_documents(url, json.dumps(directory).encode())
     yield name, url
@@ -236,6 +238,11 @@ APPROVALS: dict[str, tuple[str | None, Callable[[World], list[dict[str, Any]]]]]
         "audience is 'countersign/test'",
         lambda world: [_said(world, audience="countersign/test")],
     ),
+    "of the platform, by its agent's key": (
+        "identity tuner is no person of the directory",
+        lambda world: [_said(world), _said(world, PLATFORM)],
+    ),
+    "taken after it had expired": ("the decision expired", lambda world: [_said(world, expires_at=BEFORE)]),
     "a name alone": (
         "is only claimed",
         lambda world: [{**_said(world), "proof": {"kind": "claimed", "identity": "ann"}}],
@@ -260,6 +267,23 @@ async def test_what_is_high_is_done_by_approvals_that_hold(
     if why is not None:
         assert result.message.startswith("approval_unproven: ")
         assert why in result.message
+
+
+@pytest.mark.parametrize("kind", ["key", "claimed"])
+async def test_an_approval_is_no_weaker_than_its_permit_says(house: World, kind: str) -> None:
+    """A compromised permit role writes `aal2` over a name that was claimed, or a key; nothing happens by either."""
+    said = _said(house)
+    said = said if kind == "key" else {**said, "proof": {"kind": "claimed", "identity": "ann"}}
+    carried = (approval_of(said, datetime(2030, 1, 1, 12, tzinfo=UTC)),)
+    house.assurance, house.environment = Assurance.aal2, "production"
+    grounds = {"issuer": AUDIENCE, "risk_tier": RiskTier.high, "verdict": "require_approval", "approvals": carried}
+    permit = await house.permit(signing=resting_on(**grounds))
+
+    by = house.process(trust(claimed=ClaimedTargets(accepted=True)))
+    result = await execute(house, permit.permit_id, by=by)
+
+    assert house.target.orders == []
+    assert "the permit says aal2" in result.message
 
 
 async def test_an_approval_that_is_malformed_is_a_refusal(house: World) -> None:

@@ -12,6 +12,7 @@ from policy.observed import HoldFact
 from policy.operations import RiskTier
 from policy.outcome import EffectReport, Measurement, StepRecord
 from policy.people.facts import PersonFacts
+from policy.rules.chains import ApprovalChain
 from tests.unit.builders import T0, a_ballot, a_case, at, stage
 
 _STAGES = (stage("ops", name="first"), stage("dba", name="second"))
@@ -342,3 +343,16 @@ def test_who_moved_meanwhile(rules: dict[str, Any], then: dict[str, Any], closes
     people = {"ann": ann, "cleo": PersonFacts(person_id="cleo", groups=("dba",))}
     found = may_dispatch(_inputs(case=case, chain_now=case.chain, people_now=people))
     assert [reason.code for reason in found] == (["approval_lapsed"] if closes else [])
+
+
+def test_a_vote_does_not_say_since_when_its_author_is_there() -> None:
+    """A compromised control worker makes a newcomer an old hand; the directory says since when."""
+    chain = ApprovalChain(stages=(stage("ops", newcomer_wait=timedelta(days=7)),))
+    old, new = {"person": at(-100000), "group ops": at(-100000)}, {"person": at(-100000), "group ops": at(-60)}
+    ballot = a_ballot("ann", "approve", 1).model_copy(update={"since": old})
+    case = a_case(*chain.stages, ballots=(ballot,))
+    today = {"ann": PersonFacts(person_id="ann", groups=("ops",), since=new)}
+    kept = {"ann": PersonFacts(person_id="ann", groups=("ops",), since=old)}
+    assert may_dispatch(_inputs(case=case, chain_now=chain, people_now=kept)) == ()
+    (found,) = may_dispatch(_inputs(case=case, chain_now=chain, people_now=today))
+    assert found.code == "approval_lapsed"

@@ -1,9 +1,15 @@
 """What the gate is told of those who voted."""
 
+from collections.abc import Callable
+
+import pytest
+
 from policy.approval.standing import Ballot
+from policy.base import Reason
 from policy.document import PolicySet, Verdict
-from policy.gate import DispatchInputs, may_dispatch
+from policy.gate import DispatchInputs, case_of_today, may_dispatch
 from policy.gate_inputs import gate_inputs
+from policy.operations import MinimumCriterion
 from policy.people.directory import Directory, Person
 from policy.people.facts import PersonFacts
 from policy.proposal import receive
@@ -12,6 +18,7 @@ from tests.unit.asking import policy_with
 from tests.unit.builders import POLICY, a_ballot, a_directory, a_policy, at, facts_of, proposal_json
 from tests.unit.people import people
 
+EASY = (MinimumCriterion(probe="easy.probe", equals=True),)
 DIGESTS = DocumentDigests(policy="p", operations="o", catalog="c", directory="d")
 
 
@@ -146,3 +153,67 @@ def test_who_left_keeps_no_group() -> None:
     directory = a_directory().model_copy(update={"people": (), "agents": ()})
 
     assert _groups(directory, "one") == {}
+
+
+def _operation(revision: Revision, **changes: object) -> Revision:
+    name = next(iter(revision.facts.operations))
+    operations = {**revision.facts.operations, name: revision.facts.operations[name].model_copy(update=changes)}
+    return revision.model_copy(update={"facts": revision.facts.model_copy(update={"operations": operations})})
+
+
+# What a compromised control worker stores as the assessment, and what the gate says of it.
+FORGED: dict[str, tuple[Callable[[Revision], Revision], str]] = {
+    "of another proposal, so that one approval has permits under many ids": (
+        lambda revision: revision.model_copy(update={"proposal_id": "p-2"}),
+        "it is an assessment of p-2",
+    ),
+    "for another executor": (lambda revision: _operation(revision, executor="memory"), "was assessed for executor"),
+    "with success that asks for less": (lambda revision: _operation(revision, criteria=EASY), "has other criteria"),
+}
+
+
+@pytest.mark.parametrize(("forged", "why"), FORGED.values(), ids=FORGED)
+def test_nothing_that_a_permit_takes_from_an_assessment_is_believed(
+    forged: Callable[[Revision], Revision], why: str
+) -> None:
+    """Whoever assesses writes the row; the gate compares what a permit would say with the documents of today."""
+    found = _gate(forged)
+    assert [item.code for item in found if why in item.message] == ["assessment_differs"]
+    assert "assessment_differs" not in [item.code for item in _gate(lambda revision: revision)]
+
+
+def _gate(forged: Callable[[Revision], Revision]) -> tuple[Reason, ...]:
+    return may_dispatch(_inputs(forged))
+
+
+def _inputs(forged: Callable[[Revision], Revision], teams: tuple[str, ...] = ()) -> DispatchInputs:
+    received, policy = receive(proposal_json()), a_policy()
+    facts = facts_of(received.proposal).model_copy(update={"teams": teams})
+    revision = assess_revision(
+        received, facts, policy, DIGESTS, revision=1, assessed_at=at(0), absolute_deadline=at(1000)
+    )
+    return gate_inputs(
+        received.proposal,
+        forged(revision),
+        step=1,
+        now=at(5),
+        ballots=(),
+        resolution="approved",
+        stop=None,
+        closed=False,
+        facts=facts,
+        document=policy,
+        directory=a_directory(),
+        records=(),
+    )
+
+
+def _teams(*names: str) -> Callable[[Revision], Revision]:
+    return lambda revision: revision.model_copy(update={"facts": revision.facts.model_copy(update={"teams": names})})
+
+
+def test_the_teams_of_who_asks_are_those_of_then_and_today() -> None:
+    """A forged assessment that names another team makes nobody an outsider."""
+    assert case_of_today(_inputs(_teams("elsewhere"), ("payments",))).teams == ("elsewhere", "payments")
+    assert case_of_today(_inputs(_teams("elsewhere"))).teams == ()
+    assert case_of_today(_inputs(_teams("payments"), ("payments",))).teams == ("payments",)

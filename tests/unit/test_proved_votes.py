@@ -1,6 +1,7 @@
 """Whether votes are what people signed: asked by whoever issues permits, who believes none of them."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from policy.approval.today import Today
 from policy.decision import Refusal, Vote, receive_decision
 from policy.people.directory import Delegation, Directory
 from policy.proofs import Assurance
+from policy.rules.chains import ApprovalChain
+from policy.rules.stepping_up import ProofDemand
 from signing.proving import Trust, UnprovenError
 from tests.unit.builders import a_case, at, stage
 from tests.unit.signed import ANN, BEN, CAROL, DIGEST, NOW, TRUST, by_key, directory, proved, statement
@@ -33,14 +36,14 @@ BALLOT = Ballot(
 def _statement(value: dict[str, Any], trust: Trust = TRUST) -> Statement:
     submission = receive_decision(value)
     try:
-        return Statement(submission, proved(value, trust))
+        return Statement(submission, proved(value, trust), NOW)
     except UnprovenError as error:
-        return Statement(submission, error.why)
+        return Statement(submission, error.why, NOW)
 
 
 def _why(ballot: Ballot = BALLOT, value: dict[str, Any] | None = None, **other: Any) -> str | None:
     said = {} if value is None else {"d-1": _statement(value, other.pop("trust", TRUST))}
-    more = {"proposal_id": "p-1", "revision": 1, **other}
+    more = {"proposal_id": "p-1", "revision": 1, "chain": None, **other}
     found = unproven((ballot,), said, {1: ASKED, 2: ASKED._replace(assessment="sha256:2")}, directory(), **more)
     return found.get("d-1")
 
@@ -88,9 +91,45 @@ def test_a_planted_vote_is_not_proved(case: str) -> None:
     assert reason in why
 
 
+# what the stage asks of a proof, the statement that is there, and a word of the reason or None
+STEPPED_UP: dict[str, tuple[ProofDemand, dict[str, Any], str | None]] = {
+    "enough": (ProofDemand(assurance=Assurance.aal1), SIGNED, None),
+    "one factor where two are asked for": (ProofDemand(assurance=Assurance.aal2), SIGNED, "needs aal2"),
+    "a key where a login of now is asked for": (
+        ProofDemand(assurance=Assurance.aal1, max_age=timedelta(minutes=5)),
+        SIGNED,
+        "at most",
+    ),
+    "a demand on other votes": (ProofDemand(assurance=Assurance.aal2, votes=("release",)), SIGNED, None),
+}
+
+
+@pytest.mark.parametrize(("demand", "value", "reason"), STEPPED_UP.values(), ids=STEPPED_UP)
+def test_a_compromised_control_worker_waives_no_step_up(
+    demand: ProofDemand, value: dict[str, Any], reason: str | None
+) -> None:
+    """What the chain asks of a proof is asked again by whoever issues permits, of the proof itself."""
+    chain = ApprovalChain(stages=(stage("ops", proofs=(demand,)),))
+    why = _why(BALLOT, value, chain=chain)
+    assert why is None if reason is None else reason in str(why)
+
+
+@pytest.mark.parametrize("dates", [{"expires_at": "2030-01-01T11:59:30Z"}, {"issued_at": "2030-01-01T12:30:00Z"}])
+def test_a_decision_outside_of_its_own_dates_is_not_proved(dates: dict[str, str]) -> None:
+    """A statement that nobody took in time is not kept for later."""
+    assert _why(BALLOT, by_key(statement(**dates))) is not None
+
+
 def test_a_denial_needs_no_statement() -> None:
     """Whoever can write votes can stop an action, and could anyway."""
     assert _why(BALLOT.model_copy(update={"vote": Vote.deny})) is None
+
+
+def test_a_vote_on_a_screen_that_lies_is_not_proved() -> None:
+    """What people were shown was another action: they did not approve this one."""
+    lies: dict[int, Asked | str] = {1: "the screen's target is not what was assessed"}
+    more: dict[str, Any] = {"proposal_id": "p-1", "revision": 1, "chain": None}
+    assert unproven((BALLOT,), {"d-1": _statement(SIGNED)}, lies, directory(), **more) == {"d-1": lies[1]}
 
 
 def test_a_kept_vote_names_what_its_own_revision_asked() -> None:
@@ -132,7 +171,8 @@ def test_a_vote_for_somebody_else_rests_on_a_delegation(
     terms = {"id": "d", "delegator": "ben", "delegate": "ann", "since": NOW, "until": at(60), "reason": "away"}
     people = directory().model_copy(update={"delegations": (Delegation.model_validate(terms),)})
     said = {"d-1": _statement(BEHALF)}
-    found = unproven((ballot,), said, {1: ASKED}, people.with_shown({"d": shown}), proposal_id="p-1", revision=1)
+    more: dict[str, Any] = {"proposal_id": "p-1", "revision": 1, "chain": None}
+    found = unproven((ballot,), said, {1: ASKED}, people.with_shown({"d": shown}), **more)
     why = found.get("d-1")
     assert why is None if reason is None else reason in str(why)
 

@@ -1,5 +1,6 @@
 """What was presented is what is decided by, whatever today's code would show of the same facts."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +19,7 @@ from policy.proofs import Principal
 from policy.proposal import receive
 from policy.revision import revision_digest
 from policy.rules.chains import ApprovalChain, Verdict
-from policy.sealing import check_sealed, seal, sealed_of
+from policy.sealing import check_sealed, seal, sealed_of, untrue
 from tests.unit.builders import stage
 from tests.unit.screens import DATABASE, NOW, TWO_PEOPLE, proposal_of, revision_of
 from workflows.view import View
@@ -173,3 +174,26 @@ def test_a_screen_under_another_digest_is_a_finding() -> None:
 
     assert found[0].startswith("presented digest is sha256:2222")
     assert missing == ["a screen is sealed where people are asked, and only there"]
+
+
+# What a compromised control worker seals, so that people approve something that looks harmless.
+LIES: dict[str, tuple[dict[str, Any], str]] = {
+    "another environment": ({"environment": "staging"}, "the screen's environment"),
+    "another target": ({"target": "database:toy", "resolved": ["postgres/toy"]}, "the screen's target"),
+    "a lower tier": ({"risk_tier": "low", "risk_score": 1}, "the screen's risk_tier"),
+    "no steps": ({"steps": []}, "the screen's steps"),
+    "no screen": ({"operation": 7}, "malformed"),
+}
+
+
+@pytest.mark.parametrize(("changes", "why"), LIES.values(), ids=LIES)
+def test_a_screen_that_lies_is_not_signed(changes: dict[str, Any], why: str) -> None:
+    """Whoever signs makes the screen again, and so does whoever issues a permit: its digest alone says nothing."""
+    forged = sealed_of(_value(**changes))
+    assert any(why in item for item in untrue(PROPOSAL.proposal, REVISION, ASSESSMENT, forged))
+    assert untrue(PROPOSAL.proposal, REVISION, ASSESSMENT, EARLIER) == []
+    if why != "malformed":
+        entries = ({"kind": "assessed", "content": {"revision": REVISION.value()}},)
+        dossier = Dossier(replace(FILE, kept=forged), entries, broken="", receipts={})
+        assert any(why in item for item in dossier.doubts())
+        assert replace(dossier, file=FILE).doubts() == []

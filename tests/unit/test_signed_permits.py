@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
+from policy.base import instant_text
 from policy.permit import Direction, Permit
-from policy.permit_claims import claims_of, differing, permit_claims
+from policy.permit_claims import approvals_of, claims_of, differing, permit_claims
 from policy.proofs import Assurance
 from signing.jws import sign
 from signing.permits import PermitKeys, PermitRefusedError, sign_permit, verify_permit
+from tests.unit.builders import a_ballot, at
 from tests.unit.permitted import AT, FORGED, GOOD, KEY, KEYS, OLD, claims, grounds, permit
-from tests.unit.signed import AUDIENCE
+from tests.unit.signed import AUDIENCE, statement
 
 BELIEVED = PermitKeys.read_value(KEYS)
 
@@ -116,3 +118,11 @@ def test_the_signature_is_no_part_of_the_permit() -> None:
     assert "signed" not in signed.model_dump(mode="json")
     assert GOOD not in repr(signed)
     assert Permit.model_validate(signed.model_dump(mode="json")) == permit()
+
+
+def test_an_approval_that_a_revision_kept_is_dated_as_it_was_seen() -> None:
+    """A kept ballot is dated anew; a token that has expired by then still verifies at its own instant."""
+    said = {**statement(), "proof": {"kind": "claimed", "identity": "ann"}}
+    kept = a_ballot("ann", "approve", 90).model_copy(update={"decision_id": "d-1", "kept_from": 1})
+    (carried,) = approvals_of([kept], {"d-1": (said, at(1))})
+    assert carried["seen_at"] == instant_text(at(1))

@@ -120,10 +120,13 @@ async def test_nobody_approves_their_own_action_with_a_good_signature(signed: Wo
     assert (await _decide(signed, handle, "ann", "deny")).counted
 
 
-async def _plant(world: World, handle: Handle, person: str, stage: int, role: str) -> None:
-    """Write a vote into the record as somebody who holds a database role of ours."""
+async def _plant(
+    world: World, handle: Handle, person: str, stage: int, role: str, key: SigningKey | None = None
+) -> None:
+    """Write a vote into the record as somebody who holds a database role of ours; signed with a `key`, or claimed."""
     status = await world.status(handle)
     said = {**decision(status, person), "stage": stage}
+    said = said if key is None else sign(said, key)
     ballot = {
         "person_id": person,
         "groups": ["ops", "dba"],
@@ -131,7 +134,7 @@ async def _plant(world: World, handle: Handle, person: str, stage: int, role: st
         "stage": stage,
         "vote": "approve",
         "received_at": datetime.now(UTC).isoformat(),
-        "assurance": "aal3",
+        "assurance": "aal3" if key is None else "aal1",
     }
     receipt = {"decision_id": said["decision_id"], "counted": True, "ballot": ballot}
     connection = await asyncpg.connect(world.url.replace("postgres@", f"{role}@"))
@@ -204,3 +207,44 @@ async def test_a_policy_asks_for_more_than_a_key_shows(signed: World) -> None:
         assert (await _decide(signed, handle, "cleo", "deny")).counted
     finally:
         await publish_documents(signed.url, (DOCUMENTS / "policy.yaml").read_bytes())
+
+
+async def test_a_vote_that_is_too_weak_gives_no_permit_whoever_counted_it(signed: World) -> None:
+    """A compromised control worker counts a vote of one factor where two are asked for: the permit role asks again."""
+    policy = yaml.safe_load((DOCUMENTS / "policy.yaml").read_text())
+    await publish_documents(signed.url, json.dumps({**policy, **DEMANDS}).encode())
+    try:
+        handle = await signed.start(signed.propose("bench.put", undo="bench.take"))
+        await signed.pending(handle)
+        assert (await _decide(signed, handle, "eve")).counted
+        await signed.pending(handle, stage=2)
+        await _plant(signed, handle, "cleo", 2, "countersign_control", KEYS["cleo"])
+        await _decide(signed, handle, "bob", "acknowledge")
+        refused = await _until_refused(signed, handle.id.removeprefix("action/"))
+        assert list(refused["content"]["inputs"]["unproven"].values()) == ["this vote needs aal2, its proof shows aal1"]
+        assert await signed.permits(handle.id.removeprefix("action/")) == []
+    finally:
+        await publish_documents(signed.url, (DOCUMENTS / "policy.yaml").read_bytes())
+
+
+async def test_a_planted_escalation_makes_nobody_an_approver(signed: World) -> None:
+    """A compromised control worker notes that eve was escalated to: she signs what no chain asks her."""
+    handle = await signed.start(signed.propose("bench.put", undo="bench.take"))
+    await signed.pending(handle)
+    assert (await _decide(signed, handle, "bob")).counted
+    await signed.pending(handle, stage=2)
+    proposal_id, at = handle.id.removeprefix("action/"), datetime.now(UTC)
+    event = {"kind": "escalated", "at": at.isoformat(), "stage": 2, "index": 0, "people": ["eve"], "replace": True}
+    connection = await asyncpg.connect(signed.url.replace("postgres@", "countersign_control@"))
+    try:
+        await connection.execute(
+            "INSERT INTO countersign.case_event (proposal_id, revision, key, kind, body, digest, happened_at)"
+            " VALUES ($1, 1, 'escalated 2 0', 'escalated', $2, $3, $4)",
+            *(proposal_id, canonical(event), digest(canonical(event)), at),
+        )
+    finally:
+        await connection.close()
+    assert (await _decide(signed, handle, "eve", stage=2)).counted
+    refused = await _until_refused(signed, proposal_id)
+    assert [item["code"] for item in refused["content"]["reasons"]] == ["unfounded_escalation"]
+    assert await signed.permits(proposal_id) == []
