@@ -171,16 +171,19 @@ class Verifier:
             raise PermitError("expired", f"it expired at {ends!r:.40}, it is {at:.0f}")
 
     def _check_approvals(self, claims: Mapping[str, Any], approvers: Mapping[str, "_Key"]) -> None:
-        """Every signature of a known key must hold; other kinds of proof are not looked at, and not counted."""
-        approved = {kid for item in claims.get("approvals", []) if (kid := _approver(item, claims, approvers))}
+        """Every signature of a known key must hold; other kinds of proof are not looked at, and not counted. Keys with
+        the same `person` are one approver's.
+        """
+        approved = {who for item in claims.get("approvals", []) if (who := _approver(item, claims, approvers))}
         if len(approved) < self._least:
-            raise PermitError("not_approved", f"{len(approved)} known keys approved it, {self._least} must have")
+            raise PermitError("not_approved", f"{len(approved)} known people approved it, {self._least} must have")
 
 
 @dataclass(frozen=True)
 class _Key:
-    """A public key, and when it counts (seconds since 1970)."""
+    """A public key, whose it is, and when it counts (seconds since 1970)."""
 
+    owner: str
     jose: OKPKey | ECKey
     algorithms: Sequence[str]
     since: float | None
@@ -200,7 +203,8 @@ def _read_keys(value: Mapping[str, Any]) -> dict[str, _Key]:
         public = {name: item[name] for name in ("kty", "crv", "x", "y") if name in item}
         since, until = (_seconds(item.get(name)) for name in ("since", "until"))
         revoked = item.get("revoked_at") is not None
-        found[item["kid"]] = _Key(made_by.import_key(public), _ALGORITHMS[item["crv"]], since, until, revoked)
+        owner = item.get("person", item["kid"])
+        found[item["kid"]] = _Key(owner, made_by.import_key(public), _ALGORITHMS[item["crv"]], since, until, revoked)
     return found
 
 
@@ -248,7 +252,7 @@ def _permit(claims: Mapping[str, Any]) -> Permit:
 
 
 def _approver(item: Any, claims: Mapping[str, Any], approvers: Mapping[str, _Key]) -> str | None:
-    """The key by which a statement approves this action; None where it is proved in another way than by a key."""
+    """Who approves this action by a statement; None where it is proved in another way than by a key."""
     try:
         signed, proof = item["signed"], item["proof"]
         if proof["kind"] != "key":
@@ -257,12 +261,15 @@ def _approver(item: Any, claims: Mapping[str, Any], approvers: Mapping[str, _Key
         kid, payload = _verify(f"{header}.{signed}.{signature}", approvers, DECISION_TYPE)
         said = _json(payload)
         about = [said[name] for name in ("countersign", "vote", "audience", "proposal_id", "action_digest")]
+        issued = _seconds(said["issued_at"])
     except (KeyError, TypeError, ValueError, AttributeError):
         raise PermitError("not_approved", "an approval of it is malformed") from None
     wanted = [_DECISION_DOMAIN, "approve", claims["iss"], claims["proposal_id"], claims["action_digest"]]
     if about != wanted:
         raise PermitError("not_approved", f"what {kid} signed is no approval of this action")
-    return kid
+    if issued is None or not approvers[kid].signs(issued):
+        raise PermitError("not_approved", f"key {kid} does not sign at {said['issued_at']!r:.40}: it is not its time")
+    return approvers[kid].owner
 
 
 def _is_text(value: Any) -> bool:

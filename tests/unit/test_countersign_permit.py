@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from policy.permit import Direction
+from signing.keys import generate
 from signing.permits import sign_permit
 from tests.unit.permitted import (
     AT,
@@ -28,7 +29,15 @@ from tests.unit.signed import ANN, AUDIENCE, BEN, STRANGER, by_key, by_ssh, stat
 
 alone = standing_alone("countersign_permit")
 NOW = AT.timestamp() + 10
-APPROVERS = {"keys": [{**ANN.public, "kid": "ann-1"}, {**BEN.public, "kid": "ben-1"}]}
+ANN_TOO, OVER = generate("ann-2"), generate("dan-old")
+APPROVERS = {
+    "keys": [
+        {**ANN.public, "kid": "ann-1", "person": "ann"},
+        {**ANN_TOO.public, "kid": "ann-2", "person": "ann"},
+        {**BEN.public, "kid": "ben-1"},
+        {**OVER.public, "kid": "dan-old", "until": "2029-12-31T00:00:00Z"},
+    ]
+}
 
 
 def verifier(**options: Any) -> Any:
@@ -125,6 +134,12 @@ APPROVED: dict[str, tuple[bool, list[dict[str, Any]], int]] = {
     "one approver": (True, [approval()], 1),
     "two approvers": (True, [approval(), carried(by_key(statement(decision_id="d-2"), BEN))], 2),
     "one approver twice": (False, [approval(), approval(decision_id="d-2")], 2),
+    "one approver with two keys": (
+        False,
+        [approval(), carried(by_key(statement(decision_id="d-2"), ANN_TOO))],
+        2,
+    ),
+    "a key whose time is over": (False, [carried(by_key(statement(), OVER))], 1),
     "nobody": (False, [], 1),
     "somebody whom nobody knows": (False, [carried(by_key(statement(), STRANGER))], 1),
     "a denial": (False, [approval(vote="deny")], 1),
