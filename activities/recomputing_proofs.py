@@ -28,10 +28,9 @@ def said_again(
     content: Mapping[str, Any], submission: DecisionSubmission, directory: Directory, at: datetime
 ) -> SaidBy:
     """Whoever made the statement of an entry, or why its proof does not show it."""
-    kept = content.get("principal")
-    known = {kept["issuer"]: (kept["key"],)} if kept is not None and kept.get("key") is not None else {}
-    code = content["receipt"]["code"]
-    trust = Trust(directory, known, accepts_claimed=code != Refusal.claimed_not_accepted)
+    kept, code = content.get("principal"), content["receipt"]["code"]
+    issuer, key = (kept.get("issuer"), kept.get("key")) if kept is not None else (None, None)
+    trust = Trust.again(directory, issuer, key, accepts_claimed=code != Refusal.claimed_not_accepted)
     recorded = Refusal(code) if code in _TAKEN else None
     try:
         return prove(content["submission"], submission.proof, Domain.decision, trust, at)

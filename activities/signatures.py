@@ -73,8 +73,8 @@ def signature_again(received: ReceivedProposal, directory: Directory) -> Signatu
     signed, about = received.signed, proposed(received)
     if signed is None:
         return unsigned(about, directory)
-    known = {signed.issuer: (signed.key,)} if signed.issuer is not None and signed.key is not None else {}
-    said_by = _shown(signed.statement, about, Trust(directory, known), signed.seen_at)
+    trust = Trust.again(directory, signed.issuer, signed.key)
+    said_by = _shown(signed.statement, about, trust, signed.seen_at)
     return signature_of(signed, said_by, about, directory)
 
 

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from activities.documents import Documents
 from cli.place import NO_RECORD, Place
+from cli.signing import directory_of
 from policy.envelope import statement_of
 from policy.errors import ProposalError
-from policy.proofs import Domain, signed_bytes
+from policy.proofs import Domain
 from policy.proposal import ReceivedProposal
-from signing.jws import sign_detached
+from signing.jws import key_proof
 from signing.keys import SigningKey, read_signing_key
 
 # Long enough for a worker that is away for a while; what is registered by then stays so.
@@ -48,8 +48,7 @@ async def enveloped(args: argparse.Namespace, place: Place, value: Any, received
 def signed(received: ReceivedProposal, key: SigningKey, audience: str, now: datetime) -> dict[str, Any]:
     """The statement about a proposal, signed at an instant (UTC)."""
     said = statement_of(received, audience=audience, now=now.replace(microsecond=0), valid=_VALID)
-    jws = sign_detached(signed_bytes(Domain.proposal, said), key, Domain.proposal.media_type)
-    return {**said, "proof": {"kind": "key", "jws": jws}}
+    return {**said, "proof": key_proof(said, key, Domain.proposal)}
 
 
 async def _audience(place: Place) -> str | None:
@@ -57,5 +56,7 @@ async def _audience(place: Place) -> str | None:
     async with place.record() as database:
         if database is None:
             raise ProposalError(f"what is signed names the installation, give --audience: {NO_RECORD}")
-        async with database.snapshot() as connection:
-            return (await Documents().in_force(connection)).directory.audience
+        directory = await directory_of(database)
+    if directory is None:
+        raise ProposalError("no directory is in force, which would name the installation: give --audience")
+    return directory.audience

@@ -30,12 +30,13 @@ from cli import exits
 from cli.arguments import Commands
 from cli.decide import NotDecidableError
 from cli.place import NO_RECORD, Place, find_place
+from cli.signers import Claim
 from cli.signing import claimed_identity
 from policy.anchoring import RECORD_LEDGER, AnchorError, Behind
 from policy.base import instant_text
 from policy.canonical import digest
 from policy.errors import AuditError
-from policy.proofs import Domain, signed_bytes
+from policy.proofs import Domain
 from policy.restoring import (
     AcknowledgementError,
     RecordHead,
@@ -44,7 +45,7 @@ from policy.restoring import (
     receive_acknowledgement,
 )
 from policy.screens.neutral import visible
-from signing.jws import sign_detached
+from signing.jws import key_proof
 from signing.keys import SigningKey, read_signing_key
 from workflows.interface import workflow_id
 
@@ -170,10 +171,7 @@ def signed(value: dict[str, Any], key: SigningKey | None, identity: str) -> dict
     Raises:
         AcknowledgementError: an argument cannot be part of a statement.
     """
-    domain = Domain.acknowledgement
-    proof = {"kind": "claimed", "identity": identity}
-    if key is not None:
-        proof = {"kind": "key", "jws": sign_detached(signed_bytes(domain, value), key, domain.media_type)}
+    proof = key_proof(value, key, Domain.acknowledgement) if key is not None else Claim(identity).proof
     whole = {**value, "proof": proof}
     receive_acknowledgement(whole)
     return whole

@@ -73,6 +73,19 @@ class Trust:
     issuer_keys: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
     accepts_claimed: bool = False
 
+    @classmethod
+    def again(
+        cls,
+        directory: Directory,
+        issuer: str | None = None,
+        key: dict[str, Any] | None = None,
+        *,
+        accepts_claimed: bool = False,
+    ) -> "Trust":
+        """What is believed of a statement that was verified before: of its issuer the one key that was kept with it."""
+        known = {issuer: (key,)} if issuer is not None and key is not None else {}
+        return cls(directory, known, accepts_claimed=accepts_claimed)
+
 
 def prove(value: Mapping[str, Any], proof: Proof, domain: Domain, trust: Trust, at: datetime) -> Principal:
     """Who made a statement.

@@ -16,11 +16,11 @@ from deploy.dev import Stack
 from policy.anchoring import RECORD_LEDGER, AnchorCopy, Known, read_copy
 from policy.base import instant_text
 from policy.canonical import digest
-from policy.proofs import Domain, signed_bytes
-from signing.jws import sign_detached
+from policy.proofs import Domain
 from signing.keys import generate
 from tests.anchors import MemoryAnchor, anchored
 from tests.faults.restoring import KEYS, governed, handed_in, said, seen
+from tests.unit.signed import by_key
 from tests.world import publish_documents, record
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -146,16 +146,11 @@ async def test_not_everybody_may(registry: Registry, caplog: pytest.LogCaptureFi
 
 
 def _signed_as_a_decision(statement: Statement) -> Statement:
-    value = {name: item for name, item in statement.items() if name != "proof"}
-    jws = sign_detached(signed_bytes(Domain.decision, value), KEYS["dora"], Domain.decision.media_type)
-    return {**value, "proof": {"kind": "key", "jws": jws}}
+    return by_key(statement, KEYS["dora"], Domain.decision)
 
 
 def _by_another_key(statement: Statement) -> Statement:
-    value = {name: item for name, item in statement.items() if name != "proof"}
-    domain = Domain.acknowledgement
-    jws = sign_detached(signed_bytes(domain, value), generate("dora-1"), domain.media_type)
-    return {**value, "proof": {"kind": "key", "jws": jws}}
+    return by_key(statement, generate("dora-1"), Domain.acknowledgement)
 
 
 FORGED: dict[str, tuple[Callable[[Statement], Statement], str]] = {

@@ -17,10 +17,10 @@ from activities.connection import connect
 from activities.export import export_action
 from deploy.dev import Stack
 from policy.envelope import statement_of
-from policy.proofs import Domain, signed_bytes
+from policy.proofs import Domain
 from policy.proposal import receive
-from signing.jws import sign_detached
 from signing.keys import SigningKey, generate
+from tests.unit.signed import by_key
 from tests.world import DOCUMENTS, Handle, World, publish_documents, record, running_world, temporal_server
 from worker import workflow_runner
 
@@ -61,9 +61,7 @@ def _policy(unsigned: list[dict[str, Any]]) -> bytes:
 def sign(body: Any, key: SigningKey = TUNER, ago: timedelta = timedelta(0), **changes: Any) -> dict[str, Any]:
     """A proposal in an envelope, signed; `changes` are of the statement, before it is signed."""
     said = statement_of(receive(body), audience=AUDIENCE, now=datetime.now(UTC) - ago, valid=timedelta(hours=1))
-    said |= changes
-    proof = sign_detached(signed_bytes(Domain.proposal, said), key, Domain.proposal.media_type)
-    return {"proposal": body, "statement": {**said, "proof": {"kind": "key", "jws": proof}}}
+    return {"proposal": body, "statement": by_key({**said, **changes}, key, Domain.proposal)}
 
 
 async def _refused(world: World, value: Any) -> tuple[str, str]:
