@@ -28,7 +28,7 @@ from activities.export import export_action, write_whole
 from activities.settings import ANCHOR_FILE
 from cli import exits
 from cli.arguments import Commands
-from cli.decide import NotDecidableError
+from cli.confirming import confirms, refuse_unattended
 from cli.place import NO_RECORD, Place, find_place
 from cli.signers import Claim
 from cli.signing import claimed_identity
@@ -95,10 +95,7 @@ async def _status(args: argparse.Namespace) -> int:
 
 
 async def _acknowledge(args: argparse.Namespace) -> int:
-    if not args.yes and not sys.stdin.isatty():
-        raise NotDecidableError(
-            "nobody is there to confirm: look at it with `countersign record status`, then add --yes"
-        )
+    refuse_unattended("countersign record status", confirmed=args.yes)
     place = find_place()
     file = _file(args, place)
     found = await compare(place, file)
@@ -108,17 +105,13 @@ async def _acknowledge(args: argparse.Namespace) -> int:
     identity = args.identity or claimed_identity(place.settings)
     value = signed(statement(found, args.because, datetime.now(UTC)), key, identity)
     print("\n".join(_lines(found)))
-    if not args.yes and not _confirmed():
+    if not args.yes and not confirms("sign this?", "acknowledge"):
         print("nothing was written", file=sys.stderr)
         return exits.FAILED
     output = args.output or beside(file, ACKNOWLEDGEMENT)
     number = await asyncio.to_thread(_add, output, value)
     print(f"{output}: {number} statement{'s' if number > 1 else ''}; it takes two people, the worker looks by itself")
     return exits.OK
-
-
-def _confirmed() -> bool:
-    return input('Type "acknowledge" to sign this: ').strip() == "acknowledge"
 
 
 async def _export(args: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ from activities.documents import Documents
 from cli import exits, render
 from cli.arguments import Commands, add_proposal_id
 from cli.case import Case, UnknownActionError, ask, look
+from cli.confirming import confirms, refuse_unattended
 from cli.decide import NotDecidableError
 from cli.place import NO_RECORD, Place, find_place
 from cli.propose import start
@@ -62,8 +63,7 @@ def register(commands: Commands) -> None:
 
 
 async def _revoke(args: argparse.Namespace) -> int:
-    if not args.yes and (args.json or not sys.stdin.isatty()):
-        raise NotDecidableError("nobody is there to confirm: look at it with `countersign show`, then add --yes")
+    refuse_unattended("countersign show", confirmed=args.yes, silent=args.json)
     place = find_place()
     case = await look(place, args.proposal_id)
     signing = await signing_of(args, place)
@@ -222,7 +222,7 @@ def _criterion(path: Path | None) -> dict[str, Any] | None:
 
 
 def _confirmed(args: argparse.Namespace, what: str) -> bool:
-    if args.yes or input(f'{what}? Type "revoke" to confirm: ').strip() == "revoke":
+    if args.yes or confirms(f"{what}?", "revoke"):
         return True
     print("nothing was sent", file=sys.stderr)
     return False

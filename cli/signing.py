@@ -10,7 +10,6 @@
 
 import argparse
 import getpass
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -227,8 +226,3 @@ def _sender(way: Signer, directory: Directory | None, named: str) -> str:
         return way.check(directory, datetime.now(UTC))
     except SigningError:
         return named
-
-
-def at_the_terminal() -> bool:
-    """Whether a person is there to be asked."""
-    return sys.stdin.isatty()
