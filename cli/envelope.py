@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cli.place import NO_RECORD, Place
-from cli.signing import directory_of
+from cli.signers import KeySigner, SshSigner
+from cli.signing import Signing, directory_of
 from policy.envelope import statement_of
 from policy.errors import ProposalError
 from policy.proofs import Domain
@@ -45,10 +46,29 @@ async def enveloped(args: argparse.Namespace, place: Place, value: Any, received
     return {"proposal": value, "statement": signed(received, key, audience, datetime.now(UTC))}
 
 
+async def enveloped_by(signing: Signing, value: Any, received: ReceivedProposal) -> Any:
+    """What is started for a person who signs with a key, in an envelope of theirs; as it is for whoever has none.
+
+    Whose a login is shows only once it was made, and the proposal names its person before.
+
+    Raises:
+        SigningError: the key is not that of the person in `on_behalf_of`, or nothing was signed.
+    """
+    way, directory = signing.ways[0], signing.directory
+    if not isinstance(way, KeySigner | SshSigner) or directory is None or directory.audience is None:
+        return value
+    said = _said(received, directory.audience, datetime.now(UTC))
+    return {"proposal": value, "statement": await signing.sign(said, way, None, Domain.proposal)}
+
+
 def signed(received: ReceivedProposal, key: SigningKey, audience: str, now: datetime) -> dict[str, Any]:
     """The statement about a proposal, signed at an instant (UTC)."""
-    said = statement_of(received, audience=audience, now=now.replace(microsecond=0), valid=_VALID)
+    said = _said(received, audience, now)
     return {**said, "proof": key_proof(said, key, Domain.proposal)}
+
+
+def _said(received: ReceivedProposal, audience: str, now: datetime) -> dict[str, Any]:
+    return statement_of(received, audience=audience, now=now.replace(microsecond=0), valid=_VALID)
 
 
 async def _audience(place: Place) -> str | None:

@@ -7,7 +7,6 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from cli import exits
 from cli.case import look
 from cli.place import find_place
 from signing.keys import generate
-from tests.integration.terminal import BOUND_SECONDS, DOCUMENTS, ROOT, SIGNERS, House, workers
+from tests.integration.terminal import BOUND_SECONDS, DOCUMENTS, ROOT, SIGNERS, House
 from tests.unit.signed import ssh_key
 
 BEN = SIGNERS["ben"]
@@ -45,20 +44,10 @@ def _documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(name="strict")
-def _strict(idle: House) -> Iterator[House]:
-    """The house with a worker that takes no name for an identity."""
-    with workers(idle.stack, replace(idle.settings, unsafe_claimed_identities=False)):
-        yield idle
-
-
 @pytest.fixture(name="key")
-def _key(tmp_path: Path) -> str:
+def _key(idle: House) -> str:
     """Ben's key, in a file."""
-    path = tmp_path / "ben.jwk"
-    path.write_text(BEN.private_json)
-    path.chmod(0o600)
-    return str(path)
+    return idle.key("ben")
 
 
 def test_a_decision_is_signed_with_a_key(strict: House, key: str) -> None:
