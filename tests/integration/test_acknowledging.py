@@ -1,5 +1,6 @@
 """Who may say that permits are issued again after a backup came back, and how: real keys, a real record."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from activities.anchored import known_of
+from activities.clock import SystemClock
 from activities.database import Database
 from activities.ledger import Ledger
 from deploy.dev import Stack
@@ -21,7 +23,7 @@ from signing.keys import generate
 from tests.anchors import MemoryAnchor, anchored
 from tests.faults.restoring import KEYS, governed, handed_in, said, seen
 from tests.unit.signed import by_key
-from tests.world import publish_documents, record
+from tests.world import publish_documents, record, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -222,3 +224,26 @@ async def test_what_was_acknowledged_is_said_once(registry: Registry, caplog: py
     registry.anchor.handed_in = handed_in(*(await _right(registry)))
     assert await guard.settle(registry.database, datetime.now(UTC)) is None
     assert "permits are issued" in caplog.text
+
+
+class Broken(MemoryAnchor):
+    """A copy that fails in a way that nobody foresaw, once it was there."""
+
+    broken = False
+
+    async def read(self) -> bytes | None:
+        if self.broken:
+            raise ValueError("nobody foresaw this")
+        return await super().read()
+
+
+async def test_a_watch_that_ends_says_so(
+    place: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ends it is in the log at once, and not when the worker stops."""
+    monkeypatch.setattr("activities.anchored.EVERY", timedelta(milliseconds=1))
+    anchor = Broken()
+    async with anchored(anchor).watched(place, SystemClock(), None):
+        anchor.broken = True
+        await until(lambda: asyncio.sleep(0, caplog.text), lambda text: "is not looked at any more" in text)
+    assert "nobody foresaw this" in caplog.text

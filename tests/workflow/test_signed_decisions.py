@@ -11,7 +11,6 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from activities.connection import connect
 from deploy.dev import Stack
 from policy.base import instant_text
 from policy.canonical import canonical, digest
@@ -24,10 +23,8 @@ from tests.world import (
     World,
     decision,
     publish_documents,
-    record,
-    running_world,
-    temporal_server,
     until,
+    whole_world,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -40,12 +37,8 @@ DEMANDS = {"proofs": [{"stages": ["dba"], "assurance": "aal2"}, {"stages": ["ops
 @pytest_asyncio.fixture(name="signed", scope="module", loop_scope="module")
 async def _signed(stack: Stack) -> AsyncIterator[World]:
     """A world whose people have keys, and whose workers take no mere names."""
-    with temporal_server() as server:
-        client = await connect(address=server.address, identity="tests")
-        async with record(stack) as name:
-            await publish_documents(stack.database_url("postgres", name), _directory())
-            async with running_world(stack, client, name, claimed=False) as world:
-                yield world
+    async with whole_world(stack, _directory(), claimed=False) as world:
+        yield world
 
 
 def _directory(**changes: Any) -> bytes:

@@ -13,7 +13,6 @@ import yaml
 from temporalio.client import WorkflowFailureError
 
 from activities.auditing import audit
-from activities.connection import connect
 from activities.export import export_action
 from deploy.dev import Stack
 from policy.envelope import statement_of
@@ -21,7 +20,7 @@ from policy.proofs import Domain
 from policy.proposal import receive
 from signing.keys import SigningKey, generate
 from tests.unit.signed import by_key
-from tests.world import DOCUMENTS, Handle, World, publish_documents, record, running_world, temporal_server
+from tests.world import DOCUMENTS, Handle, World, publish_documents, whole_world
 from worker import workflow_runner
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -35,12 +34,8 @@ KEYLESS = {"agent": {"id": "keyless"}}
 @pytest_asyncio.fixture(name="signed", scope="module", loop_scope="module")
 async def _signed(stack: Stack) -> AsyncIterator[World]:
     """A world in which the platforms of two agents sign, and one agent has no key."""
-    with temporal_server() as server:
-        client = await connect(address=server.address, identity="tests")
-        async with record(stack) as name:
-            await publish_documents(stack.database_url("postgres", name), _directory())
-            async with running_world(stack, client, name) as world:
-                yield world
+    async with whole_world(stack, _directory()) as world:
+        yield world
 
 
 def _directory(**of_tuner: Any) -> bytes:
