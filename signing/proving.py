@@ -37,6 +37,9 @@ from signing.sshsig import SshSignatureError, SshUnavailableError, parse_ssh, ve
 from signing.tokens import Token, UnknownKidError, unverified, verify_token
 from signing.workloads import names_workload, prove_workload
 
+# What an auditor may be unable to refuse again for the same reason, without a key of an issuer or OpenSSH.
+NEEDS_OTHERS = frozenset({Refusal.unverifiable, Refusal.unknown_key, Refusal.bad_proof})
+
 
 class UnprovenError(CountersignError):
     """A proof does not show who made a statement."""
