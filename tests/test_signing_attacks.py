@@ -95,6 +95,8 @@ ATTACKS: dict[str, tuple[str, ...]] = {
     ),
     "expired": (
         "test_what_is_signed_for_something_else_does_not_count[expired]",
+        "test_a_decision_outside_of_its_own_dates_is_not_proved",
+        "test_what_is_high_is_done_by_approvals_that_hold[taken after it had expired]",
         "test_a_token_that_does_not_show_it_is_refused[expired]",
         "test_nobody_proposes_in_another_agents_name[expired]",
     ),
@@ -114,6 +116,7 @@ ATTACKS: dict[str, tuple[str, ...]] = {
     "token with another nonce": ("test_a_token_that_does_not_show_it_is_refused[about another statement]",),
     "stale authentication": (
         "test_an_old_or_weak_login_is_asked_to_step_up",
+        "test_a_compromised_control_worker_waives_no_step_up",
         "test_a_proof_that_is_too_weak_is_refused_and_says_what_is_wanted",
     ),
     "revoked key": (
@@ -204,6 +207,13 @@ ATTACKS: dict[str, tuple[str, ...]] = {
     "votes that nobody gave": (
         "test_votes_that_whoever_takes_decisions_planted_give_no_permit",
         "test_a_control_role_that_counts_what_nobody_proved_gets_no_permit",
+        "test_a_planted_escalation_is_not_founded",
+        "test_a_vote_on_a_screen_that_lies_is_not_proved",
+    ),
+    "a permit or an assessment that says more than was proved": (
+        "test_an_approval_is_no_weaker_than_its_permit_says",
+        "test_nothing_that_a_permit_takes_from_an_assessment_is_believed",
+        "test_what_is_high_carries_approvals_that_hold[one approver with two keys]",
     ),
     "swapped and downgraded payloads": (
         "test_swap_between_two_workflows",
