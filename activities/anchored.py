@@ -174,6 +174,10 @@ class Anchored:
                 await self._look(database, clock, meter)
             except (AnchorError, DatabaseUnavailableError) as error:
                 self._tell(f"the copy outside the record could not be compared: {error}", None)
+            except Exception:
+                # Permits are still compared one by one; but nobody's acknowledgement would be taken any more.
+                log.exception("the copy outside the record is not looked at any more")
+                raise
 
     async def _look(self, database: Database, clock: Clock, meter: Meter | None) -> None:
         behind = await self.settle(database, await clock.now())

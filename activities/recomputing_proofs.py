@@ -13,26 +13,23 @@ from typing import Any
 
 from activities.cases import CaseFile
 from activities.deciding import SaidBy
-from policy.approval.proved import Asked, Statement, unproven
+from policy.approval.proved import Asked, Statement, as_shown, unproven
 from policy.audit import ReadEntry
 from policy.decision import DecisionSubmission, Refusal, receive_decision
 from policy.ledger import EntryKind
 from policy.people.directory import Directory
 from policy.proofs import Domain, OidcProof, Principal
-from signing.proving import KeysWantedError, Trust, UnprovenError, prove
-
-_TAKEN = frozenset({Refusal.unverifiable, Refusal.unknown_key, Refusal.bad_proof})
+from signing.proving import NEEDS_OTHERS, KeysWantedError, Trust, UnprovenError, prove
 
 
 def said_again(
     content: Mapping[str, Any], submission: DecisionSubmission, directory: Directory, at: datetime
 ) -> SaidBy:
     """Whoever made the statement of an entry, or why its proof does not show it."""
-    kept = content.get("principal")
-    known = {kept["issuer"]: (kept["key"],)} if kept is not None and kept.get("key") is not None else {}
-    code = content["receipt"]["code"]
-    trust = Trust(directory, known, accepts_claimed=code != Refusal.claimed_not_accepted)
-    recorded = Refusal(code) if code in _TAKEN else None
+    kept, code = content.get("principal"), content["receipt"]["code"]
+    issuer, key = (kept.get("issuer"), kept.get("key")) if kept is not None else (None, None)
+    trust = Trust.again(directory, issuer, key, accepts_claimed=code != Refusal.claimed_not_accepted)
+    recorded = Refusal(code) if code in NEEDS_OTHERS else None
     try:
         return prove(content["submission"], submission.proof, Domain.decision, trust, at)
     except UnprovenError as error:
@@ -69,13 +66,11 @@ def unproven_again(
             statements[submission.decision_id] = Statement(submission, said_by, entry.at)
     assert case.revision is not None
     revision, proposal_id = case.revision.revision, case.proposal.proposal_id
-    newest = asked.get(revision)
-    if newest is not None and newest.presented is None and case.sealed is not None:
-        asked[revision] = newest._replace(presented=case.sealed.presented_digest)
+    shown = as_shown(asked, revision, case.sealed.presented_digest if case.sealed is not None else None)
     return unproven(
         case.ballots,
         statements,
-        asked,
+        shown,
         directory,
         proposal_id=proposal_id,
         revision=revision,

@@ -60,8 +60,7 @@ def _said(item: Any, directory: Directory, entry: ReadEntry) -> Said | str:
     """A statement, and whoever its proof shows again; or what is wrong, in a sentence."""
     statement = receive_acknowledgement(item["statement"])
     kept = Principal.model_validate(item["principal"])
-    known = {kept.issuer: (kept.key,)} if kept.issuer is not None and kept.key is not None else {}
-    trust = Trust(directory, known, accepts_claimed=kept.kind == "claimed")
+    trust = Trust.again(directory, kept.issuer, kept.key, accepts_claimed=kept.kind == "claimed")
     try:
         by = prove(item["statement"], statement.proof, Domain.acknowledgement, trust, entry.at)
     except (UnprovenError, KeysWantedError) as error:

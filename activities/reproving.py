@@ -24,7 +24,7 @@ from activities.documents import Documents
 from activities.proving import Prover
 from activities.tables import AssessmentRow, DecisionRow
 from policy.approval.founded import escalations, unfounded
-from policy.approval.proved import CARRIES, Asked, Statement, unproven
+from policy.approval.proved import CARRIES, Asked, Statement, as_shown, unproven
 from policy.canonical import parse_canonical
 from policy.decision import Refusal, receive_decision
 from policy.people.directory import Directory
@@ -78,14 +78,11 @@ async def unproven_votes(
         for row in await connection.execute(_ASKED, {"proposal_id": file.proposal.proposal_id})
         if row.revision in about
     }
-    newest = asked.get(file.revision.revision)
-    # A release that sealed no screen shows what today's code makes of it.
-    if isinstance(newest, Asked) and newest.presented is None and file.sealed is not None:
-        asked[file.revision.revision] = newest._replace(presented=file.sealed.presented_digest)
+    presented = file.sealed.presented_digest if file.sealed is not None else None
     return unproven(
         carrying,
         statements,
-        asked,
+        as_shown(asked, file.revision.revision, presented),
         directory,
         proposal_id=file.proposal.proposal_id,
         revision=file.revision.revision,

@@ -29,10 +29,9 @@ from policy.people.directory import Directory
 from policy.proofs import Domain, Principal
 from policy.proposal import ReceivedProposal
 from policy.signature import Signature, Signed
-from signing.proving import KeysWantedError, Trust, UnprovenError, prove
+from signing.proving import NEEDS_OTHERS, KeysWantedError, Trust, UnprovenError, prove
 
-# What cannot be computed again without a key of an issuer, or OpenSSH.
-_TAKEN = tuple(f"{code}: " for code in (Refusal.unverifiable, Refusal.unknown_key, Refusal.bad_proof))
+_TAKEN = tuple(f"{code}: " for code in NEEDS_OTHERS)
 
 
 async def signed_by(prover: Prover, start: Start, directory: Directory, now: datetime) -> ReceivedProposal | str:
@@ -73,8 +72,8 @@ def signature_again(received: ReceivedProposal, directory: Directory) -> Signatu
     signed, about = received.signed, proposed(received)
     if signed is None:
         return unsigned(about, directory)
-    known = {signed.issuer: (signed.key,)} if signed.issuer is not None and signed.key is not None else {}
-    said_by = _shown(signed.statement, about, Trust(directory, known), signed.seen_at)
+    trust = Trust.again(directory, signed.issuer, signed.key)
+    said_by = _shown(signed.statement, about, trust, signed.seen_at)
     return signature_of(signed, said_by, about, directory)
 
 

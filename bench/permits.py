@@ -25,8 +25,8 @@ from policy.operations import RiskTier
 from policy.people.directory import read_directory
 from policy.permit import Direction, Permit, permit_id
 from policy.permit_claims import Grounds, approval_of, claims_of, differing
-from policy.proofs import Assurance, Domain, signed_bytes
-from signing.jws import sign_detached
+from policy.proofs import Assurance, Domain
+from signing.jws import key_proof
 from signing.keys import SigningKey, generate
 from signing.permits import PermitKeys, sign_permit, verify_permit
 from signing.proving import Trust, prove
@@ -114,8 +114,7 @@ def _approvals() -> tuple[dict[str, Any], ...]:
     found = []
     for key in _PEOPLE:
         said = {**_STATEMENT, "decision_id": f"d-{key.id}"}
-        proof = sign_detached(signed_bytes(Domain.decision, said), key, Domain.decision.media_type)
-        found.append(approval_of({**said, "proof": {"kind": "key", "jws": proof}}, _AT))
+        found.append(approval_of({**said, "proof": key_proof(said, key, Domain.decision)}, _AT))
     return tuple(found)
 
 

@@ -30,7 +30,7 @@ from bench.stack import Bench
 from policy.decision import receive_decision
 from policy.people.directory import Directory, read_directory
 from policy.proofs import Domain, nonce_of, signed_bytes
-from signing.jws import sign_detached
+from signing.jws import key_proof
 from signing.keys import SigningKey
 from signing.proving import Trust, UnprovenError, prove
 
@@ -117,8 +117,7 @@ def _makers(folder: Path) -> Mapping[str, Callable[[], dict[str, Any]]]:
 
 def _by_key(value: Mapping[str, Any], key: SigningKey) -> dict[str, Any]:
     said = {**value, "audience": AUDIENCE}
-    signature = sign_detached(signed_bytes(Domain.decision, said), key, Domain.decision.media_type)
-    return {**said, "proof": {"kind": "key", "jws": signature}}
+    return {**said, "proof": key_proof(said, key, Domain.decision)}
 
 
 def _by_ssh(path: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from uuid import uuid4
 from cli import exits, render
 from cli.arguments import Commands, add_proposal_id
 from cli.case import Case, look
+from cli.confirming import confirms, refuse_unattended
 from cli.place import NO_RECORD, Place, find_place
 from cli.signing import add_signing, signing_of
 from cli.statement import Statement, cast, check, prepare
@@ -81,7 +82,7 @@ def add_words(parser: argparse.ArgumentParser, *, reason_required: bool) -> None
 
 
 async def _decide(args: argparse.Namespace) -> int:
-    _refuse_unattended(args)
+    refuse_unattended("countersign show", confirmed=args.yes, silent=args.json)
     place = find_place()
     case = await look(place, args.proposal_id)
     signing = await signing_of(args, place)
@@ -89,7 +90,8 @@ async def _decide(args: argparse.Namespace) -> int:
     statement = prepare(case, signing, value, wanted_by(case, value))
     if not args.json:
         print(question(case, place, statement))
-    if not args.yes and not _confirmed(args, statement):
+    word = args.vote.replace("_", " ")
+    if not args.yes and not confirms(f"{word} as {statement.who}?", word):
         print("nothing was sent", file=sys.stderr)
         return exits.FAILED
     return await cast(place, statement, patience=timedelta(seconds=args.patience), as_json=args.json)
@@ -164,14 +166,3 @@ def question(case: Case, place: Place, statement: Statement) -> str:
             *statement.lines,
         ]
     )
-
-
-def _refuse_unattended(args: argparse.Namespace) -> None:
-    if not args.yes and (args.json or not sys.stdin.isatty()):
-        raise NotDecidableError("nobody is there to confirm: look at it with `countersign show`, then add --yes")
-
-
-def _confirmed(args: argparse.Namespace, statement: Statement) -> bool:
-    word = args.vote.replace("_", " ")
-    answer = input(f'{word} as {statement.who}? Type "{word}" to confirm: ')
-    return answer.strip().replace("-", "_").replace(" ", "_") == str(args.vote)

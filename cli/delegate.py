@@ -14,12 +14,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from activities.documents import Documents, NotPublishedError, stored
+from activities.documents import NotPublishedError
 from cli import exits
 from cli.arguments import Commands
 from cli.documents import instant, read_file
 from cli.place import NO_RECORD, find_place
-from cli.statements import add_key, signer_of
+from cli.signing import directory_of
+from cli.statement_files import add_key, signer_of
 from policy.base import instant_text
 from policy.errors import DocumentError, explain
 from policy.people.directory import Delegation, Directory, read_directory
@@ -63,11 +64,10 @@ async def _directory(path: Path | None) -> Directory:
     async with find_place().record() as database:
         if database is None:
             raise NotPublishedError(f"the directory in force cannot be read: {NO_RECORD}; or give --directory")
-        async with database.snapshot() as connection:
-            digests = await Documents().digests_in_force(connection)
-            if "directory" not in digests:
-                raise NotPublishedError("no directory is in force: give --directory FILE")
-            return read_directory(await stored(connection, "directory", digests["directory"]))
+        directory = await directory_of(database)
+    if directory is None:
+        raise NotPublishedError("no directory is in force: give --directory FILE")
+    return directory
 
 
 def _entry(args: argparse.Namespace, delegator: str, now: datetime) -> Delegation:

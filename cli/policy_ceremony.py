@@ -21,7 +21,7 @@ from cli.documents import read_file
 from cli.place import find_place
 from cli.policy_publish import compose, in_force
 from cli.ready import documents_of
-from cli.statements import add_key, read_statement, signer_of
+from cli.statement_files import add_key, read_statement, signer_of
 from policy.base import instant_text
 from policy.ceremony import LONGEST, receive_ceremony
 from policy.errors import DocumentError

@@ -22,7 +22,7 @@ from cli.documents import GivenWorld, read_file
 from cli.place import find_place
 from cli.policy_check import check_body, shown
 from cli.policy_compare import compare, lines_of
-from cli.statements import read_statement
+from cli.statement_files import read_statement
 from policy.catalog import read_catalog
 from policy.checks.findings import Severity
 from policy.checks.streams import compose_stream

@@ -28,14 +28,15 @@ from activities.export import export_action, write_whole
 from activities.settings import ANCHOR_FILE
 from cli import exits
 from cli.arguments import Commands
-from cli.decide import NotDecidableError
+from cli.confirming import confirms, refuse_unattended
 from cli.place import NO_RECORD, Place, find_place
+from cli.signers import Claim
 from cli.signing import claimed_identity
 from policy.anchoring import RECORD_LEDGER, AnchorError, Behind
 from policy.base import instant_text
 from policy.canonical import digest
 from policy.errors import AuditError
-from policy.proofs import Domain, signed_bytes
+from policy.proofs import Domain
 from policy.restoring import (
     AcknowledgementError,
     RecordHead,
@@ -44,7 +45,7 @@ from policy.restoring import (
     receive_acknowledgement,
 )
 from policy.screens.neutral import visible
-from signing.jws import sign_detached
+from signing.jws import key_proof
 from signing.keys import SigningKey, read_signing_key
 from workflows.interface import workflow_id
 
@@ -94,10 +95,7 @@ async def _status(args: argparse.Namespace) -> int:
 
 
 async def _acknowledge(args: argparse.Namespace) -> int:
-    if not args.yes and not sys.stdin.isatty():
-        raise NotDecidableError(
-            "nobody is there to confirm: look at it with `countersign record status`, then add --yes"
-        )
+    refuse_unattended("countersign record status", confirmed=args.yes)
     place = find_place()
     file = _file(args, place)
     found = await compare(place, file)
@@ -107,17 +105,13 @@ async def _acknowledge(args: argparse.Namespace) -> int:
     identity = args.identity or claimed_identity(place.settings)
     value = signed(statement(found, args.because, datetime.now(UTC)), key, identity)
     print("\n".join(_lines(found)))
-    if not args.yes and not _confirmed():
+    if not args.yes and not confirms("sign this?", "acknowledge"):
         print("nothing was written", file=sys.stderr)
         return exits.FAILED
     output = args.output or beside(file, ACKNOWLEDGEMENT)
     number = await asyncio.to_thread(_add, output, value)
     print(f"{output}: {number} statement{'s' if number > 1 else ''}; it takes two people, the worker looks by itself")
     return exits.OK
-
-
-def _confirmed() -> bool:
-    return input('Type "acknowledge" to sign this: ').strip() == "acknowledge"
 
 
 async def _export(args: argparse.Namespace) -> int:
@@ -170,10 +164,7 @@ def signed(value: dict[str, Any], key: SigningKey | None, identity: str) -> dict
     Raises:
         AcknowledgementError: an argument cannot be part of a statement.
     """
-    domain = Domain.acknowledgement
-    proof = {"kind": "claimed", "identity": identity}
-    if key is not None:
-        proof = {"kind": "key", "jws": sign_detached(signed_bytes(domain, value), key, domain.media_type)}
+    proof = key_proof(value, key, Domain.acknowledgement) if key is not None else Claim(identity).proof
     whole = {**value, "proof": proof}
     receive_acknowledgement(whole)
     return whole

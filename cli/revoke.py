@@ -24,10 +24,12 @@ from activities.documents import Documents
 from cli import exits, render
 from cli.arguments import Commands, add_proposal_id
 from cli.case import Case, UnknownActionError, ask, look
+from cli.confirming import confirms, refuse_unattended
 from cli.decide import NotDecidableError
+from cli.envelope import enveloped_by
 from cli.place import NO_RECORD, Place, find_place
 from cli.propose import start
-from cli.signing import add_signing, signing_of
+from cli.signing import Signing, add_signing, signing_of
 from cli.statement import cast, check, prepare
 from policy.base import instant_text
 from policy.builtin import AGENT
@@ -62,13 +64,12 @@ def register(commands: Commands) -> None:
 
 
 async def _revoke(args: argparse.Namespace) -> int:
-    if not args.yes and (args.json or not sys.stdin.isatty()):
-        raise NotDecidableError("nobody is there to confirm: look at it with `countersign show`, then add --yes")
+    refuse_unattended("countersign show", confirmed=args.yes, silent=args.json)
     place = find_place()
     case = await look(place, args.proposal_id)
     signing = await signing_of(args, place)
     if case.closed:
-        return await _roll_back(args, place, case, signing.sender)
+        return await _roll_back(args, place, case, signing)
     value = revocation(case, args.because, datetime.now(UTC))
     statement = prepare(case, signing, value, wanted_to_revoke(case))
     if not args.json:
@@ -114,10 +115,10 @@ def revocation(case: Case, because: str, now: datetime) -> dict[str, Any]:
     return value
 
 
-async def _roll_back(args: argparse.Namespace, place: Place, case: Case, identity: str) -> int:
+async def _roll_back(args: argparse.Namespace, place: Place, case: Case, signing: Signing) -> int:
     """Build and start the action that undoes what has succeeded."""
     assert case.dossier is not None
-    file = case.dossier.file
+    file, identity = case.dossier.file, signing.sender
     assert file.result is not None
     if file.result.outcome is not Outcome.succeeded:
         raise UnknownActionError(f"action {case.proposal_id} ended as {file.result.outcome}: there is nothing to undo")
@@ -129,9 +130,10 @@ async def _roll_back(args: argparse.Namespace, place: Place, case: Case, identit
     value = undoing(file.proposal, registry, identity, args.because, _criterion(args.criterion))
     if not _confirmed(args, f"propose {value['proposal_id']}, which undoes {case.proposal_id}, as {identity}"):
         return exits.FAILED
-    proposal_id = receive(value).proposal.proposal_id
+    received = receive(value)
+    proposal_id = received.proposal.proposal_id
     client = await place.client(identity)
-    await start(client, value, proposal_id)
+    await start(client, await enveloped_by(signing, value, received), proposal_id)
     status = await _first_status(client, proposal_id, timedelta(seconds=args.patience))
     shown = {"proposal_id": proposal_id, "undoes": case.proposal_id, "state": status and status["state"]}
     print(json.dumps({**shown, "result": status and status["result"]}) if args.json else _told(shown, status))
@@ -222,7 +224,7 @@ def _criterion(path: Path | None) -> dict[str, Any] | None:
 
 
 def _confirmed(args: argparse.Namespace, what: str) -> bool:
-    if args.yes or input(f'{what}? Type "revoke" to confirm: ').strip() == "revoke":
+    if args.yes or confirms(f"{what}?", "revoke"):
         return True
     print("nothing was sent", file=sys.stderr)
     return False

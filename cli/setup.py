@@ -10,7 +10,7 @@ from cli.arguments import Commands
 from cli.place import find_place
 from cli.policy_publish import UNSIGNED, add_signed
 from cli.ready import prepare_record, prepare_schedules, publish_folder, register_search_attributes
-from cli.statements import read_statement
+from cli.statement_files import read_statement
 
 
 def register(commands: Commands) -> None:

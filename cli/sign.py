@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from cli import exits
 from cli.arguments import Commands, add_proposal_id
 from cli.case import Case, look
-from cli.decide import NEEDS_WORDS, NotDecidableError, add_words, decision, question, wanted_by
+from cli.confirming import confirms, refuse_unattended
+from cli.decide import NEEDS_WORDS, add_words, decision, question, wanted_by
 from cli.place import find_place
 from cli.revoke import revocation, wanted_to_revoke
 from cli.signing import Signing, add_signing, signing_of
@@ -48,7 +49,8 @@ async def _sign(args: argparse.Namespace) -> int:
     statement = prepared(case, args, await signing_of(args, place))
     shown = question(case, place, statement) if args.vote is not Vote.revoke else "\n".join(statement.lines)
     print(shown, file=sys.stderr)
-    if not args.yes and not _confirmed(args, statement):
+    word = args.vote.replace("_", " ")
+    if not args.yes and not confirms(f"sign {word} as {statement.who}?", word):
         print("nothing was signed", file=sys.stderr)
         return exits.FAILED
     print(json.dumps(await statement.signed(), indent=2))
@@ -77,11 +79,4 @@ def _check(args: argparse.Namespace) -> None:
         raise DecisionError("--answer and --question belong together: name the decision id of the question")
     if args.asked is not None and args.vote is not Vote.request_info:
         raise DecisionError(f"--to belongs to --request-info, not to --{word}")
-    if not args.yes and not sys.stdin.isatty():
-        raise NotDecidableError("nobody is there to confirm: look at it with `countersign show`, then add --yes")
-
-
-def _confirmed(args: argparse.Namespace, statement: Statement) -> bool:
-    word = args.vote.replace("_", " ")
-    print(f'sign {word} as {statement.who}? Type "{word}" to confirm: ', end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().replace("-", "_").replace(" ", "_") == str(args.vote)
+    refuse_unattended("countersign show", confirmed=args.yes)

@@ -27,7 +27,7 @@ from policy.people.directory import Directory
 from policy.people.keys import Issuer, RegisteredKey
 from policy.proofs import Domain, Proof, nonce_of, signed_bytes
 from policy.rules.stepping_up import said_of
-from signing.jws import sign_detached
+from signing.jws import key_proof
 from signing.keys import SigningKey
 from signing.proving import Trust, UnprovenError, prove
 
@@ -137,8 +137,7 @@ class KeySigner(Signer):
 
     async def prove(self, value: Mapping[str, Any], domain: Domain, directory: Directory, wanted: Wanted | None) -> Any:
         del wanted
-        proof = {"kind": "key", "jws": sign_detached(signed_bytes(domain, value), self.key, domain.media_type)}
-        return _held_against(value, proof, domain, directory)
+        return _held_against(value, key_proof(value, self.key, domain), domain, directory)
 
 
 @dataclass(frozen=True)

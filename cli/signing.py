@@ -10,7 +10,6 @@
 
 import argparse
 import getpass
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from activities.database import Database
-from activities.documents import Documents, stored
+from activities.documents import Documents
 from activities.settings import IDENTITY, Settings
 from activities.settings_signing import (
     OIDC_CLIENT_ID,
@@ -32,7 +31,7 @@ from cli.case import Case
 from cli.place import NO_RECORD, Place
 from cli.signers import Claim, KeySigner, LoginSigner, Signer, SigningError, remedies, ssh_signer
 from policy.decision import Wanted
-from policy.people.directory import Directory, read_directory
+from policy.people.directory import Directory
 from policy.proofs import Domain
 from policy.rules.stepping_up import said_of
 from signing.keys import read_signing_key
@@ -154,18 +153,15 @@ async def signing_of(args: argparse.Namespace, place: Place) -> Signing:
     ways = await _ways(args, place.settings.signs_with)
     named = args.identity or claimed_identity(place.settings)
     async with place.record() as database:
-        directory = await _directory(database) if database is not None else None
+        directory = await directory_of(database) if database is not None else None
     found = ways or (Claim(named),)
     return Signing(found, _sender(found[0], directory, named), directory)
 
 
-async def _directory(database: Database) -> Directory | None:
+async def directory_of(database: Database) -> Directory | None:
     """The directory in force; None where none was published."""
     async with database.snapshot() as connection:
-        digests = await Documents().digests_in_force(connection)
-        if "directory" not in digests:
-            return None
-        return read_directory(await stored(connection, "directory", digests["directory"]))
+        return await Documents().directory_in_force(connection)
 
 
 def refuse_claim(way: Signer, status: Mapping[str, Any]) -> None:
@@ -230,8 +226,3 @@ def _sender(way: Signer, directory: Directory | None, named: str) -> str:
         return way.check(directory, datetime.now(UTC))
     except SigningError:
         return named
-
-
-def at_the_terminal() -> bool:
-    """Whether a person is there to be asked."""
-    return sys.stdin.isatty()

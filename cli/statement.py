@@ -16,10 +16,11 @@ from uuid import uuid4
 
 from cli import exits, render
 from cli.case import Case
+from cli.confirming import at_the_terminal, confirms
 from cli.place import Place
 from cli.sending import Answer, send
 from cli.signers import Claim, LoginSigner, Signer, remedies
-from cli.signing import Signing, at_the_terminal, refuse_claim, refuse_doubts
+from cli.signing import Signing, refuse_claim, refuse_doubts
 from policy.base import instant_text
 from policy.decision import DecisionReceipt, Wanted, receive_decision
 from policy.rules.stepping_up import said_of
@@ -122,7 +123,7 @@ def _again(statement: Statement, receipt: DecisionReceipt) -> Statement | None:
         return None
     print(render.receipt(receipt.model_dump(mode="json")))
     print(f"it did not count. This vote needs {said_of(receipt.wanted)}: sign in again for a new decision.")
-    if input(f'sign in at {logins[0].issuer} now? Type "yes" to go on: ').strip().lower() != "yes":
+    if not confirms(f"sign in at {logins[0].issuer} now?", "yes"):
         return None
     fresh = receipt.wanted.model_copy(update={"max_age_seconds": 0})
     return statement.anew(logins[0], fresh)

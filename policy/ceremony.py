@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from policy.base import Digest, EdgeModel, Instant, Name, Text
-from policy.canonical import canonical, check_value
-from policy.errors import CanonicalError, DocumentError, explain
+from policy.errors import DocumentError
 from policy.governance import MINIMUM
 from policy.proofs import OfflineProof
+from policy.receiving import receive_as
 
 LONGEST = timedelta(days=7)
 _SKEW = timedelta(minutes=1)
@@ -65,13 +65,7 @@ def receive_ceremony(value: Any) -> Ceremony:
     Raises:
         DocumentError: names the field, the value and what was expected.
     """
-    try:
-        check_value(value)
-        return Ceremony.model_validate_json(canonical(value), strict=True)
-    except CanonicalError as error:
-        raise DocumentError(f"malformed ceremony: {error}") from None
-    except ValidationError as error:
-        raise DocumentError(f"malformed ceremony: {explain(error)}") from None
+    return receive_as(Ceremony, value, "ceremony", DocumentError)
 
 
 def in_order(documents: Iterable[Replaced]) -> tuple[Replaced, ...]:

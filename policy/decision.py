@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from policy.base import Digest, EdgeModel, Instant, Name, ProposalId, RecordModel, Text
-from policy.canonical import canonical, check_value, digest
-from policy.errors import CanonicalError, DecisionError, explain
+from policy.canonical import digest
+from policy.errors import DecisionError
 from policy.proofs import Assurance, ClaimedProof, KeyProof, OidcProof, Proof, SshProof
+from policy.receiving import receive_as
 
 # Far above what a case can have, far below what the record can hold.
 MAX_NUMBER = 1_000_000
@@ -151,13 +152,7 @@ def receive_decision(value: Any) -> DecisionSubmission:
     Raises:
         DecisionError: names the field, the value and what was expected.
     """
-    try:
-        check_value(value)
-        return DecisionSubmission.model_validate_json(canonical(value), strict=True)
-    except CanonicalError as error:
-        raise DecisionError(f"malformed decision: {error}") from None
-    except ValidationError as error:
-        raise DecisionError(f"malformed decision: {explain(error)}") from None
+    return receive_as(DecisionSubmission, value, "decision", DecisionError)
 
 
 def valid_at(submission: DecisionSubmission, now: datetime) -> tuple[Refusal, str] | None:

@@ -16,15 +16,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
 from policy.base import Digest, EdgeModel, Instant, Name, ProposalId, RecordModel, instant_text
 from policy.builtin import AGENT
-from policy.canonical import canonical, check_value
-from policy.errors import CanonicalError, ProposalError, explain
+from policy.canonical import canonical
+from policy.errors import ProposalError
 from policy.people.directory import Directory
 from policy.proofs import KeyProof, OidcProof, Principal, SshProof
 from policy.proposal import ReceivedProposal, receive
+from policy.receiving import receive_as
 from policy.signature import Signature, Signed
 
 # How far the clocks of who signs and of who takes it may be apart.
@@ -83,13 +84,7 @@ def receive_start(value: Any) -> Start:
     if not isinstance(value.get("proposal"), dict):
         raise ProposalError("malformed proposal: an envelope has proposal and statement, proposal is no json object")
     received = receive(value["proposal"])
-    try:
-        check_value(value)
-        read = ProposalEnvelope.model_validate_json(canonical(value), strict=True)
-    except CanonicalError as error:
-        raise ProposalError(f"malformed proposal: envelope: {error}") from None
-    except ValidationError as error:
-        raise ProposalError(f"malformed proposal: envelope: {explain(error)}") from None
+    read = receive_as(ProposalEnvelope, value, "proposal: envelope", ProposalError)
     return Start(received, value["statement"], read.statement)
 
 

@@ -14,19 +14,19 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
 from policy.anchoring import AnchorCopy, Known
 from policy.approval.eligibility import counts
 from policy.base import Digest, EdgeModel, Instant, Name, ProposalId
-from policy.canonical import canonical, check_value
 from policy.document import PolicySet
 from policy.draft import next_publication
-from policy.errors import CanonicalError, CountersignError, explain
+from policy.errors import CountersignError
 from policy.evaluation import Evaluation
 from policy.governance import MINIMUM
 from policy.people.directory import Directory
 from policy.proofs import Principal, Proof
+from policy.receiving import receive_as
 from policy.rules.chains import Verdict
 from policy.rules.stepping_up import too_weak, wanted_of
 
@@ -85,13 +85,7 @@ def receive_acknowledgement(value: Any) -> Acknowledgement:
     Raises:
         AcknowledgementError: it is none.
     """
-    try:
-        check_value(value)
-        return Acknowledgement.model_validate_json(canonical(value), strict=True)
-    except CanonicalError as error:
-        raise AcknowledgementError(f"malformed acknowledgement: {error}") from None
-    except ValidationError as error:
-        raise AcknowledgementError(f"malformed acknowledgement: {explain(error)}") from None
+    return receive_as(Acknowledgement, value, "acknowledgement", AcknowledgementError)
 
 
 def problem_of(said: Said, situation: Situation, policy: PolicySet, directory: Directory, at: datetime) -> str | None:

@@ -10,6 +10,7 @@
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from joserfc.errors import JoseError
 from policy.canonical import MAX_TEXT_BYTES, parse_json
 from policy.errors import CanonicalError, CountersignError
 from policy.people.keys import PublicJwk
+from policy.proofs import Domain, signed_bytes
 from signing.keys import SigningKey, public_key
 
 _HEADER = {"alg", "kid", "typ"}
@@ -59,6 +61,20 @@ def sign_detached(payload: bytes, key: SigningKey, media_type: str) -> str:
     """The same without its payload: `header..signature`."""
     header, _, signature = sign(payload, key, media_type).split(".")
     return f"{header}..{signature}"
+
+
+def key_proof(value: Mapping[str, Any], key: SigningKey, domain: Domain) -> dict[str, str]:
+    """The proof of a statement by a key, as JSON.
+
+    Args:
+        value: the statement; a proof that it has already is not part of what is signed.
+        key: whose id stands in the directory.
+        domain: what kind of statement it is.
+
+    Raises:
+        CanonicalError: it cannot be signed.
+    """
+    return {"kind": "key", "jws": sign_detached(signed_bytes(domain, value), key, domain.media_type)}
 
 
 def attached(detached: str, payload: bytes) -> str:

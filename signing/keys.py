@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey
 
@@ -52,11 +51,6 @@ class SigningKey:
     def private_json(self) -> str:
         """The private JWK with its id, as it is kept in a file."""
         return json.dumps({**self.key.as_dict(private=True), "kid": self.id}, indent=2) + "\n"
-
-    @property
-    def private_pem(self) -> bytes:
-        """The same as PEM (PKCS 8)."""
-        return self.key.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())  # type: ignore[union-attr]
 
 
 def generate(key_id: str, kind: str = "ed25519") -> SigningKey:

@@ -37,6 +37,9 @@ from signing.sshsig import SshSignatureError, SshUnavailableError, parse_ssh, ve
 from signing.tokens import Token, UnknownKidError, unverified, verify_token
 from signing.workloads import names_workload, prove_workload
 
+# What an auditor may be unable to refuse again for the same reason, without a key of an issuer or OpenSSH.
+NEEDS_OTHERS = frozenset({Refusal.unverifiable, Refusal.unknown_key, Refusal.bad_proof})
+
 
 class UnprovenError(CountersignError):
     """A proof does not show who made a statement."""
@@ -72,6 +75,19 @@ class Trust:
     directory: Directory
     issuer_keys: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
     accepts_claimed: bool = False
+
+    @classmethod
+    def again(
+        cls,
+        directory: Directory,
+        issuer: str | None = None,
+        key: dict[str, Any] | None = None,
+        *,
+        accepts_claimed: bool = False,
+    ) -> "Trust":
+        """What is believed of a statement that was verified before: of its issuer the one key that was kept with it."""
+        known = {issuer: (key,)} if issuer is not None and key is not None else {}
+        return cls(directory, known, accepts_claimed=accepts_claimed)
 
 
 def prove(value: Mapping[str, Any], proof: Proof, domain: Domain, trust: Trust, at: datetime) -> Principal:

@@ -275,7 +275,7 @@ def _prepare_signers(folder: Path) -> None:
     directory = yaml.safe_load((documents / "directory.yaml").read_text())
     for name in ("ann", "ben"):
         key = generate(f"{name}-1")
-        (folder / f"{name}.pem").write_bytes(key.private_pem)
+        (folder / f"{name}.pem").write_bytes(key.key.as_pem(private=True))
         (folder / f"{name}.pem").chmod(0o600)
         person: dict[str, Any] = next((item for item in directory["people"] if item["id"] == name), {"id": name})
         person["keys"] = [{"id": key.id, "jwk": key.public}]

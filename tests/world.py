@@ -354,9 +354,11 @@ async def running_world(stack: Stack, client: Client, name: str, **more: Any) ->
 
 
 @contextlib.asynccontextmanager
-async def whole_world(stack: Stack, **more: Any) -> AsyncIterator[World]:
-    """A world with a Temporal and a record of its own."""
+async def whole_world(stack: Stack, *documents: bytes, **more: Any) -> AsyncIterator[World]:
+    """A world with a Temporal and a record of its own, in which these documents replace those of the tests."""
     with temporal_server() as server:
         client = await connect(address=server.address, identity="tests")
-        async with record(stack) as name, running_world(stack, client, name, **more) as world:
-            yield world
+        async with record(stack) as name:
+            await publish_documents(stack.database_url("postgres", name), *documents)
+            async with running_world(stack, client, name, **more) as world:
+                yield world

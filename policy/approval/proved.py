@@ -37,6 +37,14 @@ class Asked(NamedTuple):
     presented: str | None
 
 
+def as_shown(asked: Mapping[int, Asked | str], revision: int, presented: str | None) -> dict[int, Asked | str]:
+    """What was asked, with the screen of a revision: a release that sealed none shows what today's code makes of it."""
+    newest = asked.get(revision)
+    if not isinstance(newest, Asked) or newest.presented is not None:
+        return dict(asked)
+    return {**asked, revision: newest._replace(presented=presented)}
+
+
 class Statement(NamedTuple):
     """A decision as it was received, whoever made it, or why its proof does not show it now, and when it was seen."""
 

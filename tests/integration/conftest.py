@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -102,6 +103,13 @@ def _idle(
 def _house(idle: House) -> Iterator[House]:
     """The house with its worker."""
     with workers(idle.stack, idle.settings):
+        yield idle
+
+
+@pytest.fixture(name="strict")
+def _strict(idle: House) -> Iterator[House]:
+    """The house with a worker that takes no name for an identity."""
+    with workers(idle.stack, replace(idle.settings, unsafe_claimed_identities=False)):
         yield idle
 
 

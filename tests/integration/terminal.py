@@ -156,15 +156,20 @@ class House:
         assert self.propose(proposal_id).code == exits.OK
         return self.until(proposal_id, lambda status: status["state"] == "pending")
 
+    def key(self, name: str) -> str:
+        """The file with a person's key."""
+        path = self.folder / f"{name}.jwk"
+        path.write_text(SIGNERS[name].private_json)
+        path.chmod(0o600)
+        return str(path)
+
     def signatures(self, path: Path, *more: str, signers: Sequence[str] = tuple(SIGNERS)) -> list[str]:
         """What people sign one after the other so that a document, or a folder of them, comes in force."""
         files: list[str] = []
         for name in signers:
-            key, file = self.folder / f"{name}.jwk", self.folder / f"{path.stem}.{name}.json"
-            key.write_text(SIGNERS[name].private_json)
-            key.chmod(0o600)
+            file = self.folder / f"{path.stem}.{name}.json"
             terms = ("--with", files[0]) if files else ("--because", "the tests need it")
-            ran = self.run("policy", "ceremony", str(path), *more, *terms, "--key", str(key), "-o", str(file))
+            ran = self.run("policy", "ceremony", str(path), *more, *terms, "--key", self.key(name), "-o", str(file))
             assert ran.code == exits.OK, ran.err
             files.append(str(file))
         return files

@@ -1,5 +1,6 @@
 """Who may say that permits are issued again after a backup came back, and how: real keys, a real record."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,18 +11,19 @@ import pytest
 import pytest_asyncio
 
 from activities.anchored import known_of
+from activities.clock import SystemClock
 from activities.database import Database
 from activities.ledger import Ledger
 from deploy.dev import Stack
 from policy.anchoring import RECORD_LEDGER, AnchorCopy, Known, read_copy
 from policy.base import instant_text
 from policy.canonical import digest
-from policy.proofs import Domain, signed_bytes
-from signing.jws import sign_detached
+from policy.proofs import Domain
 from signing.keys import generate
 from tests.anchors import MemoryAnchor, anchored
 from tests.faults.restoring import KEYS, governed, handed_in, said, seen
-from tests.world import publish_documents, record
+from tests.unit.signed import by_key
+from tests.world import publish_documents, record, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -146,16 +148,11 @@ async def test_not_everybody_may(registry: Registry, caplog: pytest.LogCaptureFi
 
 
 def _signed_as_a_decision(statement: Statement) -> Statement:
-    value = {name: item for name, item in statement.items() if name != "proof"}
-    jws = sign_detached(signed_bytes(Domain.decision, value), KEYS["dora"], Domain.decision.media_type)
-    return {**value, "proof": {"kind": "key", "jws": jws}}
+    return by_key(statement, KEYS["dora"], Domain.decision)
 
 
 def _by_another_key(statement: Statement) -> Statement:
-    value = {name: item for name, item in statement.items() if name != "proof"}
-    domain = Domain.acknowledgement
-    jws = sign_detached(signed_bytes(domain, value), generate("dora-1"), domain.media_type)
-    return {**value, "proof": {"kind": "key", "jws": jws}}
+    return by_key(statement, generate("dora-1"), Domain.acknowledgement)
 
 
 FORGED: dict[str, tuple[Callable[[Statement], Statement], str]] = {
@@ -227,3 +224,26 @@ async def test_what_was_acknowledged_is_said_once(registry: Registry, caplog: py
     registry.anchor.handed_in = handed_in(*(await _right(registry)))
     assert await guard.settle(registry.database, datetime.now(UTC)) is None
     assert "permits are issued" in caplog.text
+
+
+class Broken(MemoryAnchor):
+    """A copy that fails in a way that nobody foresaw, once it was there."""
+
+    broken = False
+
+    async def read(self) -> bytes | None:
+        if self.broken:
+            raise ValueError("nobody foresaw this")
+        return await super().read()
+
+
+async def test_a_watch_that_ends_says_so(
+    place: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ends it is in the log at once, and not when the worker stops."""
+    monkeypatch.setattr("activities.anchored.EVERY", timedelta(milliseconds=1))
+    anchor = Broken()
+    async with anchored(anchor).watched(place, SystemClock(), None):
+        anchor.broken = True
+        await until(lambda: asyncio.sleep(0, caplog.text), lambda text: "is not looked at any more" in text)
+    assert "nobody foresaw this" in caplog.text

@@ -45,7 +45,10 @@ def test_a_pending_action_is_revoked(house: House) -> None:
 
 
 def test_what_has_succeeded_is_undone_by_an_action_of_its_own(house: House) -> None:
-    """`revoke` builds and starts the recorded undo, which one person of the faster chain approves."""
+    """`revoke` builds, signs and starts the recorded undo, which one person of the faster chain approves.
+
+    Ben has a key: without it nobody starts anything in his name.
+    """
     house.pending("done")
     house.decide("approve", "done", "ben")
     house.decide("approve", "done", "eva")
@@ -53,10 +56,13 @@ def test_what_has_succeeded_is_undone_by_an_action_of_its_own(house: House) -> N
     bare = house.decide("revoke", "done", "ben", "--because", "reports are slower now")
     assert (bare.code, "say with --criterion" in bare.err) == (exits.FAILED, True)
     criterion = house.file({**proposal("x")["success_criteria"][0], "equals": "4MB"})
-    started = house.decide("revoke", "done", "ben", "--because", "slower now", "--criterion", criterion, "--json")
+    named = house.decide("revoke", "done", "ben", "--because", "slower now", "--criterion", criterion)
+    assert (named.code, "unsigned" in named.out) == (exits.REFUSED, True), named.out
+    because = ("--because", "slower now", "--criterion", criterion, "--key", house.key("ben"), "--yes")
+    started = house.run("revoke", "done", *because, "--json")
     assert (started.code, started.json["undoes"], started.json["state"]) == (exits.OK, "done", "pending")
     undo = started.json["proposal_id"]
-    again = house.decide("revoke", "done", "ben", "--because", "once more", "--criterion", criterion)
+    again = house.run("revoke", "done", *because)
     assert (again.code, "same_effect_pending" in again.out) == (exits.REFUSED, True)
     assert " undoes done" not in again.out
     house.until(undo, lambda status: status["state"] == "pending")
@@ -64,7 +70,8 @@ def test_what_has_succeeded_is_undone_by_an_action_of_its_own(house: House) -> N
     assert house.decide("approve", undo, "eva").code == exits.OK
     done = house.until(undo, lambda status: status["result"] is not None)
     assert done["result"]["outcome"] == "succeeded"
-    late = house.decide("revoke", "done", "ben", "--because", "twice", "--criterion", criterion)
+    assert "ben-1" in house.run("show", undo).out
+    late = house.run("revoke", "done", *because)
     assert (late.code, "unknown_agent" in late.out.split("\n")[1]) == (exits.REFUSED, False), late.out
 
 

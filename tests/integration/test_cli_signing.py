@@ -7,7 +7,6 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ import pytest
 from cli import exits
 from cli.case import look
 from cli.place import find_place
+from policy.builtin import AGENT
 from signing.keys import generate
-from tests.integration.terminal import BOUND_SECONDS, DOCUMENTS, ROOT, SIGNERS, House, workers
+from tests.integration.terminal import BOUND_SECONDS, DOCUMENTS, ROOT, SIGNERS, House, proposal
 from tests.unit.signed import ssh_key
 
 BEN = SIGNERS["ben"]
@@ -45,20 +45,10 @@ def _documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(name="strict")
-def _strict(idle: House) -> Iterator[House]:
-    """The house with a worker that takes no name for an identity."""
-    with workers(idle.stack, replace(idle.settings, unsafe_claimed_identities=False)):
-        yield idle
-
-
 @pytest.fixture(name="key")
-def _key(tmp_path: Path) -> str:
+def _key(idle: House) -> str:
     """Ben's key, in a file."""
-    path = tmp_path / "ben.jwk"
-    path.write_text(BEN.private_json)
-    path.chmod(0o600)
-    return str(path)
+    return idle.key("ben")
 
 
 def test_a_decision_is_signed_with_a_key(strict: House, key: str) -> None:
@@ -108,6 +98,19 @@ def test_what_a_stage_wants_is_known_before(strict: House, key: str) -> None:
     assert weak.code == exits.FAILED
     assert f"this vote needs {wanted}: sign with --ssh FILE with a security key" in weak.err
     assert "shows aal1 at most" in weak.err
+
+
+def test_what_a_person_proposes_is_signed_with_an_ssh_key(strict: House) -> None:
+    """Who has nothing but an SSH key in the directory proposes all the same, and nobody does it in their name."""
+    value = {**proposal("by-ssh"), "agent": {"id": AGENT}, "on_behalf_of": "eva"}
+    unsigned = strict.run("propose", strict.file(value), "--wait")
+    assert (unsigned.code, "unsigned" in unsigned.out) == (exits.REFUSED, True), unsigned.out
+    stranger = strict.run("propose", strict.file(value), "--ssh", str(ssh_key("stranger")[0]))
+    assert (stranger.code, "is nobody's in the directory" in stranger.err) == (exits.FAILED, True), stranger.err
+    signed = strict.run("propose", strict.file(value), "--ssh", str(ssh_key("eva")[0]))
+    assert signed.code == exits.OK, signed.err
+    strict.until("by-ssh", lambda status: status["action_digest"] is not None)
+    assert "eva-ssh" in strict.run("show", "by-ssh").out
 
 
 @pytest.mark.parametrize("by", ["file", "agent"])

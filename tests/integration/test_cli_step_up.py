@@ -9,13 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cli import exits
-from tests.integration.terminal import BOUND_SECONDS, DOCUMENTS, ROOT, SIGNERS, House, workers
+from tests.integration.terminal import BOUND_SECONDS, DOCUMENTS, ROOT, House
 from tests.provider import CLIENT, Browser, IdentityProvider, identity_provider
 
 PROOFS = "proofs:\n  - {assurance: aal2, max_age: 5m, stages: [dba]}\n"
@@ -40,13 +39,6 @@ def _documents(tmp_path_factory: pytest.TempPathFactory, provider: IdentityProvi
     for name, text in {**DOCUMENTS, "policy": policy, "directory": people}.items():
         (folder / f"{name}.yaml").write_text(text)
     return folder
-
-
-@pytest.fixture(name="strict")
-def _strict(idle: House) -> Iterator[House]:
-    """The house with a worker that takes no name for an identity."""
-    with workers(idle.stack, replace(idle.settings, unsafe_claimed_identities=False)):
-        yield idle
 
 
 def _at_a_terminal(*arguments: str, browsers: tuple[Browser, ...], typed: str = "") -> tuple[int, str]:
@@ -100,13 +92,10 @@ def test_a_weak_login_is_asked_for_again_with_a_new_decision(strict: House, prov
 
 
 def test_a_key_steps_up_to_the_login_that_is_set(
-    strict: House, provider: IdentityProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    strict: House, provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a key for every day and a login for what is critical nobody says which: the stage does."""
-    path = tmp_path / "ben.jwk"
-    path.write_text(SIGNERS["ben"].private_json)
-    path.chmod(0o600)
-    monkeypatch.setenv("COUNTERSIGN_SIGNING_KEY_FILE", str(path))
+    monkeypatch.setenv("COUNTERSIGN_SIGNING_KEY_FILE", strict.key("ben"))
     monkeypatch.setenv("COUNTERSIGN_OIDC_ISSUER", provider.issuer)
     strict.pending("both")
     assert strict.run("acknowledge", "both", "--yes").code == exits.OK

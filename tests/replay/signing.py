@@ -10,12 +10,12 @@ import yaml
 
 from cli.policy import publish_one
 from policy.envelope import statement_of
-from policy.proofs import Domain, signed_bytes
+from policy.proofs import Domain
 from policy.proposal import receive
-from signing.jws import sign_detached
 from signing.keys import SigningKey, generate
 from tests.replay.flooding import until_continued
 from tests.replay.recording import DOCUMENTS, SIGNALS, Recording, Scenario, proposal
+from tests.unit.signed import by_key
 from workflows import interface
 
 AUDIENCE = "countersign/recorded"
@@ -25,8 +25,7 @@ PLATFORM, FORGED = generate("tuner-1"), generate("tuner-1")
 def envelope(value: Any, key: SigningKey) -> dict[str, Any]:
     """A proposal with a statement that a key signed."""
     said = statement_of(receive(value), audience=AUDIENCE, now=datetime.now(UTC), valid=timedelta(minutes=5))
-    jws = sign_detached(signed_bytes(Domain.proposal, said), key, Domain.proposal.media_type)
-    return {"proposal": value, "statement": {**said, "proof": {"kind": "key", "jws": jws}}}
+    return {"proposal": value, "statement": by_key(said, key, Domain.proposal)}
 
 
 @asynccontextmanager

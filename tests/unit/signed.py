@@ -18,7 +18,7 @@ from policy.envelope import statement_of
 from policy.people.directory import Directory, read_directory
 from policy.proofs import Domain, Principal, nonce_of, signed_bytes
 from policy.proposal import receive
-from signing.jws import sign_detached
+from signing.jws import key_proof
 from signing.keys import SigningKey, generate
 from signing.proving import Trust, prove
 
@@ -92,8 +92,7 @@ def statement(**changes: Any) -> dict[str, Any]:
 
 def by_key(value: Mapping[str, Any], key: SigningKey = ANN, domain: Domain = Domain.decision) -> dict[str, Any]:
     """A statement with a signature by a key."""
-    proof = {"kind": "key", "jws": sign_detached(signed_bytes(domain, value), key, domain.media_type)}
-    return {**value, "proof": proof}
+    return {**value, "proof": key_proof(value, key, domain)}
 
 
 def by_ssh(

@@ -12,7 +12,7 @@ from policy.people.entries import Delegation
 from policy.people.facts import PersonFacts
 from policy.proofs import Assurance, Domain, signed_bytes
 from signing.delegations import read_proved_directory
-from signing.jws import sign_detached
+from signing.jws import key_proof
 from signing.keys import SigningKey
 from tests.unit.signed import ANN, AUDIENCE, BEN, CAROL, NOW, STRANGER, directory, ssh_signed
 
@@ -36,8 +36,7 @@ def _statement(audience: str | None = AUDIENCE, **changes: Any) -> dict[str, Any
 def _by(key: SigningKey = ANN, domain: Domain = Domain.delegation, **changes: Any) -> dict[str, Any]:
     """A proof of these terms, or of others."""
     audience = changes.pop("audience", AUDIENCE)
-    payload = signed_bytes(domain, _statement(audience, **changes))
-    return {"kind": "key", "jws": sign_detached(payload, key, domain.media_type)}
+    return key_proof(_statement(audience, **changes), key, domain)
 
 
 def _with(*delegations: dict[str, Any], **changes: Any) -> Directory:

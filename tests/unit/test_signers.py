@@ -135,7 +135,7 @@ def test_the_public_half_is_read_from_any_file(kind: str, form: str, tmp_path: P
     """The same half and fingerprint, whichever file has the key; an id only where the file says one."""
     key = generate("k-1", kind)
     public = key.key.as_pem(private=False) if form == "public pem" else b""
-    texts = {"jwk": key.private_json.encode(), "pem": key.private_pem, "public pem": public}
+    texts = {"jwk": key.private_json.encode(), "pem": key.key.as_pem(private=True), "public pem": public}
     path = tmp_path / "key"
     path.write_bytes(texts.get(form, str({**key.public, "kid": "k-1"}).replace("'", '"').encode()))
     found = read_public(path)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -11,23 +11,20 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from activities.connection import connect
 from deploy.dev import Stack
+from policy.base import instant_text
 from policy.canonical import canonical, digest
 from policy.decision import DecisionReceipt
-from policy.proofs import Domain, signed_bytes
-from signing.jws import sign_detached
 from signing.keys import SigningKey, generate
+from tests.unit.signed import by_key
 from tests.world import (
     DOCUMENTS,
     Handle,
     World,
     decision,
     publish_documents,
-    record,
-    running_world,
-    temporal_server,
     until,
+    whole_world,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -40,12 +37,8 @@ DEMANDS = {"proofs": [{"stages": ["dba"], "assurance": "aal2"}, {"stages": ["ops
 @pytest_asyncio.fixture(name="signed", scope="module", loop_scope="module")
 async def _signed(stack: Stack) -> AsyncIterator[World]:
     """A world whose people have keys, and whose workers take no mere names."""
-    with temporal_server() as server:
-        client = await connect(address=server.address, identity="tests")
-        async with record(stack) as name:
-            await publish_documents(stack.database_url("postgres", name), _directory())
-            async with running_world(stack, client, name, claimed=False) as world:
-                yield world
+    async with whole_world(stack, _directory(), claimed=False) as world:
+        yield world
 
 
 def _directory(**changes: Any) -> bytes:
@@ -58,11 +51,8 @@ def _directory(**changes: Any) -> bytes:
 
 
 def sign(value: Mapping[str, Any], key: SigningKey) -> dict[str, Any]:
-    """A decision, signed."""
-    said = {**value, "audience": AUDIENCE}
-    signed = signed_bytes(Domain.decision, said)
-    proof = {"kind": "key", "jws": sign_detached(signed, key, Domain.decision.media_type)}
-    return {**said, "proof": proof}
+    """A decision, signed; for this installation, unless it names another one."""
+    return by_key({"audience": AUDIENCE, **value}, key)
 
 
 async def _decide(world: World, handle: Handle, person: str, vote: str = "approve", **more: Any) -> DecisionReceipt:
@@ -93,7 +83,7 @@ async def test_signed_decisions_carry_an_action_and_mere_names_do_not(signed: Wo
 
 
 async def test_a_signed_decision_is_replayed_nowhere(signed: World) -> None:
-    """Sent again it is the same decision; on another action, stage or revision it is refused."""
+    """Sent again it is the same decision; on another action, or moved to another stage, it is refused."""
     first = await signed.start(signed.propose("bench.put", undo="bench.take"))
     other = await signed.start(signed.propose("bench.put", undo="bench.take"))
     third = await signed.start(signed.propose("bench.put", undo="bench.take"))
@@ -112,12 +102,71 @@ async def test_a_signed_decision_is_replayed_nowhere(signed: World) -> None:
     assert status["stages"][0]["approvals"] == []
 
 
+async def test_a_signed_decision_in_another_run_is_the_same_vote(signed: World) -> None:
+    """The run is terminated and started again: what was signed for the first run is known, and is no second vote."""
+    body = signed.propose("bench.put", undo="bench.take")
+    first = await signed.start(body)
+    said = sign(decision(await signed.pending(first), "eve"), KEYS["eve"])
+    receipt = await signed.send(first, said)
+    await first.terminate()
+
+    second = await signed.start(body)
+
+    status = await signed.pending(second, stage=2)
+    assert await signed.send(second, said) == receipt
+    assert (await signed.status(second))["stages"][0]["approvals"] == status["stages"][0]["approvals"] == ["eve"]
+    assert len(await signed.entries(body["proposal_id"], "decision_counted")) == 1
+
+
+SOMETHING_ELSE = {
+    "another stage": ({"stage": 2}, "stage_not_open"),
+    "another revision": ({"revision": 2}, "revision_mismatch"),
+    "another action": ({"action_digest": "sha256:" + "0" * 64}, "action_digest_mismatch"),
+    "another installation": ({"audience": "countersign/production"}, "wrong_audience"),
+    "expired": ({"expires_at": instant_text(datetime.now(UTC) - timedelta(hours=1))}, "expired"),
+    "of the future": ({"issued_at": instant_text(datetime.now(UTC) + timedelta(hours=1))}, "not_yet_valid"),
+}
+
+
+@pytest.mark.parametrize(("changes", "code"), SOMETHING_ELSE.values(), ids=SOMETHING_ELSE)
+async def test_what_is_signed_for_something_else_does_not_count(
+    signed: World, waiting: Handle, changes: dict[str, Any], code: str
+) -> None:
+    """By the right person with the right key, whole, and not for what is asked here and now."""
+    receipt = await _decide(signed, waiting, "eve", **changes)
+
+    assert (receipt.counted, receipt.code) == (False, code)
+    assert (await signed.status(waiting))["stages"][0]["approvals"] == []
+
+
+@pytest_asyncio.fixture(name="waiting", scope="module", loop_scope="module")
+async def _waiting(signed: World) -> Handle:
+    """An action whose first stage waits; none of the cases above moves it."""
+    handle = await signed.start(signed.propose("bench.put", undo="bench.take"))
+    await signed.pending(handle)
+    return handle
+
+
 async def test_nobody_approves_their_own_action_with_a_good_signature(signed: World) -> None:
     """The owner of the agent signs well, and stands behind the proposal; a denial of theirs is allowed."""
     handle = await signed.start(signed.propose("bench.put", undo="bench.take"))
     await signed.pending(handle)
     assert (await _decide(signed, handle, "ann")).code == "self_approval"
     assert (await _decide(signed, handle, "ann", "deny")).counted
+
+
+async def test_whoever_schedules_the_agent_does_not_approve_with_a_good_signature(signed: World) -> None:
+    """The agent is Ann's and runs by Eve's schedule: both ask for what it proposes."""
+    directory = json.loads(_directory())
+    directory["agents"][0]["scheduled_by"] = ["eve"]
+    await publish_documents(signed.url, json.dumps(directory).encode())
+    try:
+        handle = await signed.start(signed.propose("bench.put", undo="bench.take"))
+        await signed.pending(handle)
+        assert (await _decide(signed, handle, "eve")).code == "self_approval"
+        assert (await _decide(signed, handle, "bob")).counted
+    finally:
+        await publish_documents(signed.url, _directory())
 
 
 async def _plant(

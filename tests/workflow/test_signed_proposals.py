@@ -13,15 +13,14 @@ import yaml
 from temporalio.client import WorkflowFailureError
 
 from activities.auditing import audit
-from activities.connection import connect
 from activities.export import export_action
 from deploy.dev import Stack
 from policy.envelope import statement_of
-from policy.proofs import Domain, signed_bytes
+from policy.proofs import Domain
 from policy.proposal import receive
-from signing.jws import sign_detached
 from signing.keys import SigningKey, generate
-from tests.world import DOCUMENTS, Handle, World, publish_documents, record, running_world, temporal_server
+from tests.unit.signed import by_key
+from tests.world import DOCUMENTS, Handle, World, publish_documents, whole_world
 from worker import workflow_runner
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -35,12 +34,8 @@ KEYLESS = {"agent": {"id": "keyless"}}
 @pytest_asyncio.fixture(name="signed", scope="module", loop_scope="module")
 async def _signed(stack: Stack) -> AsyncIterator[World]:
     """A world in which the platforms of two agents sign, and one agent has no key."""
-    with temporal_server() as server:
-        client = await connect(address=server.address, identity="tests")
-        async with record(stack) as name:
-            await publish_documents(stack.database_url("postgres", name), _directory())
-            async with running_world(stack, client, name) as world:
-                yield world
+    async with whole_world(stack, _directory()) as world:
+        yield world
 
 
 def _directory(**of_tuner: Any) -> bytes:
@@ -61,9 +56,7 @@ def _policy(unsigned: list[dict[str, Any]]) -> bytes:
 def sign(body: Any, key: SigningKey = TUNER, ago: timedelta = timedelta(0), **changes: Any) -> dict[str, Any]:
     """A proposal in an envelope, signed; `changes` are of the statement, before it is signed."""
     said = statement_of(receive(body), audience=AUDIENCE, now=datetime.now(UTC) - ago, valid=timedelta(hours=1))
-    said |= changes
-    proof = sign_detached(signed_bytes(Domain.proposal, said), key, Domain.proposal.media_type)
-    return {"proposal": body, "statement": {**said, "proof": {"kind": "key", "jws": proof}}}
+    return {"proposal": body, "statement": by_key({**said, **changes}, key, Domain.proposal)}
 
 
 async def _refused(world: World, value: Any) -> tuple[str, str]:
