@@ -236,10 +236,10 @@ def _how(screen: Screen, plan: Plan, current: StageStanding) -> list[str]:
     else:
         below = "or send this in the same way, signed by another program (`docs/spec/decision.md`):"
     ways = "" if named else f", signed with {_ways(current.wanted.get(Vote.approve))}"
+    pasted = f"*More Actions*, *Send Update*, `{DECIDE}` (or *Send a Signal*)"
     return [
         f"- in a terminal: `countersign approve {screen.proposal_id}`, or `deny`{ways}; it does everything at once",
-        f"- on this page: `countersign sign {screen.proposal_id} --approve`, or `--deny`, prints the JSON to paste: "
-        f"*More Actions*, *Send Update*, `{DECIDE}` (or *Send a Signal*)",
+        f"- on this page: `countersign sign {screen.proposal_id} --approve`, or `--deny`, prints the JSON for {pasted}",
         f"- {below}",
         "",
         f"```json\n{_template(screen, plan, current)}\n```",
