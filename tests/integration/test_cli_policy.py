@@ -41,7 +41,7 @@ def test_a_team_publishes_its_part(idle: House, documents: Path, tmp_path: Path)
     added = idle.publish(part)
     assert added.code == exits.OK, added.err
     assert "postgres.parameter.set" in added.out
-    assert "(stricter)\n1 changes in meaning" in added.out
+    assert "(stricter)\n1 change in meaning" in added.out
     shown = idle.run("policy", "show").out
     assert "name: cli" in shown
     assert shown.endswith(TEAM)
