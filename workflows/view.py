@@ -165,6 +165,9 @@ class View:
             *measured, words = self._shown
             asked = state is State.pending and self._standing is not None
             question = _question(screen, self._plan, self._standing) if self._plan and asked and self._standing else ()
+            if self._standing is not None and question:
+                way = f"`countersign {_goes_on(self._standing.current)} {screen.proposal_id}`"
+                parts.insert(1, f"to answer, read this, then {way}; below, under *How to answer*, are the other ways")
             parts += [*measured, *question, words]
         return "\n\n".join(parts)
 
@@ -230,16 +233,16 @@ def _how(screen: Screen, plan: Plan, current: StageStanding) -> list[str]:
         f"temporal workflow update execute --workflow-id {workflow_id(screen.proposal_id)} --name {DECIDE} "
         f"--input '<the json>'"
     )
-    named = _counts_by_name(plan, current)
+    vote, named = _goes_on(current), _counts_by_name(plan, current)
     if named:
         below = "or send this, names put in, in the same way; it proves nothing, and counts here all the same:"
     else:
         below = "or send this in the same way, signed by another program (`docs/spec/decision.md`):"
-    ways = "" if named else f", signed with {_ways(current.wanted.get(Vote.approve))}"
+    ways = "" if named else f", signed with {_ways(current.wanted.get(vote))}"
     pasted = f"*More Actions*, *Send Update*, `{DECIDE}` (or *Send a Signal*)"
     return [
-        f"- in a terminal: `countersign approve {screen.proposal_id}`, or `deny`{ways}; it does everything at once",
-        f"- on this page: `countersign sign {screen.proposal_id} --approve`, or `--deny`, prints the JSON for {pasted}",
+        f"- in a terminal: `countersign {vote} {screen.proposal_id}`, or `deny`{ways}; it does everything at once",
+        f"- on this page: `countersign sign {screen.proposal_id} --{vote}`, or `--deny`, prints the JSON for {pasted}",
         f"- {below}",
         "",
         f"```json\n{_template(screen, plan, current)}\n```",
@@ -247,9 +250,14 @@ def _how(screen: Screen, plan: Plan, current: StageStanding) -> list[str]:
     ]
 
 
+def _goes_on(current: StageStanding) -> Vote:
+    """The vote by which it goes on: what is held has to be released first."""
+    return Vote.release if current.state == "held" else Vote.approve
+
+
 def _counts_by_name(plan: Plan, current: StageStanding) -> bool:
-    """Whether an approval that only names somebody counts: workers take such, and the stage asks for no more."""
-    wanted = current.wanted.get(Vote.approve)
+    """Whether such a vote counts that only names somebody: workers take it, and the stage asks for no more."""
+    wanted = current.wanted.get(_goes_on(current))
     return plan.accepts_claimed and not _asks_more(wanted, Assurance.claimed)
 
 
@@ -282,7 +290,7 @@ def _template(screen: Screen, plan: Plan, current: StageStanding) -> str:
     lines: tuple[dict[str, Any], ...] = (
         {"decision_id": f"YOUR-NAME-{again}stage-{current.number}"},
         named if _counts_by_name(plan, current) else signed,
-        {"vote": "approve", "justification": ""},
+        {"vote": _goes_on(current), "justification": ""},
         {"proposal_id": screen.proposal_id, "revision": screen.revision, "stage": current.number},
         *({name: getattr(screen, name)} for name in _DIGESTS),
         {"presented_digest": _presented(plan)},

@@ -122,6 +122,9 @@ def test_where_a_name_does_not_count_the_details_ask_for_a_signature() -> None:
     details = view.markdown(State.pending)
     shown = json.loads(details.split("```json\n")[1].split("\n```")[0])
 
+    assert details.splitlines()[2].startswith(
+        f"to answer, read this, then `countersign approve {file.proposal.proposal_id}`"
+    )
     assert "assurance: **proved**" in details
     assert "claimed" not in details
     assert f"`countersign sign {file.proposal.proposal_id} --approve`" in details
@@ -130,6 +133,15 @@ def test_where_a_name_does_not_count_the_details_ask_for_a_signature() -> None:
     signed = by_key({name: item for name, item in shown.items() if name != "proof"})
     assert proved(signed).identity == "ann"
     assert receive_decision(signed).presented_digest == view.status(State.pending)["presented_digest"]
+
+
+def test_what_is_held_is_answered_by_a_release() -> None:
+    """The details name the vote that counts then: nobody approves what is held."""
+    details = _view(_file(answer=_ASKED.model_copy(update={"verdict": Verdict.hold}))).markdown(State.pending)
+    shown = json.loads(details.split("```json\n")[1].split("\n```")[0])
+
+    assert "held, to be released" in details.splitlines()[0]
+    assert (shown["vote"], "countersign approve" in details, "--release`" in details) == ("release", False, True)
 
 
 @pytest.mark.parametrize(
