@@ -1,6 +1,7 @@
 """What a run shows of itself, and that the record says the same in the same fields."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -137,7 +138,10 @@ def test_where_a_name_does_not_count_the_details_ask_for_a_signature() -> None:
 
 def test_what_is_held_is_answered_by_a_release() -> None:
     """The details name the vote that counts then: nobody approves what is held."""
-    details = _view(_file(answer=_ASKED.model_copy(update={"verdict": Verdict.hold}))).markdown(State.pending)
+    file = _file()
+    assert file.revision is not None
+    file = replace(file, revision=file.revision.model_copy(update={"held": True}))
+    details = _view(file).markdown(State.pending)
     shown = json.loads(details.split("```json\n")[1].split("\n```")[0])
 
     assert "held, to be released" in details.splitlines()[0]
