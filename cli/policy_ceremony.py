@@ -1,8 +1,8 @@
 """`policy ceremony`: sign that documents come in force as the owner publishes them; people sign one after the other.
 
 What is signed is computed here from the documents and from what is in force: nobody signs digests that they were given.
-Documents with errors are not signed, above all none that asks for proofs which its people could never show: nobody could
-change it then.
+Documents with errors are not signed, above all none that asks for proofs which its people could never show: then nobody
+could change it.
 Who signs second names the file of the first (`--with`), whose reason, times and nonce are then the same, and is refused
 where the documents are not.
 """
