@@ -69,6 +69,21 @@ async def store_draft(connection: AsyncConnection, draft: Draft, *, by: str, at:
     return key
 
 
+async def draft_text(connection: AsyncConnection, kind: Kind, wanted: str) -> bytes:
+    """The bytes of a draft.
+
+    Raises:
+        DocumentError: there is no draft of this kind and digest, or its bytes are others.
+    """
+    row = (await connection.execute(_READ, {"digest": wanted})).first()
+    if row is None or row.kind != kind:
+        raise DocumentError(f"no draft of kind {kind} has digest {wanted}")
+    body = bytes(row.body)
+    if digest(body) != wanted:
+        raise DocumentError(f"the draft {wanted} has digest {digest(body)}: restore the database from a backup")
+    return body
+
+
 async def read_draft(
     connection: AsyncConnection, proposal: ActionProposal, in_force: InForce, now: datetime
 ) -> DraftFact | None:

@@ -63,7 +63,8 @@ _OURS = (
 )
 # Any of these says which Temporal is meant; the local development stack is then not looked for.
 TEMPORAL_CONFIG_FILE = "TEMPORAL_CONFIG_FILE"
-TEMPORAL_CHOICES = ("TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", TEMPORAL_CONFIG_FILE)
+TEMPORAL_ADDRESS = "TEMPORAL_ADDRESS"
+TEMPORAL_CHOICES = (TEMPORAL_ADDRESS, "TEMPORAL_PROFILE", TEMPORAL_CONFIG_FILE)
 _TRUTH = {"1": True, "true": True, "yes": True, "on": True, "": False, "0": False, "false": False, "no": False}
 _TRUTH["off"] = False
 _IN_SLO_QUERY = frozenset({"name", "target", "objective"})

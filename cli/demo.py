@@ -52,7 +52,7 @@ async def _demo(args: argparse.Namespace) -> int:
     try:
         with stop_on_signal() as stop, ephemeral_stack(search_attributes=TYPES, ui=True, usual_ports=True) as stack:
             async with _world(stack, screen) as world:
-                kept = await _unless(stop, _tell(world, args.into))
+                kept = await _unless(stop, _tell(world, args.into, keep=args.keep))
                 if kept is None:
                     screen.say("stopping …")
                     return exits.INTERRUPTED
@@ -77,11 +77,11 @@ async def _unless(stop: asyncio.Event, telling: Coroutine[Any, Any, bool]) -> bo
     return None
 
 
-async def _tell(world: World, into: Path) -> bool:
+async def _tell(world: World, into: Path, *, keep: bool) -> bool:
     """The scenes and their audit; whether every promise was kept and nothing was found."""
     began = time.monotonic()
     ends = await _play(world)
-    _table(world, ends)
+    _table(world, ends, linked=keep)
     consistent = await audit_all(world, ends, into)
     kept = [end for end in ends if not end.problems]
     audited = "consistent" if consistent else "INCONSISTENT"
@@ -126,10 +126,10 @@ async def _bounded(name: str, scene: Awaitable[Ended]) -> Ended:
         raise DemoError(f"scene {name} did not come to its end within {SCENE_SECONDS:g} s") from None
 
 
-def _table(world: World, ends: Sequence[Ended]) -> None:
+def _table(world: World, ends: Sequence[Ended], *, linked: bool) -> None:
     world.screen.heading("The five")
     world.screen.table(row(end.number, end.result, end.seconds) for end in ends)
-    for end in ends:
+    for end in ends if linked else ():
         world.screen.plain(f"{end.number}  {world.place.link(end.proposal_id, world.stack.namespace)}")
 
 

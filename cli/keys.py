@@ -161,7 +161,10 @@ async def _add(args: argparse.Namespace) -> int:
     ends = {name: instant_text(at) for name in ("since", "until") if (at := getattr(args, name)) is not None}
     entry = {"id": key_id, **({"ssh": found.ssh} if found.ssh else {"jwk": found.jwk}), **ends}
     body = with_key(await _directory(args.file), holders, args.person or args.agent, entry)
-    return _write(args.out or _named(key_id), body, f"add key {key_id}")
+    code = _write(args.out or _named(key_id), body, f"add key {key_id}")
+    if found.key_id not in (None, key_id):
+        print(visible(f"{args.key} calls it {found.key_id}: whoever signs with that file adds --key-id {key_id}"))
+    return code
 
 
 async def _end(args: argparse.Namespace) -> int:
@@ -186,7 +189,7 @@ def _write(path: Path, body: bytes, why: str) -> int:
     except OSError as error:
         raise DocumentError(f"file {path} cannot be written: {error.strerror}") from None
     print(f"{path}: the directory, changed at that one place; nothing is in force yet")
-    print(visible(f'read it, then: countersign policy propose {path} --because "{why}"'))
+    print(visible(f'read it, then: countersign policy propose {path} --as YOU --because "{why}"'))
     return exits.OK
 
 

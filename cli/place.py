@@ -4,9 +4,11 @@
   to another server.
 - Variables (TEMPORAL_ADDRESS, TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE, COUNTERSIGN_DATABASE_URL) win over a running
   development stack, and that wins over a default profile file: somebody started it here.
+- Variables that name the Temporal of that stack, as other clients need them, choose the stack with its database.
 """
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,8 @@ from activities.settings import (
     ADMIN_DATABASE_URL,
     AUTHOR_DATABASE_URL,
     DATABASE_URL,
+    TEMPORAL_ADDRESS,
+    TEMPORAL_CHOICES,
     Settings,
     SettingsError,
     read_settings,
@@ -110,7 +114,10 @@ class Place:
         return f"{self.ui_url}/namespaces/{quote(namespace)}/workflows/{quote(workflow_id(proposal_id), safe='')}"
 
 
-NO_RECORD = f"no {DATABASE_URL} is set and no development stack runs here"
+NO_RECORD = (
+    f"no {DATABASE_URL} is set, and no development stack is meant: none runs in this folder, or TEMPORAL_ variables "
+    f"name another Temporal"
+)
 
 
 def find_place() -> Place:
@@ -121,10 +128,20 @@ def find_place() -> Place:
 
     """
     settings = read_settings()
-    if settings.temporal_chosen or settings.database_url or settings.admin_database_url:
+    if settings.database_url or settings.admin_database_url:
         return Place(settings)
     stack = running_stack(DATA_DIR)
-    return place_of(stack, settings) if stack else Place(settings)
+    if stack is None or (settings.temporal_chosen and not _names(stack, os.environ)):
+        return Place(settings)
+    return place_of(stack, settings)
+
+
+def _names(stack: StackAddresses, given: Mapping[str, str]) -> bool:
+    """Whether the variables name the Temporal of a stack, and nothing else does."""
+    if any(given.get(name) for name in TEMPORAL_CHOICES if name != TEMPORAL_ADDRESS):
+        return False
+    namespace = given.get("TEMPORAL_NAMESPACE") or stack.namespace
+    return (given.get(TEMPORAL_ADDRESS), namespace) == (stack.temporal_address, stack.namespace)
 
 
 def place_of(stack: StackAddresses, settings: Settings | None = None) -> Place:

@@ -1,6 +1,8 @@
 """`policy ceremony`: sign that documents come in force as the owner publishes them; people sign one after the other.
 
 What is signed is computed here from the documents and from what is in force: nobody signs digests that they were given.
+Documents with errors are not signed, above all none that asks for proofs which its people could never show: then nobody
+could change it.
 Who signs second names the file of the first (`--with`), whose reason, times and nonce are then the same, and is refused
 where the documents are not.
 """
@@ -19,7 +21,7 @@ from activities.documents import Kind, kind_of
 from cli import exits
 from cli.documents import read_file
 from cli.place import find_place
-from cli.policy_publish import compose, in_force
+from cli.policy_publish import compose, in_force, refuse, world_of
 from cli.ready import documents_of
 from cli.statement_files import add_key, read_statement, signer_of
 from policy.base import instant_text
@@ -56,7 +58,7 @@ def register(actions: "Commands") -> None:
 
 async def _run(args: argparse.Namespace) -> int:
     now = datetime.now(UTC)
-    bodies, digests, directory = await _planned(args.path, whole=args.whole)
+    bodies, digests, directory = await _planned(args.path, now, whole=args.whole)
     documents = [item.model_dump() for item in replaced(bodies, digests)]
     if not documents:
         raise DocumentError(f"{args.path} changes nothing: it is in force as it is")
@@ -85,13 +87,16 @@ def visible_lines(text: str) -> str:
     return "\n".join(visible(line) for line in text.split("\n"))
 
 
-async def _planned(path: Path, *, whole: bool) -> tuple[dict[Kind, bytes], dict[Kind, str], Directory]:
+async def _planned(path: Path, now: datetime, *, whole: bool) -> tuple[dict[Kind, bytes], dict[Kind, str], Directory]:
     """The texts that come in force, the digests in force, and the directory whose people sign."""
     async with find_place().record() as database:
         if database is None:
             print("no record is named: this is signed as the first ceremony of a place", file=sys.stderr)
         before, digests = await in_force(database) if database is not None else ({}, {})
     bodies = planned(path, before, whole=whole)
+    world = world_of({**before, **bodies})
+    for kind, body in bodies.items():
+        refuse(str(path), kind, body, world, now, undone="signed")
     return bodies, digests, who_may_sign(bodies, before.get("directory"))
 
 

@@ -50,7 +50,7 @@ def lines_of(found: PolicyDiff) -> list[str]:
     if not found.changes:
         return [f"no change in meaning ({how})"]
     changes = [visible(str(item)) for item in found.changes]
-    return [*changes, f"{len(changes)} changes in meaning ({how})"]
+    return [*changes, f"{len(changes)} change{'' if len(changes) == 1 else 's'} in meaning ({how})"]
 
 
 def _read(path: Path) -> PolicySet:

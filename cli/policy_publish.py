@@ -115,7 +115,7 @@ def world_of(bodies: "Mapping[Kind, bytes]") -> GivenWorld:
     )
 
 
-def refuse(path: str, kind: Kind, body: bytes, world: GivenWorld, now: datetime) -> None:
+def refuse(path: str, kind: Kind, body: bytes, world: GivenWorld, now: datetime, *, undone: str = "published") -> None:
     """Refuse a text that has errors, against the other documents in force.
 
     Raises:
@@ -124,4 +124,4 @@ def refuse(path: str, kind: Kind, body: bytes, world: GivenWorld, now: datetime)
     errors = [item for item in check_body(body, world, now) if item.severity is Severity.error]
     if errors:
         lines = "\n".join(shown(path, item) for item in errors)
-        raise DocumentError(f"malformed {_NAMES[kind]}, nothing was published:\n{lines}")
+        raise DocumentError(f"errors in {_NAMES[kind]}, nothing was {undone}:\n{lines}")

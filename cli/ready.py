@@ -173,7 +173,8 @@ async def prepare_record(url: str) -> list[str]:
     try:
         return await migrate(url)
     except (DatabaseUnavailableError, MigrationError) as error:
-        raise SetupError(f"the database cannot be migrated: {error}") from error
+        missing = ": create it first, `CREATE DATABASE`" if "does not exist" in str(error) else ""
+        raise SetupError(f"the database cannot be migrated: {error}{missing}") from error
 
 
 async def prepare_local(stack: StackAddresses, at: datetime, documents: Path = EXAMPLES) -> Settings:

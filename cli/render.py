@@ -49,18 +49,19 @@ def headline(status: Mapping[str, Any]) -> str:
     return f"{_dry(status)}{_safe(status['proposal_id'])} revision {status['revision']}: {_safe(state)}{_safe(tier)}"
 
 
-def screen(value: Mapping[str, Any], *, accepts_claimed: bool | None) -> str:
+def screen(value: Mapping[str, Any], *, accepts_claimed: bool | None, ended: bool = False) -> str:
     """What would happen, how bad that is, how it is undone, and who asks.
 
     Args:
         value: a `policy.screen.Screen` as JSON.
         accepts_claimed: whether a name that nobody proves counts there; None where nobody says.
+        ended: whether nobody is asked any more; its result says then what proved who decided.
     """
     try:
         shown = Screen.model_validate(value)
     except ValidationError as error:
         return f"what an approver sees cannot be read by this release: {error.error_count()} fields are wrong"
-    return _join([_ASSURANCE[accepts_claimed], "", screen_plain(shown, WIDTH)])
+    return _join([*(() if ended else (_ASSURANCE[accepts_claimed], "")), screen_plain(shown, WIDTH)])
 
 
 def notice(value: Mapping[str, Any]) -> str:
@@ -193,7 +194,9 @@ def explain(value: Mapping[str, Any], status: Mapping[str, Any] = NO_STATUS) -> 
             *_section("waiting for", [_safe(item) for item in value["waiting_for"]]),
             *_section("what proves who decides", [_safe(item) for item in value.get("proofs", ())]),
             *_section("could unblock it", unblock),
-            *_section("who together could finish this stage", [_list(people) for people in value.get("unblock", ())]),
+            *_section(
+                "any of these lines could finish this stage", [_list(people) for people in value.get("unblock", ())]
+            ),
             *_section("clock", clocks(status["stages"])),
             *_section("then", _coming((item["at"], item["what"]) for item in value["then"])),
             *_section("questions", [_safe(item) for item in value.get("questions", ())]),

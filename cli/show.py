@@ -6,7 +6,7 @@ import json
 from cli import exits, render, timeline
 from cli.arguments import Commands, add_proposal_id
 from cli.case import Case, look, why
-from cli.place import Place, find_place
+from cli.place import NO_RECORD, Place, find_place
 from policy.errors import CountersignError
 
 
@@ -52,11 +52,12 @@ def show_text(case: Case, place: Place) -> str:
     """Everything known of an action, most important first."""
     status = case.checked()
     link = place.link(case.proposal_id, case.namespace)
-    parts = [render.headline(status), *(_warnings(case)), f"temporal ui  {link}" if link else ""]
+    parts = [render.headline(status), *_warnings(case, place), f"temporal ui  {link}" if link else ""]
     if status["result"]:
         parts += ["", render.result(status["result"], case.acting_for())]
     if status["screen"]:
-        parts += ["", render.screen(status["screen"], accepts_claimed=status["accepts_claimed"])]
+        accepts, ended = status["accepts_claimed"], bool(status["result"])
+        parts += ["", render.screen(status["screen"], accepts_claimed=accepts, ended=ended)]
     if status["stages"]:
         due = () if status["result"] else status["due"]
         parts += ["", render.standing(status["stages"], due, case.acting_for())]
@@ -82,10 +83,11 @@ def notice_text(case: Case) -> str:
     return render.notice(status["screen"])
 
 
-def _warnings(case: Case) -> list[str]:
+def _warnings(case: Case, place: Place) -> list[str]:
     found = [f"WARNING: {item}" for item in case.mismatches()]
     if case.dossier is None:
-        found.append("WARNING: not checked against the record, none is known here")
+        why = "it has no such action" if place.settings.database_url else NO_RECORD
+        found.append(f"WARNING: not checked against the record: {why}")
     elif case.dossier.broken:
         found.append(f"WARNING: the ledger does not hold together: {case.dossier.broken}")
     if case.problem:

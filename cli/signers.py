@@ -120,16 +120,21 @@ class KeySigner(Signer):
     def check(self, directory: Directory, at: datetime) -> str:
         found = directory.key_of_person(self.key.id)
         if found is None or found[1].jwk is None:
-            raise SigningError(
-                f"key {self.key.id} is nobody's in the directory in force: give its id with --key-id, or have it added "
-                f"(`countersign keys add`)"
-            )
+            raise SigningError(f"key {self.key.id} is nobody's in the directory in force: {self._known_as(directory)}")
         person, registered = found
         assert registered.jwk is not None
         if registered.jwk.value != self.key.public:
             raise SigningError(f"key {self.key.id} of {person.id} in the directory is another key than this file has")
         _check_time(registered, at)
         return person.id
+
+    def _known_as(self, directory: Directory) -> str:
+        """What to do where the directory has no key of this id: it may have the key by another one."""
+        for person in directory.people:
+            for key in person.keys:
+                if key.jwk is not None and key.jwk.value == self.key.public:
+                    return f"there it is {key.id} of {person.id}, so add --key-id {key.id}"
+        return "give its id with --key-id, or have it added (`countersign keys add`)"
 
     def shows(self, directory: Directory) -> Ability:
         del directory

@@ -123,7 +123,7 @@ def parse_signing_key(body: bytes, where: str, key_id: str | None = None) -> Sig
             raise KeyFileError(f"{where} is no jwk: it is not strict json") from None
     kid = key_id or (value.get("kid") if isinstance(value, dict) else None)
     if not isinstance(kid, str) or not kid:
-        raise KeyFileError(f"{where} says no id: give the key id as it stands in the directory")
+        raise KeyFileError(f"{where} says no id: give it with --key-id, or as `kid` of a jwk")
     return SigningKey(kid, _private(value, where))
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from policy.approval.standing import StageStanding, Standing
 from policy.base import instant_text
-from policy.decision import DecisionReceipt
+from policy.decision import DecisionReceipt, Vote, Wanted
 from policy.lifecycle import State
+from policy.proofs import Assurance
 from policy.result import ActionResult
 from policy.rules.stepping_up import sayings
 from policy.screen import DRY_RUN, Screen
@@ -164,6 +165,9 @@ class View:
             *measured, words = self._shown
             asked = state is State.pending and self._standing is not None
             question = _question(screen, self._plan, self._standing) if self._plan and asked and self._standing else ()
+            if self._standing is not None and question:
+                way = f"`countersign {_goes_on(self._standing.current)} {screen.proposal_id}`"
+                parts.insert(1, f"to answer, read this, then {way}; below, under *How to answer*, are the other ways")
             parts += [*measured, *question, words]
         return "\n\n".join(parts)
 
@@ -219,30 +223,53 @@ def _question(screen: Screen, plan: Plan, standing: Standing) -> list[str]:
             ]
         ),
         *_talk(standing),
-        "\n".join(["### How to answer", *_how(screen, plan, current.number)]),
+        "\n".join(["### How to answer", *_how(screen, plan, current)]),
     ]
 
 
-def _how(screen: Screen, plan: Plan, stage: int) -> list[str]:
+def _how(screen: Screen, plan: Plan, current: StageStanding) -> list[str]:
     """By which commands, and with which JSON; one that only names somebody is shown only where it counts."""
     command = (
         f"temporal workflow update execute --workflow-id {workflow_id(screen.proposal_id)} --name {DECIDE} "
         f"--input '<the json>'"
     )
-    if plan.accepts_claimed:
-        below = (
-            f"or this as update or signal `{DECIDE}`, names put in; it proves nothing, and counts here all the same:"
-        )
+    vote, named = _goes_on(current), _counts_by_name(plan, current)
+    if named:
+        below = "or send this, names put in, in the same way; it proves nothing, and counts here all the same:"
     else:
-        below = "or this as update or signal `{DECIDE}`, signed by other means (`docs/spec/decision.md`):"
+        below = "or send this in the same way, signed by another program (`docs/spec/decision.md`):"
+    ways = "" if named else f", signed with {_ways(current.wanted.get(vote))}"
+    pasted = f"*More Actions*, *Send Update*, `{DECIDE}` (or *Send a Signal*)"
     return [
-        f"- `countersign approve {screen.proposal_id}`, which does everything at once",
-        f"- `countersign sign {screen.proposal_id} --approve`, which prints signed JSON to paste here",
+        f"- in a terminal: `countersign {vote} {screen.proposal_id}`, or `deny`{ways}; it does everything at once",
+        f"- on this page: `countersign sign {screen.proposal_id} --{vote}`, or `--deny`, prints the JSON for {pasted}",
         f"- {below}",
         "",
-        f"```json\n{_template(screen, plan, stage)}\n```",
+        f"```json\n{_template(screen, plan, current)}\n```",
         f"```\n{command}\n```",
     ]
+
+
+def _goes_on(current: StageStanding) -> Vote:
+    """The vote by which it goes on: what is held has to be released first."""
+    return Vote.release if current.state == "held" else Vote.approve
+
+
+def _counts_by_name(plan: Plan, current: StageStanding) -> bool:
+    """Whether such a vote counts that only names somebody: workers take it, and the stage asks for no more."""
+    wanted = current.wanted.get(_goes_on(current))
+    return plan.accepts_claimed and not _asks_more(wanted, Assurance.claimed)
+
+
+def _ways(wanted: Wanted | None) -> str:
+    """The options with which `countersign` shows at best what is wanted; a key that a program can use shows AAL1."""
+    by_person = "`--oidc ISSUER` or `--ssh FILE` of a security key"
+    return by_person if _asks_more(wanted, Assurance.aal1) else "`--key FILE`, `--ssh FILE` or `--oidc ISSUER`"
+
+
+def _asks_more(wanted: Wanted | None, shown: Assurance) -> bool:
+    """Whether more is wanted than a proof of this assurance that does not say when somebody authenticated."""
+    return wanted is not None and (wanted.assurance.rank > shown.rank or wanted.max_age_seconds is not None)
 
 
 def _paused(current: StageStanding) -> list[datetime]:
@@ -255,15 +282,16 @@ def _talk(standing: Standing) -> list[str]:
     return ["\n".join(["### Questions and answers", *said])] if said else []
 
 
-def _template(screen: Screen, plan: Plan, stage: int) -> str:
+def _template(screen: Screen, plan: Plan, current: StageStanding) -> str:
     """The decision filled in, a few fields a line: what is to be changed stands in lines of its own."""
     signed = {"audience": plan.audience, "proof": {"kind": "key", "jws": "SIGNATURE"}}
+    named = {"proof": {"kind": "claimed", "identity": "YOUR-IDENTITY"}}
     again = f"revision-{screen.revision}-" if screen.follows is not None else ""
     lines: tuple[dict[str, Any], ...] = (
-        {"decision_id": f"YOUR-NAME-{again}stage-{stage}"},
-        {"proof": {"kind": "claimed", "identity": "YOUR-IDENTITY"}} if plan.accepts_claimed else signed,
-        {"vote": "approve", "justification": ""},
-        {"proposal_id": screen.proposal_id, "revision": screen.revision, "stage": stage},
+        {"decision_id": f"YOUR-NAME-{again}stage-{current.number}"},
+        named if _counts_by_name(plan, current) else signed,
+        {"vote": _goes_on(current), "justification": ""},
+        {"proposal_id": screen.proposal_id, "revision": screen.revision, "stage": current.number},
         *({name: getattr(screen, name)} for name in _DIGESTS),
         {"presented_digest": _presented(plan)},
         {"issued_at": instant_text(screen.assessed_at), "expires_at": instant_text(screen.absolute_deadline)},

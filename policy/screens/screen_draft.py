@@ -9,6 +9,7 @@ from policy.screen import ScreenDraft
 from policy.screens.screen_pieces import Line, Named, Noted
 
 SHOWN_CHANGES = 8
+_COMPARE = "compare the texts with `countersign policy draft` and the id of this action"
 
 
 def drafted(draft: ScreenDraft) -> tuple[Line, ...]:
@@ -33,9 +34,9 @@ def in_meaning(draft: ScreenDraft) -> str:
 def _changes(draft: ScreenDraft) -> tuple[Line, ...]:
     count, shown = draft.change_count, draft.changes[:SHOWN_CHANGES]
     if draft.uncompared:
-        return ((Noted(draft.uncompared), "; compare the texts"),)
+        return ((Noted(draft.uncompared), f"; {_COMPARE}"),)
     if not draft.compared:
-        return (("what it changes in meaning was not computed: compare the texts",),)
+        return ((f"what it changes in meaning was not computed: {_COMPARE}",),)
     if not count:
         return (("it changes nothing in meaning",),)
     more = count - len(shown)

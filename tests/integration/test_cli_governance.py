@@ -65,6 +65,14 @@ def test_the_second_signs_what_the_first_signed(idle: House, tmp_path: Path) -> 
     assert (unsaid.code, "nobody says why" in unsaid.err) == (exits.FAILED, True)
 
 
+def test_documents_that_nobody_could_change_are_not_signed(tmp_path: Path, idle: House) -> None:
+    """A root policy that asks for two factors where people have keys would lock the place."""
+    idle.signatures(_file(tmp_path, _marked("keys")), signers=("ana",))
+    strict = _file(tmp_path, DOCUMENTS["policy"].replace("rules:", "proofs: [{assurance: aal3}]\nrules:", 1), "p.yaml")
+    ran = idle.run("policy", "ceremony", str(strict), "--because", "more", "--key", str(tmp_path / "ana.jwk"))
+    assert (ran.code, "proof_unmeetable" in ran.err, "nothing was signed" in ran.err) == (exits.FAILED, True, True)
+
+
 def test_the_audit_finds_what_nobody_signed(idle: House, tmp_path: Path) -> None:
     """A ceremony is named with its publications; what the owner inserted is a finding, and the command ends with 5."""
     assert idle.publish(_file(tmp_path, _marked("audited"))).code == exits.OK

@@ -44,6 +44,7 @@ def test_keys_are_listed_and_shown_by_their_fingerprint(house: House, tmp_path: 
         item for item in house.run("keys", "list", "--file", str(changed), "--json").json if item["holder"] == "eva"
     ]
     shown = house.run("keys", "show", public).out
+    assert "adds --key-id" not in added.out
     assert row["fingerprint"].startswith("SHA256:")
     assert f"fingerprint  {row['fingerprint']}" in shown
     ended = house.run("keys", "end", "eva-ssh", "--at", "2030-01-01", "--file", str(changed), "--out", str(changed))
@@ -65,5 +66,7 @@ def test_a_platforms_key_and_one_for_permits(house: House, tmp_path: Path) -> No
     changed = tmp_path / "directory.yaml"
     assert house.run("keys", "add", str(key), "--agent", "tuning-agent", "--out", str(changed)).code == exits.OK
     assert "agent tuning-agent" in house.run("keys", "list", "--file", str(changed)).out
+    renamed = house.run("keys", "add", str(key), "--agent", "tuning-agent", "--id", "tuner-1", "--out", str(changed))
+    assert "whoever signs with that file adds --key-id tuner-1" in renamed.out
     permit = house.run("keys", "new", "--permit", "--id", "permits-1", "--out", str(tmp_path / "permits.jwk"))
     assert '{"kid": "permits-1", "kty": "OKP"' in permit.out

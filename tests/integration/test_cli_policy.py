@@ -41,7 +41,7 @@ def test_a_team_publishes_its_part(idle: House, documents: Path, tmp_path: Path)
     added = idle.publish(part)
     assert added.code == exits.OK, added.err
     assert "postgres.parameter.set" in added.out
-    assert "(stricter)\n1 changes in meaning" in added.out
+    assert "(stricter)\n1 change in meaning" in added.out
     shown = idle.run("policy", "show").out
     assert "name: cli" in shown
     assert shown.endswith(TEAM)
@@ -95,6 +95,9 @@ def test_a_document_in_force_is_changed_by_an_action(house: House, documents: Pa
     assert proposed.code == exits.OK, proposed.err
     proposal_id = proposed.out.partition(":")[0]
     house.until(proposal_id, lambda status: status["state"] == "pending")
+    drafted = house.run("policy", "draft", proposal_id)
+    assert (drafted.code, "\n+  - {id: owners-too" in drafted.out) == (exits.OK, True)
+    assert house.run("policy", "draft", proposal_id, "--whole").out.endswith(TEAM)
     own = house.decide("approve", proposal_id, "ana")
     assert "self_approval" in own.out + own.err
     assert house.decide("approve", proposal_id, "ben").code == exits.OK

@@ -40,7 +40,7 @@ def test_documents_are_checked_published_and_shown(idle: House, documents: Path,
     newer.write_text("kind: PolicyDocument\nrules: 3\n")
     broken = idle.run("policy", "publish", "--ceremony", str(newer))
     assert broken.code == exits.FAILED
-    assert "malformed PolicyDocument" in broken.err
+    assert "errors in PolicyDocument" in broken.err
 
 
 def test_set_up_can_be_repeated(idle: House, documents: Path) -> None:

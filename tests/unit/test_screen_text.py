@@ -305,7 +305,7 @@ def test_what_cannot_be_compared_is_no_change() -> None:
     different = screen_plain(hostile_draft("x", changes=(sentence_of,)), 10_000)
     catalog = screen_plain(hostile_draft("x", kind="catalog", changes=()), 10_000)
 
-    assert f"{sentence_of}; compare the texts" in different
+    assert f"{sentence_of}; compare the texts with `countersign policy draft`" in different
     assert "in meaning was not computed" in catalog
     assert "changes in meaning:" not in different + catalog
 

@@ -12,7 +12,7 @@ from cli.signing import Signing
 from policy.decision import Wanted, receive_decision
 from policy.people.directory import Directory
 from policy.proofs import Assurance, Domain
-from signing.keys import KeyFileError, generate
+from signing.keys import KeyFileError, SigningKey, generate
 from tests.unit.signed import ANN, BEN, CAROL, ISSUER, STRANGER, directory, proved, ssh_key, statement
 
 HARDWARE = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t"
@@ -96,6 +96,7 @@ def test_where_no_installation_is_known_nobody_signs() -> None:
     [
         (KeySigner(STRANGER), "key ann-1 of ann in the directory is another key than this file has"),
         (KeySigner(generate("new-1")), "key new-1 is nobody's in the directory in force"),
+        (KeySigner(SigningKey("mine", BEN.key)), "there it is ben-1 of ben, so add --key-id ben-1"),
         (KeySigner(CAROL), "key carol-old was revoked at 2029-12-01T00:00:00"),
         (KeySigner(generate("carol-late")), "is another key"),
         (LoginSigner(ISSUER, "other"), "give one of countersign-cli with --client-id"),

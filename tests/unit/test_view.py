@@ -1,6 +1,7 @@
 """What a run shows of itself, and that the record says the same in the same fields."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -122,12 +123,47 @@ def test_where_a_name_does_not_count_the_details_ask_for_a_signature() -> None:
     details = view.markdown(State.pending)
     shown = json.loads(details.split("```json\n")[1].split("\n```")[0])
 
+    assert details.splitlines()[2].startswith(
+        f"to answer, read this, then `countersign approve {file.proposal.proposal_id}`"
+    )
     assert "assurance: **proved**" in details
     assert "claimed" not in details
     assert f"`countersign sign {file.proposal.proposal_id} --approve`" in details
+    assert "`--key FILE`, `--ssh FILE` or `--oidc ISSUER`" in details
+    assert "{" not in details.split("### How to answer")[1].split("```")[0]
     signed = by_key({name: item for name, item in shown.items() if name != "proof"})
     assert proved(signed).identity == "ann"
     assert receive_decision(signed).presented_digest == view.status(State.pending)["presented_digest"]
+
+
+def test_what_is_held_is_answered_by_a_release() -> None:
+    """The details name the vote that counts then: nobody approves what is held."""
+    file = _file()
+    assert file.revision is not None
+    file = replace(file, revision=file.revision.model_copy(update={"held": True}))
+    details = _view(file).markdown(State.pending)
+    shown = json.loads(details.split("```json\n")[1].split("\n```")[0])
+
+    assert "held, to be released" in details.splitlines()[0]
+    assert (shown["vote"], "countersign approve" in details, "--release`" in details) == ("release", False, True)
+
+
+@pytest.mark.parametrize(
+    ("demand", "counts"),
+    [
+        (ProofDemand(assurance=Assurance.claimed), True),
+        (ProofDemand(assurance=Assurance.claimed, votes=("deny",)), True),
+        (ProofDemand(assurance=Assurance.aal1), False),
+        (ProofDemand(assurance=Assurance.claimed, max_age=timedelta(minutes=5)), False),
+    ],
+)
+def test_a_name_is_shown_only_where_it_counts(demand: ProofDemand, counts: bool) -> None:
+    """Where workers take names and the stage asks for more, the JSON in the details has to be signed, too."""
+    chain = ApprovalChain(stages=(stage("dba", name="dba").model_copy(update={"proofs": (demand,)}),))
+    details = _view(_file(answer=_ASKED.model_copy(update={"chain": chain}))).markdown(State.pending)
+
+    assert ("counts here all the same" in details, "YOUR-IDENTITY" in details) == (counts, counts)
+    assert ("signed with" in details) == (not counts)
 
 
 def test_what_a_stage_asks_of_proofs_is_shown() -> None:
