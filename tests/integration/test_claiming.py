@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -10,7 +11,7 @@ from activities.claiming import ClaimActivities
 from activities.claims import REFUSALS_KEPT
 from policy.permit import Permit
 from signing.keys import generate
-from tests.integration.effects import NO_PERMIT, World, attempt, execute, signed
+from tests.integration.effects import World, attempt, execute, signed
 from tests.permit_keys import KEY, trust
 from workflows.messages import ClaimRequest, ClaimResult
 
@@ -100,7 +101,7 @@ async def test_a_permit_that_is_not_the_stored_one_is_refused(world: World) -> N
     cases = {
         "bad_permit_signature": [signed(permit, generate(KEY.id)).signed, edited, "", "a.b.c", "permit"],
         "unknown_permit_key": [signed(permit, generate("another")).signed],
-        "unknown_permit": [signed(permit.model_copy(update={"permit_id": NO_PERMIT})).signed],
+        "unknown_permit": [signed(permit.model_copy(update={"permit_id": str(uuid4())})).signed],
         "permit_mismatch": [signed(permit, run_id="another").signed],
     }
     for code, tokens in cases.items():
