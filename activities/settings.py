@@ -20,7 +20,7 @@ from string import Template
 from urllib.parse import parse_qs, urlsplit
 
 from activities import settings_signing
-from activities.channels.file import Channels, ChannelsError, read_channels
+from activities.channels.file import Channels, read_channels
 from activities.encryption.keys import Keys
 from activities.settings_keys import (
     CODEC_KEYS_FILE,
@@ -32,10 +32,10 @@ from activities.settings_keys import (
     permit_key,
     permit_keys,
     read_codec_keys,
+    read_setting,
     targets,
 )
 from activities.settings_signing import SignsWith, read_signs_with
-from policy.errors import CanonicalError
 from signing.keys import SigningKey
 from signing.permits import PermitKeys
 
@@ -285,14 +285,7 @@ def _check_worker_database(url: str, role: Role, wanted: str) -> None:
 
 
 def _channels(name: str | None) -> Channels | None:
-    if not name:
-        return None
-    try:
-        return read_channels(Path(name).read_bytes())
-    except OSError as error:
-        raise SettingsError(f"{CHANNELS_FILE} = {name} cannot be read: {error.strerror}") from None
-    except (CanonicalError, ChannelsError) as error:
-        raise SettingsError(f"{CHANNELS_FILE} = {name}: {error}") from None
+    return read_setting(CHANNELS_FILE, name, read_channels) if name else None
 
 
 def _archive_dir(name: str | None) -> Path | None:

@@ -9,17 +9,18 @@ And the keys of payloads (`activities/encryption`).
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from activities.encryption.keys import Keys, KeysError, read_keys
 from policy.canonical import parse_json
-from policy.errors import CanonicalError, CountersignError
+from policy.errors import CountersignError
 from signing.keys import KeyFileError, SigningKey, parse_signing_key, read_signing_key
-from signing.permits import KeySetError, PermitKeys
+from signing.permits import PermitKeys
 
+Read = TypeVar("Read")
 TARGETS_FILE = "COUNTERSIGN_TARGETS_FILE"
 PERMIT_KEY_FILE = "COUNTERSIGN_PERMIT_KEY_FILE"
 PERMIT_KEY = "COUNTERSIGN_PERMIT_KEY"
@@ -56,20 +57,27 @@ def permit_key(given: Mapping[str, str]) -> SigningKey | None:
         raise SettingsError(f"{PERMIT_KEY_FILE if file else PERMIT_KEY}: {error}") from None
 
 
+def read_setting(variable: str, name: str, read: Callable[[bytes], Read]) -> Read:
+    """What a file holds that a variable names.
+
+    Raises:
+        SettingsError: it cannot be read, or not as what it has to be.
+    """
+    try:
+        return read(Path(name).read_bytes())
+    except OSError as error:
+        raise SettingsError(f"{variable} = {name} cannot be read: {error.strerror}") from None
+    except CountersignError as error:
+        raise SettingsError(f"{variable} = {name}: {error}") from None
+
+
 def permit_keys(name: str | None) -> PermitKeys:
     """The public keys that an executor believes; none where no file was named.
 
     Raises:
         SettingsError: the file cannot be used.
     """
-    if not name:
-        return PermitKeys()
-    try:
-        return PermitKeys.read(Path(name).read_bytes())
-    except OSError as error:
-        raise SettingsError(f"{PERMIT_KEYS_FILE} = {name} cannot be read: {error.strerror}") from None
-    except KeySetError as error:
-        raise SettingsError(f"{PERMIT_KEYS_FILE} = {name}: {error}") from None
+    return read_setting(PERMIT_KEYS_FILE, name, PermitKeys.read) if name else PermitKeys()
 
 
 def read_codec_keys(environ: Mapping[str, str] | None = None) -> Keys | None:
@@ -93,12 +101,7 @@ def targets(name: str | None) -> Targets:
     """
     if not name:
         return Targets()
-    try:
-        value = parse_json(Path(name).read_bytes())
-    except OSError as error:
-        raise SettingsError(f"{TARGETS_FILE} = {name} cannot be read: {error.strerror}") from None
-    except CanonicalError as error:
-        raise SettingsError(f"{TARGETS_FILE} = {name}: {error}") from None
+    value = read_setting(TARGETS_FILE, name, parse_json)
     if not isinstance(value, dict) or not value:
         raise SettingsError(f'{TARGETS_FILE} = {name} is not a json object of resource id to address: {{"id": "url"}}')
     read = {resource: _target(name, resource, item) for resource, item in value.items()}

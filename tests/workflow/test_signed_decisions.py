@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -240,11 +241,20 @@ async def test_a_key_that_is_revoked_takes_its_pending_vote_with_it(signed: Worl
         await publish_documents(signed.url, _directory())
 
 
+@asynccontextmanager
+async def demanding(world: World) -> AsyncIterator[None]:
+    """The policy of the tests asks for stronger proofs, inside the block."""
+    policy = yaml.safe_load((DOCUMENTS / "policy.yaml").read_text())
+    await publish_documents(world.url, json.dumps({**policy, **DEMANDS}).encode())
+    try:
+        yield
+    finally:
+        await publish_documents(world.url, (DOCUMENTS / "policy.yaml").read_bytes())
+
+
 async def test_a_policy_asks_for_more_than_a_key_shows(signed: World) -> None:
     """The refusal says what is wanted; who denies needs nothing more."""
-    policy = yaml.safe_load((DOCUMENTS / "policy.yaml").read_text())
-    await publish_documents(signed.url, json.dumps({**policy, **DEMANDS}).encode())
-    try:
+    async with demanding(signed):
         handle = await signed.start(signed.propose("bench.put", undo="bench.take"))
         await signed.pending(handle)
         assert (await _decide(signed, handle, "eve")).counted
@@ -254,15 +264,11 @@ async def test_a_policy_asks_for_more_than_a_key_shows(signed: World) -> None:
         assert weak.wanted is not None
         assert (weak.wanted.assurance, weak.wanted.max_age_seconds) == ("aal2", None)
         assert (await _decide(signed, handle, "cleo", "deny")).counted
-    finally:
-        await publish_documents(signed.url, (DOCUMENTS / "policy.yaml").read_bytes())
 
 
 async def test_a_vote_that_is_too_weak_gives_no_permit_whoever_counted_it(signed: World) -> None:
     """A compromised control worker counts a vote of one factor where two are asked for: the permit role asks again."""
-    policy = yaml.safe_load((DOCUMENTS / "policy.yaml").read_text())
-    await publish_documents(signed.url, json.dumps({**policy, **DEMANDS}).encode())
-    try:
+    async with demanding(signed):
         handle = await signed.start(signed.propose("bench.put", undo="bench.take"))
         await signed.pending(handle)
         assert (await _decide(signed, handle, "eve")).counted
@@ -272,8 +278,6 @@ async def test_a_vote_that_is_too_weak_gives_no_permit_whoever_counted_it(signed
         refused = await _until_refused(signed, handle.id.removeprefix("action/"))
         assert list(refused["content"]["inputs"]["unproven"].values()) == ["this vote needs aal2, its proof shows aal1"]
         assert await signed.permits(handle.id.removeprefix("action/")) == []
-    finally:
-        await publish_documents(signed.url, (DOCUMENTS / "policy.yaml").read_bytes())
 
 
 async def test_a_planted_escalation_makes_nobody_an_approver(signed: World) -> None:
