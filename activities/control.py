@@ -24,7 +24,7 @@ from activities.noticing import notice
 from activities.offering import offer, wants_offer
 from activities.planning import make_plan
 from activities.proving import Prover
-from activities.reconsidering import reconsider, unblock_of
+from activities.reconsidering import follow, unblock_of
 from activities.recording import record_end
 from activities.remeasuring import ask_again, remeasure
 from activities.signatures import signed_by
@@ -229,7 +229,7 @@ class ControlActivities(CasePort):
                 return CaseResult(standing=standing, resolution=ended, plan=plan, entry=await ledger.head())
             if request.returning:
                 file = await ask_again(connection, ledger, file, in_force, request.now)
-                file = await self._follow(connection, ledger, file, in_force, request.now)
+                file = await follow(connection, ledger, file, in_force, request.now)
             elif standing is None or file.resolution is not None:
                 plan = self._newer(file, standing, request.revision, in_force)
                 return CaseResult(standing=standing, resolution=file.resolution, plan=plan)
@@ -296,20 +296,12 @@ class ControlActivities(CasePort):
         self, connection: AsyncConnection, ledger: Ledger, file: CaseFile, in_force: InForce, request: AdvanceRequest
     ) -> CaseFile:
         """Let the case stand as it does now, and measure again where that is asked for; the case as it is then."""
-        file = await self._follow(connection, ledger, file, in_force, request.now)
+        file = await follow(connection, ledger, file, in_force, request.now)
         standing = standing_of(file, request.now, time_itself=True)
         if file.resolution is not None or standing is None or not request.recheck:
             return file
         file = await remeasure(connection, ledger, file, standing, in_force, request.now)
-        return await self._follow(connection, ledger, file, in_force, request.now)
-
-    async def _follow(
-        self, connection: AsyncConnection, ledger: Ledger, file: CaseFile, in_force: InForce, now: datetime
-    ) -> CaseFile:
-        """What follows from who is left, and the resolution that the case amounts to then."""
-        file = await reconsider(connection, ledger, file, in_force, now)
-        resolution = await settle(connection, ledger, file, standing_of(file, now, time_itself=True), now)
-        return replace(file, resolution=resolution)
+        return await follow(connection, ledger, file, in_force, request.now)
 
     def _newer(self, file: CaseFile, standing: Standing | None, revision: int, in_force: InForce | None) -> Plan | None:
         """The plan of the case, where another revision is open than the one that somebody asked about."""

@@ -16,13 +16,12 @@ from sqlalchemy import and_, bindparam, func, select
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.advancing import settle, standing_of
 from activities.cases import read_case
 from activities.database import Database
 from activities.documents import Documents, NotPublishedError
 from activities.ledger import Ledger
 from activities.noticing import notice
-from activities.reconsidering import reconsider
+from activities.reconsidering import follow
 from activities.tables import AssessmentRow, ResolutionRow, ResultRow, StopRow
 from policy.people.changing import changed_at
 from policy.rules.chains import Verdict
@@ -119,11 +118,10 @@ class LookingAgain:
                 return False
             in_force = await self._documents.in_force(connection)
             after = await notice(connection, ledger, file, in_force, now, time_itself=True)
-            after = await reconsider(connection, ledger, after, in_force, now)
-            resolution = await settle(connection, ledger, after, standing_of(after, now, time_itself=True), now)
-        if resolution is None and after.events == file.events:
+            after = await follow(connection, ledger, after, in_force, now)
+        if after.resolution is None and after.events == file.events:
             return False
-        log.info("directory changed: %s is %s", proposal_id, resolution or "read again")
+        log.info("directory changed: %s is %s", proposal_id, after.resolution or "read again")
         try:
             await self._client.get_workflow_handle(workflow_id(proposal_id)).signal(LOOK_AGAIN)
         except RPCError as error:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.advancing import settle, standing_of
 from activities.case_events import note_event
 from activities.cases import CaseFile
 from activities.documents import InForce
@@ -50,6 +51,15 @@ async def reconsider(
             )
             await tell(connection, file, standing, standing, now, also=also)
     return file
+
+
+async def follow(
+    connection: AsyncConnection, ledger: Ledger, file: CaseFile, in_force: InForce, now: datetime
+) -> CaseFile:
+    """What follows from who is left, and the resolution that the case amounts to then; as `reconsider`."""
+    file = await reconsider(connection, ledger, file, in_force, now)
+    resolution = await settle(connection, ledger, file, standing_of(file, now, time_itself=True), now)
+    return replace(file, resolution=resolution)
 
 
 def unblock_of(
