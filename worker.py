@@ -37,6 +37,7 @@ from activities.documents import Documents
 from activities.execute import ExecutorActivities
 from activities.executors.base import Executor, TargetCredentials
 from activities.executors.documents import DocumentsExecutor
+from activities.executors.kinds import make_executors
 from activities.executors.postgres import PostgresExecutor
 from activities.house import HouseActivities
 from activities.issuer_keys import KeyActivities, PublishedKeys, RecordedKeys
@@ -204,8 +205,10 @@ def _claimed_targets(settings: Settings) -> ClaimedTargets:
 
 
 def _executors(database: Database, settings: Settings, clock: Clock) -> dict[str, Executor]:
+    targets = TargetCredentials(urls=settings.targets, readers=settings.target_readers)
     return {
-        "postgres": PostgresExecutor(TargetCredentials(urls=settings.targets)),
+        "postgres": PostgresExecutor(targets),
+        **make_executors(settings.executors, targets),
         "countersign": DocumentsExecutor(database, clock),
     }
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from string import Template
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from activities import settings_signing
@@ -24,11 +25,13 @@ from activities.channels.file import Channels, read_channels
 from activities.encryption.keys import Keys
 from activities.settings_keys import (
     CODEC_KEYS_FILE,
+    EXECUTORS_FILE,
     PERMIT_KEY,
     PERMIT_KEY_FILE,
     PERMIT_KEYS_FILE,
     TARGETS_FILE,
     SettingsError,
+    executors,
     permit_key,
     permit_keys,
     read_codec_keys,
@@ -56,7 +59,15 @@ ANCHOR_FILE = "COUNTERSIGN_ANCHOR_FILE"
 OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 _OURS = (
-    *(DATABASE_URL, ADMIN_DATABASE_URL, AUTHOR_DATABASE_URL, TARGETS_FILE, ARCHIVE_DIR, METRICS_ADDRESS),
+    *(
+        DATABASE_URL,
+        ADMIN_DATABASE_URL,
+        AUTHOR_DATABASE_URL,
+        TARGETS_FILE,
+        EXECUTORS_FILE,
+        ARCHIVE_DIR,
+        METRICS_ADDRESS,
+    ),
     *(UNSAFE_CLAIMED_IDENTITIES, ROLE, IDENTITY, PROMETHEUS_URL, SLO_QUERY, CHANNELS_FILE, ANCHOR_FILE),
     *(PERMIT_KEY_FILE, PERMIT_KEY, PERMIT_KEYS_FILE, CODEC_KEYS_FILE),
     *settings_signing.NAMES,
@@ -90,6 +101,8 @@ class Settings:
         admin_database_url: the record, as superuser or owner: for set-up and publishing only.
         author_database_url: the record, as `countersign_author`: for storing drafts of documents only.
         targets: the address of each resource id that the executor may act on.
+        target_readers: the address by which such a resource can only be read, where there is one.
+        executors: the executors of the operator, by name.
         not_production: those of them that are said to be no production.
         archive_dir: where closed histories are archived; None archives nothing.
         metrics_address: host and port of the Prometheus endpoint; None opens none.
@@ -114,6 +127,8 @@ class Settings:
     admin_database_url: str | None = field(default=None, repr=False)
     author_database_url: str | None = field(default=None, repr=False)
     targets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    target_readers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    executors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     not_production: frozenset[str] = frozenset()
     archive_dir: Path | None = None
     metrics_address: str | None = None
@@ -153,7 +168,9 @@ class Settings:
             )
         if self.targets and self.role in (Role.control, Role.permit):
             raise SettingsError(f"{TARGETS_FILE} is set: role {self.role} must not reach targets, unset it here")
-        if not self.targets and self.role is Role.executor:
+        if self.executors and self.role in (Role.control, Role.permit):
+            raise SettingsError(f"{EXECUTORS_FILE} is set: role {self.role} must not reach targets, unset it here")
+        if not (self.targets or self.executors) and self.role is Role.executor:
             raise SettingsError(f"{TARGETS_FILE} is not set: role executor needs a json file of resource id to address")
         if self.channels is not None and self.role in (Role.permit, Role.executor):
             raise SettingsError(f"{CHANNELS_FILE} is set: role {self.role} tells nobody anything, unset it here")
@@ -204,6 +221,8 @@ def read_settings(environ: Mapping[str, str] | None = None, *, role: str | None 
         admin_database_url=_database_url(given, ADMIN_DATABASE_URL),
         author_database_url=_database_url(given, AUTHOR_DATABASE_URL),
         targets=known.urls,
+        target_readers=known.readers,
+        executors=executors(given.get(EXECUTORS_FILE)),
         not_production=known.not_production,
         archive_dir=_archive_dir(given.get(ARCHIVE_DIR)),
         metrics_address=_metrics_address(given.get(METRICS_ADDRESS)),

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from activities.encryption.keys import Keys, KeysError, read_keys
 from policy.canonical import parse_json
@@ -22,6 +22,7 @@ from signing.permits import PermitKeys
 
 Read = TypeVar("Read")
 TARGETS_FILE = "COUNTERSIGN_TARGETS_FILE"
+EXECUTORS_FILE = "COUNTERSIGN_EXECUTORS_FILE"
 PERMIT_KEY_FILE = "COUNTERSIGN_PERMIT_KEY_FILE"
 PERMIT_KEY = "COUNTERSIGN_PERMIT_KEY"
 PERMIT_KEYS_FILE = "COUNTERSIGN_PERMIT_KEYS_FILE"
@@ -34,9 +35,12 @@ class SettingsError(CountersignError):
 
 @dataclass(frozen=True)
 class Targets:
-    """Where the executor acts: the address of each resource id, and which of them are not production."""
+    """Where the executor acts: the address of each resource id, the address by which it can only be read, where there
+    is one, and which of them are not production.
+    """
 
     urls: Mapping[str, str] = field(default_factory=dict, repr=False)
+    readers: Mapping[str, str] = field(default_factory=dict, repr=False)
     not_production: frozenset[str] = frozenset()
 
 
@@ -105,19 +109,43 @@ def targets(name: str | None) -> Targets:
     if not isinstance(value, dict) or not value:
         raise SettingsError(f'{TARGETS_FILE} = {name} is not a json object of resource id to address: {{"id": "url"}}')
     read = {resource: _target(name, resource, item) for resource, item in value.items()}
-    others = frozenset(resource for resource, (_, production) in read.items() if not production)
-    return Targets({resource: url for resource, (url, _) in read.items()}, others)
+    return Targets(
+        urls={resource: item.url for resource, item in read.items()},
+        readers={resource: item.read_url for resource, item in read.items() if item.read_url is not None},
+        not_production=frozenset(resource for resource, item in read.items() if not item.production),
+    )
 
 
-def _target(name: str, resource: str, item: Any) -> tuple[str, bool]:
-    """Address of a target, and whether it is production."""
+class _Target(NamedTuple):
+    """What is said of one target."""
+
+    url: str
+    read_url: str | None = None
+    production: bool = True
+
+
+def _target(name: str, resource: str, item: Any) -> _Target:
     if isinstance(item, str):
-        return item, True
-    if isinstance(item, dict) and isinstance(item.get("url"), str) and set(item) <= {"url", "production"}:
-        production = item.get("production", True)
-        if isinstance(production, bool):
-            return item["url"], production
+        return _Target(item)
+    kinds = {"url": str, "read_url": str, "production": bool}
+    if isinstance(item, dict) and "url" in item and all(isinstance(item[key], kinds.get(key, ())) for key in item):
+        return _Target(**item)
     raise SettingsError(
         f"{TARGETS_FILE} = {name}: {resource} is neither an address nor "
-        f'{{"url": "…", "production": false}}: it is one json object of resource id to address'
+        f'{{"url": "…", "read_url": "…", "production": false}}: it is one json object of resource id to address'
     )
+
+
+def executors(name: str | None) -> Mapping[str, Mapping[str, Any]]:
+    """The executors of an operator by name, each a kind and what it takes (`activities/executors/kinds.py`).
+
+    Raises:
+        SettingsError: the file cannot be used.
+    """
+    value = read_setting(EXECUTORS_FILE, name, parse_json) if name else {}
+    if isinstance(value, dict) and all(
+        isinstance(item, dict) and isinstance(item.get("kind"), str) for item in value.values()
+    ):
+        return value
+    fix = 'write {"name": {"kind": "http", …}}'
+    raise SettingsError(f"{EXECUTORS_FILE} = {name} is not a json object of executor name to its entry: {fix}")

@@ -11,8 +11,17 @@ import asyncpg
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities.executors.base import EffectUnknownError, Order, PreconditionFailedError, ProbeError, Seen, Supports
+from activities.executors.base import (
+    EffectUnknownError,
+    Inquiry,
+    Order,
+    PreconditionFailedError,
+    ProbeError,
+    Seen,
+    Supports,
+)
 from bench.bare import EFFECT, ONE_COMMIT
+from policy.targets import ResolvedTarget
 
 DATABASE = "bench_target"
 TABLE = "CREATE TABLE effect (what text PRIMARY KEY)"
@@ -44,7 +53,7 @@ class InsertExecutor:
     """Inserts one row under a permit, and reads it back."""
 
     name = NAME
-    supports = Supports(frozenset({OPERATION}), frozenset({PROBE}), timedelta(seconds=1), observes_by_effect=True)
+    supports = Supports(frozenset({OPERATION}), frozenset({PROBE}), timedelta(seconds=1), observes="by_effect")
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -54,6 +63,10 @@ class InsertExecutor:
             await self._pool.execute(_INSERT, order.parameters["what"])
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             raise EffectUnknownError(str(error)) from error
+
+    async def resolve(self, inquiry: Inquiry) -> tuple[ResolvedTarget, ...]:
+        """It acts on what the catalog names; see `Executor.resolve`."""
+        raise PreconditionFailedError(f"what {inquiry.operation} would touch is what the catalog names")
 
     async def dry_run(self, order: Order) -> str:
         raise PreconditionFailedError(f"{order.operation} is not rehearsed here")

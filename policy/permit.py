@@ -3,7 +3,8 @@
 - A permit is unique by proposal id, revision, step and direction (do, undo). The run id is never part of it.
 - It carries everything the executor needs; the executor acts on the permit it read from the record, and on nothing that
   a workflow or a caller told it.
-- `resolved` are ids. An executor never widens them and never turns a selector into more.
+- `resolved` are ids of the catalog, and `targets` what the executor found there when the permit was issued. An executor
+  never widens them and never turns a selector into more.
 - The permit of a dry run lets an executor rehearse and nothing else: both directions carry the mark, nothing is done
   under it, so nothing is ever undone.
 - It is signed (`policy/permit_claims.py`): `signed` stands beside the permit and is no part of it, nor of its digest.
@@ -21,6 +22,7 @@ from policy.base import Instant, RecordModel
 from policy.canonical import digest_of
 from policy.proofs import Assurance
 from policy.proposal import Criterion, Parameters
+from policy.targets import ResolvedTarget
 
 _NAMESPACE = UUID("6f2c4a0e-7a9b-5d0c-9a44-1c7f0f3c9b11")
 
@@ -56,6 +58,7 @@ class Permit(RecordModel):
     issued_at: Instant
     expires_at: Instant | None
     dry_run: bool = False
+    targets: Annotated[tuple[ResolvedTarget, ...], Field(exclude_if=lambda value: not value)] = ()
     signed: Annotated[str | None, Field(exclude=True, repr=False)] = None
 
     @property

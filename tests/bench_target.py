@@ -12,12 +12,14 @@ from pydantic import JsonValue
 from activities.executors.base import (
     EffectUnknownError,
     ExecutorError,
+    Inquiry,
     Order,
     PreconditionFailedError,
     ProbeError,
     Seen,
     Supports,
 )
+from policy.targets import ResolvedTarget
 
 Behaviour = Literal["refuse", "hang", "fail", "lose", "break"]
 TABLE = """
@@ -41,7 +43,7 @@ class BenchExecutor:
         operations=frozenset(),
         probes=frozenset({"bench.count"}),
         stops_within=timedelta(seconds=1),
-        observes_by_effect=False,
+        observes="by_key",
         dry_runs=frozenset({"bench.touch", "bench.set", "bench.unset", "bench.put", "bench.press"}),
     )
 
@@ -72,6 +74,10 @@ class BenchExecutor:
                 raise EffectUnknownError("lost on purpose")
             case "break":
                 raise RuntimeError("broken on purpose")
+
+    async def resolve(self, inquiry: Inquiry) -> tuple[ResolvedTarget, ...]:
+        """It acts on what the catalog names; see `Executor.resolve`."""
+        raise PreconditionFailedError(f"what {inquiry.operation} would touch is what the catalog names")
 
     async def dry_run(self, order: Order) -> str:
         key = str(order.parameters["key"])

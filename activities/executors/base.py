@@ -6,11 +6,17 @@
    means done.
 3. An undo may be asked for again until it is reported: carrying it out twice must leave what carrying it out once does.
 4. A probe only reads, and a value that it cannot read is an error, never a guess.
-5. Whether it would carry an order out it finds out without changing anything: it reads, or it rolls back. It says what
+5. What an order would touch it finds out by reading, with a credential that cannot change the target where it was given
+   one. It answers with ids; where nothing matches it answers with none.
+6. Whether it would carry an order out it finds out without changing anything: it reads, or it rolls back. It says what
    would happen and what it could not find out. An order of a dry run is never carried out.
-6. It gets its credentials from the composition root, so that no other role has them.
+7. Where the order names versions, it acts only while they hold, as far as the target can be asked for that.
+8. It gets its credentials from the composition root, so that no other role has them.
+9. A stop it is told by `Order.stop`. Where it says that it stops within an effect, it ends it then and says what was
+   done; otherwise it goes on to the end of the target that it is at.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,6 +26,7 @@ from typing import Any, Literal, Protocol
 from pydantic import JsonValue
 
 from policy.permit import Direction, Permit
+from policy.targets import Capability, Observes, ResolvedTarget, Stops
 
 Seen = Literal["done", "none", "unknown"]
 
@@ -34,6 +41,10 @@ class PreconditionFailedError(ExecutorError):
 
 class TargetUnreachableError(PreconditionFailedError):
     """Nothing was done, because the target did not answer; the same order may succeed later."""
+
+
+class TargetChangedError(PreconditionFailedError):
+    """Nothing was done, because the target is not what was resolved any more."""
 
 
 class EffectUnknownError(ExecutorError):
@@ -52,16 +63,44 @@ class Supports:
         operations: the operations that it carries out.
         probes: the values that it can read.
         dry_runs: the operations that it can rehearse without changing anything.
-        stops_within: how long it goes on after it was told to stop; an effect is not broken off half-way.
-        observes_by_effect: `observe` looks at the state of the target, so it cannot tell its own effect from the same
-            effect by somebody else.
+        stops_within: how long it goes on after it was told to stop.
+        observes: how `observe` knows: by the permit's id, or by the state of the target, which does not tell its own
+            effect from the same effect by somebody else; or not at all.
+        stops: whether a stop ends an effect in the middle, or only between targets.
+        resolves: the operations of which it finds out what they would touch.
     """
 
     operations: frozenset[str]
     probes: frozenset[str]
     stops_within: timedelta
-    observes_by_effect: bool
+    observes: Observes
     dry_runs: frozenset[str] = frozenset()
+    stops: Stops = "between"
+    resolves: frozenset[str] = frozenset()
+
+    def of(self, operation: str) -> Capability:
+        """What it can do for one operation."""
+        return Capability(
+            operation=operation,
+            resolves=operation in self.resolves,
+            dry_runs=operation in self.dry_runs,
+            observes=self.observes,
+            stops=self.stops,
+        )
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """What is asked of an executor before anything is permitted: what would this touch?
+
+    `resources` are the resource ids of the catalog. The parameters have the types that the operations registry gives
+    them; nothing else was looked at yet.
+    """
+
+    operation: str
+    parameters: Mapping[str, JsonValue]
+    resources: tuple[str, ...]
+    environment: str
 
 
 @dataclass(frozen=True)
@@ -70,7 +109,8 @@ class Order:
 
     With `dry_run` it lets it rehearse only. An undo is rehearsed before its step was done: what the order expects to
     find after the step cannot be there. `signed` is the permit itself, for an adapter that hands the order on: whoever
-    acts in the end can verify it (`docs/spec/permit.md`).
+    acts in the end can verify it (`docs/spec/permit.md`). `targets` are what it resolved to when it was permitted,
+    where the executor resolves the operation; it acts on these and on no others. `stop` is set when it is told to stop.
     """
 
     permit_id: str
@@ -81,6 +121,8 @@ class Order:
     timeout: timedelta
     dry_run: bool = False
     signed: str | None = field(default=None, repr=False)
+    targets: tuple[ResolvedTarget, ...] = ()
+    stop: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
 
     @classmethod
     def under(cls, permit: Permit) -> "Order":
@@ -94,6 +136,7 @@ class Order:
             timeout=timedelta(seconds=permit.timeout_seconds),
             dry_run=permit.dry_run,
             signed=permit.signed,
+            targets=permit.targets,
         )
 
     def check_real(self) -> None:
@@ -108,9 +151,14 @@ class Order:
 
 @dataclass(frozen=True)
 class TargetCredentials:
-    """Where each resource answers and how to log in there: a connection URL by resource id."""
+    """Where each resource answers and how to log in there: a connection URL by resource id.
+
+    `readers` are URLs with which nothing can be changed; a resource that has none there is read by its other one, in a
+    session that is set to read only.
+    """
 
     urls: Mapping[str, str] = field(repr=False)
+    readers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def url(self, resource_id: str) -> str:
         """The URL of a resource.
@@ -125,6 +173,14 @@ class TargetCredentials:
             message = f"no credentials for resource {resource_id} (given: {known}): add it to COUNTERSIGN_TARGETS_FILE"
             raise PreconditionFailedError(message) from None
 
+    def reading_url(self, resource_id: str) -> str:
+        """The URL by which a resource is read.
+
+        Raises:
+            PreconditionFailedError: the executor was given none.
+        """
+        return self.readers.get(resource_id) or self.url(resource_id)
+
 
 class Executor(Protocol):
     """One adapter."""
@@ -137,10 +193,19 @@ class Executor(Protocol):
     def supports(self) -> Supports:
         """What it can do."""
 
+    async def resolve(self, inquiry: Inquiry) -> tuple[ResolvedTarget, ...]:
+        """What an operation of `supports.resolves` would touch now, by id; nothing is changed.
+
+        Raises:
+            TargetUnreachableError: it could not be found out, because the target did not answer.
+            PreconditionFailedError: the parameters name nothing that could be touched, and why.
+        """
+
     async def execute(self, order: Order) -> None:
         """Carry an order out.
 
         Raises:
+            TargetChangedError: nothing was done, because a target moved on.
             PreconditionFailedError: nothing was done.
             EffectUnknownError: it cannot tell.
             ExecutorError: done, in whole or in part, and it went wrong.

@@ -21,6 +21,7 @@ from activities.clock import Clock
 from activities.database import Database, DatabaseUnavailableError
 from activities.executors.base import (
     EffectUnknownError,
+    Inquiry,
     Order,
     PreconditionFailedError,
     ProbeError,
@@ -30,6 +31,7 @@ from activities.executors.base import (
 )
 from policy.builtin import EXECUTOR, IN_FORCE, PUBLISH
 from policy.permit import Direction
+from policy.targets import ResolvedTarget
 
 _PUBLISH = text("SELECT countersign.publish_permitted(:permit, :at)")
 _DONE = text("SELECT count(*) FROM countersign.publication WHERE permit_id = :permit")
@@ -54,7 +56,7 @@ class DocumentsExecutor:
         operations=frozenset({PUBLISH}),
         probes=frozenset({IN_FORCE}),
         stops_within=timedelta(seconds=5),
-        observes_by_effect=False,
+        observes="by_key",
         dry_runs=frozenset({PUBLISH}),
     )
 
@@ -81,6 +83,10 @@ class DocumentsExecutor:
             if getattr(error.orig, "sqlstate", None) != _REFUSED:
                 raise EffectUnknownError(str(error.orig)) from error
             raise PreconditionFailedError(str(error.orig).rpartition(": ")[2]) from error
+
+    async def resolve(self, inquiry: Inquiry) -> tuple[ResolvedTarget, ...]:
+        """It acts on what the catalog names; see `Executor.resolve`."""
+        raise PreconditionFailedError(f"what {inquiry.operation} would touch is what the catalog names")
 
     async def dry_run(self, order: Order) -> str:
         """Whether the draft would be put in force; see `Executor.dry_run`."""

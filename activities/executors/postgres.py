@@ -17,7 +17,7 @@ A parameter that takes a list (`search_path`) gets the value as one item.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +25,7 @@ from typing import Any
 from activities.executors.base import (
     EffectUnknownError,
     ExecutorError,
+    Inquiry,
     Order,
     PreconditionFailedError,
     ProbeError,
@@ -33,6 +34,7 @@ from activities.executors.base import (
     TargetCredentials,
     TargetUnreachableError,
 )
+from activities.executors.kinds import ExecutorSettings
 from activities.executors.postgres_probes import PROBES, Parameters, backend_start, pid, setting, text
 from activities.executors.postgres_rehearsal import REHEARSALS
 from activities.executors.postgres_session import (
@@ -45,6 +47,7 @@ from activities.executors.postgres_session import (
     say,
     session,
 )
+from policy.targets import ResolvedTarget
 
 _ENDED_SECONDS = 4.0  # below the statement timeout, so that the server says whether the session has ended
 _RELOAD_SECONDS = 5.0
@@ -65,11 +68,11 @@ class PostgresExecutor:
 
     Args:
         credentials: connection URLs (`postgresql://`) by resource id, each as the operator role of that database.
+        name: under which permits call it.
     """
 
-    name = "postgres"
-
-    def __init__(self, credentials: TargetCredentials) -> None:
+    def __init__(self, credentials: TargetCredentials, name: str = "postgres") -> None:
+        self.name = name
         self._credentials = credentials
         self._operations: dict[str, Callable[[str, Parameters], Awaitable[None]]] = {
             "postgres.session.terminate": self._terminate,
@@ -85,7 +88,7 @@ class PostgresExecutor:
             operations=frozenset(self._operations),
             probes=frozenset(PROBES),
             stops_within=timedelta(seconds=CONNECT_SECONDS + 4 * STATEMENT_SECONDS + _RELOAD_SECONDS),
-            observes_by_effect=True,
+            observes="by_effect",
             dry_runs=frozenset(REHEARSALS),
         )
 
@@ -96,6 +99,10 @@ class PostgresExecutor:
         if operation is None:
             raise PreconditionFailedError(f"operation {order.operation} is none of {', '.join(self._operations)}")
         await operation(_one(order), order.parameters)
+
+    async def resolve(self, inquiry: Inquiry) -> tuple[ResolvedTarget, ...]:
+        """It acts on what the catalog names; see `Executor.resolve`."""
+        raise PreconditionFailedError(f"what {inquiry.operation} would touch is what the catalog names")
 
     async def dry_run(self, order: Order) -> str:
         """What an order would do, without doing it; see `Executor.dry_run`."""
@@ -209,6 +216,16 @@ class PostgresExecutor:
 
     def _session(self, resource: str, *, read_only: bool = False) -> Any:
         return session(self._credentials, resource, read_only=read_only)
+
+
+class PostgresSettings(ExecutorSettings):
+    """What an operator says of it: nothing but its name, so far."""
+
+
+def make(name: str, given: Mapping[str, Any], targets: TargetCredentials) -> PostgresExecutor:
+    """The executor of an operator's entry."""
+    PostgresSettings.model_validate(given)
+    return PostgresExecutor(targets, name)
 
 
 def _one(order: Order) -> str:

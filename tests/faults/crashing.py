@@ -29,6 +29,7 @@ from activities.anchor import FileAnchor
 from activities.connection import connect
 from activities.database import Database
 from activities.executors.base import (
+    Inquiry,
     Order,
     PreconditionFailedError,
     ProbeError,
@@ -36,6 +37,7 @@ from activities.executors.base import (
     Supports,
     TargetUnreachableError,
 )
+from policy.targets import ResolvedTarget
 from tests.permit_keys import settings
 from worker import running_workers
 
@@ -99,7 +101,7 @@ class CountingExecutor:
         operations=frozenset({"count.row.add", "count.row.remove"}),
         probes=frozenset({"count.row.present"}),
         stops_within=timedelta(seconds=5),
-        observes_by_effect=False,
+        observes="by_key",
     )
 
     def __init__(self, url: str, crash: Crash, *, times: int = 1, pause: float = 0) -> None:
@@ -117,6 +119,10 @@ class CountingExecutor:
             await self._run("INSERT INTO effect (permit_id, direction, resource) VALUES ($1, $2, $3)", *row)
         await asyncio.sleep(self._pause)
         self._crash.reach(f"after:{kind}")
+
+    async def resolve(self, inquiry: Inquiry) -> tuple[ResolvedTarget, ...]:
+        """It acts on what the catalog names; see `Executor.resolve`."""
+        raise PreconditionFailedError(f"what {inquiry.operation} would touch is what the catalog names")
 
     async def dry_run(self, order: Order) -> str:
         raise PreconditionFailedError(f"{order.operation} is not rehearsed here")

@@ -15,7 +15,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.database import Database
 from activities.execute import ExecutorActivities
-from activities.executors.base import ExecutorError, Order, ProbeError, Seen, Supports
+from activities.executors.base import ExecutorError, Inquiry, Order, PreconditionFailedError, ProbeError, Seen, Supports
 from activities.permit_trust import PermitTrust
 from activities.permits import resolved_digest, step_permits, store_permits
 from policy.canonical import digest
@@ -26,6 +26,7 @@ from policy.permit import Direction, Permit, permit_id
 from policy.permit_claims import UNNAMED, Grounds, claims_of
 from policy.proofs import Assurance
 from policy.proposal import Criterion
+from policy.targets import ResolvedTarget
 from signing.keys import SigningKey
 from signing.permits import sign_permit
 from tests.permit_keys import KEY, trust
@@ -54,7 +55,7 @@ class Target:
     name: str = "memory"
     supports: Supports = field(
         default_factory=lambda: Supports(
-            frozenset(), frozenset(), timedelta(0), False, dry_runs=frozenset({"memory.switch.on"})
+            frozenset(), frozenset(), timedelta(0), "by_effect", dry_runs=frozenset({"memory.switch.on"})
         )
     )
     orders: list[Order] = field(default_factory=list)
@@ -75,6 +76,10 @@ class Target:
         await self.go_on.wait()
         if self.fails_with is not None:
             raise self.fails_with
+
+    async def resolve(self, inquiry: Inquiry) -> tuple[ResolvedTarget, ...]:
+        """It acts on what the catalog names; see `Executor.resolve`."""
+        raise PreconditionFailedError(f"what {inquiry.operation} would touch is what the catalog names")
 
     async def dry_run(self, order: Order) -> str:
         self.rehearsed.append(order)

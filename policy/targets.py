@@ -1,0 +1,58 @@
+"""What an executor says that an order would touch: real ids, and how it found them.
+
+- It is read from the target with a credential that cannot change it, before an action is assessed and again before it
+  is dispatched. What a proposal says of its target is a claim; this is not.
+- `id` names one thing in the target system and never a pattern. What `resource` of the catalog it was found in says
+  where the executor is to go and under whose hold it is.
+- `version` is what must still be so when the effect comes: the executor refuses an order whose target moved on, where
+  the target can be asked for that.
+- Nothing is nothing: a selector that matches no target, or that was left empty, resolves to no target.
+"""
+
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from policy.base import RecordModel
+
+Observes = Literal["by_key", "by_effect", "never"]
+Stops = Literal["within", "between"]
+MAX_TARGETS = 1000
+
+
+class ResolvedTarget(RecordModel):
+    """One thing that would be touched.
+
+    Attributes:
+        id: its name in the target system, unique within `resource`.
+        resource: the resource id of the catalog that it was found in.
+        environment: what the target system itself says; None where it does not say.
+        version: what must not have changed when the effect comes; None where the target has nothing of the kind.
+        units: how much of the target's capacity it is (replicas, rows); None where that says nothing.
+        state: what people are shown of it now.
+    """
+
+    id: str
+    resource: str
+    environment: str | None = None
+    version: str | None = None
+    units: float | None = None
+    state: dict[str, JsonValue] = {}
+
+
+class Capability(RecordModel):
+    """What an executor says that it can do for one operation.
+
+    Attributes:
+        resolves: it finds out what would be touched.
+        dry_runs: it rehearses without changing anything.
+        observes: whether it can tell afterwards that its own effect happened: by the permit's id, only by what the
+            target looks like, or not at all.
+        stops: whether a stop ends it in the middle, or only between targets and steps.
+    """
+
+    operation: str = Field(min_length=1)
+    resolves: bool = False
+    dry_runs: bool = False
+    observes: Observes = "never"
+    stops: Stops = "between"
