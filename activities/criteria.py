@@ -7,14 +7,14 @@
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from activities.executors.base import Executor, ProbeError
+from activities.executors.base import Executor, ProbeError, ProbeOrder
 from policy.canonical import canonical
 from policy.errors import CanonicalError
 from policy.outcome import Measurement
-from policy.permit import Permit
+from policy.permit import Permit, PermitCriterion
 from policy.proposal import Criterion
 
 _PROBE_SECONDS = 10.0
@@ -24,17 +24,19 @@ _LOOKS = 100
 _SLOWEST_SECONDS = 30.0
 
 
-async def measure(executor: Executor, permit: Permit, ends_at: float) -> tuple[tuple[Measurement, ...], bool]:
+async def measure(
+    executors: Mapping[str, Executor], permit: Permit, ends_at: float
+) -> tuple[tuple[Measurement, ...], bool]:
     """Measure every criterion of a permit; the measurements, and whether a cancellation ended it.
 
     Args:
-        executor: who has the probes.
+        executors: those of this process by name; a criterion that none of them has is not measured.
         permit: criteria and resolved ids.
         ends_at: the event loop's time, seconds, at which it ends whatever is left to observe.
     """
     loop = asyncio.get_running_loop()
     wanted = [(criterion, resource) for criterion in permit.criteria for resource in permit.resolved]
-    tasks = [asyncio.create_task(_criterion(executor, *pair)) for pair in wanted]
+    tasks = [asyncio.create_task(_criterion(_reader(executors, permit, pair[0]), *pair)) for pair in wanted]
     waiting, why, cancelled = set(tasks), "stopped", False
     try:
         while waiting:
@@ -70,13 +72,25 @@ def unmeasured(permit: Permit, why: str) -> tuple[Measurement, ...]:
     )
 
 
+def _reader(executors: Mapping[str, Executor], permit: Permit, criterion: PermitCriterion) -> Executor | str:
+    """Who measures a criterion, or the name of who would and is not here."""
+    name = criterion.executor or permit.executor
+    return executors.get(name) or name
+
+
+def _order(criterion: PermitCriterion, resource: str) -> ProbeOrder:
+    return ProbeOrder(
+        criterion.probe, criterion.parameters, resource, criterion.query, criterion.types, criterion.reads
+    )
+
+
 def _outcome(task: "asyncio.Task[Measurement]", criterion: Criterion, resource: str, why: str) -> Measurement:
     if task.cancelled():
         return _measurement(criterion, resource, None, why)
     return task.result()
 
 
-async def _criterion(executor: Executor, criterion: Criterion, resource: str) -> Measurement:
+async def _criterion(executor: Executor | str, criterion: PermitCriterion, resource: str) -> Measurement:
     """Poll until met, then look again until it was observed for long enough."""
     loop = asyncio.get_running_loop()
     limit = loop.time() + criterion.within_seconds
@@ -101,10 +115,12 @@ async def _criterion(executor: Executor, criterion: Criterion, resource: str) ->
     return found
 
 
-async def _look(executor: Executor, criterion: Criterion, resource: str) -> Measurement:
+async def _look(executor: Executor | str, criterion: PermitCriterion, resource: str) -> Measurement:
+    if isinstance(executor, str):
+        return _measurement(criterion, resource, None, f"could not be measured: executor {executor} is not here")
     try:
         async with asyncio.timeout(_PROBE_SECONDS):
-            value = await executor.measure(criterion.probe, criterion.parameters, resource)
+            value = await executor.measure(_order(criterion, resource))
         met = canonical(value) == canonical(criterion.equals)
     except ProbeError as error:
         return _measurement(criterion, resource, None, f"could not be measured: {error}")

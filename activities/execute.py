@@ -188,15 +188,13 @@ class ExecutorActivities(ExecutorPort):
             return await self._report(permit, started, Acted("done", _STOPPED), unmeasured, late=late)
         if interrupted and permit.criteria:
             raise asyncio.CancelledError
-        return await self._measured(executor, permit, attempt, started, late=late)
+        return await self._measured(permit, attempt, started, late=late)
 
-    async def _measured(
-        self, executor: Executor, permit: Permit, attempt: Attempt, started: datetime, *, late: bool
-    ) -> EffectReport:
+    async def _measured(self, permit: Permit, attempt: Attempt, started: datetime, *, late: bool) -> EffectReport:
         """The report of an effect that is done, by what its criteria read."""
         if not permit.criteria:
             return await self._report(permit, started, Acted("done"), late=late)
-        measurements, interrupted = await criteria.measure(executor, permit, attempt.report_by)
+        measurements, interrupted = await criteria.measure(self._executors, permit, attempt.report_by)
         if interrupted and not asked_to_stop():
             raise asyncio.CancelledError
         message = _STOPPED if interrupted else criteria.failing(measurements)
@@ -230,7 +228,7 @@ class ExecutorActivities(ExecutorPort):
             broken_off = Acted("none", "the attempt at a dry run left no report, and changed nothing")
             return await self._report(claim.permit, claim.used_at, broken_off, late=True)
         if executor is not None and await observe(executor, claim.permit) == "done":
-            return await self._measured(executor, claim.permit, attempt, claim.used_at, late=True)
+            return await self._measured(claim.permit, attempt, claim.used_at, late=True)
         unknown = Acted("unknown", "the attempt that claimed the permit left no report")
         return await self._report(claim.permit, claim.used_at, unknown, late=True)
 

@@ -3,7 +3,6 @@
 The bare activity and our executor do the same insert through the same pool, so that what differs is not the effect.
 """
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -17,6 +16,7 @@ from activities.executors.base import (
     Order,
     PreconditionFailedError,
     ProbeError,
+    ProbeOrder,
     Seen,
     Supports,
 )
@@ -74,10 +74,10 @@ class InsertExecutor:
     async def observe(self, order: Order) -> Seen:
         return "done" if await self._count(order.parameters["what"]) else "none"
 
-    async def measure(self, probe: str, parameters: Mapping[str, JsonValue], resource_id: str) -> Any:
-        if probe != PROBE:
-            raise ProbeError(f"probe {probe} on {resource_id} is not {PROBE}")
-        return await self._count(parameters["what"])
+    async def measure(self, order: ProbeOrder) -> Any:
+        if order.probe != PROBE:
+            raise ProbeError(f"probe {order.probe} on {order.resource} is not {PROBE}")
+        return await self._count(order.parameters["what"])
 
     async def _count(self, what: JsonValue) -> Any:
         return await self._pool.fetchval(_COUNT, what)

@@ -6,11 +6,13 @@
   criterion. A `$name` that a criterion cannot do without is a required parameter, and never a secret.
 - A cap on the share of capacity needs something that is counted.
 - Where probes are declared, a criterion's probe is one of them, with parameters and a value of its types, and is not
-  constant: a minimum that cannot fail is none.
+  constant: a minimum that cannot fail is none. What is made sure of before is read by who makes sure of it.
+- Each `$name` of a probe's text is one of its parameters, or `$resource`: the id that it is read on.
 
 Records that were written under older rules are not held to these; they are checked where a text is read.
 """
 
+from string import Template
 from typing import TYPE_CHECKING, Any
 
 from policy.parameter_types import is_number, is_of
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from policy.operations import MinimumCriterion, OperationsRegistry, Probe, Reading, RegisteredOperation
 
 _READ_SEVERITY = 10
+# What stands in a probe's text for the id that it is read on.
+RESOURCE = "resource"
 
 
 def contradictions(registry: "OperationsRegistry") -> tuple[str, ...]:
@@ -110,9 +114,9 @@ def _measured(item: "RegisteredOperation", reading: "Reading", registry: "Operat
     if probe is None:
         return [f"probe {reading.probe} is not declared under probes"] if _own_probes(item, registry) else []
     found = []
-    if probe.executor != item.executor:
+    if probe.executor != item.executor and reading in item.before:
         found.append(
-            f"probe {probe.name} is read by {probe.executor}, and the operation carried out by {item.executor}"
+            f"probe {probe.name} is read by {probe.executor}, and {item.executor} is to make sure of it before it acts"
         )
     if probe.constant and reading in item.criteria:
         found.append(f"probe {probe.name} is constant: a criterion on it cannot fail")
@@ -146,6 +150,11 @@ def _type_of(item: "RegisteredOperation", reading: "MinimumCriterion | Reading")
 
 
 def _probe(probe: "Probe") -> list[str]:
-    return [
+    found = [
         f"identifies {name}, which is no parameter of it" for name in probe.identifies if name not in probe.parameters
     ]
+    text = Template(probe.query)
+    if not text.is_valid():
+        return [*found, "its query has a $ that names nothing: write $name, or $$ for one that is part of the query"]
+    unknown = sorted(set(text.get_identifiers()) - set(probe.parameters) - {RESOURCE})
+    return [*found, *(f"its query has ${name}, which is no parameter of it" for name in unknown)]

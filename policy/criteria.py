@@ -7,8 +7,8 @@
 - A criterion that cannot fail is refused: its probe is constant, it says what the executor made sure of before it
   acted, or it looks at an object that no step touches (a read touches nothing, and may be measured by any). So is one
   that says the same as another, or its contrary.
-- Where the probes of an executor are declared, a criterion's probe is one of them, with parameters and a value of its
-  types. All criteria are measured by the executor of the last step.
+- Where probes are declared, a criterion's probe is one of them, with parameters and a value of its types; whichever
+  executor the registry names for it measures it. One that is not declared is the last step's executor's.
 - History counts only what was measured by the minimum (`policy/risk/history.py`).
 """
 
@@ -61,6 +61,20 @@ def effective(proposal: ActionProposal, operations: Mapping[str, RegisteredOpera
     return tuple(found.values())
 
 
+def probes_elsewhere(proposal: ActionProposal, registry: OperationsRegistry) -> dict[str, Probe]:
+    """The probes of the criteria that a permit has to say more of than their names: another executor than that of the
+    last step reads them, or the registry has the text that reads them.
+    """
+    known = {name: item for name in proposal.operations if (item := registry.find(name)) is not None}
+    last = known.get(proposal.steps[-1].operation)
+    found = {item.probe: registry.probe(item.probe) for item in effective(proposal, known)}
+    return {
+        name: probe
+        for name, probe in found.items()
+        if probe is not None and (probe.query or (last is not None and probe.executor != last.executor))
+    }
+
+
 def _stricter(own: Criterion, least: Criterion) -> dict[str, int]:
     """What a proposal asks of a minimum criterion beyond it. What it leaves out is the minimum's, not the default."""
     said = own.model_fields_set
@@ -75,12 +89,12 @@ def minimum_refusals(proposal: ActionProposal, registry: OperationsRegistry) -> 
     known = {name: item for name in proposal.operations if (item := registry.find(name)) is not None}
     least = {_key(item): item for item in minimum(proposal, known)}
     seen: dict[_Key, Criterion] = {}
-    reasons = [*_vacuous_minimum(proposal, known, least), *_elsewhere(proposal, known)]
+    reasons = [*_vacuous_minimum(proposal, known, least), *_nowhere(proposal, known, registry)]
     for own in proposal.success_criteria:
         reasons += _weaker(own, least.get(_key(own)))
         reasons += _repeated(own, seen.get(_key(own)))
         seen.setdefault(_key(own), own)
-        if (probe := _probe(own, proposal, known, registry)) is None:
+        if (probe := registry.probe(own.probe)) is None:
             reasons += _undeclared(own, proposal, known, registry)
         else:
             reasons += _mistyped(own, probe)
@@ -170,17 +184,22 @@ def _vacuous_minimum(
             yield _reason("criterion_cannot_fail", item, f"reads {_json(item.equals)} before anything is done")
 
 
-def _elsewhere(proposal: ActionProposal, known: Mapping[str, RegisteredOperation]) -> Iterator[Reason]:
-    """Minimum criteria that the executor of the last step cannot measure."""
+def _nowhere(
+    proposal: ActionProposal, known: Mapping[str, RegisteredOperation], registry: OperationsRegistry
+) -> Iterator[Reason]:
+    """Minimum criteria of a step whose probe nobody declares, so that the last step's executor would be asked."""
     last = known.get(proposal.steps[-1].operation)
     for step in proposal.steps[:-1]:
         item = known.get(step.operation)
-        if last is None or item is None or item.executor == last.executor or not item.criteria:
+        if last is None or item is None or item.executor == last.executor:
             continue
-        message = (
-            f"is measured by {item.executor}, and the last step is {last.executor}'s: propose step {step.name} apart"
-        )
-        yield _reason("bad_criterion", item.criteria[0], message)
+        for criterion in item.criteria:
+            if registry.probe(criterion.probe) is None:
+                message = (
+                    f"is measured by {item.executor} and is no declared probe, and the last step is {last.executor}'s: "
+                    f"declare it, or propose step {step.name} apart"
+                )
+                yield _reason("bad_criterion", criterion, message)
 
 
 def _before(proposal: ActionProposal, known: Mapping[str, RegisteredOperation]) -> dict[_Key, bytes]:
@@ -193,14 +212,6 @@ def _before(proposal: ActionProposal, known: Mapping[str, RegisteredOperation]) 
                 filled = Criterion(**_filled(reading, step))
                 found.setdefault(_key(filled), canonical(filled.equals))
     return found
-
-
-def _probe(
-    own: Criterion, proposal: ActionProposal, known: Mapping[str, RegisteredOperation], registry: OperationsRegistry
-) -> Probe | None:
-    """The probe that would measure a criterion, if its executor declares it."""
-    probe, measuring = registry.probe(own.probe), known.get(proposal.steps[-1].operation)
-    return probe if probe is not None and (measuring is None or measuring.executor == probe.executor) else None
 
 
 def _filled(reading: Reading, step: Step) -> dict[str, Any]:

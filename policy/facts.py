@@ -15,9 +15,9 @@ from pydantic import Field
 from policy.base import Instant, Reason, RecordModel
 from policy.builtin import AGENT, PUBLISH
 from policy.catalog import Catalog, Reach, SloObjective
-from policy.criteria import minimum_refusals
+from policy.criteria import minimum_refusals, probes_elsewhere
 from policy.observed import DenialFact, HoldFact, Observed
-from policy.operations import OperationsRegistry, RegisteredOperation, unknown
+from policy.operations import OperationsRegistry, Probe, RegisteredOperation, unknown
 from policy.parameters import parameter_refusals
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
@@ -43,7 +43,8 @@ class Facts(RecordModel):
     registry counts and the catalog says there is; None where one of the two does not say. `unresolved` says why the
     target resolves to nothing. `teams` are those of who asks and of the agent; empty where nobody knows one of them.
     `behind` are the people who stand behind an emergency, with what the directory says of them: only the rules of
-    break-glass ask for it. `operators` run the executors of the steps and undos, by the directory.
+    break-glass ask for it. `operators` run the executors of the steps and undos, by the directory. `probes` are those
+    of its criteria that another executor than the last step's reads, or that need the registry's text to be read.
     """
 
     target_known: bool
@@ -73,6 +74,7 @@ class Facts(RecordModel):
     bad_parameters: tuple[Reason, ...] = ()
     behind: tuple[PersonFacts, ...] = ()
     operators: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()
+    probes: Annotated[dict[str, Probe], Field(exclude_if=lambda value: not value)] = {}
 
     def operation(self, name: str) -> RegisteredOperation:
         """What is known of an operation; of one that was not looked up, the worst is assumed."""
@@ -172,6 +174,7 @@ def collect(
         bad_parameters=tuple(dict.fromkeys(refusals)),
         behind=people_behind(proposal, directory, observed.at) if proposal.change_type is ChangeType.emergency else (),
         operators=directory.operators_of({operation.executor for operation in operations.values()}),
+        probes=probes_elsewhere(proposal, registry),
     )
 
 

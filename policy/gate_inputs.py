@@ -160,6 +160,11 @@ def _otherwise(proposal: ActionProposal, revision: Revision, facts: Facts) -> di
             found.append(f"{name} was assessed for executor {before.executor}, {now.executor} carries it out now")
         if before.criteria != now.criteria:
             found.append(f"{name} has other criteria now than were assessed")
+    found += [
+        f"probe {probe} is read in another way now than was assessed"
+        for probe in sorted({*revision.facts.probes, *facts.probes})
+        if revision.facts.probes.get(probe) != facts.probes.get(probe)
+    ]
     return {
         "differing": tuple(found),
         "teams_now": facts.teams if facts.teams != revision.facts.teams else None,

@@ -3,6 +3,7 @@
 - Both are made from the approved proposal and its revision alone; nothing that a caller says is in them.
 - The ids to act on and the executor are those that were assessed. The criteria belong to the last step, the minimum of
   every operation with them.
+- Each criterion says which executor measures it and with which text of the registry, as it was assessed.
 - The permits of a dry run say so, and have no criteria: nothing is changed that could be measured.
 - The permit to do expires by the policy in force when it is issued, and with the window that lets it run; the permit to
   undo never does.
@@ -14,9 +15,9 @@ from typing import Any
 from policy.canonical import digest_of
 from policy.criteria import effective
 from policy.document import PolicySet
-from policy.permit import Direction, Permit, permit_id
+from policy.permit import Direction, Permit, PermitCriterion, permit_id
 from policy.proofs import Assurance
-from policy.proposal import ActionProposal
+from policy.proposal import ActionProposal, Criterion
 from policy.revision import Revision
 
 
@@ -72,7 +73,7 @@ def issue(
         planned.operation,
         parameters=planned.parameters,
         timeout_seconds=planned.timeout_seconds,
-        criteria=effective(proposal, revision.facts.operations) if measured else (),
+        criteria=_criteria(proposal, revision) if measured else (),
         expires_at=min(now + document.permit_ttl, until or datetime.max.replace(tzinfo=UTC)),
     )
     if planned.undo is None:
@@ -80,3 +81,17 @@ def issue(
     undo = planned.undo
     rest = {"parameters": undo.parameters, "timeout_seconds": undo.timeout_seconds, "expires_at": None}
     return forward, permit(Direction.undo, undo.operation, **rest)
+
+
+def _criteria(proposal: ActionProposal, revision: Revision) -> tuple[PermitCriterion, ...]:
+    return tuple(_measured(item, revision) for item in effective(proposal, revision.facts.operations))
+
+
+def _measured(criterion: Criterion, revision: Revision) -> PermitCriterion:
+    """A criterion with what the executor role needs to measure it."""
+    said = criterion.model_dump(exclude_unset=True)
+    probe = revision.facts.probes.get(criterion.probe)
+    if probe is None:
+        return PermitCriterion(**said)
+    types = {name: declared.type for name, declared in probe.parameters.items()}
+    return PermitCriterion(**said, executor=probe.executor, query=probe.query, types=types, reads=probe.type)

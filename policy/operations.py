@@ -99,6 +99,9 @@ class MinimumCriterion(Reading):
 class Probe(EdgeModel):
     """A value that an executor can read. `constant`: no step can change what it reads. `identifies` are the parameters
     that name the object which a step must touch for the probe to say anything about the step.
+
+    `query` is the text that its executor needs to read it (SQL, PromQL, the name of an endpoint), with `$name` where
+    the value of a parameter stands. Only the registry says it; no proposal ever does.
     """
 
     name: Operation
@@ -107,6 +110,7 @@ class Probe(EdgeModel):
     parameters: dict[Name, Parameter] = {}
     identifies: tuple[Name, ...] = ()
     constant: bool = False
+    query: Annotated[str, Field(max_length=4000, exclude_if=lambda value: not value)] = ""
     description: str = ""
 
 

@@ -32,6 +32,22 @@ class Direction(StrEnum):
     undo = "undo"
 
 
+class PermitCriterion(Criterion):
+    """A criterion with how it is measured, by the registry that it was assessed with.
+
+    Attributes:
+        executor: which executor has the probe; empty where it is the permit's own.
+        query: the text that this executor needs, of the registry.
+        types: the declared types of the query's parameters, by name.
+        reads: the declared type of the value; empty where nothing is declared.
+    """
+
+    executor: Annotated[str, Field(exclude_if=lambda value: not value)] = ""
+    query: Annotated[str, Field(exclude_if=lambda value: not value)] = ""
+    types: Annotated[dict[str, str], Field(exclude_if=lambda value: not value)] = {}
+    reads: Annotated[str, Field(exclude_if=lambda value: not value)] = ""
+
+
 class Permit(RecordModel):
     """Who may do what to which ids until when, and on which approvals it rests.
 
@@ -48,7 +64,7 @@ class Permit(RecordModel):
     parameters: Parameters
     environment: str
     resolved: tuple[str, ...]
-    criteria: tuple[Criterion, ...] = ()
+    criteria: tuple[PermitCriterion, ...] = ()
     timeout_seconds: int
     action_digest: str
     assessment_digest: str

@@ -2,12 +2,10 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
 import asyncpg
-from pydantic import JsonValue
 
 from activities.executors.base import (
     EffectUnknownError,
@@ -16,6 +14,7 @@ from activities.executors.base import (
     Order,
     PreconditionFailedError,
     ProbeError,
+    ProbeOrder,
     Seen,
     Supports,
 )
@@ -96,10 +95,10 @@ class BenchExecutor:
         found = await self._pool.fetchval("SELECT count(*) FROM effect WHERE permit_id = $1", order.permit_id)
         return "done" if found else "none"
 
-    async def measure(self, probe: str, parameters: Mapping[str, JsonValue], resource_id: str) -> Any:
-        if probe != "bench.count":
-            raise ProbeError(f"probe {probe} is not here")
-        return len([each for each in await self.effects(str(parameters["key"])) if each.startswith("do")])
+    async def measure(self, order: ProbeOrder) -> Any:
+        if order.probe != "bench.count":
+            raise ProbeError(f"probe {order.probe} is not here")
+        return len([each for each in await self.effects(str(order.parameters["key"])) if each.startswith("do")])
 
     def rehearsals(self, key: str) -> list[str]:
         """What was rehearsed under a key, in order: direction and operation."""

@@ -150,6 +150,29 @@ class Order:
 
 
 @dataclass(frozen=True)
+class ProbeOrder:
+    """What an executor is to read, and where; of the registry and the permit, never a text of a proposal.
+
+    Attributes:
+        probe: its name in the operations registry.
+        parameters: of the declared types.
+        resource: the resource id of the catalog that it is read on.
+        query: the text of the registry by which it is read, with `$name` for a parameter; empty where the executor
+            needs none.
+        types: the declared types of the parameters by name (string, integer, number, boolean, list, object); empty
+            where the permit says none.
+        reads: the declared type of the value; empty where the permit says none.
+    """
+
+    probe: str
+    parameters: Mapping[str, JsonValue]
+    resource: str
+    query: str = ""
+    types: Mapping[str, str] = field(default_factory=dict)
+    reads: str = ""
+
+
+@dataclass(frozen=True)
 class TargetCredentials:
     """Where each resource answers and how to log in there: a connection URL by resource id.
 
@@ -221,7 +244,7 @@ class Executor(Protocol):
     async def observe(self, order: Order) -> Seen:
         """Look, without acting, whether an order was carried out; unknown where looking does not tell."""
 
-    async def measure(self, probe: str, parameters: Mapping[str, JsonValue], resource_id: str) -> Any:
+    async def measure(self, order: ProbeOrder) -> Any:
         """The JSON value that a probe reads now.
 
         Raises:

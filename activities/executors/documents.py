@@ -8,12 +8,10 @@
 4. The server's own refusals (class P0) come before anything is written: nothing was done.
 """
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from pydantic import JsonValue
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -25,6 +23,7 @@ from activities.executors.base import (
     Order,
     PreconditionFailedError,
     ProbeError,
+    ProbeOrder,
     Seen,
     Supports,
     TargetUnreachableError,
@@ -112,12 +111,12 @@ class DocumentsExecutor:
             return "unknown"
         return "done" if found else "none"
 
-    async def measure(self, probe: str, parameters: Mapping[str, JsonValue], _resource_id: str) -> Any:
+    async def measure(self, order: ProbeOrder) -> Any:
         """The digest in force of a kind; see `Executor.measure`."""
-        if probe != IN_FORCE:
-            raise ProbeError(f"probe {probe} is not {IN_FORCE}")
+        if order.probe != IN_FORCE:
+            raise ProbeError(f"probe {order.probe} is not {IN_FORCE}")
         try:
             async with self._database.snapshot() as connection:
-                return await connection.scalar(_IN_FORCE, {"kind": str(parameters.get("kind"))})
+                return await connection.scalar(_IN_FORCE, {"kind": str(order.parameters.get("kind"))})
         except DatabaseUnavailableError as error:
             raise ProbeError(str(error)) from error

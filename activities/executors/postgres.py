@@ -29,6 +29,7 @@ from activities.executors.base import (
     Order,
     PreconditionFailedError,
     ProbeError,
+    ProbeOrder,
     Seen,
     Supports,
     TargetCredentials,
@@ -122,16 +123,19 @@ class PostgresExecutor:
         except (ProbeError, PreconditionFailedError):
             return "unknown"
 
-    async def measure(self, probe: str, parameters: Parameters, resource_id: str) -> Any:
+    async def measure(self, order: ProbeOrder) -> Any:
         """Read a probe's value; see `Executor.measure`."""
+        return await self._read(order.probe, order.parameters, order.resource)
+
+    async def _read(self, probe: str, parameters: Parameters, resource: str) -> Any:
         read = PROBES.get(probe)
         if read is None:
             raise ProbeError(f"probe {probe} is none of {', '.join(PROBES)}")
         try:
-            async with self._session(resource_id, read_only=True) as reading:
+            async with self._session(resource, read_only=True) as reading:
                 return await read(reading, parameters)
         except (*FAILURES, PreconditionFailedError) as error:
-            raise ProbeError(f"probe {probe} on {resource_id}: {say(error)}") from error
+            raise ProbeError(f"probe {probe} on {resource}: {say(error)}") from error
 
     async def _terminate(self, resource: str, parameters: Parameters) -> None:
         who = (pid(parameters), backend_start(parameters))
@@ -188,12 +192,12 @@ class PostgresExecutor:
             await asyncio.sleep(_RELOAD_POLL_SECONDS)
 
     async def _observe_terminate(self, resource: str, parameters: Parameters) -> Seen:
-        there = await self.measure("postgres.session.present", parameters, resource)
+        there = await self._read("postgres.session.present", parameters, resource)
         return "none" if there else "done"
 
     async def _observe_set(self, resource: str, parameters: Parameters) -> Seen:
         # Another spelling of the same value (65536kB for 64MB) reads differently, so a difference proves nothing.
-        value = await self.measure("postgres.parameter.value", parameters, resource)
+        value = await self._read("postgres.parameter.value", parameters, resource)
         return "done" if value == text(parameters, "value") else "unknown"
 
     async def _observe_reset(self, resource: str, parameters: Parameters) -> Seen:

@@ -14,14 +14,13 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
@@ -33,6 +32,7 @@ from activities.executors.base import (
     Order,
     PreconditionFailedError,
     ProbeError,
+    ProbeOrder,
     Seen,
     Supports,
     TargetUnreachableError,
@@ -131,10 +131,10 @@ class CountingExecutor:
         found = await self._run("SELECT 1 FROM effect WHERE permit_id = $1", order.permit_id)
         return "done" if found else "none"
 
-    async def measure(self, probe: str, parameters: Mapping[str, JsonValue], resource_id: str) -> Any:
-        if probe != "count.row.present":
-            raise ProbeError(f"probe {probe} is none of count.row.present")
-        return bool(await self._run("SELECT 1 FROM effect WHERE resource = $1 AND direction = 'do'", resource_id))
+    async def measure(self, order: ProbeOrder) -> Any:
+        if order.probe != "count.row.present":
+            raise ProbeError(f"probe {order.probe} is none of count.row.present")
+        return bool(await self._run("SELECT 1 FROM effect WHERE resource = $1 AND direction = 'do'", order.resource))
 
     async def _run(self, statement: str, *values: str) -> list[Any]:
         try:

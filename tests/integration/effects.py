@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,22 +10,29 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 import asyncpg
-from pydantic import JsonValue
 from temporalio.testing import ActivityEnvironment
 
 from activities.database import Database
 from activities.execute import ExecutorActivities
-from activities.executors.base import ExecutorError, Inquiry, Order, PreconditionFailedError, ProbeError, Seen, Supports
+from activities.executors.base import (
+    ExecutorError,
+    Inquiry,
+    Order,
+    PreconditionFailedError,
+    ProbeError,
+    ProbeOrder,
+    Seen,
+    Supports,
+)
 from activities.permit_trust import PermitTrust
 from activities.permits import resolved_digest, step_permits, store_permits
 from policy.canonical import digest
 from policy.ledger import verify_chain
 from policy.operations import RiskTier
 from policy.outcome import EffectReport
-from policy.permit import Direction, Permit, permit_id
+from policy.permit import Direction, Permit, PermitCriterion, permit_id
 from policy.permit_claims import UNNAMED, Grounds, claims_of
 from policy.proofs import Assurance
-from policy.proposal import Criterion
 from policy.targets import ResolvedTarget
 from signing.keys import SigningKey
 from signing.permits import sign_permit
@@ -92,7 +99,7 @@ class Target:
     async def observe(self, order: Order) -> Seen:
         return self.seen
 
-    async def measure(self, probe: str, parameters: Mapping[str, JsonValue], resource_id: str) -> Any:
+    async def measure(self, order: ProbeOrder) -> Any:
         """The next of `reads`, the last one from then on; an exception is raised."""
         value = self.reads[min(self.measured, len(self.reads) - 1)]
         self.measured += 1
@@ -130,7 +137,7 @@ class World:
         self,
         step: int = 1,
         *,
-        criteria: tuple[Criterion, ...] = (),
+        criteria: tuple[PermitCriterion, ...] = (),
         proposal: bytes = b"{}",
         dry_run: bool = False,
         signing: Signing | None = None,
@@ -154,7 +161,7 @@ class World:
         return forward
 
     def _permit(
-        self, step: int, direction: Direction, criteria: tuple[Criterion, ...], expires_at: datetime | None
+        self, step: int, direction: Direction, criteria: tuple[PermitCriterion, ...], expires_at: datetime | None
     ) -> Permit:
         return Permit(
             permit_id=permit_id(self.proposal, 1, step, direction),
@@ -290,6 +297,6 @@ def undo_of(permit: Permit) -> str:
     return permit_id(permit.proposal_id, permit.revision, permit.step, Direction.undo)
 
 
-def met(equals: Any = True, **change: Any) -> Criterion:
+def met(equals: Any = True, **change: Any) -> PermitCriterion:
     """A criterion of the target in memory."""
-    return Criterion(**{"probe": "memory.switch.value", "equals": equals, "within_seconds": 0} | change)
+    return PermitCriterion(**{"probe": "memory.switch.value", "equals": equals, "within_seconds": 0} | change)

@@ -18,7 +18,7 @@ from activities.permits import resolved_digest
 from deploy.dev import Stack
 from deploy.orders import prepare_orders
 from policy.canonical import canonical, digest
-from policy.proposal import Criterion
+from policy.permit import PermitCriterion
 from tests.integration.effects import BOUND, NO_PERMIT, World, attempt, execute, met, observe
 from tests.permit_keys import trust
 from workflows.messages import ExecuteRequest
@@ -45,7 +45,7 @@ async def test_acts_on_a_real_database(world: World, stack: Stack) -> None:
     """With the PostgreSQL executor a parameter is changed, read back, and found changed."""
     await prepare_orders(stack.database_url("postgres", "postgres"))
     credentials = TargetCredentials({"postgres/orders": stack.database_url("orders_operator", "orders")})
-    criterion = Criterion(probe="postgres.parameter.value", parameters={"name": "work_mem"}, equals="64MB")
+    criterion = PermitCriterion(probe="postgres.parameter.value", parameters={"name": "work_mem"}, equals="64MB")
     permit = await world.permit(
         executor="postgres",
         operation="postgres.parameter.set",

@@ -14,7 +14,7 @@ from activities.executors.base import (
     ProbeError,
     TargetUnreachableError,
 )
-from policy.proposal import Criterion
+from policy.permit import PermitCriterion
 from tests.integration.effects import BOUND, NO_PERMIT, World, attempt, execute, met, observe, until_measured
 
 
@@ -68,7 +68,7 @@ async def test_an_effect_ends_with_its_permitted_time(world: World) -> None:
     ],
 )
 async def test_a_criterion_is_met_or_the_step_failed(
-    world: World, criterion: Criterion, reads: list[Any], outcome: str | None
+    world: World, criterion: PermitCriterion, reads: list[Any], outcome: str | None
 ) -> None:
     """A criterion is met by the exact value, in time, for as long as it is observed; what cannot be read is not met."""
     permit = await world.permit(criteria=(criterion,))

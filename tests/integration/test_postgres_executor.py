@@ -18,6 +18,7 @@ from activities.executors.base import (
     Order,
     PreconditionFailedError,
     ProbeError,
+    ProbeOrder,
     TargetCredentials,
     TargetUnreachableError,
 )
@@ -63,7 +64,7 @@ async def _identity(superuser: "asyncpg.Connection[asyncpg.Record]", pid: int) -
 
 
 async def _until(executor: Executor, expected: object, probe: str, **parameters: Any) -> None:
-    await _poll(lambda: executor.measure(probe, parameters, ORDERS), expected)
+    await _poll(lambda: executor.measure(ProbeOrder(probe, parameters, ORDERS)), expected)
 
 
 async def _poll(read: Callable[[], Awaitable[Any]], expected: object) -> None:
@@ -89,8 +90,11 @@ async def test_ends_the_idle_session_and_frees_the_blocked_one(
     await executor.execute(_order("postgres.session.terminate", **who))
 
     assert await asyncio.wait_for(blocked, LOCK_SECONDS) == "UPDATE 1"
-    assert await executor.measure("postgres.session.present", who, ORDERS) is False
-    assert await executor.measure("postgres.session.blocked", {"pid": waiting.get_server_pid()}, ORDERS) is False
+    assert await executor.measure(ProbeOrder("postgres.session.present", who, ORDERS)) is False
+    assert (
+        await executor.measure(ProbeOrder("postgres.session.blocked", {"pid": waiting.get_server_pid()}, ORDERS))
+        is False
+    )
     assert await executor.observe(_order("postgres.session.terminate", **who)) == "done"
     await waiting.close()
 
@@ -139,14 +143,14 @@ async def test_sets_and_resets_a_parameter(executor: PostgresExecutor) -> None:
 
     await executor.execute(set_it)
 
-    assert await executor.measure("postgres.parameter.value", {"name": "work_mem"}, ORDERS) == "64MB"
+    assert await executor.measure(ProbeOrder("postgres.parameter.value", {"name": "work_mem"}, ORDERS)) == "64MB"
     assert await executor.observe(set_it) == "done"
     assert await executor.observe(_order("postgres.parameter.reset", name="work_mem")) == "unknown"
 
     for _ in range(2):
         await executor.execute(_order("postgres.parameter.reset", name="work_mem"))
 
-        assert await executor.measure("postgres.parameter.value", {"name": "work_mem"}, ORDERS) == "4MB"
+        assert await executor.measure(ProbeOrder("postgres.parameter.value", {"name": "work_mem"}, ORDERS)) == "4MB"
         assert await executor.observe(_order("postgres.parameter.reset", name="work_mem")) == "done"
 
 
@@ -156,12 +160,12 @@ async def test_a_parameter_that_needs_a_restart_stays_pending_until_it_is_reset(
 
     await executor.execute(_order("postgres.parameter.set", **name, value="200"))
 
-    assert await executor.measure("postgres.parameter.value", name, ORDERS) == "100"
-    assert await executor.measure("postgres.parameter.pending_restart", name, ORDERS) is True
+    assert await executor.measure(ProbeOrder("postgres.parameter.value", name, ORDERS)) == "100"
+    assert await executor.measure(ProbeOrder("postgres.parameter.pending_restart", name, ORDERS)) is True
 
     await executor.execute(_order("postgres.parameter.reset", **name))
 
-    assert await executor.measure("postgres.parameter.pending_restart", name, ORDERS) is False
+    assert await executor.measure(ProbeOrder("postgres.parameter.pending_restart", name, ORDERS)) is False
 
 
 @pytest.mark.parametrize(
@@ -199,7 +203,7 @@ async def test_a_value_is_quoted_by_the_server(
 
     await executor.execute(_order("postgres.parameter.set", name="log_line_prefix", value=value))
 
-    assert await executor.measure("postgres.parameter.value", {"name": "log_line_prefix"}, ORDERS) == value
+    assert await executor.measure(ProbeOrder("postgres.parameter.value", {"name": "log_line_prefix"}, ORDERS)) == value
 
 
 async def test_two_changes_of_one_value_do_not_both_pass_its_expected_value(executor: PostgresExecutor) -> None:
@@ -296,12 +300,12 @@ async def test_contract_tells_an_unreachable_target_from_a_refusal(any_executor:
 async def test_contract_a_probe_reads_or_says_that_it_cannot(any_executor: Executor) -> None:
     """An unknown probe, missing parameters and an unreachable target are errors, never a value."""
     with pytest.raises(ProbeError, match="is none of"):
-        await any_executor.measure("postgres.no.such", {}, ORDERS)
+        await any_executor.measure(ProbeOrder("postgres.no.such", {}, ORDERS))
     for probe in any_executor.supports.probes:
         with pytest.raises(ProbeError):
-            await any_executor.measure(probe, {}, ORDERS)
+            await any_executor.measure(ProbeOrder(probe, {}, ORDERS))
         with pytest.raises(ProbeError):
-            await any_executor.measure(probe, {"name": "work_mem", "pid": 1}, NOWHERE)
+            await any_executor.measure(ProbeOrder(probe, {"name": "work_mem", "pid": 1}, NOWHERE))
 
 
 def test_missing_credentials_name_the_setting() -> None:

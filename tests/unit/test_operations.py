@@ -178,7 +178,16 @@ PROBES: dict[str, tuple[str, str, str]] = {
     "constant": ("{name: p.q, executor: x, type: string, constant: true}", "{probe: p.q, equals: $n}", "is constant"),
     "of another type": ("{name: p.q, executor: x, type: boolean}", "{probe: p.q, equals: $n}", "reads boolean"),
     "never so": ("{name: p.q, executor: x, type: boolean}", "{probe: p.q, equals: 1}", "reads boolean, and 1 is none"),
-    "of another executor": ("{name: p.q, executor: y, type: string}", "{probe: p.q, equals: $n}", "is read by y"),
+    "with a text that names no parameter": (
+        "{name: p.q, executor: y, type: string, query: SELECT $other}",
+        "{probe: p.q, equals: $n}",
+        "its query has [$]other, which is no parameter",
+    ),
+    "with a text whose $ names nothing": (
+        "{name: p.q, executor: y, type: string, query: SELECT $1}",
+        "{probe: p.q, equals: $n}",
+        "has a [$] that names nothing",
+    ),
     "without its parameter": (
         "{name: p.q, executor: x, type: string, parameters: {n: {type: string}}}",
         "{probe: p.q, equals: $n}",
@@ -198,6 +207,20 @@ def test_minimum_criteria_are_about_declared_probes(probe: str, criterion: str, 
     operation = f"{{{_GOOD}, parameters: {{n: {{type: string}}}}, criteria: [{criterion}]}}"
     with pytest.raises(DocumentError, match=message):
         read_operations(f"{HEAD}probes: [{probe}]\noperations: [{operation}]".encode())
+
+
+def test_what_is_made_sure_of_before_is_read_by_who_acts() -> None:
+    """A criterion may be measured by another executor; what holds before the effect only who acts can make sure of."""
+    probes = "probes: [{name: p.q, executor: y, type: integer, query: sum(up)}]"
+    reading = "[{probe: p.q, equals: 1}]"
+
+    read = read_operations(f"{HEAD}{probes}\noperations: [{{{_GOOD}, criteria: {reading}}}]".encode())
+    with pytest.raises(DocumentError, match="is read by y, and x is to make sure of it"):
+        read_operations(f"{HEAD}{probes}\noperations: [{{{_GOOD}, before: {reading}}}]".encode())
+
+    found = read.probe("p.q")
+    assert found is not None
+    assert (found.executor, found.query) == ("y", "sum(up)")
 
 
 def test_parts_are_one_registry() -> None:

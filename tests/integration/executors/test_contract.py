@@ -15,6 +15,7 @@ from activities.executors.base import (
     Order,
     PreconditionFailedError,
     ProbeError,
+    ProbeOrder,
     TargetChangedError,
     TargetUnreachableError,
 )
@@ -217,7 +218,7 @@ async def test_a_probe_that_it_does_not_have_is_an_error_and_no_value(harness: H
     order: Order = await harness.order(_permit())
 
     with pytest.raises(ProbeError):
-        await harness.executor.measure("nobody.has.this", {}, order.resolved[0])
+        await harness.executor.measure(ProbeOrder("nobody.has.this", {}, order.resolved[0]))
 
 
 async def test_no_secret_is_shown_where_it_is_printed(harness: Harness) -> None:
