@@ -85,7 +85,7 @@ async def connect(
             f"temporal at {target} gave no answer within {timeout.total_seconds():g} s: {_fix(config)}"
         ) from None
     except RuntimeError as error:
-        raise TemporalUnavailableError(f"temporal at {target}: {_brief(error)}; {_fix(config)}") from error
+        raise TemporalUnavailableError(f"temporal at {target}: {brief(error)}; {_fix(config)}") from error
     except (ValueError, TypeError) as error:
         raise TemporalConfigError(f"temporal address {target} cannot be used ({error}): write host:port") from error
 
@@ -110,7 +110,7 @@ def configured(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
         ) from error
     except RuntimeError as error:
         raise TemporalConfigError(
-            f"temporal profile cannot be used: {_brief(error)}; check TEMPORAL_PROFILE and TEMPORAL_CONFIG_FILE"
+            f"temporal profile cannot be used: {brief(error)}; check TEMPORAL_PROFILE and TEMPORAL_CONFIG_FILE"
         ) from error
     _refuse_contradiction(profile, config)
     return config
@@ -134,7 +134,7 @@ def _fix(config: dict[str, Any]) -> str:
     return f"it was asked {tls}; start `countersign dev`, or correct TEMPORAL_ADDRESS or the profile"
 
 
-def _brief(error: BaseException) -> str:
+def brief(error: BaseException) -> str:
     """The innermost sentence of an error that the SDK's core wrote as nested structures."""
     inner = re.findall(r'(?:message|error): "([^"]+)"', str(error))
     text = " ".join((inner[-1] if inner else str(error)).split())
