@@ -113,7 +113,7 @@ class TlsFiles(ExecutorSettings):
 class TemporalSettings(ExecutorSettings):
     """An entry of kind `temporal`."""
 
-    address: Annotated[str, StringConstraints(pattern=r"\A[^\s/:]+:[0-9]{1,5}\Z")]
+    address: Annotated[str, StringConstraints(pattern=r"^[^\s/:]+:[0-9]{1,5}$")]
     namespace: Text
     tls: bool | TlsFiles = False
     api_key: SecretStr | None = None

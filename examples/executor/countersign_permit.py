@@ -69,7 +69,8 @@ class Permit:
     def order(self) -> dict[str, Any]:
         """What may be done, as one JSON object."""
         names = ("operation", "direction", "resolved", "environment", "parameters", "criteria", "timeout_seconds")
-        return {**{name: self.claims[name] for name in names}, "dry_run": self.dry_run, "permit_id": self.id}
+        found = {"targets": self.claims["targets"]} if "targets" in self.claims else {}
+        return {**{name: self.claims[name] for name in names}, **found, "dry_run": self.dry_run, "permit_id": self.id}
 
 
 class Store(Protocol):

@@ -10,10 +10,14 @@
 3. A permit is used once. For a step, each attempt counts: one that is tried again is refused, because nobody knows what
    the first one did. An undo may be tried again under the same activity.
 4. Without a permit that holds, the activity does not run; the failure is not retryable, and its type is the code.
+5. Countersign's executor `temporal` starts each step under the id `permit/<jti>`. With `by_id` a permit counts in a
+   run of that id only: a workflow, or an activity that was started alone. So there is one run of it, and one effect.
+6. A dry run is let through for the operations that are named in `rehearses`, with `dry_run` in its order: it must change
+   nothing, so its permit is not used up.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from countersign_permit import Permit, PermitError, Store, Verifier
@@ -29,12 +33,24 @@ class PermitInterceptor(Interceptor):
         verifier: whose permits are believed, and for whom they are.
         store: which permits were used.
         operations: the operation of each activity that is not called like it.
+        by_id: whether a permit counts only where the workflow, or the activity without one, has its id.
+        rehearses: the operations whose activities change nothing where their order says `dry_run`.
     """
 
-    def __init__(self, verifier: Verifier, store: Store, operations: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        verifier: Verifier,
+        store: Store,
+        operations: Mapping[str, str] | None = None,
+        *,
+        by_id: bool = False,
+        rehearses: Collection[str] = (),
+    ) -> None:
         self.verifier = verifier
         self.store = store
         self.operations = dict(operations or {})
+        self.by_id = by_id
+        self.rehearses = frozenset(rehearses)
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the SDK's
         return _Guarded(next, self)
@@ -47,25 +63,37 @@ class _Guarded(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
         try:
-            permit = self._verified(input)
-            await asyncio.to_thread(self._permits.store.claim, permit, _attempt(permit))
+            permit, dry_run = self._verified(input)
+            if not dry_run:
+                await asyncio.to_thread(self._permits.store.claim, permit, _attempt(permit))
         except PermitError as error:
             raise ApplicationError(str(error), type=error.code, non_retryable=True) from None
-        input.args = [permit.order]
+        input.args = [{**permit.order, "dry_run": dry_run}]
         return await super().execute_activity(input)
 
-    def _verified(self, given: ExecuteActivityInput) -> Permit:
+    def _verified(self, given: ExecuteActivityInput) -> tuple[Permit, bool]:
+        """The permit of a call, and whether it is to be rehearsed only."""
         value = given.args[0] if len(given.args) == 1 else None
         token = value.get("permit") if isinstance(value, Mapping) else None
         if not isinstance(token, str):
             raise PermitError("no_permit", "send one json object whose member permit is the signed permit")
         permit = self._permits.verifier.verify(token)
-        name = activity.info().activity_type
-        if self._permits.operations.get(name, name) != permit.operation:
-            raise PermitError("wrong_operation", f"the permit is for {permit.operation}, this is {name}")
-        if permit.dry_run:
-            raise PermitError("dry_run", "the permit is of a dry run: nothing is carried out under it")
-        return permit
+        info = activity.info()
+        if self._permits.operations.get(info.activity_type, info.activity_type) != permit.operation:
+            raise PermitError("wrong_operation", f"the permit is for {permit.operation}, this is {info.activity_type}")
+        if permit.dry_run or _asks_dry_run(value):
+            if permit.operation not in self._permits.rehearses:
+                raise PermitError("dry_run", "the permit is of a dry run: nothing is carried out under it")
+            return permit, True
+        if self._permits.by_id and (info.workflow_id or info.activity_id) != f"permit/{permit.id}":
+            raise PermitError("wrong_id", f"permit {permit.id} counts only in a run of the id permit/{permit.id}")
+        return permit, False
+
+
+def _asks_dry_run(value: Any) -> bool:
+    """Whether the caller asks for no more than a rehearsal; that never lets anything be done."""
+    order = value.get("order")
+    return isinstance(order, Mapping) and order.get("dry_run") is True
 
 
 def _attempt(permit: Permit) -> str:

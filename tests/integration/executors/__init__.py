@@ -4,5 +4,10 @@ from collections.abc import Mapping
 
 from tests.integration.executors.harness import Make
 from tests.integration.executors.postgres_harness import postgres
+from tests.integration.executors.temporal_harness import temporal_activity, temporal_workflow
 
-HARNESSES: Mapping[str, Make] = {"postgres": postgres}
+HARNESSES: Mapping[str, Make] = {
+    "postgres": postgres,
+    "temporal activity": temporal_activity,
+    "temporal workflow": temporal_workflow,
+}
