@@ -8,7 +8,7 @@
 2. The activity is called with what was permitted (`Permit.order`) in place of what the caller wrote, so that it cannot
    act on anything else. Its name must be the permitted operation, or `operations` says which one it carries out.
 3. A permit is used once. For a step, each attempt counts: one that is tried again is refused, because nobody knows what
-   the first one did. An undo may be tried again under the same activity.
+   the first one did. An undo may be tried again under the same activity, with `by_id` in the next run of its id, too.
 4. Without a permit that holds, the activity does not run; the failure is not retryable, and its type is the code.
 5. Countersign's executor `temporal` starts each step under the id `permit/<jti>`. With `by_id` a permit counts in a
    run of that id only: a workflow, or an activity that was started alone. So there is one run of it, and one effect.
@@ -65,7 +65,7 @@ class _Guarded(ActivityInboundInterceptor):
         try:
             permit, dry_run = self._verified(input)
             if not dry_run:
-                await asyncio.to_thread(self._permits.store.claim, permit, _attempt(permit))
+                await asyncio.to_thread(self._permits.store.claim, permit, self._attempt(permit))
         except PermitError as error:
             raise ApplicationError(str(error), type=error.code, non_retryable=True) from None
         input.args = [{**permit.order, "dry_run": dry_run}]
@@ -81,22 +81,23 @@ class _Guarded(ActivityInboundInterceptor):
         info = activity.info()
         if self._permits.operations.get(info.activity_type, info.activity_type) != permit.operation:
             raise PermitError("wrong_operation", f"the permit is for {permit.operation}, this is {info.activity_type}")
-        if permit.dry_run or _asks_dry_run(value):
-            if permit.operation not in self._permits.rehearses:
-                raise PermitError("dry_run", "the permit is of a dry run: nothing is carried out under it")
+        if _asks_dry_run(value) and permit.operation in self._permits.rehearses:
             return permit, True
+        if permit.dry_run or _asks_dry_run(value):
+            raise PermitError("dry_run", "it is of a dry run: nothing is carried out under it")
         if self._permits.by_id and (info.workflow_id or info.activity_id) != f"permit/{permit.id}":
             raise PermitError("wrong_id", f"permit {permit.id} counts only in a run of the id permit/{permit.id}")
         return permit, False
+
+    def _attempt(self, permit: Permit) -> str:
+        if self._permits.by_id and permit.direction == "undo":
+            return "undo"  # its runs have one id, and follow each other
+        info = activity.info()
+        run = info.workflow_run_id or info.activity_run_id
+        return f"{run}/{info.activity_id}/{'undo' if permit.direction == 'undo' else info.attempt}"
 
 
 def _asks_dry_run(value: Any) -> bool:
     """Whether the caller asks for no more than a rehearsal; that never lets anything be done."""
     order = value.get("order")
     return isinstance(order, Mapping) and order.get("dry_run") is True
-
-
-def _attempt(permit: Permit) -> str:
-    info = activity.info()
-    run = info.workflow_run_id or info.activity_run_id
-    return f"{run}/{info.activity_id}/{'undo' if permit.direction == 'undo' else info.attempt}"

@@ -9,11 +9,32 @@ from activities.executors.kinds import KINDS, ExecutorSettingsError, make_execut
 
 TARGETS = TargetCredentials(urls={"one": "postgresql://acts@host/db"}, readers={"two": "postgresql://reads@host/db"})
 
+TEMPORAL: dict[str, Any] = {
+    "kind": "temporal",
+    "address": "temporal.example.com:7233",
+    "namespace": "billing",
+    "operations": {"orders.refund": {"workflow": "RefundOrder", "queue": "billing"}},
+}
+
+
+def _refund(**changes: Any) -> dict[str, Any]:
+    return {**TEMPORAL, "operations": {"orders.refund": {"queue": "billing", **changes}}}
+
+
 REFUSED = {
     "no kind": ({}, "kind None is none of"),
     "unknown kind": ({"kind": "telnet"}, "kind 'telnet' is none of"),
     "kind is a list": ({"kind": ["postgres"]}, "is none of"),
     "unknown setting": ({"kind": "postgres", "password": "hunter2"}, "password: Extra inputs are not permitted"),
+    "temporal without operations": ({**TEMPORAL, "operations": {}}, "operations: Dictionary should have at least 1"),
+    "temporal without a port": ({**TEMPORAL, "address": "temporal"}, "address: String should match"),
+    "an api key in clear": ({**TEMPORAL, "api_key": "hunter2"}, "set tls"),
+    "half a certificate": ({**TEMPORAL, "tls": {"cert_file": "a.pem"}}, "cert_file and key_file together"),
+    "neither workflow nor activity": (_refund(), "name either a workflow or an activity"),
+    "both": (_refund(workflow="A", activity="b"), "name either a workflow or an activity"),
+    "a workflow with a heartbeat": (_refund(workflow="A", heartbeat=5), "heartbeat is for an activity"),
+    "an operation that is no name": ({**TEMPORAL, "operations": {"*": {}}}, "operations.*"),
+    "a second that is a text": (_refund(workflow="A", starts_within="10"), "starts_within"),
 }
 
 
@@ -45,3 +66,25 @@ def test_a_resource_is_read_by_its_own_address_or_by_the_one_that_acts() -> None
     assert (both.reading_url("a"), TARGETS.reading_url("one")) == ("reads", "postgresql://acts@host/db")
     with pytest.raises(PreconditionFailedError, match="no credentials for resource none"):
         both.reading_url("none")
+
+
+def test_a_temporal_entry_says_what_its_workers_can() -> None:
+    entry = _refund(workflow="RefundOrder", stops=True, ends_within=7, rehearses=True)
+    entry |= {"api_key": "hunter2", "tls": {"server_name": "temporal.example.com"}}
+    entry["operations"]["orders.refund"]["resolve"] = {"activity": "findOrders", "queue": "asks"}
+    made = make_executors({"billing": entry}, TARGETS)["billing"]
+
+    capability = made.supports.of("orders.refund")
+    assert (capability.resolves, capability.dry_runs, capability.observes, capability.stops) == (
+        *(True, True),
+        *("by_key", "within"),
+    )
+    assert made.supports.stops_within.total_seconds() == 7
+    assert "hunter2" not in f"{made!r} {made.__dict__} {made.__dict__['_connection'].__dict__}"
+
+
+def test_one_operation_that_does_not_stop_is_enough_to_stop_between_only() -> None:
+    entry = _refund(workflow="RefundOrder", stops=True)
+    entry["operations"]["orders.take_back"] = {"activity": "takeBack", "queue": "billing"}
+
+    assert make_executors({"billing": entry}, TARGETS)["billing"].supports.stops == "between"
