@@ -5,9 +5,7 @@ The package is fetched once for a checkout, by name and version, into `.dev/`. W
 
 import asyncio
 import json
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,38 +17,16 @@ import requests
 from joserfc.jwk import ECKey, RSAKey
 
 from cli.oidc_login import sign_in
+from tests.npm import fetched
 
 PACKAGE, VERSION = "oidc-provider", "9.13.3"
 CLIENT, OTHER_CLIENT, P256_CLIENT = "countersign-cli", "another-client", "with-p256"
 _SCRIPT = Path(__file__).with_suffix(".mjs")
-_FOLDER = Path(__file__).parents[1] / ".dev" / "npm" / f"{PACKAGE}-{VERSION}"
-
-
-class NodeMissingError(Exception):
-    """The tests of identity providers cannot run."""
 
 
 def installed() -> Path:
-    """The folder of the package, fetched where it is not there yet; safe for several processes at once."""
-    if missing := [name for name in ("node", "npm") if shutil.which(name) is None]:
-        raise NodeMissingError(
-            f"{' and '.join(missing)} not found: the tests start {PACKAGE}, install Node 20 or newer"
-        )
-    if _FOLDER.exists():
-        return _FOLDER
-    _FOLDER.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_FOLDER.parent) as folder:
-        quiet = ("--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--loglevel", "error")
-        command = ("npm", "install", *quiet, "--prefix", f"{folder}/whole", f"{PACKAGE}@{VERSION}")
-        done = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        if done.returncode:
-            raise NodeMissingError(f"npm could not install {PACKAGE} {VERSION}: {done.stderr[-1000:]}")
-        try:
-            Path(folder, "whole").rename(_FOLDER)
-        except OSError:
-            if not _FOLDER.exists():  # else another process was faster
-                raise
-    return _FOLDER
+    """The folder of the package, fetched where it is not there yet."""
+    return fetched(f"{PACKAGE}-{VERSION}", {"private": True, "dependencies": {PACKAGE: VERSION}})
 
 
 def rsa(kid: str) -> RSAKey:

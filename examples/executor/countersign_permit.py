@@ -24,7 +24,7 @@ import warnings
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -64,6 +64,45 @@ class Permit:
     environment: str
     parameters: Mapping[str, Any] = field(repr=False)
     dry_run: bool
+    part: str = ""
+
+    @property
+    def key(self) -> str:
+        """What can be used once: the permit, or the part of it that is for one target."""
+        return f"{self.id}/{self.part}" if self.part else self.id
+
+    def of_run(self, run_id: str) -> "Permit":
+        """What a run with an id may do. A permit counts in the run `permit/<jti>` only; where it acts on one target at
+        a time, each has a run `permit/<jti>/<target>` of its own.
+
+        Raises:
+            PermitError: nothing, under this id (`wrong_id`).
+        """
+        parts = self._parts() if self.claims.get("one_by_one") else {"": (list(self.resolved), self._targets)}
+        for part, (resolved, targets) in parts.items():
+            if run_id == f"permit/{self.id}{'/' if part else ''}{part}":
+                return replace(
+                    self,
+                    part=part,
+                    resolved=tuple(resolved),
+                    claims={**self.claims, "resolved": resolved, **({"targets": targets} if targets else {})},
+                )
+        raise PermitError("wrong_id", f"permit {self.id} counts only in a run of the id permit/{self.id}")
+
+    @property
+    def _targets(self) -> list[Any]:
+        return list(self.claims.get("targets", []))
+
+    def _parts(self) -> dict[str, tuple[list[str], list[Any]]]:
+        """By the name of each target, its resource and itself."""
+        if not self._targets:
+            return {each: ([each], []) for each in self.resolved}
+        ids = [target["id"] for target in self._targets]
+        alone = len(set(ids)) == len(ids)
+        return {
+            target["id"] if alone else f"{target['resource']}/{target['id']}": ([target["resource"]], [target])
+            for target in self._targets
+        }
 
     @property
     def order(self) -> dict[str, Any]:
@@ -94,10 +133,10 @@ class SqliteStore:
 
     def claim(self, permit: Permit, attempt: str) -> None:
         with closing(sqlite3.connect(self._path, timeout=10)) as connection, connection:
-            connection.execute("INSERT OR IGNORE INTO used VALUES (?, ?)", (permit.id, attempt))
-            [found] = connection.execute("SELECT attempt FROM used WHERE jti = ?", (permit.id,)).fetchone()
+            connection.execute("INSERT OR IGNORE INTO used VALUES (?, ?)", (permit.key, attempt))
+            [found] = connection.execute("SELECT attempt FROM used WHERE jti = ?", (permit.key,)).fetchone()
         if found != attempt:
-            raise PermitError("reused", f"permit {permit.id} was used by another attempt")
+            raise PermitError("reused", f"permit {permit.key} was used by another attempt")
 
 
 class Verifier:

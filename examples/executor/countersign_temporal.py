@@ -12,8 +12,9 @@
 4. Without a permit that holds, the activity does not run; the failure is not retryable, and its type is the code.
 5. Countersign's executor `temporal` starts each step under the id `permit/<jti>`. With `by_id` a permit counts in a
    run of that id only: a workflow, or an activity that was started alone. So there is one run of it, and one effect.
-6. A dry run is let through for the operations that are named in `rehearses`, with `dry_run` in its order: it must change
-   nothing, so its permit is not used up.
+   A permit that acts on one target at a time has a run for each, and each is called with that target alone.
+6. A dry run is let through for the operations that are named in `rehearses`, with `dry_run` in its order: it must
+   change nothing, so its permit is not used up.
 """
 
 import asyncio
@@ -85,8 +86,10 @@ class _Guarded(ActivityInboundInterceptor):
             return permit, True
         if permit.dry_run or _asks_dry_run(value):
             raise PermitError("dry_run", "it is of a dry run: nothing is carried out under it")
-        if self._permits.by_id and (info.workflow_id or info.activity_id) != f"permit/{permit.id}":
-            raise PermitError("wrong_id", f"permit {permit.id} counts only in a run of the id permit/{permit.id}")
+        if self._permits.by_id:
+            return permit.of_run(info.workflow_id or info.activity_id), False
+        if permit.claims.get("one_by_one"):
+            raise PermitError("wrong_id", "it acts on one target at a time, which the id of its run names: set by_id")
         return permit, False
 
     def _attempt(self, permit: Permit) -> str:

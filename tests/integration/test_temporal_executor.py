@@ -27,6 +27,7 @@ from activities.executors.base import (
 from activities.executors.temporal import TemporalExecutor, make
 from deploy.dev import Stack
 from policy.permit import Direction
+from policy.targets import ResolvedTarget
 from signing.keys import generate
 from tests.integration.executors.platform import EXECUTOR, KEY, RESOURCE, Platform, permitted, platform_workers
 from tests.world import until
@@ -146,6 +147,23 @@ async def test_a_good_permit_counts_in_the_run_of_its_id_only(stack: Stack, plat
 
     assert "wrong_id" in repr(error.value.__cause__)
     assert platform.till.booked == 0
+
+
+async def test_one_target_at_a_time_has_a_run_of_its_own(stack: Stack, platform: Platform, workflow: bool) -> None:
+    """Each under the permit and its name, with that target alone; the permit is used once for each."""
+    acting = executor(stack, platform, workflow=workflow)
+    found = tuple(ResolvedTarget(id=f"order-{number}", resource=RESOURCE, version="1") for number in (7, 8))
+    whole = order(targets=found, claims={"one_by_one": True})
+    parts = [replace(whole, permit_id=f"{whole.permit_id}/{each.id}", targets=(each,)) for each in found]
+
+    await acting.execute(parts[0])
+
+    assert platform.till.booked == 1
+    assert [await acting.observe(part) for part in parts] == ["done", "none"]
+    for stranger in (whole, replace(whole, permit_id=f"{whole.permit_id}/order-9")):
+        assert "wrong_id" in str(await wrong(acting, stranger))
+    # The worker is called with what its run is for: order-7 in its answer is not what this one permits.
+    assert "order-7, which is not permitted" in str(await wrong(acting, parts[1]))
 
 
 async def test_what_nobody_takes_is_withdrawn(stack: Stack, tmp_path: Path, workflow: bool) -> None:

@@ -1,4 +1,4 @@
-"""A way to a server that can be cut: what goes through it is passed on, until it is cut, and again once it is mended."""
+"""A way to a server that can be cut: what goes through is passed on until it is cut, and again once it is mended."""
 
 import asyncio
 import contextlib

@@ -27,7 +27,9 @@ from policy.targets import ResolvedTarget
 from signing.keys import generate
 from signing.permits import sign_permit
 from tests.integration.executors.platform_workflow import RefundOrder
-from tests.unit.permitted import AUDIENCE, grounds, permit, standing_alone
+from tests.unit.permitted import grounds, permit, standing_alone
+from tests.unit.signed import AUDIENCE
+from tests.world import until
 
 NAMESPACE, EXECUTOR, RESOURCE = "billing", "billing", "billing/till"
 KEY = generate("permit-1")
@@ -111,7 +113,9 @@ class Platform:
             "namespace": NAMESPACE,
             "operations": {
                 "orders.refund": {
-                    **{**refund, **acting, "rehearses": True},
+                    **refund,
+                    **acting,
+                    "rehearses": True,
                     "resolve": {"activity": "findOrders", **asking},
                 },
                 "orders.take_back": {"activity": "orders.take_back", **acting},
@@ -168,9 +172,7 @@ async def namespace_client(address: str) -> Client:
     except RPCError as error:
         if error.status is not RPCStatusCode.ALREADY_EXISTS:
             raise
-    async with asyncio.timeout(20):
-        while not await _known(client):
-            await asyncio.sleep(0.05)
+    await until(lambda: _known(client))
     return client
 
 
