@@ -5,7 +5,8 @@ once (`docs/spec/permit.md`).
 2. The claim is the one that `activities/claims.py` makes: one row, under the proposal's lock. The same attempt token
    gets the same answer however often it asks; another one is refused, and that is recorded.
 3. A permit for an executor of this process is claimed by that one alone.
-4. What came of it is not known here: an effect of which nobody reports ends as `outcome_unknown`.
+4. What came of it is not known here, and no step is handed to whoever claims like this. A platform's Temporal workers
+   get steps from the executor `temporal`, which claims and reports for them (ADR 0025).
 """
 
 from dataclasses import dataclass

@@ -45,6 +45,8 @@ from policy.targets import ResolvedTarget
 
 # Of an order's seconds, these are left for saying what came of it, and at most this share for its end after a cancel.
 _REPORT_SECONDS, _REPORT_SHARE, _END_SHARE = 1.0, 0.1, 0.3
+# Until a cancel is there and its end is heard of.
+_TELL_SECONDS = 2.0
 _ASK_SECONDS = 20.0
 _LOOK_AGAIN_SECONDS = 0.2
 # With these answers to a start Temporal says that it started nothing.
@@ -90,7 +92,7 @@ class TemporalExecutor:
         self.supports = Supports(
             operations=frozenset(self._operations),
             probes=frozenset(self._probes),
-            stops_within=timedelta(seconds=max(work.ends_within for work in works)),
+            stops_within=timedelta(seconds=max(work.ends_within for work in works) + _TELL_SECONDS),
             observes="by_key",
             dry_runs=frozenset(name for name, work in self._operations.items() if work.rehearses),
             stops="within" if all(work.stops for work in works) else "between",
@@ -100,7 +102,7 @@ class TemporalExecutor:
     async def execute(self, order: Order) -> None:
         """Have a worker carry an order out; see `Executor.execute`."""
         order.check_real()
-        work, given = self._asked(order), _input(order)
+        work, given = self._asked(order), order_input(order)
         if work.stops and order.stop.is_set():
             raise PreconditionFailedError("it was told to stop before it began")
         times = _Times.of(work, order.timeout)
@@ -135,7 +137,7 @@ class TemporalExecutor:
         work = self._asked(order)
         if not work.rehearses:
             raise PreconditionFailedError(f"operation {order.operation} has no `rehearses` in its entry")
-        given, seconds = _input(order, dry_run=True), order.timeout.total_seconds()
+        given, seconds = order_input(order, dry_run=True), order.timeout.total_seconds()
         return answers.rehearsed(await self._ask("rehearsal", work, given, seconds * (1 - _REPORT_SHARE)))
 
     async def observe(self, order: Order) -> Seen:
@@ -148,7 +150,7 @@ class TemporalExecutor:
             found = await run.look()
             if found is None:
                 return "none"
-            if not found.over or not found.same(work, _input(order)):
+            if not found.over or not found.same(work, order_input(order)):
                 return "unknown"
             wrong = answers.verdict(await run.ended(), _permitted(order))
         except (RPCError, NamespaceMissingError, PreconditionFailedError):
@@ -247,8 +249,9 @@ class TemporalExecutor:
                 await _any(ending, until=times.given_up)
             await _any(ending, stopping, until=times.told)
             if not ending.done():
+                ends_at = asyncio.get_running_loop().time() + work.ends_within
                 await _soon(run.cancel(), otherwise=None)
-                await _any(ending, until=times.given_up)
+                await _any(ending, until=min(ends_at, times.given_up))
             if not ending.done():
                 why = "was told to stop" if stopping.done() else f"took longer than {order.timeout.total_seconds():g} s"
                 raise EffectUnknownError(f"it {why} and did not end")
@@ -282,7 +285,7 @@ def make(name: str, given: Mapping[str, Any], targets: TargetCredentials) -> Tem
     return TemporalExecutor(read_settings(given), name)
 
 
-def _input(order: Order, *, dry_run: bool = False) -> dict[str, Any]:
+def order_input(order: Order, *, dry_run: bool = False) -> dict[str, Any]:
     """What the worker gets: one JSON object, the same each time."""
     return {
         "order": {

@@ -56,7 +56,7 @@ Shape = TypeVar("Shape", bound=EdgeModel)
 Closed = Literal["completed", "failed", "cancelled", "terminated", "timed out"]
 
 
-class Answer(EdgeModel):
+class WorkerAnswer(EdgeModel):
     """What a worker says of an order.
 
     Attributes:
@@ -70,13 +70,13 @@ class Answer(EdgeModel):
     touched: tuple[str, ...] = Field(default=(), max_length=MAX_TARGETS)
 
 
-class Value(EdgeModel):
+class WorkerValue(EdgeModel):
     """What a worker says that a probe reads."""
 
     value: JsonValue
 
 
-class FoundTarget(EdgeModel):
+class WorkerTarget(EdgeModel):
     """A target as a worker found it (`policy/targets.py`)."""
 
     id: str = Field(min_length=1, max_length=500)
@@ -87,10 +87,10 @@ class FoundTarget(EdgeModel):
     state: dict[str, JsonValue] = {}
 
 
-class Found(EdgeModel):
+class WorkerTargets(EdgeModel):
     """What a worker says that an operation would touch."""
 
-    targets: tuple[FoundTarget, ...] = Field(max_length=MAX_TARGETS)
+    targets: tuple[WorkerTarget, ...] = Field(max_length=MAX_TARGETS)
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def rehearsed(ended: Ended) -> str:
     """
     wrong = verdict(ended, ())
     if wrong is None:
-        return shown(_read(Answer, ended).message) or "the platform's worker would carry it out"
+        return shown(_read(WorkerAnswer, ended).message) or "the platform's worker would carry it out"
     raise wrong if isinstance(wrong, PreconditionFailedError) else PreconditionFailedError(str(wrong))
 
 
@@ -149,7 +149,7 @@ def value(ended: Ended) -> Any:
         ExecutorError: there is none.
     """
     _check_completed(ended)
-    return _read(Value, ended).value
+    return _read(WorkerValue, ended).value
 
 
 def targets(ended: Ended, resources: Collection[str]) -> tuple[ResolvedTarget, ...]:
@@ -159,7 +159,7 @@ def targets(ended: Ended, resources: Collection[str]) -> tuple[ResolvedTarget, .
         ExecutorError: it does not say, or names what was not asked about, or one thing twice.
     """
     _check_completed(ended)
-    found = _read(Found, ended).targets
+    found = _read(WorkerTargets, ended).targets
     if strange := sorted({item.resource for item in found} - set(resources)):
         raise EffectUnknownError(f"it names targets in {', '.join(strange)[:200]}, which was not asked about")
     if len({(item.resource, item.id) for item in found}) != len(found):
@@ -175,7 +175,7 @@ def shown(text: str) -> str:
 
 def _answered(ended: Ended, permitted: Collection[str]) -> ExecutorError | None:
     try:
-        answer = _read(Answer, ended)
+        answer = _read(WorkerAnswer, ended)
     except EffectUnknownError as error:
         return error
     message = shown(answer.message)

@@ -79,7 +79,7 @@ def test_a_temporal_entry_says_what_its_workers_can() -> None:
         *(True, True),
         *("by_key", "within"),
     )
-    assert made.supports.stops_within.total_seconds() == 7
+    assert made.supports.stops_within.total_seconds() == 9
     assert "hunter2" not in f"{made!r} {made.__dict__} {made.__dict__['_connection'].__dict__}"
 
 

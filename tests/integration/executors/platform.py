@@ -24,7 +24,7 @@ from policy.canonical import digest_of
 from policy.permit import Direction, Permit
 from policy.permit_claims import claims_of
 from policy.targets import ResolvedTarget
-from signing.keys import generate
+from signing.keys import SigningKey, generate
 from signing.permits import sign_permit
 from tests.integration.executors.platform_workflow import RefundOrder
 from tests.unit.permitted import grounds, permit, standing_alone
@@ -80,7 +80,7 @@ class Platform:
         self.till.book(number, amount)
         if self.after is not None:
             await self.after()
-        return self.answer or {"status": "done", "touched": [f"order-{number}"]}
+        return self.answer or {"status": "done", "touched": [f"order-{number}"] if "targets" in order else []}
 
     @activity.defn(name="orders.take_back")
     async def take_back(self, order: dict[str, Any]) -> Any:
@@ -135,11 +135,29 @@ async def _cancelled() -> bool:
 
 
 @contextlib.asynccontextmanager
-async def platform_workers(address: str, folder: Path, *, running: bool = True) -> AsyncIterator[Platform]:
-    """A platform on a server, with its workers; `running` without them, so that nobody takes anything."""
+async def platform_workers(
+    address: str,
+    folder: Path,
+    *,
+    running: bool = True,
+    key: SigningKey = KEY,
+    issuer: str = AUDIENCE,
+    accepts_claimed: bool = False,
+) -> AsyncIterator[Platform]:
+    """A platform on a server, with its workers.
+
+    Args:
+        address: of its Temporal.
+        folder: where it keeps which permits were used.
+        running: False leaves its workers out, so that nobody takes anything.
+        key: which signs the permits that it believes.
+        issuer: of the installation whose permits they are.
+        accepts_claimed: whether a name that is only claimed is enough; in tests of other things.
+    """
     platform = Platform(await namespace_client(address))
+    keys = {"keys": [{**key.public, "kid": key.id}]}
     guard = guarding.PermitInterceptor(
-        verifying.Verifier({"keys": [{**KEY.public, "kid": KEY.id}]}, issuer=AUDIENCE, executor=EXECUTOR),
+        verifying.Verifier(keys, issuer=issuer, executor=EXECUTOR, accepts_claimed=accepts_claimed),
         verifying.SqliteStore(folder / "used.db"),
         by_id=True,
         rehearses={"orders.refund"},
