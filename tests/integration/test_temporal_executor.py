@@ -24,7 +24,9 @@ from activities.executors.base import (
     TargetCredentials,
     TargetUnreachableError,
 )
-from activities.executors.temporal import TemporalExecutor, make
+from activities.executors.temporal import TemporalExecutor, make, order_input
+from activities.executors.temporal_runs import run_of
+from activities.executors.temporal_settings import TemporalSettings
 from deploy.dev import Stack
 from policy.permit import Direction
 from policy.targets import ResolvedTarget
@@ -360,3 +362,18 @@ async def test_an_executor_that_died_is_followed_by_one_that_sees_what_was_done(
         await until(lambda: after.observe(given), lambda seen: seen == "done")
 
     assert platform.till.booked == 1
+
+
+async def test_an_id_whose_run_is_over_is_not_given_to_another(
+    stack: Stack, platform: Platform, workflow: bool
+) -> None:
+    """Also where somebody looked before it was there; unless the same is asked for once more on purpose."""
+    given = order(Direction.undo)
+    entry = platform.entry(stack.temporal_address, workflow=workflow)
+    work = TemporalSettings.model_validate(entry).operations["orders.take_back" if not workflow else "orders.refund"]
+    run = run_of(platform.client, work, f"permit/{given.permit_id}")
+
+    assert await run.start(order_input(given), given.timeout, again=False)
+    await run.ended()
+    assert not await run.start(order_input(given), given.timeout, again=False)
+    assert await run.start(order_input(given), given.timeout, again=True)
