@@ -21,7 +21,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from pydantic import JsonValue
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.executors import temporal_answers as answers
@@ -32,6 +31,7 @@ from activities.executors.base import (
     Order,
     PreconditionFailedError,
     ProbeError,
+    ProbeOrder,
     Seen,
     Supports,
     TargetCredentials,
@@ -157,16 +157,16 @@ class TemporalExecutor:
             return "unknown"
         return "done" if wrong is None else "none" if isinstance(wrong, PreconditionFailedError) else "unknown"
 
-    async def measure(self, probe: str, parameters: Mapping[str, JsonValue], resource_id: str) -> Any:
+    async def measure(self, order: ProbeOrder) -> Any:
         """Have a worker read a value; see `Executor.measure`."""
-        work = self._probes.get(probe)
+        work = self._probes.get(order.probe)
         if work is None:
-            raise ProbeError(f"probe {probe} is none of {', '.join(self._probes) or 'no probes'}")
-        given = {"probe": probe, "parameters": dict(parameters), "resource": resource_id}
+            raise ProbeError(f"probe {order.probe} is none of {', '.join(self._probes) or 'no probes'}")
+        given = {"probe": order.probe, "parameters": dict(order.parameters), "resource": order.resource}
         try:
             return answers.value(await self._ask("probe", work, given, work.seconds))
         except ExecutorError as error:
-            raise ProbeError(f"probe {probe} on {resource_id}: {error}") from error
+            raise ProbeError(f"probe {order.probe} on {order.resource}: {error}") from error
 
     def _asked(self, order: Order) -> OperationWork:
         """What carries an order out; refused where it could touch nothing, or everything."""
@@ -286,7 +286,12 @@ def make(name: str, given: Mapping[str, Any], targets: TargetCredentials) -> Tem
 
 
 def order_input(order: Order, *, dry_run: bool = False) -> dict[str, Any]:
-    """What the worker gets: one JSON object, the same each time."""
+    """What a worker gets: one JSON object, the same each time.
+
+    Args:
+        order: what is permitted; `timeout_seconds` in it is of the whole run.
+        dry_run: it is to be rehearsed.
+    """
     return {
         "order": {
             "permit_id": order.permit_id,

@@ -21,6 +21,7 @@ from activities.executors.base import (
     Order,
     PreconditionFailedError,
     ProbeError,
+    ProbeOrder,
     TargetCredentials,
     TargetUnreachableError,
 )
@@ -268,7 +269,7 @@ async def test_a_namespace_that_is_not_there_is_unreachable(stack: Stack, platfo
     assert type(await wrong(acting, given)) is TargetUnreachableError
     assert await acting.observe(given) == "unknown"
     with pytest.raises(ProbeError, match="not found"):
-        await acting.measure("orders.refunded", {"order": "7"}, RESOURCE)
+        await acting.measure(ProbeOrder("orders.refunded", {"order": "7"}, RESOURCE))
 
 
 async def test_where_no_server_answers_nothing_was_done(platform: Platform) -> None:
@@ -292,10 +293,10 @@ async def test_a_probe_reads_what_the_platform_says(stack: Stack, platform: Plat
     acting = executor(stack, platform)
     await acting.execute(order())
 
-    assert await acting.measure("orders.refunded", {"order": "7"}, RESOURCE) == 12
+    assert await acting.measure(ProbeOrder("orders.refunded", {"order": "7"}, RESOURCE)) == 12
     platform.answer = {"value": 12, "and": "more"}
     with pytest.raises(ProbeError, match="answer is none"):
-        await acting.measure("orders.refunded", {"order": "7"}, RESOURCE)
+        await acting.measure(ProbeOrder("orders.refunded", {"order": "7"}, RESOURCE))
 
 
 async def test_a_question_that_nobody_answers_has_no_answer(stack: Stack, tmp_path: Path) -> None:
@@ -307,7 +308,7 @@ async def test_a_question_that_nobody_answers_has_no_answer(stack: Stack, tmp_pa
         acting = make(EXECUTOR, entry, TargetCredentials({}))
 
         with pytest.raises(ProbeError):
-            await acting.measure("orders.refunded", {"order": "7"}, RESOURCE)
+            await acting.measure(ProbeOrder("orders.refunded", {"order": "7"}, RESOURCE))
         with pytest.raises(TargetUnreachableError):
             await acting.resolve(Inquiry("orders.refund", {"order": "7"}, (RESOURCE,), "production"))
         with pytest.raises(PreconditionFailedError):

@@ -16,7 +16,14 @@ from temporalio.client import ActivityFailureError, Client
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 
-from activities.executors.base import ExecutorError, Inquiry, Order, PreconditionFailedError, TargetCredentials
+from activities.executors.base import (
+    ExecutorError,
+    Inquiry,
+    Order,
+    PreconditionFailedError,
+    ProbeOrder,
+    TargetCredentials,
+)
 from activities.executors.temporal import TemporalExecutor, make
 from deploy.dev import Stack
 from policy.canonical import canonical, digest_of
@@ -126,10 +133,10 @@ async def test_a_permit_has_one_effect_and_its_undo_another(site: Site, key: Any
 
     assert site.shown(name)
     assert await site.executor.observe(order) == "done"
-    assert await site.executor.measure("site.maintenance.shown", {"site": name}, RESOURCE) is True
+    assert await site.executor.measure(ProbeOrder("site.maintenance.shown", {"site": name}, RESOURCE)) is True
     for _ in range(2):
         await site.executor.execute(undo)
-    assert await site.executor.measure("site.maintenance.shown", {"site": name}, RESOURCE) is False
+    assert await site.executor.measure(ProbeOrder("site.maintenance.shown", {"site": name}, RESOURCE)) is False
     assert [line for line in site.journal() if name in line] == [
         f"show {name} {order.permit_id}",
         f"hide {name} {undo.permit_id}",
