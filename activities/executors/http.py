@@ -7,8 +7,8 @@
    that did not come to stand is tried again, since nothing was sent.
 3. What is not known to be done or refused is unknown (`http_answers.py`). What was accepted is followed
    (`http_following.py`).
-4. Probes, resolving, dry runs of an endpoint of their own and looking afterwards are asked at the reading address of the
-   resource, logged in to read. A probe reads a status, or the one value that the entry points at.
+4. Probes, resolving, dry runs of an endpoint of their own and looking afterwards are asked at the reading address of
+   the resource, logged in to read. A probe reads a status, or the one value that the entry points at.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ from policy.canonical import canonical
 from policy.targets import MAX_TARGETS, ResolvedTarget
 
 _ATTEMPTS = 4
-_FIRST_WAIT, _LONGEST_WAIT = 0.2, 30.0
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 30.0
 _SHOWN = 200
 
 

@@ -32,8 +32,8 @@ from activities.executors.base import (
 from activities.executors.http_client import Answer, UnusableAnswerError
 from activities.executors.http_settings import States
 from activities.executors.pointer import PointerError, find
-from policy.errors import CanonicalError
 from policy.canonical import canonical
+from policy.errors import CanonicalError
 
 Says = Literal["done", "accepted", "changed", "refused", "later", "perhaps_later", "unknown"]
 State = Literal["done", "running", "failed", "refused", "unknown"]

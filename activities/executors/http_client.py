@@ -1,10 +1,11 @@
 """One request to a host of the entry, with a bound on everything: the only place that opens a connection.
 
-1. The host is one of the entry and its addresses were looked at (`http_guard.py`). No redirect is followed, no proxy, no
-   cookie and no `.netrc` of the environment is used; a connection is used once.
-2. Before a connection stands, nothing was sent. After that nobody knows what the other side did, until it answers.
+1. The host is one of the entry and its addresses were looked at (`http_guard.py`). No redirect is followed, and no
+   proxy, cookie or `.netrc` of the environment is used; a connection is used once.
+2. Before a connection stands, nothing was sent. After that nobody knows what the other side did, until it answers, and
+   nothing is sent again by itself.
 3. An answer is read only where somebody needs it: up to so many bytes, uncompressed, within the time for all of it
-   (one that drips is cut off), and as strict JSON where it says that it is JSON. Its text is never repeated in an error.
+   (one that drips is cut off), and as strict JSON where it says that it is JSON. No error repeats its text.
 4. Errors name method and host, never a path, a query or a header: any of them may hold what nobody else should see.
 
 aiohttp, and not requests: it is asked from the event loop, takes a resolver, tells when a connection stands, and can be
@@ -154,7 +155,7 @@ class HttpClient:
         except AddressRefusedError as error:
             raise NotAllowedError(str(error)) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # TimeoutError is an OSError; a header that cannot be read is a ClientError, one that cannot be sent a ValueError.
+            # TimeoutError is an OSError; a header that cannot be sent is a ValueError.
             kind = AnswerLostError if connected.is_set() else NotSentError
             what = f"within {seconds:.3g} s" if isinstance(error, TimeoutError) else f"({type(error).__name__})"
             said = "got no answer" if connected.is_set() else "cannot connect"
@@ -162,10 +163,16 @@ class HttpClient:
 
     @staticmethod
     def _session(connector: aiohttp.TCPConnector, connected: asyncio.Event) -> aiohttp.ClientSession:
+        async def once(*_: object) -> None:
+            # aiohttp sends PUT, DELETE and GET again, by itself, where the other side closed without an answer.
+            if connected.is_set():
+                raise AnswerLostError("the other side closed the connection, and sent no answer")
+
         async def note(*_: object) -> None:
             connected.set()
 
         tracing = aiohttp.TraceConfig()
+        tracing.on_connection_create_start.append(once)
         tracing.on_connection_create_end.append(note)
         return aiohttp.ClientSession(
             connector=connector,

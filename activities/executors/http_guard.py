@@ -2,8 +2,8 @@
 
 1. The name is resolved once. Every address that it has must be allowed, or none is asked: a name that also points
    elsewhere is not what the operator listed.
-2. What is connected to are these addresses, as numbers: a name that points elsewhere a moment later changes nothing. The
-   host in the request and in TLS stays the name.
+2. What is connected to are these addresses, as numbers: a name that points elsewhere a moment later changes nothing.
+   The host in the request and in TLS stays the name.
 3. Allowed are addresses of the public internet, and what the operator listed for that host: not loopback, private,
    link-local, multicast or reserved ones, nor those by which an IPv6 address carries an IPv4 one. The addresses of
    clouds' metadata services are asked only where one is listed alone.

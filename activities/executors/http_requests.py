@@ -4,7 +4,8 @@ r"""From an entry and an order to a request. Whatever the values are, host, sche
    twice, or take for a segment (`/`, `\`, `%2f`, `..;`), is refused and not encoded.
 2. A value in a query is percent-encoded in full.
 3. What acts has an idempotency key (draft-ietf-httpapi-idempotency-key-header: a quoted string), which is the permit's
-   id, and where a version was resolved an `If-Match`. Where the host has a secret it is signed under the same id.
+   id, and where a version was resolved an `If-Match`, but for an undo: its step changed the version. Where the host has
+   a secret it is signed under the same id.
 4. The permit goes along as the permit role signed it, so that the other side can verify it (`docs/spec/permit.md`).
 """
 
@@ -23,6 +24,7 @@ from activities.executors.http_settings import SIGNED, Call, Host, HttpOperation
 from activities.executors.places import Place
 from activities.executors.values import Values
 from activities.standard_webhooks import signed
+from policy.permit import Direction
 
 PERMIT_HEADER = "countersign-permit"
 _IN_PATH = re.compile(r"[A-Za-z0-9_~@:+=,-][A-Za-z0-9._~@:+=,-]*")
@@ -72,8 +74,7 @@ def effect(
     body = _body(operation.call, order, place, values)
     headers = dict(_shown(operation.call.headers))
     headers["idempotency-key"] = f'"{place.key}"'
-    if operation.resolve and operation.if_match and place.version is not None:
-        headers["if-match"] = _etag(place.version)
+    headers |= _precondition(operation, order, place)
     headers |= _permit(operation, order)
     return _made(operation.call, headers, body, values, base, host, place.key, at)
 
@@ -92,8 +93,7 @@ def rehearsal(
     call = operation.dry_run.call or operation.call
     call = call.model_copy(update={"query": {**call.query, **operation.dry_run.query}})
     headers = {**_shown(call.headers), **_shown(operation.dry_run.headers)}
-    if operation.resolve and operation.if_match and place.version is not None:
-        headers["if-match"] = _etag(place.version)
+    headers |= _precondition(operation, order, place)
     body = _body(call, order, place, values)
     reads = operation.dry_run.call is not None
     return _made(call, headers, body, values, base, host, f"dry-run.{place.key}", at, reads=reads)
@@ -218,6 +218,14 @@ def _in_path(text: str) -> str:
 
 def _in_query(text: str) -> str:
     return quote(text, safe="")
+
+
+def _precondition(operation: HttpOperation, order: Order, place: Place) -> dict[str, str]:
+    # The version that an undo was permitted with is the one before the step that it undoes.
+    undoes = order.direction is Direction.undo
+    if operation.resolve is None or not operation.if_match or place.version is None or undoes:
+        return {}
+    return {"if-match": _etag(place.version)}
 
 
 def _etag(version: str) -> str:

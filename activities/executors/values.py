@@ -30,7 +30,15 @@ MAX_TEXT = 4096
 _PART = re.compile(r"\{\{|\}\}|\{([a-z][a-z0-9_]*(?:\.[a-z0-9_]+)?)\}|[{}]")
 _SECRET = "secret://"  # noqa: S105 - what every reference begins with
 
-ParameterName = Annotated[str, StringConstraints(pattern=r"^(?!(?:order|target)$)[a-z][a-z0-9_]{0,63}$")]
+
+
+def _not_ours(name: str) -> str:
+    if name in ("order", "target"):
+        raise ValueError(f"a parameter cannot be called {name}: that is what the permit says")
+    return name
+
+
+ParameterName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$"), AfterValidator(_not_ours)]
 Declared = dict[ParameterName, Parameter]
 Entry = TypeVar("Entry")
 
@@ -72,6 +80,11 @@ def names(text: str) -> Iterator[str]:
     return (part.name for part in parts(text) if isinstance(part, Named))
 
 
+def is_own(name: str) -> bool:
+    """Whether a name is of what the permit says, and of no parameter."""
+    return name.startswith(("order.", "target."))
+
+
 def _with_places(text: str) -> str:
     parts(text)
     return text
@@ -94,13 +107,14 @@ class Values:
     own: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, SecretStr] = field(default_factory=dict)
 
-    def fill(self, text: str, encoded: Callable[[str], str] = str) -> str:
-        """A text with each value in its place.
+    def fill(self, text: str, encoded: Callable[[str], str] = str, *, secrets: bool = False) -> str:
+        """A text with each value in its place, and secrets only where they may stand.
 
         Raises:
             PreconditionFailedError: a value is missing, or is nothing that can stand in a text.
         """
-        return "".join(part if isinstance(part, str) else encoded(self.text(part.name)) for part in parts(text))
+        found = (part if isinstance(part, str) else encoded(self._secret(part.name, secrets)) for part in parts(text))
+        return "".join(found)
 
     def text(self, name: str) -> str:
         """A value as text: a string as it is, anything else as JSON writes it.
@@ -108,7 +122,7 @@ class Values:
         Raises:
             PreconditionFailedError: it is missing, empty, too long, or has control characters.
         """
-        value = self.own.get(name) if name in OWN else self._parameter(name)
+        value = self.own.get(name) if is_own(name) else self._parameter(name)
         if value is None or isinstance(value, list | dict):
             raise PreconditionFailedError(f"parameter {name} is missing, or is no single value")
         text = value if isinstance(value, str) else canonical(value).decode()
@@ -124,11 +138,18 @@ class Values:
 
     def plain(self, name: str) -> JsonValue:
         """A value as it is; of a secret, the secret itself."""
-        if name in OWN:
+        if is_own(name):
             return self.own.get(name)
         if name in self.secrets:
             return self.secrets[name].get_secret_value()
         return self._parameter(name)
+
+    def _secret(self, name: str, may: bool) -> str:
+        if name not in self.secrets:
+            return self.text(name)
+        if not may:
+            raise PreconditionFailedError(f"parameter {name} is a secret, which may not stand here")
+        return self.secrets[name].get_secret_value()
 
     def _parameter(self, name: str) -> JsonValue:
         name, _, index = name.partition(".")
@@ -190,9 +211,13 @@ def own_of(order: Order, place: Place) -> dict[str, str]:
 
 
 def check_places(
-    declared: Mapping[str, Parameter], texts: Mapping[str, str], allowed: frozenset[str] | tuple[str, ...]
+    declared: Mapping[str, Parameter],
+    texts: Mapping[str, str],
+    allowed: tuple[str, ...],
+    *,
+    in_environment: bool = False,
 ) -> set[str]:
-    """The parameters that these texts use, each of them declared and always there.
+    """The parameters that these texts use, each declared. Secrets, and what may be missing, are for environments.
 
     Raises:
         ValueError: a place names nothing that there is, what may be missing, or a secret.
@@ -204,11 +229,11 @@ def check_places(
                 continue
             base, _, index = name.partition(".")
             parameter = declared.get(base)
-            if name in OWN or parameter is None:
+            if is_own(name) or parameter is None:
                 raise ValueError(f"{where}: there is no {name} here: declare it in parameters")
-            if parameter.secret:
+            if parameter.secret and not in_environment:
                 raise ValueError(f"{where}: {name} is a secret, which may not stand here")
-            if not parameter.required:
+            if not parameter.required and not in_environment:
                 raise ValueError(f"{where}: {name} may be missing: set required, or leave it out")
             if (parameter.type == "list") != bool(index) or parameter.type == "object":
                 raise ValueError(f"{where}: {name} is no single value: write {base}.1 for the first item of a list")

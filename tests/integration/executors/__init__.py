@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 
 from tests.integration.executors.harness import Make
+from tests.integration.executors.http_harness import http
 from tests.integration.executors.postgres_harness import postgres
 from tests.integration.executors.temporal_harness import temporal_activity, temporal_workflow
 
 HARNESSES: Mapping[str, Make] = {
+    "http": http,
     "postgres": postgres,
     "temporal activity": temporal_activity,
     "temporal workflow": temporal_workflow,
