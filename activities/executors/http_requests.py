@@ -201,7 +201,10 @@ def _filled(value: JsonValue, values: Values) -> Any:
 
 
 def _bytes(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    try:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:
+        raise PreconditionFailedError("a value of the body is nothing that json can say") from None
 
 
 def _shown(headers: Mapping[str, SecretStr]) -> dict[str, str]:

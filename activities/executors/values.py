@@ -22,6 +22,7 @@ from activities.executors.base import Order, PreconditionFailedError
 from activities.executors.kinds import ExecutorSettings
 from activities.executors.places import Place
 from policy.canonical import canonical
+from policy.errors import CanonicalError
 from policy.parameter_types import Parameter
 
 OWN = ("order.permit_id", "order.operation", "order.direction", "target.resource", "target.id", "target.version")
@@ -125,7 +126,10 @@ class Values:
         value = self.own.get(name) if is_own(name) else self._parameter(name)
         if value is None or isinstance(value, list | dict):
             raise PreconditionFailedError(f"parameter {name} is missing, or is no single value")
-        text = value if isinstance(value, str) else canonical(value).decode()
+        try:
+            text = value if isinstance(value, str) else canonical(value).decode()
+        except CanonicalError as error:
+            raise PreconditionFailedError(f"parameter {name}: {error}") from None
         if not text or len(text) > MAX_TEXT or not text.isprintable():
             raise PreconditionFailedError(
                 f"parameter {name} is empty, longer than {MAX_TEXT} or has control characters: it stands in a text"

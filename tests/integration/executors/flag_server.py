@@ -53,7 +53,8 @@ class FlagServer:
     @web.middleware
     async def _note(self, request: web.Request, handler: Any) -> web.StreamResponse:
         body = await request.read()
-        self.requests.append((request.method, request.raw_path, dict(request.headers), body))
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.requests.append((request.method, request.raw_path, headers, body))
         found: web.StreamResponse = await handler(request)
         return found
 

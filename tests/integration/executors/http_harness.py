@@ -80,7 +80,8 @@ class HttpHarness(Harness):
         return self._executor
 
     async def order(self, permit_id: str) -> Order:
-        parameters = {"flag": "checkout", "value": not self.server.on, "expected": self.server.on}
+        on = self.server.on
+        parameters: dict[str, Any] = {"flag": "checkout", "value": not on, "expected": on}
         targets = await self._executor.resolve(Inquiry("http.flag.set", parameters, (RESOURCE,), "production"))
         order = Order(permit_id, Direction.do, "http.flag.set", parameters, (RESOURCE,), timedelta(seconds=20))
         return replace(order, targets=targets)
