@@ -174,8 +174,14 @@ VALUES = st.one_of(
             "\\\\evil",
             "@evil",
             "evil:80",
+            "a\r\nx: y",
+            "\0",
+            "\uff45vil",
+            "{flag}",
+            "${x}",
+            "http://evil/",
+            "\u202e",
         ]
-        + ["a\r\nx: y", "\0", "\uff45vil", "{flag}", "${x}", "http://evil/", "\u202e"]
     ),
     st.text(alphabet="abc.-_~@:+=,%/;", min_size=1, max_size=6),
     st.integers(),

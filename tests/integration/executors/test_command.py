@@ -154,6 +154,11 @@ def _noted(state: Path) -> dict[str, Any]:
     return found
 
 
+def _left(state: Path) -> list[Path]:
+    """What a program wrote down."""
+    return list(state.iterdir())
+
+
 def _alive(state: Path) -> list[int]:
     """Those of the processes which wrote their number down that still run."""
     pids = [int(line) for line in (state / "pids").read_text().splitlines()]
@@ -186,7 +191,7 @@ async def test_what_would_be_an_option_is_refused_before_anything_runs(program: 
         with pytest.raises(PreconditionFailedError):
             await executor.execute(_order(value=value))
 
-    assert list(state.iterdir()) == []
+    assert _left(state) == []
 
 
 async def test_a_program_gets_what_the_entry_gives_and_nothing_of_the_worker(
@@ -434,7 +439,7 @@ async def test_a_program_that_somebody_else_could_replace_is_not_started(spoil: 
             await executor.measure("host.x.y", {}, RESOURCE)
         with pytest.raises(ExecutorSettingsError, match=said):
             _executor(program, "note")
-        assert list((program.parent / "state").iterdir()) == []
+        assert _left(program.parent / "state") == []
 
 
 @pytest.mark.parametrize("what", ["program", "."])
