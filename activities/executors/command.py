@@ -25,6 +25,7 @@ from activities.executors.base import (
     Order,
     PreconditionFailedError,
     ProbeError,
+    ProbeOrder,
     Seen,
     TargetChangedError,
     TargetCredentials,
@@ -36,12 +37,11 @@ from activities.executors.command_settings import ADDRESS, CommandOperation, Com
 from activities.executors.kinds import ExecutorSettingsError
 from activities.executors.listing import read_targets
 from activities.executors.places import Place, in_turn, places_of, seen_in_all
-from activities.executors.pointer import PointerError, find
+from activities.executors.pointer import PointerError, checked_value, find
 from activities.executors.supporting import supported
 from activities.executors.values import Values, chosen, names, own_of, values_of
 from policy.canonical import canonical, parse_json
 from policy.errors import CanonicalError
-from policy.parameter_types import is_of
 from policy.targets import MAX_TARGETS, Observes, ResolvedTarget
 
 _LOOK_SECONDS = 20.0
@@ -146,16 +146,18 @@ class CommandExecutor:
         except PreconditionFailedError:
             return "unknown"
 
-    async def measure(self, probe: str, parameters: Mapping[str, JsonValue], resource_id: str) -> Any:
+    async def measure(self, order: ProbeOrder) -> Any:
         """Read a probe's value; see `Executor.measure`."""
         try:
-            found, given = chosen(self._settings.probes, probe, parameters)
+            # The registry may read a probe of its own by an entry of another name.
+            found, given = chosen(self._settings.probes, order.query or order.probe, order.parameters)
             entry: CommandProbe = found
-            values = self._values(entry.parameters, given, {"target.resource": resource_id}, resource_id, reads=True)
+            own = {"target.resource": order.resource}
+            values = self._values(entry.parameters, given, own, order.resource, reads=True)
             ended = await self._run(self._ready(entry.argv, values), seconds=entry.timeout_seconds)
-            return _value(entry, ended, self._how(ended))
+            return checked_value(_value(entry, ended, self._how(ended)), order.reads or entry.text or "")
         except (PreconditionFailedError, PointerError) as error:
-            raise ProbeError(f"probe {probe} on {resource_id}: {error}") from error
+            raise ProbeError(f"probe {order.probe} on {order.resource}: {error}") from error
 
     def _operation(
         self, name: str, parameters: Mapping[str, JsonValue]
@@ -324,11 +326,7 @@ def _value(entry: CommandProbe, ended: Ended, how: str) -> Any:
     if ended.status != 0:
         raise PreconditionFailedError(how)
     if entry.value is not None:
-        value = find(_json(ended), entry.value)
-    elif entry.text == "string":
-        value = ended.out.decode("utf-8", "replace").strip()
-    else:
-        value = _json(ended)
-    if isinstance(value, list | dict) or value is None or (entry.text and not is_of(value, entry.text)):
-        raise PreconditionFailedError("what the program wrote is no single value of that type")
-    return value
+        return find(_json(ended), entry.value)
+    if entry.text == "string":
+        return ended.out.decode("utf-8", "replace").strip()
+    return _json(ended)

@@ -24,6 +24,7 @@ from activities.executors.base import (
     Order,
     PreconditionFailedError,
     ProbeError,
+    ProbeOrder,
     Seen,
     Supports,
     TargetCredentials,
@@ -46,7 +47,7 @@ from activities.executors.http_requests import address, effect, reading, rehears
 from activities.executors.http_settings import Call, HttpOperation, HttpProbe, HttpSettings
 from activities.executors.listing import read_targets
 from activities.executors.places import Place, in_turn, places_of, seen_in_all
-from activities.executors.pointer import PointerError, find
+from activities.executors.pointer import PointerError, checked_pointer, checked_value, find
 from activities.executors.supporting import supported
 from activities.executors.values import Values, chosen, own_of, values_of
 from policy.canonical import canonical
@@ -141,17 +142,21 @@ class HttpExecutor:
         except (PreconditionFailedError, HttpError):
             return "unknown"
 
-    async def measure(self, probe: str, parameters: Mapping[str, JsonValue], resource_id: str) -> Any:
+    async def measure(self, order: ProbeOrder) -> Any:
         """Read a probe's value; see `Executor.measure`."""
+        # The registry may read a probe of its own by an entry of another name, and point elsewhere in its answer.
+        name, _, pointer = (order.query or order.probe).partition(" ")
         try:
-            found, given = chosen(self._settings.probes, probe, parameters)
+            found, given = chosen(self._settings.probes, name, order.parameters)
             entry: HttpProbe = found
-            values = values_of(entry.parameters, given, {}, {"target.resource": resource_id})
-            request = self._reading(resource_id, entry.path, entry.query, values)
-            answer = await self._client.send(request, entry.timeout_seconds, read=entry.value is not None)
-            return answer.status if entry.value is None else _value(answer, entry.value)
+            wanted = checked_pointer(pointer) if pointer else entry.value
+            values = values_of(entry.parameters, given, {}, {"target.resource": order.resource})
+            request = self._reading(order.resource, entry.path, entry.query, values)
+            answer = await self._client.send(request, entry.timeout_seconds, read=wanted is not None)
+            value = answer.status if wanted is None else _value(answer, wanted)
+            return checked_value(value, order.reads)
         except (PreconditionFailedError, HttpError, PointerError) as error:
-            raise ProbeError(f"probe {probe} on {resource_id}: {error}") from error
+            raise ProbeError(f"probe {order.probe} on {order.resource}: {error}") from error
 
     def _operation(
         self, name: str, parameters: Mapping[str, JsonValue]
@@ -300,10 +305,7 @@ def _followed(operation: HttpOperation, answer: Answer) -> Answer:
 def _value(answer: Answer, pointer: str) -> Any:
     if answer.status != OK:
         raise UnusableAnswerError(f"the endpoint answered with status {answer.status}")
-    value = find(answer.json(), pointer)
-    if isinstance(value, list | dict) or value is None:
-        raise UnusableAnswerError(f"what stands at {pointer} is no single value")
-    return value
+    return find(answer.json(), pointer)
 
 
 def _said(answer: Answer, pointer: str | None) -> str:

@@ -23,7 +23,7 @@ import aiohttp
 from yarl import URL
 
 from activities.executors.http_guard import AddressRefusedError, Resolve, checked_addresses, system_resolve
-from activities.executors.http_settings import Host
+from activities.executors.http_hosts import Host
 from policy.canonical import parse_json
 from policy.errors import CanonicalError
 

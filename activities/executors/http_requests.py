@@ -20,7 +20,8 @@ from pydantic import JsonValue, SecretStr
 
 from activities.executors.base import Order, PreconditionFailedError
 from activities.executors.http_client import Request
-from activities.executors.http_settings import SIGNED, Call, Host, HttpOperation, Query, placed
+from activities.executors.http_hosts import Host
+from activities.executors.http_settings import SIGNED, Call, HttpOperation, Query, placed
 from activities.executors.places import Place
 from activities.executors.values import Values
 from activities.standard_webhooks import signed

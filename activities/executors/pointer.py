@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from policy.parameter_types import is_of
+
 _WRITTEN = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
 _INDEX = re.compile(r"0|[1-9][0-9]*")
 
@@ -13,13 +15,18 @@ class PointerError(ValueError):
     """There is no such value in the document."""
 
 
-def _written(text: str) -> str:
+def checked_pointer(text: str) -> str:
+    """A text that is a pointer.
+
+    Raises:
+        PointerError: it is none.
+    """
     if not _WRITTEN.fullmatch(text):
-        raise ValueError("is no json pointer: write /name/0/other, with ~1 for / and ~0 for ~ in a name")
+        raise PointerError("is no json pointer: write /name/0/other, with ~1 for / and ~0 for ~ in a name")
     return text
 
 
-Pointer = Annotated[str, Field(max_length=500), AfterValidator(_written)]
+Pointer = Annotated[str, Field(max_length=500), AfterValidator(checked_pointer)]
 
 
 def find(document: Any, pointer: str) -> Any:
@@ -37,4 +44,21 @@ def find(document: Any, pointer: str) -> Any:
             value = value[int(name)]
         else:
             raise PointerError(f"the answer has nothing at {pointer}")
+    return value
+
+
+def checked_value(value: Any, kind: str) -> Any:
+    """A value that a probe may have read: one, and of its type.
+
+    Args:
+        value: what was read.
+        kind: the type by its name in a registry; empty where nobody said one.
+
+    Raises:
+        PointerError: it is none.
+    """
+    if value is None or isinstance(value, list | dict):
+        raise PointerError("what was read is no single value")
+    if kind and not is_of(value, kind):
+        raise PointerError(f"what was read is not of type {kind}")
     return value

@@ -32,7 +32,6 @@ _PART = re.compile(r"\{\{|\}\}|\{([a-z][a-z0-9_]*(?:\.[a-z0-9_]+)?)\}|[{}]")
 _SECRET = "secret://"  # noqa: S105 - what every reference begins with
 
 
-
 def _not_ours(name: str) -> str:
     if name in ("order", "target"):
         raise ValueError(f"a parameter cannot be called {name}: that is what the permit says")

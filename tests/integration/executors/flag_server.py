@@ -30,6 +30,8 @@ class FlagServer:
         self.jobs: dict[str, list[Any]] = {}
         self.cancelled: list[str] = []
         self.location = ""
+        # Whoever reads it sees the flag as it is not.
+        self.stuck = False
         self.answer: web.StreamResponse | None = None
         self.port = 0
         self.let_go = asyncio.Event()
@@ -96,7 +98,7 @@ class FlagServer:
         return web.json_response({"flags": [one] if request.query["name"] == "checkout" else []})
 
     async def _read(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response({"state": {"on": self.on}, "many": [1], "none": None})
+        return web.json_response({"state": {"on": self.on is not self.stuck}, "many": [1], "none": None})
 
     async def _effect(self, request: web.Request) -> web.StreamResponse:
         return web.Response(status=200 if self.effects[request.match_info["key"]] else 404)

@@ -22,6 +22,7 @@ from activities.executors.base import (
     Order,
     PreconditionFailedError,
     ProbeError,
+    ProbeOrder,
     TargetChangedError,
     TargetCredentials,
     TargetUnreachableError,
@@ -436,7 +437,7 @@ async def test_a_program_that_somebody_else_could_replace_is_not_started(spoil: 
         with pytest.raises(PreconditionFailedError, match=said):
             await executor.execute(_order())
         with pytest.raises(ProbeError, match=said):
-            await executor.measure("host.x.y", {}, RESOURCE)
+            await executor.measure(ProbeOrder("host.x.y", {}, RESOURCE))
         with pytest.raises(ExecutorSettingsError, match=said):
             _executor(program, "note")
         assert _left(program.parent / "state") == []
@@ -502,9 +503,9 @@ async def test_a_probe_reads_a_value_or_says_in_time_that_it_cannot(
 
     if value is None:
         with pytest.raises(ProbeError):
-            await executor.measure("host.x.y", {}, RESOURCE)
+            await executor.measure(ProbeOrder("host.x.y", {}, RESOURCE))
     else:
-        found = await executor.measure("host.x.y", {}, RESOURCE)
+        found = await executor.measure(ProbeOrder("host.x.y", {}, RESOURCE))
         assert (found, type(found)) == (value, type(value))
     assert time.monotonic() - started < 10
 
@@ -513,13 +514,16 @@ async def test_a_probe_takes_no_argument_that_it_has_no_place_for(program: Path,
     probe = {"argv": ["print", "{unit}"], "text": "string", "parameters": {"unit": {"type": "string"}}}
     executor = _executor(program, "note", probe=probe)
 
-    assert await executor.measure("host.x.y", {"unit": "; id"}, RESOURCE) == "; id"
+    assert await executor.measure(ProbeOrder("host.x.y", {"unit": "; id"}, RESOURCE)) == "; id"
+    assert await executor.measure(ProbeOrder("shop.x.y", {"unit": "7"}, RESOURCE, "host.x.y", {}, "string")) == "7"
+    with pytest.raises(ProbeError, match="not of type integer"):
+        await executor.measure(ProbeOrder("host.x.y", {"unit": "7"}, RESOURCE, reads="integer"))
     for parameters in ({"unit": "--help"}, {}, {"unit": 7}, {"unit": "x", "more": "y"}):
         with pytest.raises(ProbeError):
-            await executor.measure("host.x.y", parameters, RESOURCE)
+            await executor.measure(ProbeOrder("host.x.y", parameters, RESOURCE))
     with pytest.raises(ProbeError, match="no credentials for resource host/other"):
-        await executor.measure("host.x.y", {"unit": "x"}, "host/other")
-    assert (state / "ran").read_text() == "x"
+        await executor.measure(ProbeOrder("host.x.y", {"unit": "x"}, "host/other"))
+    assert (state / "ran").read_text() == "xxx"
 
 
 LISTED: dict[str, tuple[list[str], Any]] = {

@@ -18,6 +18,7 @@ from activities.executors.base import (
     Order,
     PreconditionFailedError,
     ProbeError,
+    ProbeOrder,
     TargetChangedError,
     TargetCredentials,
     TargetUnreachableError,
@@ -223,7 +224,7 @@ async def test_an_address_that_nobody_listed_is_not_asked(
     with pytest.raises(PreconditionFailedError):
         await executor.execute(_order())
     with pytest.raises(ProbeError):
-        await executor.measure("http.endpoint.status", {"endpoint": "checkout"}, RESOURCE)
+        await executor.measure(ProbeOrder("http.endpoint.status", {"endpoint": "checkout"}, RESOURCE))
     assert server.requests == []
 
 
@@ -271,7 +272,7 @@ async def test_a_resource_whose_address_is_none_of_the_entry_is_refused(server: 
     with pytest.raises(PreconditionFailedError) as error:
         await executor.execute(_order())
     with pytest.raises(ProbeError):
-        await executor.measure("http.flag.enabled", {"flag": "checkout"}, RESOURCE)
+        await executor.measure(ProbeOrder("http.flag.enabled", {"flag": "checkout"}, RESOURCE))
 
     assert server.requests == []
     assert "hunter2" not in str(error.value)
@@ -371,7 +372,7 @@ async def test_a_probe_reads_a_value_or_says_in_time_that_it_cannot(answer: Any,
     async with _raw(answer) as url:
         executor = _executor(url=url, probes={"http.flag.enabled": probe}, max_bytes=65536)
         with pytest.raises(ProbeError, match=said) as error:
-            await executor.measure("http.flag.enabled", {"flag": "checkout"}, RESOURCE)
+            await executor.measure(ProbeOrder("http.flag.enabled", {"flag": "checkout"}, RESOURCE))
 
     assert time.monotonic() - started < 5
     assert "hunter2" not in str(error.value)
@@ -380,13 +381,36 @@ async def test_a_probe_reads_a_value_or_says_in_time_that_it_cannot(answer: Any,
 async def test_a_probe_reads_what_the_operator_points_at_logged_in_to_read(server: FlagServer) -> None:
     executor = _executor(server)
 
-    assert await executor.measure("http.flag.enabled", {"flag": "checkout"}, RESOURCE) is False
-    assert await executor.measure("http.endpoint.status", {"endpoint": "checkout"}, RESOURCE) == 200
+    assert await executor.measure(ProbeOrder("http.flag.enabled", {"flag": "checkout"}, RESOURCE)) is False
+    assert await executor.measure(ProbeOrder("http.endpoint.status", {"endpoint": "checkout"}, RESOURCE)) == 200
     assert {headers["authorization"] for _, _, headers, _ in server.requests} == {READING_TOKEN}
     for parameters in ({"endpoint": "http://127.0.0.1/"}, {"endpoint": 7}, {}, {"endpoint": "checkout", "url": "/"}):
         with pytest.raises(ProbeError):
-            await executor.measure("http.endpoint.status", parameters, RESOURCE)
+            await executor.measure(ProbeOrder("http.endpoint.status", parameters, RESOURCE))
     assert len(server.requests) == 2
+
+
+async def test_a_probe_of_the_registry_reads_by_an_entry_and_points_at_a_value_in_its_answer(
+    server: FlagServer,
+) -> None:
+    """What it reads has the type that the registry declares; a text that is no pointer reads nothing."""
+    executor, flag = _executor(server), {"flag": "checkout"}
+
+    def order(query: str, reads: str) -> ProbeOrder:
+        return ProbeOrder("shop.checkout.on", flag, RESOURCE, query, {}, reads)
+
+    assert await executor.measure(order("http.flag.enabled", "boolean")) is False
+    assert await executor.measure(order("http.flag.enabled /many/0", "integer")) == 1
+    for query, reads in (
+        ("http.flag.enabled", "integer"),
+        ("http.flag.enabled many", "integer"),
+        ("http.flag.enabled /many", "integer"),
+        ("http.flag.enabled /../secret", "string"),
+        ("http://169.254.169.254/", "string"),
+        ("no.such.entry", "boolean"),
+    ):
+        with pytest.raises(ProbeError):
+            await executor.measure(order(query, reads))
 
 
 async def test_a_probe_of_a_status_reads_a_redirect_and_does_not_follow_it() -> None:
@@ -397,7 +421,10 @@ async def test_a_probe_of_a_status_reads_a_redirect_and_does_not_follow_it() -> 
         writer.write(b"HTTP/1.1 302 Found\r\nlocation: /api/elsewhere\r\ncontent-length: 0\r\n\r\n")
 
     async with _raw(answer) as url:
-        assert await _executor(url=url).measure("http.endpoint.status", {"endpoint": "checkout"}, RESOURCE) == 302
+        assert (
+            await _executor(url=url).measure(ProbeOrder("http.endpoint.status", {"endpoint": "checkout"}, RESOURCE))
+            == 302
+        )
     assert asked == [1]
 
 
@@ -405,7 +432,10 @@ async def test_a_probe_of_a_status_reads_no_body(server: FlagServer) -> None:
     """However much the other side sends."""
     async with _raw(_drip) as url:
         started = time.monotonic()
-        assert await _executor(url=url).measure("http.endpoint.status", {"endpoint": "checkout"}, RESOURCE) == 200
+        assert (
+            await _executor(url=url).measure(ProbeOrder("http.endpoint.status", {"endpoint": "checkout"}, RESOURCE))
+            == 200
+        )
     assert time.monotonic() - started < 5
 
 
