@@ -43,6 +43,7 @@ from activities.executors.http_client import (
 )
 from activities.executors.http_following import Following
 from activities.executors.http_guard import Resolve, system_resolve
+from activities.executors.http_hosts import Host
 from activities.executors.http_requests import address, effect, reading, rehearsal, selecting
 from activities.executors.http_settings import Call, HttpOperation, HttpProbe, HttpSettings
 from activities.executors.listing import read_targets
@@ -275,7 +276,7 @@ class HttpExecutor:
         host = self._host(base)
         return reading(method, address(base, path, dict(query), values), host, body)
 
-    def _host(self, base: str) -> Any:
+    def _host(self, base: str) -> Host:
         try:
             return self._client.host(base)
         except NotAllowedError as error:

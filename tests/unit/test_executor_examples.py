@@ -1,6 +1,8 @@
 """The example of an operator's file: entries that can be used, for what the registries that ship declare."""
 
+import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,10 @@ EXAMPLE = ROOT / "examples" / "executors.json"
 GIVEN = json.loads(EXAMPLE.read_text())
 MODELS: Mapping[str, Any] = {"http": HttpSettings, "command": CommandSettings}
 REGISTRY = read_operations(b"---\n".join(path.read_bytes() for path in sorted((ROOT / "operations").glob("*.yaml"))))
+
+
+BLOCK = re.compile(r"```json\n(.*?)```", re.DOTALL)
+SECRET = f"whsec_{base64.b64encode(bytes(32)).decode()}"
 
 
 def _read(name: str) -> Any:
@@ -57,6 +63,18 @@ def test_an_entry_takes_what_the_registry_declares(name: str) -> None:
         }
         missing = {key for key, one in item.parameters.items() if one.required} - set(parameters)
         assert not missing
+
+
+def test_the_entries_of_the_page_can_be_used() -> None:
+    """What `docs/executors.md` shows of these kinds is no sketch."""
+    page = (ROOT / "docs" / "executors.md").read_text().replace("whsec_…", SECRET).replace("Bearer …", "Bearer x")
+    blocks = [json.loads(block) for block in BLOCK.findall(page)]
+    entries = [entry for block in blocks for entry in block.values() if isinstance(entry, dict)]
+    shown = [entry for entry in entries if entry.get("kind") in MODELS]
+
+    assert {entry["kind"] for entry in shown} == set(MODELS)
+    for entry in shown:
+        MODELS[entry.pop("kind")].model_validate_json(json.dumps(entry))
 
 
 def test_every_probe_that_ships_for_these_executors_has_an_example() -> None:
