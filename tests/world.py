@@ -119,8 +119,6 @@ class World:
     anchor: Anchor = field(default_factory=MemoryAnchor)
     # A platform's own executors, besides the bench.
     executors: Mapping[str, Executor] = field(default_factory=dict)
-    # What else the workers are started with.
-    given: Mapping[str, Any] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     _workers: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
@@ -265,7 +263,7 @@ class World:
             running = running_workers(
                 self.client,
                 self.database,
-                settings(role, unsafe_claimed_identities=self.claimed, **self.given),
+                settings(role, unsafe_claimed_identities=self.claimed),
                 clock=self.clock,
                 executors={"bench": self.bench, **self.executors},
                 pace=self.pace,

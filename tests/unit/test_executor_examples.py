@@ -24,7 +24,7 @@ MODELS: Mapping[str, Any] = {"http": HttpSettings, "command": CommandSettings}
 REGISTRY = read_operations(b"---\n".join(path.read_bytes() for path in sorted((ROOT / "operations").glob("*.yaml"))))
 
 
-BLOCK = re.compile(r"```json\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"^```json entry\n(.*?)^```", re.DOTALL | re.MULTILINE)
 SECRET = f"whsec_{base64.b64encode(bytes(32)).decode()}"
 
 

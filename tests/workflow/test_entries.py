@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from activities.executors.base import TargetCredentials
+from activities.executors.kinds import make_executors
 from deploy import unprivileged
 from deploy.dev import Stack
 from policy.permit import Direction, permit_id
@@ -83,7 +85,8 @@ async def _entries(stack: Stack, server: FlagServer, program: Path) -> AsyncIter
     }
     flags = {key: value for key, value in http_harness.SET.items() if key != "resolve"}
     http = {"kind": "http", **http_harness.entry(operations={"http.flag.set": flags})}
-    given = {"targets": {FLAGS: server.base, WEB: "web-1"}, "executors": {"http": http, "command": command}}
+    targets = TargetCredentials({FLAGS: server.base, WEB: "web-1"})
+    executors = make_executors({"http": http, "command": command}, targets)
     registry = b"---\n".join(
         path.read_bytes() for path in (DOCUMENTS / "operations.yaml", SHIPPED / "http.yaml", SHIPPED / "command.yaml")
     )
@@ -91,7 +94,7 @@ async def _entries(stack: Stack, server: FlagServer, program: Path) -> AsyncIter
         COMPONENT.replace("NAME", name).replace("ID", resource) for name, resource in (("flags", FLAGS), ("web", WEB))
     )
     policy = (DOCUMENTS / "policy.yaml").read_bytes().replace(b"rules:\n", RULES, 1)
-    async with whole_world(stack, registry, catalog.encode(), policy, given=given) as world:
+    async with whole_world(stack, registry, catalog.encode(), policy, executors=executors) as world:
         yield world
 
 
