@@ -7,13 +7,12 @@
 - A webhook is asked over TLS, but on this machine, and has a secret that signs what it is sent.
 """
 
-import base64
-import binascii
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 
+from activities.standard_webhooks import WebhookSecret
 from policy.base import EdgeModel, Name
 from policy.canonical import parse_json
 from policy.errors import CountersignError
@@ -21,8 +20,6 @@ from policy.notices.notice import NoticeKind
 from policy.notices.pacing import Pacing
 
 ADDRESS = "{address}"
-_SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
-_SECRET_BYTES = (24, 64)
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -46,27 +43,6 @@ def _endpoint(url: SecretStr) -> SecretStr:
     return url
 
 
-def _secret(secret: SecretStr) -> SecretStr:
-    secret_bytes(secret)
-    return secret
-
-
-def secret_bytes(secret: SecretStr) -> bytes:
-    """The key of a secret, as Standard Webhooks 1.0 writes it.
-
-    Raises:
-        ValueError: it is none.
-    """
-    text = secret.get_secret_value()
-    try:
-        key = base64.b64decode(text.removeprefix(_SECRET_PREFIX), validate=True)
-    except binascii.Error:
-        key = b""
-    if not text.startswith(_SECRET_PREFIX) or not _SECRET_BYTES[0] <= len(key) <= _SECRET_BYTES[1]:
-        raise ValueError(f"secret must be {_SECRET_PREFIX} and 24 to 64 random bytes in base64")
-    return key
-
-
 class AppriseChannel(EdgeModel):
     """A service that apprise knows, by its URL."""
 
@@ -81,7 +57,7 @@ class WebhookChannel(EdgeModel):
 
     kind: Literal["webhook"]
     url: Annotated[SecretStr, AfterValidator(_endpoint)]
-    secret: Annotated[SecretStr, AfterValidator(_secret)]
+    secret: WebhookSecret
     kinds: tuple[NoticeKind, ...] = ()
     timeout_seconds: Annotated[int, Field(ge=1, le=60)] = 10
 

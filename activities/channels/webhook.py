@@ -8,17 +8,13 @@
   The body of the answer is not read.
 """
 
-import base64
-import hashlib
-import hmac
 import json
-from datetime import datetime
 
 import requests
-from pydantic import SecretStr
 
-from activities.channels.file import WebhookChannel, secret_bytes
+from activities.channels.file import WebhookChannel
 from activities.channels.lane import ChannelError, Message
+from activities.standard_webhooks import signed
 from policy.base import instant_text
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
@@ -78,11 +74,3 @@ def event(message: Message, source: str) -> bytes:
         "data": message.event,
     }
     return json.dumps(value, separators=(",", ":")).encode()
-
-
-def signed(secret: SecretStr, key: str, at: datetime, body: bytes) -> dict[str, str]:
-    """The headers of Standard Webhooks that sign a body."""
-    stamp = str(int(at.timestamp()))
-    mac = hmac.new(secret_bytes(secret), f"{key}.{stamp}.".encode() + body, hashlib.sha256)
-    signature = f"v1,{base64.b64encode(mac.digest()).decode()}"
-    return {"webhook-id": key, "webhook-timestamp": stamp, "webhook-signature": signature}

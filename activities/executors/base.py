@@ -68,6 +68,7 @@ class Supports:
             effect from the same effect by somebody else; or not at all.
         stops: whether a stop ends an effect in the middle, or only between targets.
         resolves: the operations of which it finds out what they would touch.
+        particular: the operations of which it can do more or less than `observes` and `stops` say, which hold for all.
     """
 
     operations: frozenset[str]
@@ -77,10 +78,11 @@ class Supports:
     dry_runs: frozenset[str] = frozenset()
     stops: Stops = "between"
     resolves: frozenset[str] = frozenset()
+    particular: Mapping[str, Capability] = field(default_factory=dict)
 
     def of(self, operation: str) -> Capability:
         """What it can do for one operation."""
-        return Capability(
+        return self.particular.get(operation) or Capability(
             operation=operation,
             resolves=operation in self.resolves,
             dry_runs=operation in self.dry_runs,

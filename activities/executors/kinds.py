@@ -16,6 +16,8 @@ from activities.executors.base import Executor, TargetCredentials
 from policy.errors import CountersignError
 
 KINDS: Mapping[str, str] = {
+    "command": "activities.executors.command",
+    "http": "activities.executors.http",
     "postgres": "activities.executors.postgres",
     "temporal": "activities.executors.temporal",
 }
