@@ -16,6 +16,7 @@ from activities.executors.base import Executor, TargetCredentials
 from policy.errors import CountersignError
 
 KINDS: Mapping[str, str] = {
+    "kubernetes": "activities.executors.kubernetes",
     "postgres": "activities.executors.postgres",
 }
 
