@@ -126,13 +126,8 @@ class Cluster:
         if body is not None:
             headers["Content-Type"] = "application/json-patch+json"
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
-        response = self._client.call_api(
-            method,
-            url,
-            headers,
-            json.dumps(body).encode() if body is not None else None,
-            _request_timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
-        ).response
+        seconds = (CONNECT_SECONDS, ANSWER_SECONDS)
+        response = self._client.call_api(method, url, headers, body, _request_timeout=seconds).response
         try:
             return _answer(response)
         finally:

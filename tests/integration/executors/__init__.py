@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tests.integration.executors.harness import Make
+from tests.integration.executors.kubernetes_harness import kubernetes
 from tests.integration.executors.postgres_harness import postgres
 
-HARNESSES: Mapping[str, Make] = {"postgres": postgres}
+HARNESSES: Mapping[str, Make] = {"kubernetes": kubernetes, "postgres": postgres}
