@@ -93,7 +93,7 @@ class Cluster:
             raise TargetUnreachableError(f"reading {path}: {_say(error)}") from None
         if answer.status == 200:  # noqa: PLR2004 - the only status of a read object
             return answer
-        if answer.status == 404 and _reason(answer) == "NotFound":  # noqa: PLR2004 - any other 404 is of no object
+        if answer.status == 404 and _is_of(answer, path):  # noqa: PLR2004 - any other 404 is of no object
             return None
         said = f"reading {path}: {_answered(answer)}"
         if answer.status in (408, 429) or answer.status >= 500:  # noqa: PLR2004 - it may be answered later
@@ -192,8 +192,11 @@ def _answered(answer: Answer) -> str:
     return f"the server answered {answer.status}" + (f": {str(message)[:_SAID]}" if message else "")
 
 
-def _reason(answer: Answer) -> str:
-    return str(answer.body.get("reason")) if isinstance(answer.body, dict) else ""
+def _is_of(answer: Answer, path: str) -> bool:
+    """Whether a refusal is about the very object: a kind that is not served is not found either, and names nothing."""
+    details = answer.body.get("details") if isinstance(answer.body, dict) else None
+    name = details.get("name") if isinstance(details, dict) else None
+    return isinstance(name, str) and path.endswith(path_of(name))
 
 
 def _say(error: BaseException) -> str:

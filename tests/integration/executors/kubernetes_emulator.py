@@ -9,9 +9,10 @@ kmock keeps objects and answers get and list. By us, after the API's documentati
 - namespaces as objects, and label selectors of equality; `Status` bodies with the reason NotFound;
 - the controllers: they take a spec up at once, make ReplicaSets and ControllerRevisions, number them, and fill in the
   status; or they do not, where a test stalls them;
-- what goes wrong: an answer that is lost after the write, a refusal, a redirect, an answer that is too large or no JSON.
+- what goes wrong: an answer that is lost after the write, a refusal, a redirect, an answer that is too large or no
+  JSON.
 
-The tests of `tests/real_kubernetes` run against a real API server.
+`make kubernetes` asks a real API server the same (`tests/real_kubernetes`).
 """
 
 import asyncio
@@ -25,10 +26,10 @@ from uuid import uuid4
 import aiohttp.web
 import attrs
 import jsonpatch
-from kmock import KubernetesEmulator, Request, Server, action, resource
+from kmock import KubernetesEmulator, Request, ResourceInfo, Server, action, resource
 
-from activities.executors.kubernetes import KubernetesExecutor, make
 from activities.executors.base import TargetCredentials
+from activities.executors.kubernetes import KubernetesExecutor, make
 
 ACTS, READS = "token-that-acts", "token-that-reads"
 RESOURCES = {
@@ -63,13 +64,14 @@ class EmulatedCluster(KubernetesEmulator):
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         for each in RESOURCES.values():
-            self.resources[each] = {}
+            self.resources[each] = ResourceInfo()
         self.add("namespace", None, "shop", labels={"environment": "production"})
         self.add("namespace", None, "lab", labels={"environment": "staging"})
 
     def add(self, kind: str, namespace: str | None, name: str, **more: Any) -> dict[str, Any]:
         """An object as somebody creates it; its controller sees it."""
-        body = copy.deepcopy({name: value for name, value in more.items() if name not in ("labels", "owner", "revision")})
+        apart = ("labels", "owner", "revision")
+        body = copy.deepcopy({name: value for name, value in more.items() if name not in apart})
         body["metadata"] = {"name": name, "uid": str(uuid4()), "labels": dict(more.get("labels", {}))}
         body["metadata"] |= {"namespace": namespace} if namespace else {}
         if "owner" in more:
@@ -138,11 +140,15 @@ class EmulatedCluster(KubernetesEmulator):
         if request.action == action.LIST and request.resource.plural is not None:
             return self._listed(request)
         found = self._at(request)
-        return _status(404, "NotFound", f"{request.name} not found") if found is None else _json(found)
+        return (
+            _status(404, "NotFound", "not found", name=request.name or request.namespace)
+            if found is None
+            else _json(found)
+        )
 
     def _listed(self, request: Request) -> aiohttp.web.StreamResponse:
         wanted = dict(pair.split("=") for pair in request.params.get("labelSelector", "").split(",") if pair)
-        kind = _KIND[request.resource]
+        kind = _kind(request)
         items = [
             found
             for namespace, _, found in self.of(kind)
@@ -163,7 +169,7 @@ class EmulatedCluster(KubernetesEmulator):
             return _status(409, "Conflict", "the object has been modified")
         if request.params.get("dryRun") == "All":
             return _json(new)
-        kind = _KIND[request.resource]
+        kind = _kind(request)
         if _spec(new) != _spec(found):
             self.effects.append((request.url.path, found["metadata"]["resourceVersion"]))
         self._stored(kind, request.namespace, str(request.name), found, new)
@@ -174,9 +180,10 @@ class EmulatedCluster(KubernetesEmulator):
         return _json(self.raw(kind, request.namespace, str(request.name)))
 
     def _at(self, request: Request) -> dict[str, Any] | None:
-        key = (request.resource, request.namespace, request.name)
-        if request.resource is not None and request.resource.plural is None:
-            key = (RESOURCES["namespace"], None, request.namespace)
+        assert request.resource is not None
+        key = (request.resource, request.namespace, str(request.name))
+        if request.resource.plural is None:
+            key = (RESOURCES["namespace"], None, str(request.namespace))
         if key not in self.objects or self.objects[key].deleted:
             return None
         return copy.deepcopy(self.objects[key].raw)
@@ -298,6 +305,11 @@ def going_wrong(cluster: EmulatedCluster, fault: str) -> Iterator[None]:
         cluster.fault = None
 
 
+def _kind(request: Request) -> str:
+    assert request.resource is not None
+    return _KIND[request.resource]
+
+
 def _spec(body: dict[str, Any]) -> Any:
     return body.get("spec")
 
@@ -317,8 +329,9 @@ def _json(body: Any) -> aiohttp.web.Response:
     return aiohttp.web.json_response(body)
 
 
-def _status(code: int, reason: str, message: str) -> aiohttp.web.Response:
-    body = {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message}
+def _status(code: int, reason: str, message: str, **details: Any) -> aiohttp.web.Response:
+    body: dict[str, Any] = {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message}
+    body["details"] = details
     return aiohttp.web.json_response(body, status=code)
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from activities.executors.base import Inquiry, Order
 from activities.executors.kubernetes import KubernetesExecutor
 from deploy.dev import Stack
@@ -24,7 +26,7 @@ from tests.integration.executors.kubernetes_emulator import (
 
 RESOURCE = "k8s/prod/shop/deployment/web"
 SCALE = "kubernetes.workload.scale"
-WEB = {"kind": "deployment", "namespace": "shop", "name": "web"}
+WEB: dict[str, JsonValue] = {"kind": "deployment", "namespace": "shop", "name": "web"}
 
 
 class KubernetesHarness(Harness):
@@ -54,9 +56,7 @@ class KubernetesHarness(Harness):
         inquiry = await self.inquiry()
         targets = await self._alive.resolve(inquiry)
         timeout = timedelta(seconds=30)
-        return Order(
-            permit_id, Direction.do, SCALE, dict(inquiry.parameters), (RESOURCE,), timeout, targets=targets
-        )
+        return Order(permit_id, Direction.do, SCALE, dict(inquiry.parameters), (RESOURCE,), timeout, targets=targets)
 
     async def misfit(self, permit_id: str) -> Order:
         order = await self.order(permit_id)
