@@ -66,11 +66,11 @@ class Change:
     value: Any = None
     before: Json = field(default_factory=dict)
 
-    def patch(self, found: Json, permit_id: str) -> list[Json]:
-        """The JSON Patch that makes it of the object that was read, under a permit."""
+    def patch(self, found: Json, permit_id: str, operation: str) -> list[Json]:
+        """The JSON Patch that makes it of the object that was read, under the permit of an operation."""
         version = text_at(found, "metadata", "resourceVersion")
-        wrote = {"at": self.place, "left": left_of(self.value), "before": self.before} if self.place else {}
-        marks = Marks.of(found).after(permit_id, wrote)
+        left = {"at": self.place, "left": left_of(self.value), "before": self.before} if self.place else {}
+        marks = Marks.of(found).after(permit_id, {"operation": operation, **left})
         operations: list[Json] = [{"op": "replace", "path": "/metadata/resourceVersion", "value": version}]
         if annotations_of(found):
             operations += [_add(f"/metadata/annotations/{_escaped(name)}", text) for name, text in marks.items()]

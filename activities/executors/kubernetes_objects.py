@@ -7,7 +7,7 @@
   resourceVersion in which that spec was read, so nothing comes between.
 - Who wrote last under a permit stands in annotations of the object, written in the same write as the effect:
   `countersign/permit` is the id of the last one, `countersign/permits-before` the ids of the seven before it, newest
-  first, and `countersign/wrote` what the last one left where, and what was there before.
+  first, and `countersign/wrote` which operation that was, what it left where, and what was there before.
 - What cannot be read is an error. A count that the API leaves out is 0; a status that is not there is no count.
 """
 

@@ -78,7 +78,7 @@ class Writer:
             if task.change is None:
                 return f"leave {task.ref} as it is"
             change = task.change
-            patch = change.patch(task.found, task.order.permit_id)
+            patch = change.patch(task.found, task.order.permit_id, task.order.operation)
             try:
                 kept = (await self.acting.patch(task.ref.path, patch, dry_run=dry_run)).body
             except ConflictError as error:

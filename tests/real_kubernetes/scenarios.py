@@ -10,6 +10,7 @@ import pytest
 from activities.executors.base import ExecutorError, Inquiry, Order, PreconditionFailedError, ProbeError
 from activities.executors.kubernetes import KubernetesExecutor
 from activities.executors.kubernetes_api import Cluster, ConflictError
+from activities.trails.kubernetes import read_audit_events
 from policy.permit import Direction
 from tests.real_kubernetes.server import RealCluster
 from tests.real_kubernetes.workloads import (
@@ -181,3 +182,28 @@ async def test_a_certificate_of_somebody_else_is_no_cluster(cluster: RealCluster
     """Without the authority of the entry nothing is sent."""
     with pytest.raises(ExecutorError, match="certificate verify failed"):
         await order_of(executor_of(cluster, ca_file=None), SCALE, **names("deployment", "web"), replicas=3)
+
+
+async def test_the_audit_log_tells_our_effects_from_those_of_others(
+    cluster: RealCluster, executor: KubernetesExecutor
+) -> None:
+    """A scale and its undo under their permits, a change by somebody else, a dry run and a conflict that are none."""
+    name = create(cluster)
+    at = names("deployment", name)
+    order = await order_of(executor, SCALE, **at, replicas=3)
+    await executor.dry_run(replace(order, dry_run=True))
+    await executor.execute(order)
+    undo = undoing(order, SCALE, **at, replicas=2)
+    await executor.execute(undo)
+    patch(cluster, "deployment", name, {"template": template(name, "evil:1")})
+    trail = read_audit_events(cluster.audit_log.read_text().splitlines(), PREFIX)
+    mine = [effect for effect in trail.effects if effect.target == f"deployment/shop/{name}"]
+
+    found = [(effect.operation, effect.permit_id, effect.actor.rpartition(":")[2]) for effect in mine]
+    assert found == [
+        ("kubernetes.workload.change", None, "administrator"),
+        (SCALE, order.permit_id, "countersign-acts"),
+        (SCALE, undo.permit_id, "countersign-acts"),
+        ("kubernetes.workload.change", None, "administrator"),
+    ]
+    assert trail.unreadable == 0

@@ -22,7 +22,7 @@ from deploy.servers import LOOPBACK, Server, ServerError, free_ports, listens
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = ROOT / ".dev" / "kubernetes-1.20.2"
-ADMIN = "token-of-the-administrator"
+ADMIN, CONTROLLERS = "token-of-the-administrator", "token-of-the-controllers"
 _RBAC = ROOT / "deploy" / "kubernetes" / "rbac.yaml"
 _SECONDS = 60.0
 _AUDITED = {
@@ -165,7 +165,8 @@ def _store(folder: Path, port: int) -> tuple[str, ...]:
 def _api_server(folder: Path, store: str, port: int) -> tuple[str, ...]:
     key, tokens, policy = folder / "accounts.key", folder / "tokens.csv", folder / "audit.yaml"
     subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
-    tokens.write_text(f"{ADMIN},administrator,1,system:masters\n")
+    controllers = f"{CONTROLLERS},system:kube-controller-manager,2,system:masters\n"
+    tokens.write_text(f"{ADMIN},administrator,1,system:masters\n{controllers}")
     policy.write_text(yaml.safe_dump(_AUDITED))
     return (
         *("--etcd-servers", store, "--bind-address", LOOPBACK, "--advertise-address", LOOPBACK),
@@ -195,7 +196,7 @@ def _kubeconfig(cluster: RealCluster) -> Path:
         "current-context": "it",
         "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
         "clusters": [{"name": "it", "cluster": {"server": cluster.url, "certificate-authority-data": ca}}],
-        "users": [{"name": "it", "user": {"token": ADMIN}}],
+        "users": [{"name": "it", "user": {"token": CONTROLLERS}}],
     }
     file.write_text(yaml.safe_dump(said))
     return file
