@@ -28,6 +28,7 @@ from activities.executors.kubernetes_objects import (
     path_of_kind,
 )
 from activities.executors.kubernetes_revisions import listed, selector_of
+from activities.executors.kubernetes_settings import is_name
 
 _LATELY = timedelta(minutes=5)
 _WORKLOADS = (DEPLOYMENT, STATEFULSET, DAEMONSET, REPLICASET)
@@ -56,6 +57,16 @@ class Reading:
     parameters: Mapping[str, JsonValue]
     check: Callable[[Ref], None]
 
+    def name(self, name: str) -> str:
+        """A parameter that must be the name of an object.
+
+        Raises:
+            PreconditionFailedError: it is something else.
+        """
+        if not is_name(value := self.parameters.get(name)):
+            raise PreconditionFailedError(f"parameter {name} = {value!r:.60} is no name of an object")
+        return str(value)
+
     def text(self, name: str) -> str:
         """A parameter that must be a text, not empty.
 
@@ -77,7 +88,7 @@ class Reading:
         if kind not in kinds:
             raise PreconditionFailedError(f"kind {kind} is none of {', '.join(kinds)}")
         free = kind == NODE or (kind in _SEEN and not _SEEN[kind][2])
-        ref = Ref(kind, None if free else self.text("namespace"), self.text("name"))
+        ref = Ref(kind, None if free else self.text("namespace"), self.name("name"))
         # A namespace is looked at as what is in it.
         self.check(Ref(kind, ref.name, ref.name) if kind == "namespace" else ref)
         return ref
@@ -125,7 +136,7 @@ async def _replicas(reading: Reading) -> int:
 
 
 async def _schedulable(reading: Reading) -> bool:
-    ref = Ref(NODE, None, reading.text("node"))
+    ref = Ref(NODE, None, reading.name("node"))
     reading.check(ref)
     spec = at(await reading.read(ref), "spec")
     if not isinstance(spec, dict):

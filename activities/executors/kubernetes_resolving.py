@@ -27,10 +27,16 @@ from activities.executors.kubernetes_objects import (
     version_of,
 )
 from activities.executors.kubernetes_revisions import listed
-from activities.executors.kubernetes_settings import ClusterSettings, Place, check_allowed, is_namespace, place_of
+from activities.executors.kubernetes_settings import (
+    ClusterSettings,
+    Place,
+    check_allowed,
+    is_name,
+    is_namespace,
+    place_of,
+)
 from policy.targets import ResolvedTarget
 
-_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _LABEL = r"(?:[a-z0-9.-]{1,253}/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 # Equality alone: what more the API understands is not needed, and easily read in another way.
 _SELECTOR = re.compile(f"{_LABEL}={_LABEL}(?:,{_LABEL}={_LABEL}){{0,9}}")
@@ -144,9 +150,9 @@ def _holding(places: list[Place], ref: Ref) -> Place | None:
 
 def _name(parameters: Mapping[str, JsonValue], name: str) -> str:
     value = parameters.get(name)
-    if not isinstance(value, str) or _NAME.fullmatch(value) is None:
+    if not is_name(value):
         raise PreconditionFailedError(f"parameter {name} = {value!r:.80} is no name of an object")
-    return value
+    return str(value)
 
 
 def _selector(parameters: Mapping[str, JsonValue]) -> str | None:

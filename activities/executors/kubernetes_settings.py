@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from activities.executors.base import PreconditionFailedError
 from activities.executors.kinds import ExecutorSettings
 from activities.executors.kubernetes_objects import NODE, Ref
 
 _LABEL = r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_NAME = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
 _NAMESPACE = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
 
@@ -85,6 +86,12 @@ class ClusterSettings(ExecutorSettings):
     namespaces: Annotated[tuple[Namespace, ...], BeforeValidator(_tuple)]
     nodes: bool = False
     environment_label: Annotated[str, StringConstraints(pattern=f"^{_LABEL}$")] | None = None
+
+    @model_validator(mode="after")
+    def _apart(self) -> "ClusterSettings":
+        if self.token_file == self.read_token_file:
+            raise ValueError("token_file and read_token_file are one: what reads must not be able to change anything")
+        return self
 
 
 class KubernetesSettings(ExecutorSettings):
@@ -150,3 +157,8 @@ def check_allowed(ref: Ref, settings: ClusterSettings) -> None:
 def is_namespace(value: object) -> bool:
     """Whether it can be the name of a namespace."""
     return isinstance(value, str) and re.fullmatch(_NAMESPACE, value) is not None
+
+
+def is_name(value: object) -> bool:
+    """Whether it can be the name of an object."""
+    return isinstance(value, str) and re.fullmatch(_NAME, value) is not None
