@@ -29,11 +29,11 @@ class Place:
     executor: KubernetesExecutor
     elsewhere: KubernetesExecutor
 
-    async def order(self, operation: str, resources: tuple[str, ...] = (RESOURCE,), **parameters: Any) -> Order:
+    async def order(self, operation: str, **parameters: Any) -> Order:
         """An order that would be carried out now."""
-        targets = await self.executor.resolve(Inquiry(operation, parameters, resources, "production"))
+        targets = await self.executor.resolve(Inquiry(operation, parameters, (RESOURCE,), "production"))
         timeout = timedelta(seconds=30)
-        return Order(str(uuid4()), Direction.do, operation, parameters, resources, timeout, targets=targets)
+        return Order(str(uuid4()), Direction.do, operation, parameters, (RESOURCE,), timeout, targets=targets)
 
     def spec(self, kind: str = "deployment", name: str = "web", namespace: str | None = "shop") -> Any:
         """The spec of an object as it is."""
