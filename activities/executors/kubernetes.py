@@ -21,8 +21,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from pydantic import JsonValue
-
 from activities.executors.base import (
     EffectUnknownError,
     ExecutorError,
@@ -30,6 +28,7 @@ from activities.executors.base import (
     Order,
     PreconditionFailedError,
     ProbeError,
+    ProbeOrder,
     Seen,
     Supports,
     TargetChangedError,
@@ -112,19 +111,18 @@ class KubernetesExecutor:
             return "unknown"
         return seen.pop() if len(seen) == 1 else "unknown"
 
-    async def measure(self, probe: str, parameters: Mapping[str, JsonValue], resource_id: str) -> Any:
+    async def measure(self, order: ProbeOrder) -> Any:
         """Read a probe's value; see `Executor.measure`."""
-        read = PROBES.get(probe)
+        read = PROBES.get(order.probe)
         if read is None:
-            raise ProbeError(f"probe {probe} is none of {', '.join(PROBES)}")
+            raise ProbeError(f"probe {order.probe} is none of {', '.join(PROBES)}")
         try:
-            prefix = place_of(resource_id, self._settings).prefix
+            prefix = place_of(order.resource, self._settings).prefix
             settings = self._settings[prefix]
-            return await read(
-                Reading(self._reading[prefix], parameters, lambda ref: check_allowed(ref, settings)),
-            )
+            reading = Reading(self._reading[prefix], order.parameters, lambda ref: check_allowed(ref, settings))
+            return await read(reading)
         except PreconditionFailedError as error:
-            raise ProbeError(f"probe {probe} on {resource_id}: {error}") from error
+            raise ProbeError(f"probe {order.probe} on {order.resource}: {error}") from error
 
     async def _do(self, order: Order, tasks: list[Task]) -> None:
         """Check all, then write one after the other."""

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from activities.executors.base import ExecutorError, Inquiry, Order, PreconditionFailedError, ProbeError
+from activities.executors.base import ExecutorError, Inquiry, Order, PreconditionFailedError, ProbeError, ProbeOrder
 from activities.executors.kubernetes import KubernetesExecutor
 from activities.executors.kubernetes_api import Cluster, ConflictError
 from activities.trails.kubernetes import read_audit_events
@@ -128,12 +128,12 @@ async def test_pausing_and_scaling_a_node_away_are_undone(cluster: RealCluster, 
     await executor.execute(pause)
     await executor.execute(cordon)
     assert spec_of(cluster, "deployment", name)["paused"] is True
-    assert await executor.measure("kubernetes.node.schedulable", {"node": "n1"}, PREFIX) is False
+    assert await executor.measure(ProbeOrder("kubernetes.node.schedulable", {"node": "n1"}, PREFIX)) is False
 
     await executor.execute(undoing(pause, "kubernetes.rollout.resume", **names("deployment", name)))
     await executor.execute(undoing(cordon, "kubernetes.node.uncordon", node="n1"))
     assert "paused" not in spec_of(cluster, "deployment", name)
-    assert await executor.measure("kubernetes.node.schedulable", {"node": "n1"}, PREFIX) is True
+    assert await executor.measure(ProbeOrder("kubernetes.node.schedulable", {"node": "n1"}, PREFIX)) is True
 
 
 async def test_a_workload_is_available_when_its_pods_are(cluster: RealCluster, executor: KubernetesExecutor) -> None:
@@ -143,22 +143,24 @@ async def test_a_workload_is_available_when_its_pods_are(cluster: RealCluster, e
 
     await until(lambda: cluster.call("GET", path("deployment", name))["status"].get("availableReplicas") == 2)
 
-    assert await executor.measure("kubernetes.workload.available", at, PREFIX) is True
-    assert await executor.measure("kubernetes.workload.replicas", at, PREFIX) == 2
+    assert await executor.measure(ProbeOrder("kubernetes.workload.available", at, PREFIX)) is True
+    assert await executor.measure(ProbeOrder("kubernetes.workload.replicas", at, PREFIX)) == 2
     condition = {**at, "type": "Available"}
-    assert await executor.measure("kubernetes.object.condition", condition, PREFIX) == "True"
+    assert await executor.measure(ProbeOrder("kubernetes.object.condition", condition, PREFIX)) == "True"
     await executor.execute(await order_of(executor, SCALE, **at, replicas=3))
-    assert await executor.measure("kubernetes.workload.available", at, PREFIX) is False
+    assert await executor.measure(ProbeOrder("kubernetes.workload.available", at, PREFIX)) is False
 
 
 async def test_what_does_not_exist_is_told_from_what_cannot_be_asked(
     cluster: RealCluster, executor: KubernetesExecutor
 ) -> None:
     at = {"kind": "configmap", "namespace": "shop", "name": "nobody"}
-    assert await executor.measure("kubernetes.object.present", at, PREFIX) is False
+    assert await executor.measure(ProbeOrder("kubernetes.object.present", at, PREFIX)) is False
     # kube-apiserver 1.20 does not serve autoscaling/v2 yet: no such kind is not the same as no such object.
     with pytest.raises(ProbeError, match="404"):
-        await executor.measure("kubernetes.object.present", {**at, "kind": "horizontalpodautoscaler"}, PREFIX)
+        await executor.measure(
+            ProbeOrder("kubernetes.object.present", {**at, "kind": "horizontalpodautoscaler"}, PREFIX)
+        )
 
 
 async def test_each_credential_can_do_its_own_part_only(cluster: RealCluster, executor: KubernetesExecutor) -> None:

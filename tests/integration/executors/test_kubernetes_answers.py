@@ -12,6 +12,7 @@ from activities.executors.base import (
     Inquiry,
     PreconditionFailedError,
     ProbeError,
+    ProbeOrder,
     TargetUnreachableError,
 )
 from tests.integration.executors.kubernetes_emulator import executor_of, going_wrong
@@ -81,7 +82,7 @@ async def test_what_cannot_be_read_is_neither_resolved_nor_a_value(
         with pytest.raises(error):
             await place.order(SCALE, **WEB, replicas=5)
         with pytest.raises(ProbeError):
-            await place.executor.measure("kubernetes.workload.replicas", WEB, RESOURCE)
+            await place.executor.measure(ProbeOrder("kubernetes.workload.replicas", WEB, RESOURCE))
 
     assert "/elsewhere" not in {request.url.path for request in place.cluster}
 

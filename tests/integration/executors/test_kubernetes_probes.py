@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from activities.executors.base import ProbeError
+from activities.executors.base import ProbeError, ProbeOrder
 from tests.integration.executors.kubernetes_emulator import workload
 from tests.integration.executors.kubernetes_place import RESOURCE, WEB, Place, placed
 
@@ -24,7 +24,7 @@ async def _place(tmp_path: Path) -> AsyncIterator[Place]:
 
 
 async def read(place: Place, probe: str, **parameters: Any) -> Any:
-    return await place.executor.measure(probe, parameters, RESOURCE)
+    return await place.executor.measure(ProbeOrder(probe, parameters, RESOURCE))
 
 
 def rewrite(place: Place, kind: str, name: str, **status: Any) -> None:
