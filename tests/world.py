@@ -23,6 +23,7 @@ from activities.clock import Clock
 from activities.connection import connect
 from activities.database import Database
 from activities.documents import kind_of, publish
+from activities.executors.base import Executor
 from activities.settings import Role
 from deploy import unprivileged
 from deploy.dev import Stack, TemporalServer, program
@@ -116,6 +117,8 @@ class World:
     # Most tests are about what people say, not about how they prove who they are.
     claimed: bool = True
     anchor: Anchor = field(default_factory=MemoryAnchor)
+    # A platform's own executors, besides the bench.
+    executors: Mapping[str, Executor] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     _workers: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
@@ -262,7 +265,7 @@ class World:
                 self.database,
                 settings(role, unsafe_claimed_identities=self.claimed),
                 clock=self.clock,
-                executors={"bench": self.bench},
+                executors={"bench": self.bench, **self.executors},
                 pace=self.pace,
                 anchor=self.anchor,
             )

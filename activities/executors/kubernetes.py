@@ -1,6 +1,7 @@
 """The executor for Kubernetes: scale, restart, roll back, pause, cordon; one object after the other.
 
-**It was run against kube-apiserver 1.20.2 and against an emulator; on a cluster in use it has not run yet.**
+**Not yet run on a cluster in use.** It ran before an emulated API server and before a real kube-apiserver 1.20.2 with no
+nodes (`make kubernetes`); before no newer one.
 
 1. It acts on objects by name and uid, and only on those that the order names. What an order says of kind, namespace and
    name must be what its targets are.
@@ -41,7 +42,7 @@ from activities.executors.kubernetes_objects import Marks, at
 from activities.executors.kubernetes_probes import PROBES, Reading
 from activities.executors.kubernetes_resolving import Resolver, names_of
 from activities.executors.kubernetes_settings import KubernetesSettings, check_allowed, place_of
-from activities.executors.kubernetes_writing import Task, Writer
+from activities.executors.kubernetes_writing import TRIES, Task, Writer
 from policy.permit import Direction
 from policy.targets import ResolvedTarget
 
@@ -67,7 +68,7 @@ class KubernetesExecutor:
         self.supports = Supports(
             operations=frozenset(TAKES),
             probes=frozenset(PROBES),
-            stops_within=timedelta(seconds=4 * (CONNECT_SECONDS + ANSWER_SECONDS)),
+            stops_within=timedelta(seconds=2 * TRIES * (CONNECT_SECONDS + ANSWER_SECONDS)),
             observes="by_key",
             dry_runs=frozenset(TAKES),
             stops="between",

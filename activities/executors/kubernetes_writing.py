@@ -10,7 +10,7 @@ from activities.executors.kubernetes_objects import Marks, Ref, at, ref_of, vers
 from policy.permit import Direction
 from policy.targets import ResolvedTarget
 
-_TRIES = 5
+TRIES = 3
 _PAUSE_SECONDS = 0.05
 
 
@@ -74,7 +74,7 @@ class Writer:
         Raises:
             ExecutorError: as `Cluster.patch`, `checked`, or because what the server kept is something else.
         """
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(TRIES)):
             if task.change is None:
                 return f"leave {task.ref} as it is"
             change = task.change
