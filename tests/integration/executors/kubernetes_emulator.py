@@ -127,7 +127,7 @@ class EmulatedCluster(KubernetesEmulator):
 
     async def _read(self, request: Request) -> aiohttp.web.StreamResponse:
         if self.fault == "giant":
-            return aiohttp.web.Response(body=b"[" + b" " * _LIMIT + b"]", content_type="application/json")
+            return aiohttp.web.Response(body=b"{" + b" " * _LIMIT + b"}", content_type="application/json")
         if self.fault == "text":
             return aiohttp.web.Response(text="welcome")
         if self.fault == "moved":

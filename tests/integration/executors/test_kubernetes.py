@@ -229,6 +229,53 @@ async def test_an_order_that_says_something_else_than_its_targets_is_refused(
     assert place.cluster.effects == []
 
 
+async def test_a_target_outside_of_its_resource_is_not_touched_whatever_was_permitted(place: Place) -> None:
+    order = await place.order(SCALE, **WEB, replicas=5)
+    narrow = "k8s/prod/shop/deployment/api"
+    targets = tuple(target.model_copy(update={"resource": narrow}) for target in order.targets)
+
+    with pytest.raises(PreconditionFailedError, match="is not within"):
+        await place.executor.execute(replace(order, resolved=(narrow,), targets=targets))
+
+    assert place.cluster.effects == []
+
+
+async def test_what_the_server_kept_is_looked_at(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Admission may change what was written: it was done, and it is not what it was to be."""
+    stored = EmulatedCluster._stored
+
+    def capped(cluster: EmulatedCluster, kind: str, namespace: str, name: str, old: Any, new: Any) -> None:
+        new["spec"]["replicas"] = min(new["spec"]["replicas"], 3)
+        stored(cluster, kind, namespace, name, old, new)
+
+    monkeypatch.setattr(EmulatedCluster, "_stored", capped)
+    with pytest.raises(ExecutorError, match="kept /spec/replicas = 3") as error:
+        await place.executor.execute(await place.order(SCALE, **WEB, replicas=5))
+
+    assert not isinstance(error.value, PreconditionFailedError)
+
+
+async def test_a_rollout_that_would_go_elsewhere_by_now_is_refused(place: Place) -> None:
+    """People were shown revision 2; it was deleted since, and the one before it would be taken."""
+    for image in ("shop:2", "shop:3"):
+        place.cluster.change("deployment", "shop", "web", template=workload(image=image)["template"])
+    order = await place.order(UNDO, **WEB)
+    place.cluster.remove("replicaset", "shop", "web-2")
+
+    with pytest.raises(TargetChangedError, match="would go back to revision 1, approved was 2"):
+        await place.executor.execute(order)
+
+
+async def test_a_replicaset_with_the_labels_and_not_of_the_deployment_is_no_revision(place: Place) -> None:
+    place.cluster.change("deployment", "shop", "web", template=workload(image="shop:2")["template"])
+    stranger = place.cluster.add("deployment", "shop", "other", labels={"app": "other"}, spec=workload(app="other"))
+    place.cluster._keep("replicaset", "shop", "evil", {**stranger, "spec": workload(image="evil:1")}, 99)
+
+    order = await place.order(UNDO, **WEB)
+
+    assert order.targets[0].state["goes_back_to"] == {"revision": 1, "images": ["shop:1"]}
+
+
 async def test_what_the_entry_does_not_list_is_not_touched_whatever_was_permitted(place: Place) -> None:
     scale, cordon = await place.order(SCALE, **WEB, replicas=5), await place.order(CORDON, node="n1")
 
