@@ -4,10 +4,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test lint chaos bench judges lock
+.PHONY: help setup demo dev test lint chaos kubernetes bench judges lock
 
 help: ## list what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## create .venv with exactly the locked packages (nothing to do if it is there)
 
@@ -39,6 +39,10 @@ lint: $(READY) ## format, lint, types and layers
 
 chaos: $(READY) ## kill and restart every part in every state (long)
 	@$(BIN)/python -m pytest -m chaos --timeout 1800
+
+kubernetes: $(READY) ## ask a real Kubernetes API server what the emulated one is asked (Debian; builds one first, long)
+	@tests/real_kubernetes/build.sh .dev/kubernetes-1.20.2
+	@$(BIN)/python -m pytest tests/real_kubernetes/contract.py tests/real_kubernetes/scenarios.py
 
 bench: $(READY) ## measure against bare Temporal workflows (docs/benchmarks.md)
 	@$(BIN)/python -m bench

@@ -25,7 +25,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import JsonValue
 
-from policy.permit import Direction, Permit
+from policy.permit import Direction, Permit, permit_id
 from policy.targets import Capability, Observes, ResolvedTarget, Stops
 
 Seen = Literal["done", "none", "unknown"]
@@ -113,6 +113,8 @@ class Order:
     find after the step cannot be there. `signed` is the permit itself, for an adapter that hands the order on: whoever
     acts in the end can verify it (`docs/spec/permit.md`). `targets` are what it resolved to when it was permitted,
     where the executor resolves the operation; it acts on these and on no others. `stop` is set when it is told to stop.
+    `undoes` is the permit of the step that an undo undoes: a target that keeps the ids tells by it whether somebody
+    else came after.
     """
 
     permit_id: str
@@ -125,10 +127,12 @@ class Order:
     signed: str | None = field(default=None, repr=False)
     targets: tuple[ResolvedTarget, ...] = ()
     stop: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
+    undoes: str | None = None
 
     @classmethod
     def under(cls, permit: Permit) -> "Order":
         """The order that a permit gives."""
+        step = permit_id(permit.proposal_id, permit.revision, permit.step, Direction.do)
         return cls(
             permit_id=permit.permit_id,
             direction=permit.direction,
@@ -139,6 +143,7 @@ class Order:
             dry_run=permit.dry_run,
             signed=permit.signed,
             targets=permit.targets,
+            undoes=step if permit.direction is Direction.undo else None,
         )
 
     def check_real(self) -> None:

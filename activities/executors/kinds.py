@@ -18,6 +18,7 @@ from policy.errors import CountersignError
 KINDS: Mapping[str, str] = {
     "command": "activities.executors.command",
     "http": "activities.executors.http",
+    "kubernetes": "activities.executors.kubernetes",
     "postgres": "activities.executors.postgres",
     "temporal": "activities.executors.temporal",
 }

@@ -1,0 +1,1 @@
+"""Trails: readers of what targets themselves write down of what was done to them."""
