@@ -5,11 +5,13 @@
   every operation with them.
 - Each criterion says which executor measures it and with which text of the registry, as it was assessed.
 - The permits of a dry run say so, and have no criteria: nothing is changed that could be measured.
-- The permit to do expires by the policy in force when it is issued, and with the window that lets it run; the permit to
-  undo never does.
+- The permit to do expires by the policy in force when it is issued, and so long before the end of the window that lets
+  it run that an effect which begins last, with all of its timeout, is over with the window; the permit to undo never
+  does.
+- What executors found that the step touches is in both.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from policy.canonical import digest_of
@@ -17,8 +19,9 @@ from policy.criteria import effective
 from policy.document import PolicySet
 from policy.permit import Direction, Permit, PermitCriterion, permit_id
 from policy.proofs import Assurance
-from policy.proposal import ActionProposal, Criterion
+from policy.proposal import ActionProposal, Criterion, Step
 from policy.revision import Revision
+from policy.targets import ResolvedTarget, targets_digest, without_versions
 
 
 def issue(
@@ -31,6 +34,8 @@ def issue(
     document: PolicySet,
     assurance: Assurance,
     until: datetime | None = None,
+    targets: tuple[ResolvedTarget, ...] = (),
+    runs_over: bool = False,
 ) -> tuple[Permit, ...]:
     """The permits of one step; pure.
 
@@ -43,9 +48,12 @@ def issue(
         document: the policy in force now.
         assurance: the lowest that it rests on (`policy/approval/counting.py`).
         until: when the window closes that lets it run (UTC); None where there is none.
+        targets: what its executor found that the step touches; none where it does not look.
+        runs_over: the permit lasts to the end of the window, whatever the step takes, as in an earlier release.
     """
     planned = proposal.steps[step - 1]
     measured = step == len(proposal.steps) and not proposal.dry_run
+    last = until if until is None or runs_over else latest_start(until, planned)
 
     def permit(direction: Direction, operation: str, **rest: Any) -> Permit:
         return Permit(
@@ -65,6 +73,7 @@ def issue(
             assurance=assurance,
             issued_at=now,
             dry_run=proposal.dry_run,
+            targets_digest=targets_digest(rest["targets"]) if targets else None,
             **rest,
         )
 
@@ -74,12 +83,15 @@ def issue(
         parameters=planned.parameters,
         timeout_seconds=planned.timeout_seconds,
         criteria=_criteria(proposal, revision) if measured else (),
-        expires_at=min(now + document.permit_ttl, until or datetime.max.replace(tzinfo=UTC)),
+        expires_at=min(now + document.permit_ttl, last or datetime.max.replace(tzinfo=UTC)),
+        over_by=None if runs_over else until,
+        targets=targets,
     )
     if planned.undo is None:
         return (forward,)
     undo = planned.undo
     rest = {"parameters": undo.parameters, "timeout_seconds": undo.timeout_seconds, "expires_at": None}
+    rest["targets"] = without_versions(targets)
     return forward, permit(Direction.undo, undo.operation, **rest)
 
 
@@ -95,3 +107,8 @@ def _measured(criterion: Criterion, revision: Revision) -> PermitCriterion:
         return PermitCriterion(**said)
     types = {name: declared.type for name, declared in probe.parameters.items()}
     return PermitCriterion(**said, executor=probe.executor, query=probe.query, types=types, reads=probe.type)
+
+
+def latest_start(until: datetime, step: Step) -> datetime:
+    """When a step has to begin at the latest, so that it is over at an instant (UTC)."""
+    return until - timedelta(seconds=step.timeout_seconds)

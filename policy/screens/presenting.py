@@ -192,7 +192,7 @@ def _unproved(proposal: ActionProposal, facts: Facts, now: datetime) -> list[Adv
 
 
 def _at_once(facts: Facts) -> list[Advice]:
-    targets, domains = len(facts.resolved), len(facts.failure_domains)
+    targets, domains = facts.touched, len(facts.failure_domains)
     if targets > 1 and domains > 1:
         text = f"stage it: {targets} targets in {domains} failure domains at once"
         return [Advice(code="stage_it", text=text)]
