@@ -11,9 +11,7 @@ class TargetResolutionRow(_Record, table=True):
 
     __tablename__ = "target_resolution"
     __table_args__ = (Index("target_resolution_newest", "action_digest", "seq"),)
-    seq: int | None = Field(
-        default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity(always=True)]
-    )
+    seq: int | None = Field(default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity(always=True)])
     action_digest: _String
     digest: _String
     body: bytes
@@ -26,9 +24,7 @@ class ExecutorCapabilityRow(_Record, table=True):
 
     __tablename__ = "executor_capability"
     __table_args__ = (Index("executor_capability_newest", "executor", "seq"),)
-    seq: int | None = Field(
-        default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity(always=True)]
-    )
+    seq: int | None = Field(default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity(always=True)])
     executor: _String
     digest: _String
     body: bytes

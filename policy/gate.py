@@ -58,10 +58,10 @@ class DispatchInputs(RecordModel):
     `material_now` is what changed and is material because the policy in force lists it. `permitted_revisions` are the
     other revisions of which a permit was issued. `differing` are sentences about what the assessment says otherwise
     than today, `teams_now` the teams of who asks where those are others by now. `unfounded` says which escalations did
-    not find whom they ask, and `unproven` by decision id why a vote is not what somebody signed. `moved` are sentences about
-    what came and went of the targets that executors found for the approved assessment, and `unfound` about steps from
-    this one on of which nobody said lately what they would touch. `latest_start_now` is when the step has to begin at
-    the latest, so that it is over when `permit_until_now` comes; both are None where no window closes.
+    not find whom they ask, and `unproven` by decision id why a vote is not what somebody signed. `moved` are sentences
+    about what came and went of the targets that executors found for the approved assessment, and `unfound` about steps
+    from this one on of which nobody said lately what they would touch. `latest_start_now` is when the step has to begin
+    at the latest, so that it is over when `permit_until_now` comes; both are None where no window closes.
     """
 
     proposal_id: str

@@ -211,7 +211,9 @@ class OperationsRegistry(RecordModel):
         steps = list(enumerate(proposal.steps, start=1))
         undos = [(number, step.undo) for number, step in steps if step.undo is not None]
         counting = [
-            (number, undo) for number, undo in undos if (known := self.find(undo.operation)) is not None and known.counts
+            (number, undo)
+            for number, undo in undos
+            if (known := self.find(undo.operation)) is not None and known.counts
         ]
         taken = [self._units(step, total, found.get(number)) for number, step in steps]
         given_back = [self._units(undo, total, found.get(number)) for number, undo in counting]

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import isfinite
+from typing import TypeAlias
 
 from pydantic import JsonValue
 
@@ -22,6 +23,7 @@ from policy.canonical import canonical
 from policy.catalog import Catalog
 from policy.errors import CanonicalError
 from policy.operations import MAX_UNITS, OperationsRegistry
+from policy.outcome import StepRecord
 from policy.parameters import parameter_refusals
 from policy.proposal import ActionProposal
 from policy.targets import MAX_TARGETS, ResolvedStep, ResolvedTarget, TargetResolution
@@ -32,6 +34,7 @@ MAX_STEP_BYTES = 262_144
 MAX_ID, MAX_PROBLEM = 500, 300
 _LONG, _SKEW = timedelta(seconds=RESOLUTION_SECONDS), timedelta(seconds=60)
 _SHOWN = 3
+_Identity: TypeAlias = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Asked:
 
 
 def asked_of(proposal: ActionProposal, registry: OperationsRegistry, catalog: Catalog) -> tuple[Asked, ...]:
-    """What executors are asked about a proposal, by step; nothing where none resolves, or nothing may be asked; pure."""
+    """What executors are asked about a proposal, by step; nothing where none resolves or may be asked; pure."""
     if not resolves(proposal, registry) or parameter_refusals(proposal, registry):
         return ()
     resources = catalog.resolve(proposal.target)
@@ -124,6 +127,11 @@ def is_fresh(resolution: TargetResolution, now: datetime, since: datetime | None
     return young and (since is None or resolution.at >= since)
 
 
+def ended_at(records: Iterable[StepRecord]) -> datetime | None:
+    """When the last step was over that was done (UTC); None where none was reported."""
+    return max((item.report.finished_at for item in records if item.report is not None), default=None)
+
+
 def carried(newest: TargetResolution, approved: TargetResolution | None, step: int) -> TargetResolution:
     """A resolution before a step is dispatched: of the steps before it, what was approved; pure."""
     before = [item for item in (approved.steps if approved is not None else ()) if item.step < step]
@@ -131,20 +139,20 @@ def carried(newest: TargetResolution, approved: TargetResolution | None, step: i
 
 
 def moved(before: Iterable[ResolvedStep], now: Iterable[ResolvedStep]) -> tuple[str, ...]:
-    """What came and what went between two answers, a sentence for each step and way; nothing where they are the same."""
+    """What came and what went between two answers, a sentence for each step and way; nothing where they are alike."""
     old, new = ({item.step: _identities(item) for item in steps} for steps in (before, now))
     return tuple(line for step in sorted({*old, *new}) for line in _moved(step, old.get(step, {}), new.get(step, {})))
 
 
-def _identities(step: ResolvedStep) -> dict[tuple[str, str, str], str]:
+def _identities(step: ResolvedStep) -> dict[_Identity, str]:
     """The names of a step's targets by what makes them what they are."""
     return {(item.resource, item.id, item.environment or ""): f"{item.resource}/{item.id}" for item in step.targets}
 
 
-def _moved(step: int, old: Mapping[tuple[str, str, str], str], new: Mapping[tuple[str, str, str], str]) -> Iterator[str]:
+def _moved(step: int, old: dict[_Identity, str], new: dict[_Identity, str]) -> Iterator[str]:
     for verb, some in (("touches", new.keys() - old.keys()), ("does not touch", old.keys() - new.keys())):
         if some:
-            names = [(new | old)[key] for key in sorted(some)]
+            names = [{**old, **new}[key] for key in sorted(some)]
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             shown = ", ".join(ascii(name)[1:-1][:80] for name in names[:_SHOWN])
             yield f"step {step} {verb} {shown}{more} now"

@@ -2,8 +2,8 @@
 
 - Compared is always with the revision that people vote on, never with the last measurement: many small steps become
   material once they are one large one together.
-- Always material: it resolves to other ids, or executors find other targets there; the verdict is stricter; people are asked, and other ones or in another
-  way; the tier is higher.
+- Always material: it resolves to other ids, or executors find other targets there; the verdict is stricter; people are
+  asked, and other ones or in another way; the tier is higher.
 - Material where the policy lists it (`policy/rules/drifting.py`), and only where it got worse: the score by a step or
   more; more dependents; another action under way in the same failure domains; another hold; less of an error budget
   (from enough to less than a tenth, to none, to unknown); a fact that is stale by now.
