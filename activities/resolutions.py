@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Text, bindparam, insert, select, text
+from sqlalchemy import Text, bindparam, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables_targets import ExecutorCapabilityRow, TargetResolutionRow
@@ -27,11 +27,6 @@ _NEWEST = (
     .limit(1)
 )
 _KEEP = insert(TargetResolutionRow)
-# When the last step of any proposal with these bytes ended, as far as its executor said.
-_ENDED = text(
-    "SELECT max(e.reported_at) FROM countersign.permit AS p JOIN countersign.effect_report AS e"
-    " ON e.permit_id = p.permit_id WHERE p.proposal_id = :proposal_id"
-).bindparams(bindparam("proposal_id", type_=Text))
 _DECLARED = (
     select(_CAPABILITY.digest)
     .where(_CAPABILITY.executor == bindparam("executor", type_=Text))
@@ -59,12 +54,6 @@ async def fresh_resolution(
     """The newest one where it is good at an instant; arguments as for `policy.resolving.is_fresh`."""
     found = await newest_resolution(connection, action_digest)
     return found if found is not None and is_fresh(found, now, since) else None
-
-
-async def last_ended(connection: AsyncConnection, proposal_id: str) -> datetime | None:
-    """When the last step of a proposal was reported (UTC); None where none was."""
-    ended: datetime | None = await connection.scalar(_ENDED, {"proposal_id": proposal_id})
-    return ended
 
 
 async def store_resolution_of_targets(connection: AsyncConnection, found: TargetResolution) -> None:

@@ -4,8 +4,8 @@
    parameter of another type than the registry's reaches a target.
 2. Anybody who can write to the namespace may run it. So it only reads, with credentials that change nothing where there
    are some, within a time and a number of answers, and what it found is believed by its row and by nobody's word.
-3. Whoever asks about the same action at once, or within `AGAIN_SECONDS`, gets what is stored, unless a step of it ended
-   meanwhile.
+3. Whoever asks about the same action at once waits, and takes what was looked at since: however many ask together, it
+   is looked at twice, and nobody gets what is older than the question.
 4. What an executor does, answers or raises becomes targets or a problem, step by step: one that breaks says nothing
    about another.
 """
@@ -14,7 +14,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -27,7 +27,7 @@ from activities.clock import Clock
 from activities.database import Database
 from activities.documents import Documents, InForce
 from activities.executors.base import Executor, Inquiry
-from activities.resolutions import declare, last_ended, newest_resolution, store_resolution_of_targets
+from activities.resolutions import declare, newest_resolution, store_resolution_of_targets
 from policy.envelope import receive_start
 from policy.errors import ProposalError
 from policy.proposal import ReceivedProposal
@@ -36,7 +36,6 @@ from policy.targets import Declared, ResolvedStep, ResolvedTarget, TargetResolut
 from workflows.messages_targets import ResolveRequest, ResolveResult
 from workflows.ports import ResolvePort
 
-AGAIN_SECONDS = 2.0
 INQUIRY_SECONDS, TOGETHER_SECONDS = 10.0, 25.0
 _AT_ONCE, _PROCESS_AT_ONCE = 4, 8
 
@@ -81,13 +80,14 @@ class ResolvingActivities(ResolvePort):
 
     @activity.defn(name="resolve")
     async def resolve(self, request: ResolveRequest) -> ResolveResult:
+        arrived = await self._clock.now()
         async with self._database.snapshot() as connection:
             wanted = await self._wanted(connection, request)
         key = wanted.received.action_digest
         turn = self._turns[key]
         try:
             async with turn, self._places:
-                return await self._resolve(wanted)
+                return await self._resolve(wanted, arrived)
         finally:
             if not turn.locked():
                 self._turns.pop(key, None)
@@ -105,16 +105,15 @@ class ResolvingActivities(ResolvePort):
         except ProposalError as error:
             raise ApplicationError(str(error), type="MalformedProposal", non_retryable=True) from None
 
-    async def _resolve(self, wanted: _Wanted) -> ResolveResult:
+    async def _resolve(self, wanted: _Wanted, arrived: datetime) -> ResolveResult:
         received, in_force = wanted.received, wanted.in_force
         asked = asked_of(received.proposal, in_force.operations, in_force.catalog)
         if not asked:
             return ResolveResult(resolved=False)
         async with self._database.snapshot() as connection:
             known = await newest_resolution(connection, received.action_digest)
-            ended = await last_ended(connection, received.proposal.proposal_id)
         began = await self._clock.now()
-        if known is not None and _is_new(known, began, ended):
+        if known is not None and arrived <= known.at <= began:
             return ResolveResult(resolved=True)
         found = TargetResolution(
             action_digest=received.action_digest,
@@ -184,11 +183,6 @@ class ResolvingActivities(ResolvePort):
 
 def _of_all(executor: Executor) -> Any:
     return tuple(executor.supports.of(name) for name in sorted(executor.supports.operations))
-
-
-def _is_new(known: TargetResolution, now: datetime, ended: datetime | None) -> bool:
-    young = abs(now - known.at) < timedelta(seconds=AGAIN_SECONDS)
-    return young and (ended is None or known.at >= ended)
 
 
 def _with_problem(step: ResolvedStep, problem: str) -> ResolvedStep:

@@ -78,7 +78,8 @@ class Screen(RecordModel):
 
     `target` is the catalog's reference, `spelled` how the proposal wrote it where that differs. `holds` are those that
     the action repairs. `follows` is the revision before, `changed` what changed since then, `voided` the people whose
-    votes are void, `found` what executors found that each step would touch. Where a count is not 0, the list beside it holds the first of so many.
+    votes are void. `found` is what executors found that each step would touch. Where a count is not 0, the list beside
+    it holds the first of so many.
     """
 
     proposal_id: str
