@@ -118,10 +118,7 @@ class PermitActivities(PermitPort):
             )
             kept = _kept(inputs, facts, in_force, behind)
             if reasons := may_dispatch(inputs) or reasons_of(kept):
-                content = {**kept, "reasons": _json(reasons)}
-                await ledger.append(EntryKind.dispatch_refused, content, *refusal_key(request, reasons))
-                entry = await ledger.head()
-                return DispatchResult(reasons=reasons, curable=curable(inputs, reasons), entry=entry)
+                return await _refuse(ledger, request, inputs, kept, reasons)
             assert file.assessment_digest is not None
             permits = issue(
                 file.proposal,
@@ -142,6 +139,15 @@ class PermitActivities(PermitPort):
                 await _owe_review(connection, ledger, file, request.now)
             await issuing.remember(connection, request.proposal_id, await ledger.head())
             return _result(permits, await ledger.head())
+
+
+async def _refuse(
+    ledger: Ledger, request: DispatchRequest, inputs: DispatchInputs, kept: dict[str, Any], reasons: tuple[Reason, ...]
+) -> DispatchResult:
+    """Put on record that the gate is closed."""
+    content = {**kept, "reasons": _json(reasons)}
+    await ledger.append(EntryKind.dispatch_refused, content, *refusal_key(request, reasons))
+    return DispatchResult(reasons=reasons, curable=curable(inputs, reasons), entry=await ledger.head())
 
 
 def _is_due(file: CaseFile) -> bool:

@@ -73,8 +73,7 @@ def gate_inputs(
         stop=stop,
         closed=closed,
         **_of_today(judged, facts),
-        **_in_time(proposal, step, judged),
-        **_touched(proposal, revision, facts, step),
+        **_of_step(proposal, revision, facts, judged, step),
         **_age(document, facts),
         **_proposed(proposal),
         case=revision.case(ballots, events),
@@ -140,6 +139,13 @@ def _of_today(judged: Judgement, facts: Facts) -> dict[str, Any]:
         "requesters_now": barred(facts, today),
         "permit_until_now": today.permit_until,
     }
+
+
+def _of_step(
+    proposal: ActionProposal, revision: Revision, facts: Facts, judged: Judgement, step: int
+) -> dict[str, Any]:
+    """What is asked of one step: when it has to begin, and what it and those after it would touch."""
+    return {**_in_time(proposal, step, judged), **_touched(proposal, revision, facts, step)}
 
 
 def _in_time(proposal: ActionProposal, step: int, judged: Judgement) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from policy.criteria import effective
 from policy.document import PolicySet
 from policy.permit import Direction, Permit, PermitCriterion, permit_id
 from policy.proofs import Assurance
-from policy.proposal import ActionProposal, Criterion, Step
+from policy.proposal import ActionProposal, Criterion, Step, Undo
 from policy.revision import Revision
 from policy.targets import ResolvedTarget, targets_digest, without_versions
 
@@ -54,45 +54,58 @@ def issue(
     planned = proposal.steps[step - 1]
     measured = step == len(proposal.steps) and not proposal.dry_run
     last = until if until is None or runs_over else latest_start(until, planned)
-
-    def permit(direction: Direction, operation: str, **rest: Any) -> Permit:
-        return Permit(
-            permit_id=permit_id(revision.proposal_id, revision.revision, step, direction),
-            proposal_id=revision.proposal_id,
-            revision=revision.revision,
-            step=step,
-            direction=direction,
-            executor=revision.facts.operation(operation).executor,
-            operation=operation,
-            environment=proposal.environment,
-            resolved=revision.facts.resolved,
-            action_digest=revision.action_digest,
-            assessment_digest=assessment_digest,
-            policy_digest=revision.documents.policy,
-            resolved_digest=digest_of(list(revision.facts.resolved)),
-            assurance=assurance,
-            issued_at=now,
-            dry_run=proposal.dry_run,
-            targets_digest=targets_digest(rest["targets"]) if targets else None,
-            **rest,
-        )
-
-    forward = permit(
+    both = _both(proposal, revision, step)
+    both |= {"assessment_digest": assessment_digest, "assurance": assurance, "issued_at": now}
+    forward = _permit(
+        both,
+        revision,
         Direction.do,
-        planned.operation,
-        parameters=planned.parameters,
-        timeout_seconds=planned.timeout_seconds,
+        planned,
+        targets,
         criteria=_criteria(proposal, revision) if measured else (),
         expires_at=min(now + document.permit_ttl, last or datetime.max.replace(tzinfo=UTC)),
         over_by=None if runs_over else until,
-        targets=targets,
     )
     if planned.undo is None:
         return (forward,)
-    undo = planned.undo
-    rest = {"parameters": undo.parameters, "timeout_seconds": undo.timeout_seconds, "expires_at": None}
-    rest["targets"] = without_versions(targets)
-    return forward, permit(Direction.undo, undo.operation, **rest)
+    return forward, _permit(both, revision, Direction.undo, planned.undo, without_versions(targets), expires_at=None)
+
+
+def _both(proposal: ActionProposal, revision: Revision, step: int) -> dict[str, Any]:
+    """What both permits of a step say alike."""
+    return {
+        "proposal_id": revision.proposal_id,
+        "revision": revision.revision,
+        "step": step,
+        "environment": proposal.environment,
+        "resolved": revision.facts.resolved,
+        "action_digest": revision.action_digest,
+        "policy_digest": revision.documents.policy,
+        "resolved_digest": digest_of(list(revision.facts.resolved)),
+        "dry_run": proposal.dry_run,
+    }
+
+
+def _permit(
+    both: dict[str, Any],
+    revision: Revision,
+    direction: Direction,
+    planned: Step | Undo,
+    targets: tuple[ResolvedTarget, ...],
+    **rest: Any,
+) -> Permit:
+    return Permit(
+        **both,
+        permit_id=permit_id(revision.proposal_id, revision.revision, both["step"], direction),
+        direction=direction,
+        executor=revision.facts.operation(planned.operation).executor,
+        operation=planned.operation,
+        parameters=planned.parameters,
+        timeout_seconds=planned.timeout_seconds,
+        targets=targets,
+        targets_digest=targets_digest(targets) if targets else None,
+        **rest,
+    )
 
 
 def _criteria(proposal: ActionProposal, revision: Revision) -> tuple[PermitCriterion, ...]:
