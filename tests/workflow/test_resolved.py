@@ -1,5 +1,6 @@
 """What an action would touch is what executors find, and not what it declares; on a real server and a real record."""
 
+import dataclasses
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -215,3 +216,36 @@ async def test_expected_targets_may_name_what_is_found(house: World) -> None:
         body = house.propose("bench.sweep", undo="bench.unsweep", expected_targets=expected)
         house.bench.there[body["proposal_id"]] = _things("a", "b")
         assert (await house.run(body)).resolution == resolution, expected
+
+
+async def test_what_an_executor_cannot_do_is_read_from_what_it_said(house: World) -> None:
+    """An executor says once what it can do, when it starts; what it cannot raises, and an audit reads the same."""
+    before = house.bench.supports
+    operations = frozenset({"bench.put", "bench.touch", "bench.sweep", "bench.unsweep"})
+    house.bench.supports = dataclasses.replace(before, operations=operations)
+    try:
+        async with house.paused():
+            pass
+        async with house.paused():
+            pass
+        said = await house.sql("SELECT * FROM countersign.executor_capability WHERE executor = 'bench'")
+        assert len(said) == 1
+        handle = await house.start(house.propose("bench.put", undo="bench.take"))
+        screen = (await house.pending(handle))["screen"]
+        entry = (await house.entries(_id(handle), "assessed"))[0]["content"]["revision"]
+        values = {item["name"]: item["value"] for item in entry["assessment"]["indicators"]}
+        assert (values["unrehearsed"], values["unobserved"], values["unstoppable"]) == (0, 0, round(60 / 360, 4))
+        # It does not have the undo: nothing undoes the step.
+        assert values["undo_difficulty"] == 1
+        assert "step 1 cannot be undone" in screen["worst_state"]
+        await handle.cancel()
+        await house.result(handle)
+        resolved = await house.start(house.propose("bench.sweep", undo="bench.unsweep"))
+        await house.result(resolved)
+        seen = (await house.entries(_id(resolved), "assessed"))[0]["content"]["revision"]["facts"]["observed"]
+        assert [item["executor"] for item in seen["resolution"]["declared"]] == ["bench"]
+        assert await _findings(house, handle) == []
+    finally:
+        house.bench.supports = before
+        async with house.paused():
+            pass
