@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 import pytest
@@ -53,7 +54,8 @@ async def test_a_forged_answer_puts_nothing_on_record(alone: World) -> None:
 async def test_an_answer_that_nobody_can_read_wedges_nothing(alone: World) -> None:
     """Garbage in the place of an answer is an answer that says nothing."""
     handle = await alone.start(alone.propose("bench.sweep", undo="bench.unsweep"))
-    for answer in ('"what?"', {"resolved": {"a": []}}):
+    garbage: tuple[Any, ...] = ('"what?"', {"resolved": {"a": []}})
+    for answer in garbage:
         await forge(alone, handle, "resolve", answer)
     assert (await alone.result(handle)).resolution == "denied"
 

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.approval.drift import compare, effect_of
+from policy.errors import DocumentError
 from policy.gate import DispatchInputs, curable, may_dispatch
 from policy.gate_inputs import gate_inputs
 from policy.issuing import issue
-from policy.operations import DocumentError, read_operations
+from policy.operations import read_operations
 from policy.outcome import EffectReport, StepRecord
 from policy.permit import Direction
 from policy.proofs import Assurance
