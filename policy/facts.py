@@ -124,7 +124,11 @@ class Facts(RecordModel):
 
     @property
     def touched(self) -> int:
-        """How many things it acts on: ids of the catalog, or what the executors found there, if that is more."""
+        """How many things it acts on: ids of the catalog, or what the executors found there, if that is more; none where
+        the catalog has no id.
+        """
+        if not self.resolved_ids:
+            return 0
         return max(len(self.resolved_ids), len({(one.resource, one.id) for item in self.found for one in item.targets}))
 
     def targets_of(self, step: int) -> tuple[ResolvedTarget, ...]:

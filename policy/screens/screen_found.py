@@ -15,7 +15,7 @@ from policy.screens.screen_pieces import Line, Named
 from policy.targets import ResolvedStep, ResolvedTarget, targets_digest, without_versions
 
 _NAMED = 5
-_ID, _STATE = 120, 160
+_ID, _STATE = 100, 80
 
 
 class ScreenTarget(RecordModel):
