@@ -124,8 +124,8 @@ class Facts(RecordModel):
 
     @property
     def touched(self) -> int:
-        """How many things it acts on: ids of the catalog, or what the executors found there, if that is more; none where
-        the catalog has no id.
+        """How many things it acts on: ids of the catalog, or what executors found there, if that is more; never more
+        than none where the catalog has no id.
         """
         if not self.resolved_ids:
             return 0
