@@ -46,6 +46,7 @@ from activities.permit_signing import PermitSigner
 from activities.permit_trust import ClaimedTargets, PermitTrust
 from activities.prometheus import Prometheus
 from activities.proving import Prover
+from activities.resolving import ResolvingActivities
 from activities.settings import ANCHOR_FILE, DATABASE_URL, PERMIT_KEY_FILE, Role, Settings, SettingsError, read_settings
 from activities.slo_states import SloActivities
 from activities.telemetry import Meter
@@ -133,7 +134,10 @@ async def build_workers(
     if role in (Role.executor, Role.all):
         every = {**_executors(database, settings, time), **(executors or {})}
         trust = PermitTrust(_believed(settings), documents, proved_again, _claimed_targets(settings))
-        workers.append(_activity_worker(client, EXECUTOR_QUEUE, _acting(database, time, every, client.identity, trust)))
+        resolving = ResolvingActivities(database, documents, time, every, client.identity)
+        await resolving.declare()
+        acting = [*_acting(database, time, every, client.identity, trust), resolving.resolve]
+        workers.append(_activity_worker(client, EXECUTOR_QUEUE, acting))
     return workers
 
 

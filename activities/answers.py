@@ -5,11 +5,11 @@ executor may be told otherwise by nobody: where it was, the record has a violati
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from activities.advancing import standing_of
+from activities.calls import Call
 from activities.cases import REVOKED, CaseFile
 from activities.dispatch import refusal_key
 from activities.planning import make_plan
@@ -45,38 +45,8 @@ from workflows.messages import (
     RecordResult,
 )
 
-Model = TypeVar("Model", bound=RecordModel)
 # Of a start that was refused because nobody is seen to propose; the ledger says why.
 UNSHOWN = frozenset({REFUSED, UNSIGNED})
-
-
-@dataclass(frozen=True)
-class Call:
-    """One activity of a history.
-
-    Attributes:
-        name: its type.
-        asked: its request, as the replay makes it.
-        told: its answer; None where it failed or was never answered.
-        where: the event that has the answer, as findings name it.
-        spans: when it can have run by the workflow's clock: instants, or spans where a task was tried again.
-        began: when it was asked for, by the server's clock.
-    """
-
-    name: str
-    asked: dict[str, Any]
-    told: dict[str, Any] | None
-    where: str
-    spans: tuple[tuple[datetime, datetime], ...]
-    began: datetime
-
-    def ran_at(self, at: datetime) -> bool:
-        """Whether it can have run at an instant of the workflow's clock."""
-        return any(start <= at <= end for start, end in self.spans)
-
-    def answer(self, model: type[Model]) -> Model:
-        """What it told, as its type."""
-        return model.model_validate(self.told)
 
 
 def check_answer(call: Call, books: Recomputation) -> list[str]:
@@ -134,6 +104,12 @@ def _assess(call: Call, books: Recomputation) -> list[str]:
         return [] if same else [f"it was told {answer.malformed!r:.120}, the proposal is malformed: {error}"]
     if answer.malformed is not None:
         return [f"it was told {answer.malformed!r:.120}, the proposal is well-formed"]
+    return _asked_first(request) if answer.resolve else _assessed(call, answer, request, received, books)
+
+
+def _assessed(
+    call: Call, answer: AssessResult, request: AssessRequest, received: ReceivedProposal, books: Recomputation
+) -> list[str]:
     if reasons := _start_reasons(request, received, books):
         return _refused_start(answer, request, received, reasons, books)
     if answer.result is not None and answer.result.resolution == "refused" and UNSHOWN.intersection(_codes(answer)):
@@ -307,6 +283,8 @@ def _dispatch(call: Call, books: Recomputation) -> list[str]:
     if answer.permit_id is not None:
         real = (issued.get(Direction.do), issued.get(Direction.undo))
         return [] if told == real else [f"it was told permits {told}, the ledger has {real}"]
+    if answer.resolve:
+        return _asked_first(request)
     entry = books.entry(EntryKind.dispatch_refused, *refusal_key(request, answer.reasons))
     if entry is None and _is_older(request.revision, books):
         return []
@@ -315,6 +293,11 @@ def _dispatch(call: Call, books: Recomputation) -> list[str]:
     same = [reason.model_dump(mode="json") for reason in answer.reasons] == entry.content["reasons"]
     # A gate that was asked again may be closed for another reason; the entry keeps the first.
     return [] if same or not call.ran_at(entry.at) else [f"it was told other reasons than {entry.where} has"]
+
+
+def _asked_first(request: AssessRequest | DispatchRequest) -> list[str]:
+    """What is wrong with an answer that wants the executors asked first: they were, and it goes on without them."""
+    return ["it was told to ask the executors once more"] if request.unresolved else []
 
 
 def _is_older(revision: int, books: Recomputation) -> bool:
@@ -394,6 +377,8 @@ _CHECKS: dict[str, Callable[[Call, Recomputation], list[str]]] = {
     "advance": _advance,
     "dispatch": _dispatch,
     "record": _record,
+    # What executors found is in the entries that rest on it; the answer says nothing of it.
+    "resolve": lambda _call, _books: [],
     "execute": _execute,
     "observe": _execute,
 }

@@ -11,7 +11,9 @@
 5. An undo may be carried out twice: a later attempt of the same activity goes on while there is no report.
 6. Before that, the signatures of a step's permits are verified (`activities/permit_trust.py`): that of its undo, too,
    because an undo does not wait for the record later.
-7. A permit is for a dry run exactly where its proposal is one, and nothing is undone after a dry run.
+7. What an executor resolves it does by the targets in its permit only: a permit to do it without any is refused.
+8. An effect that could outlast the window of its permit is not begun.
+9. A permit is for a dry run exactly where its proposal is one, and nothing is undone after a dry run.
 """
 
 from dataclasses import dataclass, replace
@@ -94,12 +96,22 @@ class Claims:
         clock: tells whether a permit has expired.
         executors: the names of the executors that this process has.
         trust: which permits are believed.
+        resolves: executor and operation where one finds out what it would touch.
     """
 
-    def __init__(self, database: Database, clock: Clock, executors: frozenset[str], trust: PermitTrust) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        executors: frozenset[str],
+        trust: PermitTrust,
+        *,
+        resolves: frozenset[tuple[str, str]] = frozenset(),
+    ) -> None:
         self._database = database
         self._clock = clock
         self._executors = executors
+        self._resolves = resolves
         self._trust = trust
 
     async def claim(self, permit_id: str, attempt: Attempt, *, tried: bool) -> Claimed | Reported | Refused:
@@ -169,11 +181,23 @@ class Claims:
             )
         if permit.expires_at is None or now > permit.expires_at:
             return Refused("permit_expired", f"the permit expired at {permit.expires_at}, it is {now}")
+        if (unfit := self._unfit(permit, now)) is not None:
+            return unfit
         if found.stop is not None:
             return Refused(found.stop, f"the action was {found.stop}")
         if found.closed:
             return Refused("already_closed", "the action already has its result")
         return await _on_hold(connection, permit, found)
+
+    def _unfit(self, permit: Permit, now: datetime) -> Refused | None:
+        """Why an effect is not begun now, or not by this permit, or None."""
+        if not permit.begins_in_time(now):
+            message = f"it takes up to {permit.timeout_seconds} s and has to be over by {permit.over_by}, it is {now}"
+            return Refused("window_too_short", message)
+        if (permit.executor, permit.operation) in self._resolves and not permit.targets:
+            message = f"executor {permit.executor} resolves {permit.operation}, and the permit names no target of it"
+            return Refused("unresolved_permit", message)
+        return None
 
     async def _unproven(self, connection: AsyncConnection, asked: Claimed) -> Refused | None:
         """Why the permits that would be acted on are not believed, or None."""

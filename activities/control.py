@@ -27,6 +27,7 @@ from activities.proving import Prover
 from activities.reconsidering import follow, unblock_of
 from activities.recording import record_end
 from activities.remeasuring import ask_again, remeasure
+from activities.resolutions import fresh_resolution
 from activities.signatures import signed_by
 from activities.starting import end_without_effect, refuse_signature, refuse_start, register, start_refusals
 from activities.taking import Taken, Taking, read_submission, refused
@@ -39,6 +40,7 @@ from policy.envelope import Start, receive_start
 from policy.errors import ProposalError
 from policy.lifecycle import State
 from policy.proposal import ReceivedProposal
+from policy.resolving import asked_of
 from policy.result import ActionResult, Offer
 from policy.screens.telling import deniers
 from workflows.messages import (
@@ -117,6 +119,8 @@ class ControlActivities(CasePort):
             file = await read_case(connection, proposal_id, ledger)
             if file is None:
                 found = await self._first(connection, ledger, start, request)
+                if found is None:
+                    return AssessResult(resolve=True)
                 if isinstance(found, ActionResult):
                     return AssessResult(result=found, attributes=self._of_result(received, found))
                 file = found
@@ -272,13 +276,21 @@ class ControlActivities(CasePort):
 
     async def _first(
         self, connection: AsyncConnection, ledger: Ledger, start: Start, request: AssessRequest
-    ) -> CaseFile | ActionResult:
-        """Register what came for the first time, unless its signature or the policy speaks against that."""
+    ) -> CaseFile | ActionResult | None:
+        """Register what came for the first time, unless its signature or the policy speaks against that.
+
+        None where its executors are to say first what it would touch.
+        """
         in_force = await self._documents.in_force(connection)
         signed = await signed_by(self._prover, start, in_force.directory, request.now)
         if isinstance(signed, str):
             return await refuse_signature(ledger, start, signed, in_force, request.start, request.now)
-        return await register(connection, ledger, signed, in_force, request.start, request.now)
+        touched = None
+        if asked_of(signed.proposal, in_force.operations, in_force.catalog):
+            touched = await fresh_resolution(connection, signed.action_digest, request.now)
+            if touched is None and not request.unresolved:
+                return None
+        return await register(connection, ledger, signed, in_force, request.start, request.now, touched)
 
     async def _asked_under(self, connection: AsyncConnection, standing: Standing | None) -> InForce | None:
         """The documents under which people are asked; nothing is looked up where nobody is."""

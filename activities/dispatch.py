@@ -1,8 +1,10 @@
 """The permit role: the only one that can issue, and only when the gate holds at that moment.
 
-The request names a proposal, a revision and a step. Everything else is read here: proposal, revision, votes and what
-people signed for them, the directory and policy in force today, holds, stops, earlier steps. The gate
-(`policy/gate.py`) is asked again, and its inputs are kept in the entry, so that anybody can ask it once more.
+The request names a proposal, a revision and a step. Where executors say what a step touches, they have to have said it
+since the step before ended; else the answer asks for that, once, and nothing is refused yet. Everything else is read
+here: proposal, revision, votes and what people signed for them, the directory and policy in force today, holds, stops,
+earlier steps. The gate (`policy/gate.py`) is asked again, and its inputs are kept in the entry, so that anybody can ask
+it once more.
 
 At the commit, what is true: the forward permit, the undo permit, their signatures and the entry that says what is about
 to happen are all durable, or none of them is. Issuing again gives the same permit. Where the record is behind the copy
@@ -30,6 +32,7 @@ from activities.permit_signing import PermitSigner
 from activities.permits import read_issued, store_permits
 from activities.proving import Prover
 from activities.reproving import unfounded_escalations, unproven_votes
+from activities.resolutions import fresh_resolution
 from activities.reviews import open_review
 from activities.starting import gather
 from policy.anchoring import Behind, reasons_of
@@ -40,10 +43,13 @@ from policy.gate import DispatchInputs, curable, may_dispatch, out_of_turn
 from policy.gate_inputs import gate_inputs
 from policy.issuing import issue
 from policy.ledger import EntryKind, EntryRef
+from policy.outcome import StepRecord
 from policy.permit import Direction, Permit
 from policy.proposal import ActionProposal
+from policy.resolving import asked_of, carried, ended_at
 from policy.reviewing import review_of
 from policy.revision import Revision
+from policy.targets import TargetResolution
 from workflows.messages import DispatchRequest, DispatchResult
 from workflows.ports import PermitPort
 
@@ -87,8 +93,11 @@ class PermitActivities(PermitPort):
                 await issuing.remember(connection, request.proposal_id, await ledger.head())
                 return _result(mine, await ledger.head())
             in_force = await self._documents.in_force(connection)
+            resolution = await _resolution(connection, file, issued.records, in_force, request)
+            if resolution is None and not request.unresolved and _is_due(file) and _asks(file, in_force):
+                return DispatchResult(resolve=True)
             await _take_turns(connection, file.proposal, file.revision, in_force)
-            facts = await gather(connection, file.received, in_force, request.now)
+            facts = await gather(connection, file.received, in_force, request.now, resolution=resolution)
             inputs = gate_inputs(
                 file.proposal,
                 file.revision,
@@ -109,10 +118,7 @@ class PermitActivities(PermitPort):
             )
             kept = _kept(inputs, facts, in_force, behind)
             if reasons := may_dispatch(inputs) or reasons_of(kept):
-                content = {**kept, "reasons": _json(reasons)}
-                await ledger.append(EntryKind.dispatch_refused, content, *refusal_key(request, reasons))
-                entry = await ledger.head()
-                return DispatchResult(reasons=reasons, curable=curable(inputs, reasons), entry=entry)
+                return await _refuse(ledger, request, inputs, kept, reasons)
             assert file.assessment_digest is not None
             permits = issue(
                 file.proposal,
@@ -123,6 +129,7 @@ class PermitActivities(PermitPort):
                 document=in_force.policy,
                 assurance=assurance_at_dispatch(inputs, facts.proposed_with),
                 until=inputs.permit_until_now,
+                targets=facts.targets_of(request.step),
             )
             permits = await self._signer.signed(connection, permits, file, inputs, in_force.directory)
             await store_permits(connection, permits)
@@ -132,6 +139,41 @@ class PermitActivities(PermitPort):
                 await _owe_review(connection, ledger, file, request.now)
             await issuing.remember(connection, request.proposal_id, await ledger.head())
             return _result(permits, await ledger.head())
+
+
+async def _refuse(
+    ledger: Ledger, request: DispatchRequest, inputs: DispatchInputs, kept: dict[str, Any], reasons: tuple[Reason, ...]
+) -> DispatchResult:
+    """Put on record that the gate is closed."""
+    content = {**kept, "reasons": _json(reasons)}
+    await ledger.append(EntryKind.dispatch_refused, content, *refusal_key(request, reasons))
+    return DispatchResult(reasons=reasons, curable=curable(inputs, reasons), entry=await ledger.head())
+
+
+def _is_due(file: CaseFile) -> bool:
+    """Whether a permit may be asked for at all; where not, that is refused and goes on record."""
+    return file.resolution == "approved" and file.stop is None and file.result is None
+
+
+def _asks(file: CaseFile, in_force: InForce) -> bool:
+    """Whether executors have to say what it touches."""
+    return bool(asked_of(file.proposal, in_force.operations, in_force.catalog))
+
+
+async def _resolution(
+    connection: AsyncConnection,
+    file: CaseFile,
+    records: Sequence[StepRecord],
+    in_force: InForce,
+    request: DispatchRequest,
+) -> TargetResolution | None:
+    """What the executors found since the last step ended; of the steps before this one, what was approved."""
+    if not _asks(file, in_force):
+        return None
+    found = await fresh_resolution(connection, file.received.action_digest, request.now, ended_at(records))
+    if found is None or file.revision is None:
+        return None
+    return carried(found, file.revision.facts.observed.resolution, request.step)
 
 
 async def _take_turns(

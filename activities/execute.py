@@ -65,7 +65,8 @@ class ExecutorActivities(ExecutorPort):
         self._clock = clock
         self._executors = dict(executors)
         self._worker = worker
-        self._claims = Claims(database, clock, frozenset(executors), trust)
+        resolves = frozenset((name, one) for name, item in executors.items() for one in item.supports.resolves)
+        self._claims = Claims(database, clock, frozenset(executors), trust, resolves=resolves)
         self._reports = Reports(database, clock)
         self._memory = EffectMemory()
         self._storing: set[asyncio.Task[None]] = set()
@@ -173,7 +174,9 @@ class ExecutorActivities(ExecutorPort):
         if permit.direction is Direction.do and stopped:
             return await self._report(permit, started, Acted("none", "stopped before it acted"), late=late)
         executor = self._executors[permit.executor]
-        if claimed_at is not None and claimed_at.paused(started):
+        if permit.direction is Direction.do and not permit.begins_in_time(started):
+            acted, interrupted = Acted("none", f"it could not be over by {permit.over_by}"), False
+        elif claimed_at is not None and claimed_at.paused(started):
             acted, interrupted = Acted("none", "paused between claim and effect", again=True), False
         else:
             acted, interrupted = await uninterrupted(act(executor, permit))

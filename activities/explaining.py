@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from activities.answers import Call, check_answer
+from activities.answers import check_answer
+from activities.calls import Call
 from activities.history import CLOSING, FROM_OUTSIDE, is_reset
 from activities.recomputing import MALFORMED, Recomputation, say
 from activities.replaying import LOCAL_ACTIVITY, Event, Replay, value_of

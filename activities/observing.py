@@ -36,6 +36,7 @@ from policy.outcome import Outcome
 from policy.permit import Direction, order_digest
 from policy.proposal import ActionProposal, ChangeType, ReceivedProposal
 from policy.revision import Revision
+from policy.targets import Declared
 
 HISTORY = timedelta(days=180)
 _IN_FLIGHT = timedelta(days=1)
@@ -67,6 +68,7 @@ async def observe(
         directory_at=in_force.directory.true_at(in_force.directory_at),
         undone=await read_undone(connection, received.proposal, now),
         glass=await _glass(connection, received.proposal, in_force, now),
+        declared=tuple(Declared(**{**item, "capabilities": item["capabilities"] or ()}) for item in found["declared"]),
     )
 
 
@@ -126,11 +128,19 @@ def _wanted(received: ReceivedProposal, in_force: InForce, now: datetime) -> dic
         "scopes": scopes_of(proposal.target_ref, resolved, catalog.failure_domains_of(proposal.target)),
         "slo_targets": [target for target, _ in objectives],
         "slo_names": [name for _, name in objectives],
+        "every": list(proposal.operations),
+        "executors": _executors(proposal, in_force),
         "at": now,
         "hour_since": now - timedelta(hours=1),
         "flying_since": now - _IN_FLIGHT,
         "history_since": now - HISTORY,
     }
+
+
+def _executors(proposal: ActionProposal, in_force: InForce) -> list[str]:
+    """Who carries its operations out, by the registry in force."""
+    known = (in_force.operations.find(name) for name in proposal.operations)
+    return sorted({operation.executor for operation in known if operation is not None})
 
 
 def _orders(proposal: ActionProposal, resolved: tuple[str, ...]) -> Iterator[tuple[Direction, str, str]]:

@@ -126,6 +126,15 @@ _SLOS = """
     CROSS JOIN LATERAL (
       SELECT s.* FROM countersign.slo_state AS s WHERE s.target = wanted.target AND s.name = wanted.name
       ORDER BY s.measured_at DESC LIMIT 1) AS last"""
+# What the executors of its operations said last, of these operations only.
+_DECLARED = """
+  SELECT asked.executor, (
+      SELECT json_agg(one.value) FROM jsonb_array_elements(last.body->'capabilities') AS one (value)
+      WHERE one.value->>'operation' = ANY (:every)) AS capabilities
+  FROM unnest(:executors) AS asked (executor)
+    CROSS JOIN LATERAL (
+      SELECT CAST(convert_from(c.body, 'UTF8') AS jsonb) AS body FROM countersign.executor_capability AS c
+      WHERE c.executor = asked.executor ORDER BY c.seq DESC LIMIT 1) AS last"""
 _PARTS = {
     "tallies": _TALLIES,
     "similar": _SIMILAR,
@@ -138,6 +147,7 @@ _PARTS = {
     "undo_proofs": _PROOFS,
     "rehearsals": _REHEARSALS,
     "slo_states": _SLOS,
+    "declared": _DECLARED,
 }
 _TEXTS = ARRAY(Text)
 _TYPES: Mapping[str, Any] = {
@@ -153,6 +163,8 @@ _TYPES: Mapping[str, Any] = {
             "slo_targets",
             "slo_names",
             "orders",
+            "every",
+            "executors",
         ),
         _TEXTS,
     ),

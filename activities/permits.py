@@ -26,6 +26,7 @@ from policy.errors import CountersignError, explain
 from policy.outcome import EffectReport, StepRecord
 from policy.permit import Direction, Permit, permit_id
 from policy.proposal import StopVerb
+from policy.targets import targets_digest
 
 _PERMIT = PermitRow.__table__.c  # type: ignore[attr-defined]
 _USE = PermitUseRow.__table__.c  # type: ignore[attr-defined]
@@ -268,6 +269,7 @@ def read_permit(row: Row[Any]) -> Permit:
             ("columns", (*said, permit.expires_at) == (*kept, row.expires_at)),
             ("id", permit.permit_id == str(row.permit_id) == permit_id(*said[:3], permit.direction)),
             ("resolved_digest", permit.resolved_digest == resolved_digest(permit.resolved)),
+            ("targets_digest", permit.targets_digest == (targets_digest(permit.targets) if permit.targets else None)),
         )
         if not same
     ]

@@ -53,6 +53,7 @@ def make_plan(
         fairness_key=fairness_key(proposal.agent.id) if ranked else None,
         accepts_claimed=accepts_claimed,
         audience=audience if pending else None,
+        resolves=any(revision.facts.operation(step.operation).resolves for step in proposal.steps),
     )
 
 

@@ -3,6 +3,8 @@
 - What was found is compared with the revision that people vote on (`policy/approval/drift.py`), under the policy in
   force. Nothing new: nothing is written. Nothing material: an entry and an event, votes stay. Material: the next
   revision, sealed, with what changed and whose votes are void. Vanished: the case ends as withdrawn.
+- Where executors say what it would touch, it is measured by what they said lately, and not at all where they did not:
+  that nobody answers is no news of the target.
 - One measurement counts in each slot of the policy's `min_interval`; none while the case is held.
 - At dispatch people are asked again only where that can cure what closed the gate and no permit was ever issued. Votes
   are kept where nothing but the standing of who voted was lost.
@@ -24,6 +26,7 @@ from activities.ledger import Ledger
 from activities.outbox import about_case, tell
 from activities.permits import read_issued
 from activities.registering import note_assessed, store_resolution, store_revision
+from activities.resolutions import fresh_resolution
 from activities.starting import gather
 from activities.tables import CaseEventRow
 from policy.approval.ballot import CaseEvent
@@ -39,6 +42,7 @@ from policy.gate_inputs import gate_inputs
 from policy.ledger import EntryKind
 from policy.notices.occasions import resolved
 from policy.notices.occasions_told import superseded
+from policy.resolving import asked_of
 from policy.revision import Revision, Superseded, VoidedVote, assess_revision, revision_digest
 from policy.rules.drifting import UNSAID
 from policy.sealing import seal
@@ -56,6 +60,8 @@ async def remeasure(
     if base is None or rules is None or standing.held or now < not_before(file, base, rules.min_interval):
         return file
     measured = await _measure(connection, file, base, in_force, now)
+    if measured is None:
+        return file
     drift = compare(base, measured, rules)
     if drift.kind == "material":
         final = successor(file, measured, drift, max_voids=rules.max_voids)
@@ -74,6 +80,8 @@ async def ask_again(
     if base is None or file.resolution != "approved" or file.stop is not None or file.result is not None:
         return file
     measured = await _measure(connection, file, base, in_force, now)
+    if measured is None:
+        return file
     issued = await read_issued(connection, base.proposal_id, base.revision)
     inputs = gate_inputs(
         file.proposal,
@@ -151,11 +159,16 @@ def not_before(file: CaseFile, base: Revision, interval: timedelta) -> datetime:
 
 async def _measure(
     connection: AsyncConnection, file: CaseFile, base: Revision, in_force: InForce, now: datetime
-) -> Revision:
-    """What would be the next revision."""
+) -> Revision | None:
+    """What would be the next revision; None where the executors did not say lately what it would touch."""
+    resolution = None
+    if asked_of(file.proposal, in_force.operations, in_force.catalog):
+        resolution = await fresh_resolution(connection, file.received.action_digest, now)
+        if resolution is None:
+            return None
     return assess_revision(
         file.received,
-        await gather(connection, file.received, in_force, now),
+        await gather(connection, file.received, in_force, now, resolution=resolution),
         in_force.policy,
         in_force.digests,
         revision=base.revision + 1,

@@ -46,6 +46,7 @@ from policy.screens.neutral import visible
 from policy.screens.telling import deniers
 from policy.sealing import seal
 from policy.signature import Signature
+from policy.targets import TargetResolution
 from workflows.interface import workflow_id
 from workflows.messages import StartFacts
 
@@ -174,12 +175,18 @@ async def gather(
     in_force: InForce,
     now: datetime,
     signature: Signature | None = None,
+    resolution: TargetResolution | None = None,
 ) -> Facts:
-    """The facts of a proposal as of now; with a `signature`, as if that was shown of who proposes."""
+    """The facts of a proposal as of now; with a `signature`, as if that was shown of who proposes.
+
+    `resolution` is what its executors found, where they are asked.
+    """
     shown = signature or await signature_today(received, in_force.directory)
     observed = (await observe(connection, received, in_force, now)).model_copy(update={"signature": shown})
     if (draft := await read_draft(connection, received.proposal, in_force, now)) is not None:
         observed = observed.model_copy(update={"draft": draft})
+    if resolution is not None:
+        observed = observed.model_copy(update={"resolution": resolution})
     return collect(
         received.proposal,
         catalog=in_force.catalog,
@@ -196,16 +203,17 @@ async def register(
     in_force: InForce,
     start: StartFacts,
     now: datetime,
+    touched: TargetResolution | None = None,
 ) -> CaseFile | ActionResult:
     """Register a proposal, assess it, and store both with what people are shown and the deadline that nothing moves.
 
     A verdict that needs nobody is a resolution at once; a denial is the end. One that asks people and is not admitted
-    is not stored, and gives its result.
+    is not stored, and gives its result. `touched` is what its executors found, where they are asked.
     """
     deadline = now + in_force.policy.absolute_deadline
     revision = assess_revision(
         received,
-        await gather(connection, received, in_force, now),
+        await gather(connection, received, in_force, now, resolution=touched),
         in_force.policy,
         in_force.digests,
         revision=FIRST_REVISION,

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from activities.documents import Kind
-from bench.target import NAME, OPERATION, PROBE
+from bench.target import FOUND, NAME, OPERATION, PROBE
 from signing.keys import generate
 
 ENVIRONMENTS = ("routine", "two-stages", "calm", "impatient", "crowd")
@@ -28,6 +28,12 @@ operations:
     executor: {NAME}
     severity: 10
     needs_no_undo: true
+    parameters: {{what: {{type: string}}}}
+  - name: {FOUND}
+    executor: {NAME}
+    severity: 10
+    needs_no_undo: true
+    resolves: true
     parameters: {{what: {{type: string}}}}
 """
 
@@ -101,17 +107,17 @@ spec: {{type: service, lifecycle: production, owner: team-bench}}
 """
 
 
-def proposal(proposal_id: str, environment: str) -> dict[str, Any]:
+def proposal(proposal_id: str, environment: str, operation: str = OPERATION) -> dict[str, Any]:
     """A proposal as a platform sends it: one step, one criterion that reads the effect back."""
     return {
         "api_version": "countersign/v1",
         "proposal_id": proposal_id,
-        "operation": OPERATION,
+        "operation": operation,
         "target": environment,
         "environment": environment,
         "agent": {"id": "bench-agent", "confidence": 0.9},
         "on_behalf_of": "olga",
         "rationale": "a row is missing in the table of effects",
-        "steps": [{"name": "insert", "operation": OPERATION, "parameters": {"what": proposal_id}}],
+        "steps": [{"name": "insert", "operation": operation, "parameters": {"what": proposal_id}}],
         "success_criteria": [{"probe": PROBE, "parameters": {"what": proposal_id}, "equals": 1}],
     }

@@ -14,6 +14,7 @@ from bench.bare import QUEUE, BareAction, BareSignalled
 from bench.documents import FIRST, SECOND
 from bench.figures import table
 from bench.stack import Bench, until
+from bench.target import FOUND
 
 ALLOWED_LIMIT, TWO_STAGES_LIMIT, DUE_LIMIT = 16, 40, 8
 # One reminder and one escalation, the later one 2 s after the start (bench/documents.py).
@@ -34,12 +35,14 @@ async def measure_events(bench: Bench) -> str:
     await bench.act()
     bare, signalled = await _bare(bench), await _bare_signalled(bench)
     allowed, two = await measure_allowed(bench), await measure_decided(bench, "two-stages", FIRST, SECOND)
+    found = await _closed(await bench.propose("routine", FOUND))
     calm, impatient = await measure_decided(bench, "calm", FIRST), await _impatient(bench)
     due = Size(round((impatient.events - calm.events) / _DUES), round((impatient.size - calm.size) / _DUES))
     rows = [
         ["bare: one activity", bare.events, bare.size, ""],
         ["bare: one signal, one activity", signalled.events, signalled.size, ""],
         ["allowed action, effect read back", allowed.events, allowed.size, f"at most {ALLOWED_LIMIT}"],
+        ["allowed action that is resolved before it is assessed and permitted", found.events, found.size, ""],
         ["one stage, one update", calm.events, calm.size, ""],
         ["two stages, two updates, no timer fired", two.events, two.size, f"at most {TWO_STAGES_LIMIT}"],
         ["each reminder or escalation more", due.events, due.size, f"at most {DUE_LIMIT}"],

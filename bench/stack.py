@@ -29,7 +29,7 @@ from activities.encryption.keys import Keys
 from activities.settings import Settings
 from bench.bare import QUEUE, BareAction, BareSignalled, BareUpdated
 from bench.documents import documents, proposal
-from bench.target import DATABASE, NAME, TABLE, BareActivities, InsertExecutor
+from bench.target import DATABASE, NAME, OPERATION, TABLE, BareActivities, InsertExecutor
 from deploy.dev import ANCHOR_NAME, Stack, ephemeral_stack
 from deploy.migrations.runner import migrate
 from policy.base import instant_text
@@ -72,9 +72,9 @@ class Bench:
             )
         return result
 
-    async def propose(self, environment: str) -> "WorkflowHandle[Any, Any]":
+    async def propose(self, environment: str, operation: str = OPERATION) -> "WorkflowHandle[Any, Any]":
         """Start an action as docs/spec/contract.md recommends."""
-        value = proposal(f"{environment}-{uuid4().hex}", environment)
+        value = proposal(f"{environment}-{uuid4().hex}", environment, operation)
         return await self.client.start_workflow(
             WORKFLOW_TYPE,
             value,

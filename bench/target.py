@@ -26,6 +26,8 @@ from policy.targets import ResolvedTarget
 DATABASE = "bench_target"
 TABLE = "CREATE TABLE effect (what text PRIMARY KEY)"
 OPERATION, PROBE, NAME = "bench.insert", "bench.rows", "bench"
+# The same, of which the executor says before what it would touch.
+FOUND = "bench.insert_found"
 _INSERT = "INSERT INTO effect (what) VALUES ($1)"
 _COUNT = "SELECT count(*) FROM effect WHERE what = $1"
 
@@ -53,7 +55,13 @@ class InsertExecutor:
     """Inserts one row under a permit, and reads it back."""
 
     name = NAME
-    supports = Supports(frozenset({OPERATION}), frozenset({PROBE}), timedelta(seconds=1), observes="by_effect")
+    supports = Supports(
+        frozenset({OPERATION, FOUND}),
+        frozenset({PROBE}),
+        timedelta(seconds=1),
+        observes="by_effect",
+        resolves=frozenset({FOUND}),
+    )
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -65,8 +73,10 @@ class InsertExecutor:
             raise EffectUnknownError(str(error)) from error
 
     async def resolve(self, inquiry: Inquiry) -> tuple[ResolvedTarget, ...]:
-        """It acts on what the catalog names; see `Executor.resolve`."""
-        raise PreconditionFailedError(f"what {inquiry.operation} would touch is what the catalog names")
+        """The one row that it would insert, of what it looks for; else it acts on what the catalog names."""
+        if inquiry.operation not in self.supports.resolves:
+            raise PreconditionFailedError(f"what {inquiry.operation} would touch is what the catalog names")
+        return (ResolvedTarget(id=str(inquiry.parameters["what"]), resource=inquiry.resources[0]),)
 
     async def dry_run(self, order: Order) -> str:
         raise PreconditionFailedError(f"{order.operation} is not rehearsed here")

@@ -7,6 +7,7 @@ each; nothing means that today's code concludes the same.
   observed of other actions and of the world is taken as recorded); assessment, verdict and digest follow from them.
 - reminded, escalated, held: it was due by then, in a stage that was open then.
 - resolved: the case stands so at that instant.
+- What executors found is taken as recorded, where it is of this action and was young enough then.
 - dispatched, dispatch_refused: the gate's inputs are those that the entries before, the documents and the holds give;
   the gate answers the same; the permits are those of the approved steps. That the record was behind the copy outside of
   it is taken as recorded: then an open gate issued nothing.
@@ -36,6 +37,7 @@ from policy.observed import Observed
 from policy.outcome import EffectReport, StepRecord
 from policy.permit import Permit
 from policy.proposal import ReceivedProposal
+from policy.resolving import carried, check_resolution, ended_at
 from policy.revision import DocumentDigests, Revision, assess_revision
 
 _SHOWN = 120
@@ -103,6 +105,7 @@ def check_assessed(
         found.append(f"assessment digest is {claimed}, that of the revision is {real}")
     revision = Revision.model_validate(recorded)
     facts = _facts(received, revision.documents, documents, revision.facts.observed)
+    found += check_resolution(facts.observed.resolution, received.action_digest, at)
     found += compare("facts", recorded["facts"], facts)
     policy = documents.policy(revision.documents.policy)
     computed = assess_revision(
@@ -195,6 +198,7 @@ def check_dispatch(
     )
     inputs = _as_kept(inputs, recorded)
     found = compare("inputs", content["inputs"], inputs)
+    found += _check_carried(before, facts, recorded, at)
     found += check_records(recorded.records, before.permits, before.reports)
     reasons = may_dispatch(inputs) or reasons_of(content)
     if not permitted:
@@ -212,13 +216,29 @@ def check_dispatch(
             document=documents.policy(digests.policy),
             assurance=assurance_at_dispatch(inputs, facts.proposed_with),
             until=inputs.permit_until_now,
+            targets=facts.targets_of(recorded.step),
+            runs_over=recorded.latest_start_now is None,
         )
         found += _compare_all("permits", content["permits"], permits)
     return found
 
 
+def _check_carried(before: Before, facts: Facts, recorded: DispatchInputs, at: datetime) -> list[str]:
+    """What is wrong with the targets that a permit rests on: found since the last step, or approved and done before."""
+    resolution = facts.observed.resolution
+    if resolution is None:
+        return []
+    found = check_resolution(resolution, before.received.action_digest, at, ended_at(recorded.records))
+    again = carried(resolution, before.revision.facts.observed.resolution, recorded.step)
+    return found + compare("resolution", resolution.model_dump(mode="json"), again)
+
+
 def _as_kept(inputs: DispatchInputs, recorded: DispatchInputs) -> DispatchInputs:
-    """A release that kept the groups of people only asked the gate about those only."""
+    """A release that kept the groups of people only asked the gate about those only, and one that let a permit last
+    to the end of its window did not ask when a step has to begin.
+    """
+    if recorded.latest_start_now is None:
+        inputs = inputs.model_copy(update={"latest_start_now": None})
     if recorded.people_now is not None or inputs.people_now is None:
         return inputs
     groups = {name: person.groups for name, person in inputs.people_now.items()}

@@ -5,6 +5,8 @@
 - Every name is that of a declared parameter: what is counted, what identifies the object, and each `$name` of a
   criterion. A `$name` that a criterion cannot do without is a required parameter, and never a secret.
 - A cap on the share of capacity needs something that is counted.
+- What is counted by what the executor finds needs an executor that looks (`resolves`). So does an undo: it acts on what
+  was found for its step, so where an inverse resolves, what it undoes does too, by the same executor.
 - Where probes are declared, a criterion's probe is one of them, with parameters and a value of its types, and is not
   constant: a minimum that cannot fail is none. What is made sure of before is read by who makes sure of it.
 - Each `$name` of a probe's text is one of its parameters, or `$resource`: the id that it is read on.
@@ -73,6 +75,8 @@ def _undone(item: "RegisteredOperation", registry: "OperationsRegistry") -> list
             found.append(f"its inverse {name} is not registered")
         elif other.read_only:
             found.append(f"its inverse {name} is read_only: a read undoes nothing")
+        elif other.resolves and not (item.resolves and item.executor == other.executor):
+            found.append(f"its inverse {name} resolves: it needs resolves, too, and the same executor")
     return found
 
 
@@ -80,6 +84,8 @@ def _counted(item: "RegisteredOperation") -> list[str]:
     if item.counts is None:
         return ["caps.share needs counts: without it nobody knows the share"] if item.caps.share is not None else []
     name = item.counts.parameter
+    if item.counts.resolved_units and not item.resolves:
+        return ["counts resolved_units and does not resolve: nobody finds any"]
     if name is None:
         return []
     if name not in item.parameters:

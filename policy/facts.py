@@ -23,9 +23,11 @@ from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
 from policy.proofs import Assurance
 from policy.proposal import ActionProposal, ChangeType
+from policy.resolving import is_fresh
 from policy.rollback import mismatch
 from policy.screens.safer import SaferOperation, safer_operations
 from policy.signature import Signature
+from policy.targets import Declared, ResolvedStep, ResolvedTarget, TargetResolution
 
 
 class PartFact(RecordModel):
@@ -109,6 +111,36 @@ class Facts(RecordModel):
         return self.resolved_ids
 
     @property
+    def resolution(self) -> TargetResolution | None:
+        """What the executors found; None where nobody asked them, or it was too old when it was looked at."""
+        found = self.observed.resolution
+        return found if found is not None and self.at is not None and is_fresh(found, self.at) else None
+
+    @property
+    def found(self) -> tuple[ResolvedStep, ...]:
+        """What the executors found of each step whose operation is resolved today."""
+        steps = self.resolution.steps if self.resolution is not None else ()
+        return tuple(item for item in steps if self.operation(item.operation).resolves)
+
+    @property
+    def touched(self) -> int:
+        """How many things it acts on: ids of the catalog, or what executors found there, if that is more; never more
+        than none where the catalog has no id.
+        """
+        if not self.resolved_ids:
+            return 0
+        return max(len(self.resolved_ids), len({(one.resource, one.id) for item in self.found for one in item.targets}))
+
+    def targets_of(self, step: int) -> tuple[ResolvedTarget, ...]:
+        """What a step would touch, from 1; nothing where nobody looks."""
+        return next((item.targets for item in self.found if item.step == step), ())
+
+    def declared_by(self, executor: str) -> Declared | None:
+        """What an executor says that it can do; None where it said nothing."""
+        newest = self.resolution.declared if self.resolution is not None else ()
+        return next((item for item in (*newest, *self.observed.declared) if item.executor == executor), None)
+
+    @property
     def share(self) -> float | None:
         """The share of the target's capacity that is taken at once, 0..1; None where nobody knows."""
         if self.units_touched is None or not self.units_total:
@@ -159,7 +191,7 @@ def collect(
         failure_domains=catalog.failure_domains_of(proposal.target),
         resolved_ids=resolution.ids,
         unresolved=resolution.reason,
-        units_touched=registry.units_touched(proposal, entity.units if entity else None),
+        units_touched=registry.units_touched(proposal, entity.units if entity else None, _units_found(observed)),
         units_total=entity.units if entity else None,
         reach=catalog.reach(proposal.target) if entity else Reach(),
         operations=operations,
@@ -176,6 +208,13 @@ def collect(
         operators=directory.operators_of({operation.executor for operation in operations.values()}),
         probes=probes_elsewhere(proposal, registry),
     )
+
+
+def _units_found(observed: Observed) -> dict[int, float]:
+    """How many units the targets of each step are together; nothing of a step with one of which nobody says it."""
+    steps = observed.resolution.steps if observed.resolution is not None else ()
+    known = {item.step: [one.units for one in item.targets] for item in steps if item.targets}
+    return {step: sum(filter(None, units)) for step, units in known.items() if None not in units}
 
 
 def _parts(proposal: ActionProposal, catalog: Catalog) -> tuple[PartFact, ...]:

@@ -10,7 +10,9 @@ is not among its inputs. All of this must hold, each failure is a reason, and no
   teams and lines then and today, and without whoever stands behind the proposal today; a vote that is not what
   somebody signed counts for nothing (`policy/approval/proved.py`);
 - the directory is not older than the policy takes;
-- what the target resolves to is what was assessed, and is not empty;
+- what the target resolves to is what was assessed, and is not empty; where executors say what a step would touch, they
+  said it lately, and it is what was approved;
+- where a window closes or a freeze begins, the step with all of its timeout is over before;
 - what a permit takes from the assessment is so today: who carries the operations out, and what success is. Whoever
   assesses is believed none of it;
 - nothing changed that the policy in force lists as material (`policy/approval/drift.py`);
@@ -56,7 +58,10 @@ class DispatchInputs(RecordModel):
     `material_now` is what changed and is material because the policy in force lists it. `permitted_revisions` are the
     other revisions of which a permit was issued. `differing` are sentences about what the assessment says otherwise
     than today, `teams_now` the teams of who asks where those are others by now. `unfounded` says which escalations did
-    not find whom they ask, and `unproven` by decision id why a vote is not what somebody signed.
+    not find whom they ask, and `unproven` by decision id why a vote is not what somebody signed. `moved` are sentences
+    about what came and went of the targets that executors found for the approved assessment, and `unfound` about steps
+    from this one on of which nobody said lately what they would touch. `latest_start_now` is when the step has to begin
+    at the latest, so that it is over when `permit_until_now` comes; both are None where no window closes.
     """
 
     proposal_id: str
@@ -93,6 +98,9 @@ class DispatchInputs(RecordModel):
     teams_now: Annotated[tuple[str, ...] | None, Field(exclude_if=lambda value: value is None)] = None
     unfounded: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()
     unproven: Annotated[dict[str, str], Field(exclude_if=lambda value: not value)] = {}
+    moved: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()
+    unfound: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()
+    latest_start_now: Annotated[Instant | None, Field(exclude_if=lambda value: value is None)] = None
 
 
 def may_dispatch(inputs: DispatchInputs) -> tuple[Reason, ...]:
@@ -105,6 +113,7 @@ def may_dispatch(inputs: DispatchInputs) -> tuple[Reason, ...]:
         *_still_approved(inputs),
         *_fresh_directory(inputs),
         *_same_target(inputs),
+        *_in_time(inputs),
         *_same_assessment(inputs),
         *_no_hold(inputs),
         *_earlier_steps(inputs),
@@ -243,7 +252,17 @@ def _same_target(inputs: DispatchInputs) -> list[Reason]:
     if inputs.resolved_now != inputs.assessed_resolved:
         message = f"assessed {', '.join(inputs.assessed_resolved)}, resolves to {', '.join(inputs.resolved_now)} now"
         return [Reason(code="target_changed", message=message)]
-    return []
+    if inputs.unfound:
+        return [Reason(code="target_not_resolved", message="; ".join(inputs.unfound))]
+    return [Reason(code="target_changed", message="; ".join(inputs.moved))] if inputs.moved else []
+
+
+def _in_time(inputs: DispatchInputs) -> list[Reason]:
+    latest = inputs.latest_start_now
+    if latest is None or inputs.now < latest:
+        return []
+    message = f"the window closes at {inputs.permit_until_now}: the step had to begin before {latest}"
+    return [Reason(code="window_too_short", message=message)]
 
 
 def _same_assessment(inputs: DispatchInputs) -> list[Reason]:

@@ -13,13 +13,16 @@ from policy.approval.today import Today
 from policy.document import PolicySet
 from policy.facts import Facts
 from policy.gate import DispatchInputs, acting_key
+from policy.issuing import latest_start
 from policy.judging import Judgement, barred, judge
 from policy.outcome import StepRecord
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
 from policy.proposal import ActionProposal
+from policy.resolving import moved
 from policy.revision import Revision
 from policy.rules.drifting import UNSAID
+from policy.rules.touched import unfound
 
 
 def gate_inputs(
@@ -70,6 +73,7 @@ def gate_inputs(
         stop=stop,
         closed=closed,
         **_of_today(judged, facts),
+        **_of_step(proposal, revision, facts, judged, step),
         **_age(document, facts),
         **_proposed(proposal),
         case=revision.case(ballots, events),
@@ -134,6 +138,32 @@ def _of_today(judged: Judgement, facts: Facts) -> dict[str, Any]:
         "chain_now": today.chain,
         "requesters_now": barred(facts, today),
         "permit_until_now": today.permit_until,
+    }
+
+
+def _of_step(
+    proposal: ActionProposal, revision: Revision, facts: Facts, judged: Judgement, step: int
+) -> dict[str, Any]:
+    """What is asked of one step: when it has to begin, and what it and those after it would touch."""
+    return {**_in_time(proposal, step, judged), **_touched(proposal, revision, facts, step)}
+
+
+def _in_time(proposal: ActionProposal, step: int, judged: Judgement) -> dict[str, Any]:
+    """When the step has to begin, so that it is over with its window; nothing where no window closes."""
+    until = judged.evaluation.permit_until
+    if until is None or not 1 <= step <= len(proposal.steps):
+        return {}
+    return {"latest_start_now": latest_start(until, proposal.steps[step - 1])}
+
+
+def _touched(proposal: ActionProposal, revision: Revision, facts: Facts, step: int) -> dict[str, Any]:
+    """What the executors found today, against what they had found when it was assessed."""
+    steps = enumerate(proposal.steps, start=1)
+    ahead = [number for number, one in steps if number >= step and facts.operation(one.operation).resolves]
+    unknown = ((number, unfound(number, facts)) for number in ahead)
+    return {
+        "moved": moved(revision.facts.found, facts.found),
+        "unfound": tuple(f"step {number}: {why}" for number, why in unknown if why),
     }
 
 

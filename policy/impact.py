@@ -19,6 +19,7 @@ from policy.facts import Facts
 from policy.operations import RiskTier
 from policy.proposal import ActionProposal
 from policy.risk.indicators import Indicator, weigh
+from policy.risk.indicators_capability import capability_readings
 from policy.risk.indicators_change import worst_change
 from policy.risk.indicators_exposure import exposure_readings
 from policy.risk.indicators_likelihood import likelihood_readings
@@ -60,7 +61,12 @@ def assess(proposal: ActionProposal, facts: Facts, timing: Timing = Timing()) ->
         timing: what the calendars of the policy say; without it they count as a fact that is missing.
     """
     state, change = worst_change(proposal, facts)
-    readings = (*change, *exposure_readings(proposal, facts), *likelihood_readings(proposal, facts, timing))
+    readings = (
+        *change,
+        *exposure_readings(proposal, facts),
+        *likelihood_readings(proposal, facts, timing),
+        *capability_readings(proposal, facts),
+    )
     total, indicators = weigh(readings)
     score = round(total.points)
     floor, why = floor_of(proposal, facts)

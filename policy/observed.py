@@ -12,6 +12,7 @@ from pydantic import Field, JsonValue
 from policy.base import Instant, RecordModel
 from policy.operations import RiskTier
 from policy.signature import Signature
+from policy.targets import Declared, TargetResolution
 
 
 class HoldFact(RecordModel):
@@ -178,6 +179,9 @@ class Observed(RecordModel):
         undone: the action that this one says it undoes; None where it says nothing, or the record has none.
         glass: of an emergency: how often the people behind it broke a glass lately, and what is not reviewed yet.
         signature: whose word the proposal is; None where an earlier release did not look.
+        resolution: what the executors found that it would touch; None where nobody asks them, or they did not answer
+            lately.
+        declared: what the executors of its operations say that they can do; none of those that said nothing.
     """
 
     at: Instant | None = None
@@ -196,3 +200,5 @@ class Observed(RecordModel):
     undone: UndoneFact | None = None
     glass: tuple[GlassBreak, ...] = ()
     signature: Annotated[Signature | None, Field(exclude_if=lambda value: value is None)] = None
+    resolution: Annotated[TargetResolution | None, Field(exclude_if=lambda value: value is None)] = None
+    declared: Annotated[tuple[Declared, ...], Field(exclude_if=lambda value: not value)] = ()

@@ -10,8 +10,11 @@
 """
 
 import json
+import operator
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache, cached_property
+from types import MappingProxyType
 from typing import Annotated, Literal, get_args
 
 from pydantic import Discriminator, Field, JsonValue, Tag, ValidationError, model_validator
@@ -66,16 +69,18 @@ class Caps(EdgeModel):
 
 class Counted(EdgeModel):
     """How much of the target's capacity a step takes: the number in a parameter, each item of a list counting one, or
-    `all` of it, in units of the catalog's `countersign/units`.
+    `all` of it, in units of the catalog's `countersign/units`; or with `resolved_units` what the executor found that
+    its targets are together.
     """
 
     parameter: Name | None = None
     all: bool = False
+    resolved_units: Annotated[bool, Field(exclude_if=operator.not_)] = False
 
     @model_validator(mode="after")
     def _one(self) -> "Counted":
-        if (self.parameter is not None) == self.all:
-            raise ValueError("counts needs either a parameter or all: true")
+        if sum((self.parameter is not None, self.all, self.resolved_units)) != 1:
+            raise ValueError("counts needs one of a parameter, all: true and resolved_units: true")
         return self
 
 
@@ -124,6 +129,7 @@ class RegisteredOperation(EdgeModel):
         identifies: the parameters that name the object; an undo has to name the same.
         before: what the executor makes sure of before it acts, so that reading it afterwards shows nothing.
         origin: where an imported entry came from.
+        resolves: the executor finds out what a step would touch, before it is assessed and before it is permitted.
     """
 
     name: Operation
@@ -145,6 +151,7 @@ class RegisteredOperation(EdgeModel):
     identifies: tuple[Name, ...] = ()
     description: str = ""
     origin: str = ""
+    resolves: Annotated[bool, Field(exclude_if=operator.not_)] = False
 
     @property
     def effect_levels(self) -> dict[Effect, int]:
@@ -190,29 +197,39 @@ class OperationsRegistry(RecordModel):
         """A probe that is declared."""
         return self._probes.get(name)
 
-    def units_touched(self, proposal: ActionProposal, total: float | None = None) -> float | None:
+    def units_touched(
+        self, proposal: ActionProposal, total: float | None = None, found: Mapping[int, float] = MappingProxyType({})
+    ) -> float | None:
         """How many units of the target's capacity the steps take together, or their undos, if that is more; None where
         an operation does not say. An undo whose operation counts nothing gives back what its step took.
 
         Args:
             proposal: what is asked for.
             total: how many units the target has; what takes `all` of it is not known without.
+            found: by step, from 1, how many units its targets are together, where its executor said so of each.
         """
-        undos = [step.undo for step in proposal.steps if step.undo is not None]
-        counting = [undo for undo in undos if (known := self.find(undo.operation)) is not None and known.counts]
-        taken = [self._units(step, total) for step in proposal.steps]
-        given_back = [self._units(undo, total) for undo in counting]
+        steps = list(enumerate(proposal.steps, start=1))
+        undos = [(number, step.undo) for number, step in steps if step.undo is not None]
+        counting = [
+            (number, undo)
+            for number, undo in undos
+            if (known := self.find(undo.operation)) is not None and known.counts
+        ]
+        taken = [self._units(step, total, found.get(number)) for number, step in steps]
+        given_back = [self._units(undo, total, found.get(number)) for number, undo in counting]
         if None in taken or None in given_back:
             return None
         # The sum of what a proposal may say can be more than a record can hold, and is all there is in any case.
         return min(MAX_UNITS, max(sum(filter(None, taken)), sum(filter(None, given_back))))
 
-    def _units(self, step: Step | Undo, total: float | None) -> float | None:
+    def _units(self, step: Step | Undo, total: float | None, found: float | None) -> float | None:
         known = self.find(step.operation)
         if known is not None and known.read_only:
             return 0.0
         if known is None or known.counts is None:
             return None
+        if known.counts.resolved_units:
+            return found
         if known.counts.parameter is None:
             return total
         value = step.parameters.get(known.counts.parameter)

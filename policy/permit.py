@@ -7,11 +7,16 @@
   never widens them and never turns a selector into more.
 - The permit of a dry run lets an executor rehearse and nothing else: both directions carry the mark, nothing is done
   under it, so nothing is ever undone.
+- What an executor found is in the permit with its digest. The permit to undo names the same targets without their
+  versions, which the step itself moves.
+- `over_by` is when the window closes in which it may run, or the next freeze begins. The effect, with all of its
+  timeout, is over by then: whoever acts begins in time, or not at all.
 - It is signed (`policy/permit_claims.py`): `signed` stands beside the permit and is no part of it, nor of its digest.
 - A forward permit expires. An undo permit does not: compensation never waits. It may be claimed only where something
   was done that has to be undone (`policy/gate.py`).
 """
 
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID, uuid5
@@ -75,7 +80,13 @@ class Permit(RecordModel):
     expires_at: Instant | None
     dry_run: bool = False
     targets: Annotated[tuple[ResolvedTarget, ...], Field(exclude_if=lambda value: not value)] = ()
+    targets_digest: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
+    over_by: Annotated[Instant | None, Field(exclude_if=lambda value: value is None)] = None
     signed: Annotated[str | None, Field(exclude=True, repr=False)] = None
+
+    def begins_in_time(self, now: datetime) -> bool:
+        """Whether an effect that begins at an instant (UTC) is over before its window closes."""
+        return self.over_by is None or now + timedelta(seconds=self.timeout_seconds) <= self.over_by
 
     @property
     def order_digest(self) -> str:

@@ -30,6 +30,7 @@ from policy.rules.chains import Verdict
 from policy.screens.neutral import WORDS_LIMIT, cut
 from policy.screens.presenting import Advice, Ending, advise, endings, proof_of
 from policy.screens.safer import SaferOperation
+from policy.screens.screen_found import ScreenFound, found_of
 
 FIRST = 10
 # How everything that is shown of a dry run is marked.
@@ -77,7 +78,8 @@ class Screen(RecordModel):
 
     `target` is the catalog's reference, `spelled` how the proposal wrote it where that differs. `holds` are those that
     the action repairs. `follows` is the revision before, `changed` what changed since then, `voided` the people whose
-    votes are void. Where a count is not 0, the list beside it holds the first of so many.
+    votes are void. `found` is what executors found that each step would touch. Where a count is not 0, the list beside
+    it holds the first of so many.
     """
 
     proposal_id: str
@@ -158,6 +160,7 @@ class Screen(RecordModel):
     voided_count: int = 0
     kept_count: int = 0
     held: bool = False
+    found: tuple[ScreenFound, ...] = ()
 
     @property
     def sealed_value(self) -> Any:
@@ -182,6 +185,7 @@ def make_screen(proposal: ActionProposal, revision: Revision, assessment_digest:
         dry_run=proposal.dry_run,
         draft=_draft(revision.facts.observed.draft) if len(proposal.steps) == 1 else None,
         **_targets(proposal, revision),
+        found=found_of(revision),
         **_risk(revision),
         **_breaks(revision),
         **_past(proposal, revision),

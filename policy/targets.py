@@ -9,11 +9,13 @@
 - Nothing is nothing: a selector that matches no target, or that was left empty, resolves to no target.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from policy.base import RecordModel
+from policy.base import Instant, RecordModel
+from policy.canonical import digest_of
 
 Observes = Literal["by_key", "by_effect", "never"]
 Stops = Literal["within", "between"]
@@ -56,3 +58,61 @@ class Capability(RecordModel):
     dry_runs: bool = False
     observes: Observes = "never"
     stops: Stops = "between"
+
+
+class ResolvedStep(RecordModel):
+    """What one step would touch, sorted by resource and id, or the `problem` for which nobody can say it."""
+
+    step: int
+    operation: str
+    executor: str
+    targets: tuple[ResolvedTarget, ...] = ()
+    problem: str = ""
+
+
+class Declared(RecordModel):
+    """What an executor says of the operations of a proposal. One of its own that is missing here it does not have."""
+
+    executor: str
+    capabilities: tuple[Capability, ...] = ()
+
+    def of(self, operation: str) -> Capability | None:
+        """What it says of an operation; None where it does not carry it out."""
+        return next((item for item in self.capabilities if item.operation == operation), None)
+
+
+class TargetResolution(RecordModel):
+    """What the executors found that an action would touch, at one instant.
+
+    Attributes:
+        action_digest: of the proposal that they were asked about.
+        at: when they were asked last (UTC), by the executor's clock.
+        resolved_by: the worker that asked them.
+        steps: those whose operation an executor resolves, in order.
+        declared: what the executors of all steps and undos say that they can do.
+    """
+
+    action_digest: str
+    at: Instant
+    resolved_by: str
+    steps: tuple[ResolvedStep, ...] = ()
+    declared: tuple[Declared, ...] = ()
+
+    def step(self, number: int) -> ResolvedStep | None:
+        """What was found of a step, from 1; None where it was not asked about."""
+        return next((item for item in self.steps if item.step == number), None)
+
+
+def in_order(targets: Iterable[ResolvedTarget]) -> tuple[ResolvedTarget, ...]:
+    """Targets sorted by resource and id, so that the same set is the same text."""
+    return tuple(sorted(targets, key=lambda item: (item.resource, item.id)))
+
+
+def targets_digest(targets: Iterable[ResolvedTarget]) -> str:
+    """The digest that a permit carries of the targets that it is for."""
+    return digest_of([item.model_dump(mode="json") for item in targets])
+
+
+def without_versions(targets: Iterable[ResolvedTarget]) -> tuple[ResolvedTarget, ...]:
+    """The same targets for whoever undoes: the step itself moves their versions."""
+    return tuple(item.model_copy(update={"version": None}) for item in targets)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -44,6 +45,7 @@ class BenchExecutor:
         stops_within=timedelta(seconds=1),
         observes="by_key",
         dry_runs=frozenset({"bench.touch", "bench.set", "bench.unset", "bench.put", "bench.press"}),
+        resolves=frozenset({"bench.sweep", "bench.mop", "bench.unsweep"}),
     )
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
@@ -52,6 +54,9 @@ class BenchExecutor:
         self.rehearsed: list[tuple[str, str]] = []
         self.begun: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.go_on: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self.there: dict[str, Sequence[ResolvedTarget] | Exception] = {}
+        self.asked: list[Inquiry] = []
+        self.touched: list[tuple[str, tuple[str, ...]]] = []
 
     async def execute(self, order: Order) -> None:
         order.check_real()
@@ -62,6 +67,10 @@ class BenchExecutor:
             raise PreconditionFailedError("refused on purpose")
         if behaviour == "hang":
             await self.go_on[key].wait()
+        if order.targets:
+            self.touched.append(
+                (f"{order.direction} {order.operation} {key}", tuple(item.id for item in order.targets))
+            )
         row = (order.permit_id, str(order.direction), order.operation, key)
         await self._pool.execute(
             "INSERT INTO effect (permit_id, direction, operation, key) VALUES ($1, $2, $3, $4)", *row
@@ -75,8 +84,15 @@ class BenchExecutor:
                 raise RuntimeError("broken on purpose")
 
     async def resolve(self, inquiry: Inquiry) -> tuple[ResolvedTarget, ...]:
-        """It acts on what the catalog names; see `Executor.resolve`."""
-        raise PreconditionFailedError(f"what {inquiry.operation} would touch is what the catalog names")
+        """What a test put there under the key, of what it sweeps; else one thing, which has the name of the key."""
+        self.asked.append(inquiry)
+        if inquiry.operation not in self.supports.resolves:
+            raise PreconditionFailedError(f"what {inquiry.operation} would touch is what the catalog names")
+        key = str(inquiry.parameters["key"])
+        found = self.there.get(key, (ResolvedTarget(id=key, resource=inquiry.resources[0], version="1", units=1),))
+        if isinstance(found, Exception):
+            raise found
+        return tuple(found)
 
     async def dry_run(self, order: Order) -> str:
         key = str(order.parameters["key"])

@@ -31,7 +31,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.inbox import Message, check_decision
     from workflows.marks import any_in_the_clear
     from workflows.messages import AssessRequest, AssessResult, Plan, RecordRequest, RecordResult
-    from workflows.ports import CasePort
+    from workflows.ports import RESOLVE_TIMES, CasePort
+    from workflows.resolving import resolve
     from workflows.rollover import Carried, handed_over
     from workflows.start import start_facts
 
@@ -132,11 +133,7 @@ class AuthorizeAction:
         if proposal is None:
             raise _malformed(problem)
         self._case.view.proposal_in_the_clear = any_in_the_clear(args)
-        assessed: AssessResult = await ask(
-            CasePort.assess,
-            lambda now: AssessRequest(proposal=proposal, start=start_facts(), now=now),
-            queue=interface.TASK_QUEUE,
-        )
+        assessed = await self._assess(proposal)
         if assessed.malformed is not None:
             raise _malformed(assessed.malformed)
         self._case.show(assessed.attributes)
@@ -148,6 +145,27 @@ class AuthorizeAction:
             self._stop_consuming()
             return _Continued(proposal, self._conversation.carry())
         return await self._finish()
+
+    async def _assess(self, proposal: dict[str, Any]) -> AssessResult:
+        """Have it assessed; where the record asks for that, after the executors were asked what it would touch."""
+
+        async def assess(*, unresolved: bool) -> AssessResult:
+            answer: AssessResult = await ask(
+                CasePort.assess,
+                lambda now: AssessRequest(proposal=proposal, start=start_facts(), now=now, unresolved=unresolved),
+                queue=interface.TASK_QUEUE,
+            )
+            return answer
+
+        assessed, asked = await assess(unresolved=False), 0
+        while assessed.resolve and asked < RESOLVE_TIMES:
+            await resolve(proposal=proposal)
+            asked += 1
+            assessed = await assess(unresolved=asked == RESOLVE_TIMES)
+        if assessed.resolve:
+            text = "somebody else answered for the assessment: it asks for what was done"
+            raise ApplicationError(text, type="Unregistered", non_retryable=True)
+        return assessed
 
     def _begin(self, plan: Plan) -> None:
         case, conversation = self._case, self._conversation

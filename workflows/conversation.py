@@ -46,6 +46,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows.ports import CasePort
     from workflows.rechecks import Rechecks
+    from workflows.resolving import resolve
     from workflows.rollover import RECEIPTS_CARRIED, Carried, Odometer
 
 _CODES = frozenset(str(code) for code in Refusal)
@@ -271,6 +272,8 @@ class Conversation:
         actor = UNVERIFIED if case.stop and not case.stop_noted else None
         pending = case.state is State.pending
         recheck = pending and self._rechecks.wanted(case.view.stand(None), workflow.now())
+        if plan.resolves and (recheck or returning):
+            await resolve(proposal_id=plan.proposal_id, priority=case.priority)
         answer: CaseResult = await ask(
             CasePort.advance,
             lambda now: AdvanceRequest(

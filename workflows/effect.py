@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.execution import Execution
     from workflows.messages import DispatchRequest, DispatchResult, StepPlan
     from workflows.ports import PermitPort
+    from workflows.resolving import resolve
 
 _Done = list[tuple[StepPlan, str | None]]
 
@@ -78,11 +79,32 @@ class Effect:
         return Event.undone if undone else Event.undo_failed
 
     async def _dispatch(self, step: StepPlan) -> DispatchResult:
+        """Ask for the permits of a step; where its executors say what it touches, after they said it anew.
+
+        The record asks once more where what they said is too old for it, or is not there.
+        """
+        plan = self._case.plan
+        if plan.resolves:
+            await self._resolve()
+        answer = await self._permit(step, unresolved=False)
+        if answer.resolve:
+            await self._resolve()
+            answer = await self._permit(step, unresolved=True)
+        return answer
+
+    async def _resolve(self) -> None:
+        await resolve(proposal_id=self._case.plan.proposal_id, priority=self._case.priority)
+
+    async def _permit(self, step: StepPlan, *, unresolved: bool) -> DispatchResult:
         plan = self._case.plan
         answer: DispatchResult = await ask(
             PermitPort.dispatch,
             lambda now: DispatchRequest(
-                proposal_id=plan.proposal_id, revision=plan.revision, step=step.number, now=now
+                proposal_id=plan.proposal_id,
+                revision=plan.revision,
+                step=step.number,
+                now=now,
+                unresolved=unresolved,
             ),
             queue=interface.TASK_QUEUE if plan.local_dispatch else interface.PERMIT_QUEUE,
             local=plan.local_dispatch,

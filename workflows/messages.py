@@ -86,11 +86,14 @@ class StartFacts(RecordModel):
 
 
 class AssessRequest(Request):
-    """A proposal as received (any JSON value), and how it was started."""
+    """A proposal as received (any JSON value), and how it was started. `unresolved`: the executors were asked what it
+    would touch, and it is to be assessed whether they answered or not.
+    """
 
     proposal: Any
     start: StartFacts
     now: Instant
+    unresolved: Annotated[bool, Field(exclude_if=operator.not_)] = False
 
 
 class StepPlan(RecordModel):
@@ -130,7 +133,8 @@ class Plan(RecordModel):
     """An action that goes on: what was asked for, how it stands, and how to run it. `unblock` are the smallest sets of
     people who could finish the open stage, to be shown. `min_interval_seconds` is how long a slot is in which one
     measurement counts; 0 where nobody may ask for one. `accepts_claimed` (whether a name that nobody proves counts) and
-    `audience` (what a signature must name) are shown to whoever decides.
+    `audience` (what a signature must name) are shown to whoever decides. `resolves`: executors say what it would touch,
+    and are asked before each permit.
     """
 
     proposal_id: str
@@ -159,20 +163,24 @@ class Plan(RecordModel):
     fairness_key: str | None = None
     accepts_claimed: bool = True
     audience: str | None = None
+    resolves: bool = False
 
 
 class AssessResult(RecordAnswer):
-    """Exactly one of `malformed`, `result` and `plan` is given."""
+    """Exactly one of `malformed`, `result`, `plan` and `resolve` is given. `resolve`: nothing was registered yet, the
+    executors are to say first what it would touch.
+    """
 
     malformed: str | None = None
     result: ActionResult | None = None
     plan: Plan | None = None
     attributes: Attributes = {}
     entry: EntryRef | None = None
+    resolve: bool = False
 
     @property
     def whole(self) -> bool:
-        return sum(item is not None for item in (self.malformed, self.result, self.plan)) == 1
+        return sum(item is not None for item in (self.malformed, self.result, self.plan)) + self.resolve == 1
 
 
 # How many refusals got no entry and no row of their own, by their code; a release that listed all of them says nothing.
@@ -272,20 +280,27 @@ class DecisionsResult(CaseAnswer):
 
 
 class DispatchRequest(Request):
+    """Which step is to be permitted; `unresolved` as in `AssessRequest`."""
+
     proposal_id: str
     revision: int
     step: int
     now: Instant
+    unresolved: Annotated[bool, Field(exclude_if=operator.not_)] = False
 
 
 class DispatchResult(RecordAnswer):
-    """The ids of the permits that were issued, or the reasons why none was; `curable`: people may be asked again."""
+    """The ids of the permits that were issued, or the reasons why none was; `curable`: people may be asked again.
+
+    `resolve`: neither, the executors are to say first what the step would touch.
+    """
 
     permit_id: str | None = None
     undo_permit_id: str | None = None
     reasons: tuple[Reason, ...] = ()
     curable: bool = False
     entry: EntryRef | None = None
+    resolve: bool = False
 
 
 class ExecuteRequest(Request):

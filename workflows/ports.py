@@ -32,6 +32,7 @@ from workflows.messages import (
     RecordRequest,
     RecordResult,
 )
+from workflows.messages_targets import ResolveRequest, ResolveResult
 
 LOCAL_BUDGET = timedelta(seconds=3)
 LOCAL_RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=2)
@@ -43,6 +44,12 @@ EFFECT_RETRY = RetryPolicy(maximum_attempts=1)
 UNDO_RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30), maximum_attempts=20
 )
+# It only reads. Twice within the minute that is waited for it, where the first attempt took all of its time.
+RESOLVE_TIMEOUT = timedelta(seconds=30)
+RESOLVE_WITHIN = timedelta(seconds=60)
+# How often the executors are asked before the record is asked without.
+RESOLVE_TIMES = 2
+RESOLVE_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=5))
 HOUSE_RETRY = RetryPolicy(maximum_attempts=3)
 # The next run by schedule comes in a minute, and measures everything anew.
 ONCE_RETRY = RetryPolicy(maximum_attempts=1)
@@ -99,6 +106,15 @@ class ExecutorPort(ABC):
     @abstractmethod
     async def observe(self, request: ExecuteRequest) -> ExecuteResult:
         """After an effect that nobody answered for: look, without acting, and report what can be known."""
+
+
+class ResolvePort(ABC):
+    """The executor role, before anything is permitted."""
+
+    @activity.defn(name="resolve")
+    @abstractmethod
+    async def resolve(self, request: ResolveRequest) -> ResolveResult:
+        """Ask the executors of an action what it would touch, by reading, and put that on record."""
 
 
 class ClaimPort(ABC):

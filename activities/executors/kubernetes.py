@@ -1,7 +1,7 @@
 """The executor for Kubernetes: scale, restart, roll back, pause, cordon; one object after the other.
 
-**Not yet run on a cluster in use.** It ran before an emulated API server and before a real kube-apiserver 1.20.2 with no
-nodes (`make kubernetes`); before no newer one.
+**Not yet run on a cluster in use.** It ran before an emulated API server and before a real kube-apiserver 1.20.2 with
+no nodes (`make kubernetes`); before no newer one.
 
 1. It acts on objects by name and uid, and only on those that the order names. What an order says of kind, namespace and
    name must be what its targets are.

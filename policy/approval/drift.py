@@ -2,8 +2,8 @@
 
 - Compared is always with the revision that people vote on, never with the last measurement: many small steps become
   material once they are one large one together.
-- Always material: it resolves to other ids; the verdict is stricter; people are asked, and other ones or in another
-  way; the tier is higher.
+- Always material: it resolves to other ids, or executors find other targets there; the verdict is stricter; people are
+  asked, and other ones or in another way; the tier is higher.
 - Material where the policy lists it (`policy/rules/drifting.py`), and only where it got worse: the score by a step or
   more; more dependents; another action under way in the same failure domains; another hold; less of an error budget
   (from enough to less than a tenth, to none, to unknown); a fact that is stale by now.
@@ -23,6 +23,7 @@ from policy.approval.reading import Reading
 from policy.base import RecordModel
 from policy.canonical import digest_of
 from policy.observed import SloState
+from policy.resolving import moved
 from policy.revision import Revision
 from policy.rules.drifting import DriftRules, MaterialFact
 from policy.screens.presenting import LOW_BUDGET
@@ -126,7 +127,17 @@ def _compared(revision: Revision) -> dict[str, Any]:
         "denials": sorted(item.proposal_id for item in facts.denials),
         "requesters": list(facts.requesters),
         "policy": revision.documents.policy,
+        **_found(revision),
     }
+
+
+def _found(revision: Revision) -> dict[str, Any]:
+    """What executors found, by what makes a target what it is; nothing where none was asked."""
+    names = {
+        str(step.step): [[item.resource, item.id, item.environment] for item in step.targets]
+        for step in revision.facts.found
+    }
+    return {"targets": names} if names else {}
 
 
 def _vanished(base: Revision, measured: Revision) -> _Change | None:
@@ -146,6 +157,8 @@ def _always(base: Revision, measured: Revision) -> Iterator[_Change]:
     before, now = base.facts.resolved, measured.facts.resolved
     if now != before:
         text = f"it resolved to {_names(before)}, and resolves to {_names(now)} now"
+        yield _Change("target_changed", text, material=True)
+    for text in moved(base.facts.found, measured.facts.found):
         yield _Change("target_changed", text, material=True)
     old, new = base.evaluation, measured.evaluation
     if new.verdict is not old.verdict:

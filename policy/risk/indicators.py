@@ -83,6 +83,9 @@ WEIGHTS: dict[str, Weight] = {
     "stale_facts": Weight("likelihood", 0.25),
     "denied_before": Weight("likelihood", 0.6),
     "unsigned": Weight("likelihood", 0.25),
+    "unrehearsed": Weight("likelihood", 0.1),
+    "unobserved": Weight("likelihood", 0.15),
+    "unstoppable": Weight("likelihood", 0.1),
 }
 
 

@@ -1,8 +1,8 @@
 """The indicators of what an act is done to: what breaks with it, how much of it, and how much more it may break.
 
-- Nothing here is believed: targets are counted by what the name resolves to, dependents by the graph, capacity by what
-  the operations registry counts. What the target's owner wrote (criticality, units, objectives) may lower a score, and
-  never a tier below its floor.
+- Nothing here is believed: targets are counted by what the name resolves to and what executors find there, dependents
+  by the graph, capacity by what the operations registry counts. What the target's owner wrote (criticality, units,
+  objectives) may lower a score, and never a tier below its floor.
 - A target that is not known is the worst case in every one of them. So is one that resolves to nothing: nobody knows
   how much it stands for.
 - What an operation takes of the capacity, and nobody can say of how much, is all of it. Failure domains that nobody
@@ -64,7 +64,7 @@ def _blast_radius(facts: Facts) -> Reading:
 
 
 def _resolved(facts: Facts) -> Reading:
-    count = len(facts.resolved)
+    count = facts.touched
     value = share_of(count - 1, HALF_OF_TARGETS) if count else 1.0
     evidence = f"the target resolves to {count}" if count else "the target resolves to nothing: worst case"
     return Reading("resolved_targets", value, evidence, CATALOG, facts.observed.catalog_at)

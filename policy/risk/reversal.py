@@ -5,7 +5,8 @@
 - What acted until then counts in a state: the steps that were done, and in an undone state their undos. An undo counts
   as if it were proposed itself.
 - A step is stuck if it changes something and has no undo that its operation declares as its inverse, on the same
-  object; a step that only reads, or needs no undo by the registry, is never stuck.
+  object; a step that only reads, or needs no undo by the registry, is never stuck. An undo that its executor says it
+  does not have is none.
 - The undos of a state run one after the other: their seconds add up. What was ever measured counts if it is longer than
   what the registry says, or if the registry says nothing. What nobody knows makes the sum unknown.
 - That an undo works counts as proved for 30 days: an undo that was done, a restore, or less: a dry run.
@@ -60,10 +61,7 @@ class State(NamedTuple):
 def states(proposal: ActionProposal, facts: Facts) -> tuple[State, ...]:
     """Every state that an action can end in: the end, those half-way, and those after undos."""
     proofs = best_proofs(facts)
-    ways = [
-        _way_back(number, step, facts.operation(step.operation), facts.observed.undo_proofs)
-        for number, step in enumerate(proposal.steps, start=1)
-    ]
+    ways = [_way_back(number, step, facts) for number, step in enumerate(proposal.steps, start=1)]
     total = len(ways)
     stopped = [_state(ways[:done], total, proofs, undone=False) for done in range(total, 0, -1)]
     undone = [
@@ -112,14 +110,29 @@ class _WayBack(NamedTuple):
     seconds: float | None
 
 
-def _way_back(number: int, step: Step, known: RegisteredOperation, proofs: tuple[UndoProof, ...]) -> _WayBack:
+def is_stuck(step: Step, facts: Facts) -> bool:
+    """Whether a step that was done cannot be undone: nothing is registered for it, or its executor does not have it."""
+    known = facts.operation(step.operation)
+    return not can_be_undone(step, known) or not (leaves_nothing(known) or _is_carried_out(step, facts))
+
+
+def _is_carried_out(step: Step, facts: Facts) -> bool:
+    """Whether the executor of a step's undo has it; one that said nothing is believed."""
+    if step.undo is None:
+        return False
+    declared = facts.declared_by(facts.operation(step.undo.operation).executor)
+    return declared is None or declared.of(step.undo.operation) is not None
+
+
+def _way_back(number: int, step: Step, facts: Facts) -> _WayBack:
+    known, proofs = facts.operation(step.operation), facts.observed.undo_proofs
     undo = step.undo.operation if step.undo is not None else None
     needed = not leaves_nothing(known)
     # However old: that an undo once took an hour does not become less true.
     measured = [proof.seconds for proof in proofs if proof.operation == undo and proof.direction == "undo"]
     said = [item for item in (known.undo_seconds, *measured) if item is not None]
     seconds = max(said, default=None) if needed else 0.0
-    return _WayBack(number, step.operation, undo, needed, not can_be_undone(step, known), seconds)
+    return _WayBack(number, step.operation, undo, needed, is_stuck(step, facts), seconds)
 
 
 def _state(ways: list[_WayBack], total: int, proofs: dict[str, UndoProof], *, undone: bool) -> State:

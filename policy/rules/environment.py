@@ -153,7 +153,7 @@ def _target(facts: Facts) -> dict[str, Any]:
         "target.hard_dependents": facts.reach.hard,
         "target.failure_domains": list(facts.failure_domains),
         "target.holds": len(facts.holds),
-        "resolved.count": len(facts.resolved),
+        "resolved.count": facts.touched,
         "resolved.ids": list(facts.resolved),
         "resolved.share_known": facts.share is not None,
     }

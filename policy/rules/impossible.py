@@ -2,7 +2,8 @@
 
 - Nobody knows the target, what it resolves to, the operation, the agent's owner or the person it acts for.
 - The signature of its platform counts no longer.
-- What the proposal declares is not what the catalog says: environment, resolved ids.
+- What the proposal declares is not what the catalog says, or what the executors found (`policy/rules/touched.py`):
+  environment, resolved ids.
 - Parameters, undos or criteria are not what the operations registry takes.
 - A hold lies on the target that the action does not remedy.
 - An operation requires something of its proposals (`required`), and this one does not have it.
@@ -16,6 +17,7 @@ from policy.facts import Facts
 from policy.observed import UndoProof
 from policy.proposal import ActionProposal
 from policy.risk.reversal import proof_holds
+from policy.rules.touched import expects, touched_refusals
 
 _SHOWN = 5
 
@@ -41,10 +43,18 @@ def _target(proposal: ActionProposal, facts: Facts) -> Iterator[Reason]:
     elif facts.target_environment != proposal.environment:
         message = f"environment {proposal.environment} is declared, the catalog says {facts.target_environment}"
         yield Reason(code="environment_mismatch", message=message)
-    if proposal.expected_targets is not None and set(proposal.expected_targets) != set(facts.resolved):
-        expected, real = _listed(proposal.expected_targets), _listed(facts.resolved)
+    elif not facts.bad_parameters:
+        yield from touched_refusals(proposal, facts)
+    if proposal.expected_targets is not None and not expects(proposal, facts):
+        expected, real = _listed(proposal.expected_targets), _listed(_real(facts))
         message = f"the proposal expects {expected}, the target resolves to {real}"
         yield Reason(code="target_mismatch", message=message)
+
+
+def _real(facts: Facts) -> tuple[str, ...]:
+    """What there is, as it may be named: what executors found, where they were asked."""
+    found = {f"{item.resource}/{item.id}" for step in facts.found for item in step.targets}
+    return tuple(found) or facts.resolved
 
 
 def _parties(proposal: ActionProposal, facts: Facts) -> Iterator[Reason]:

@@ -84,7 +84,7 @@ def exceeded(bounds: Bounds, proposal: ActionProposal, facts: Facts, operations:
 
 
 def _sizes(bounds: Bounds, facts: Facts) -> Iterator[str]:
-    count, share, domains = len(facts.resolved), facts.share, len(facts.failure_domains)
+    count, share, domains = facts.touched, facts.share, len(facts.failure_domains)
     if bounds.max_resolved is not None and count > bounds.max_resolved:
         yield f"the target resolves to {count}, {bounds.max_resolved} at once are the most"
     if bounds.max_share is not None and share is None:

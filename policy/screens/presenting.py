@@ -27,7 +27,7 @@ from policy.facts import Facts
 from policy.observed import SloState, Tally, UndoProof
 from policy.proposal import ActionProposal, Step
 from policy.risk.indicators_exposure import BUDGET_HOLDS
-from policy.risk.reversal import can_be_undone, leaves_nothing, proof_holds
+from policy.risk.reversal import is_stuck, leaves_nothing, proof_holds
 from policy.rules.chains import Verdict
 from policy.rules.timing import Timing
 
@@ -129,11 +129,7 @@ def _is_old(state: SloState, now: datetime) -> bool:
 
 def _stuck(proposal: ActionProposal, facts: Facts) -> list[int]:
     """The numbers of the steps that nothing undoes and that need it. Their names are the proposer's."""
-    return [
-        number
-        for number, step in enumerate(proposal.steps, start=1)
-        if not can_be_undone(step, facts.operation(step.operation))
-    ]
+    return [number for number, step in enumerate(proposal.steps, start=1) if is_stuck(step, facts)]
 
 
 def _safer(facts: Facts) -> list[Advice]:
@@ -192,7 +188,7 @@ def _unproved(proposal: ActionProposal, facts: Facts, now: datetime) -> list[Adv
 
 
 def _at_once(facts: Facts) -> list[Advice]:
-    targets, domains = len(facts.resolved), len(facts.failure_domains)
+    targets, domains = facts.touched, len(facts.failure_domains)
     if targets > 1 and domains > 1:
         text = f"stage it: {targets} targets in {domains} failure domains at once"
         return [Advice(code="stage_it", text=text)]

@@ -19,6 +19,7 @@ from policy.screens.presenting import Ending, percent, since
 from policy.screens.screen_changed import changed
 from policy.screens.screen_draft import drafted
 from policy.screens.screen_effects import breaks, undone
+from policy.screens.screen_found import touches
 from policy.screens.screen_pieces import (
     Line,
     Named,
@@ -57,7 +58,9 @@ def sections(screen: Screen) -> tuple[Section, ...]:
     return (
         *_denied(screen),
         *((Section(CHANGED, found),) if (found := changed(screen)) else ()),
-        Section(HAPPENS, (*_dry_run(screen), *_on(screen), *_steps(screen), *_criteria(screen))),
+        Section(
+            HAPPENS, (*_dry_run(screen), *_on(screen), *_steps(screen), *touches(screen.found), *_criteria(screen))
+        ),
         *((Section(DRAFT, drafted(screen.draft)),) if screen.draft else ()),
         Section(WHY, _why(screen, now)),
         Section(BREAKS, breaks(screen, now)),

@@ -133,6 +133,8 @@ RECORD: dict[str, dict[str, Any]] = {
     },
     "issuer_key": {**CONTENT, "issuer": "https://login.example", "kid": "k-1", "first_seen": NOW},
     "watch": {"at": NOW, "until": NOW, "proposal_id": ""},
+    "target_resolution": {**CONTENT, "action_digest": DIGEST, "resolved_at": NOW, "resolved_by": "executor@1"},
+    "executor_capability": {**CONTENT, "executor": "postgres", "declared_at": NOW, "declared_by": "executor@1"},
     **REVIEWS,
 }
 WITH_BODY = [table for table, row in RECORD.items() if "body" in row]
@@ -155,7 +157,9 @@ MAY_INSERT: dict[str, set[str]] = {
         },
     },
     "countersign_permit": {"permit", "ledger_entry", "review", "issuer_key"},
-    "countersign_executor": {"permit_use", "effect_report", "ledger_entry"},
+    "countersign_executor": {
+        *{"permit_use", "effect_report", "ledger_entry", "target_resolution", "executor_capability"}
+    },
     "countersign_app": set(RECORD) - {"document", "ceremony", "publication", "draft"},
     "countersign_reader": set(),
     "countersign_author": {"draft"},

@@ -4,7 +4,7 @@ Each scenario takes a proposal id and returns when its workflow has closed. Noth
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +20,7 @@ from activities.database import Database
 from activities.documents import Documents
 from activities.drafts import store_draft
 from activities.encryption.keys import Keys
+from activities.executors.base import Executor
 from activities.settings import Settings
 from cli.policy import publish_one
 from cli.ready import ORDERS_RESOURCE, prepare_local
@@ -138,18 +139,21 @@ def reads(value: str, **other: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def recording(stack: Stack, keys: Keys | None = None) -> AsyncIterator[Recording]:
+async def recording(
+    stack: Stack, keys: Keys | None = None, executors: Mapping[str, Executor] | None = None
+) -> AsyncIterator[Recording]:
     """A worker on a stack, with the documents of this folder in force and two databases to act on.
 
-    With keys, payloads are encrypted.
+    With keys, payloads are encrypted. `executors` are what the worker has besides ours.
     """
+    pace = PACE.model_copy(update={"signals": SIGNALS})
     settings = await prepare_local(stack, datetime.now(UTC), DOCUMENTS)
     targets = {**settings.targets, SCRATCH_RESOURCE: settings.targets[ORDERS_RESOURCE]}
     settings = replace(settings, targets=targets)
     client = await connect(address=stack.temporal_address, namespace=stack.namespace, identity="recording", keys=keys)
     database = Database(settings.check_worker(), application="countersign-recording")
     try:
-        async with running_workers(client, database, settings, pace=PACE.model_copy(update={"signals": SIGNALS})):
+        async with running_workers(client, database, settings, executors=executors, pace=pace):
             yield Recording(client, database, settings, stack)
     finally:
         await database.close()

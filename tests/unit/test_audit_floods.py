@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from activities.answers import Call
 from activities.auditing import audit
+from activities.calls import Call
 from activities.explaining import explain_entries
 from activities.replaying import Event
 from policy.audit import AuditFile, ReadEntry

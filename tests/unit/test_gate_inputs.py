@@ -96,6 +96,21 @@ def test_the_calendars_of_now_are_asked() -> None:
     assert "policy_stricter" in {reason.code for reason in may_dispatch(closed)}
 
 
+@pytest.mark.parametrize(("minutes", "closed"), [(30, False), (58.9, False), (59, True), (59.9, True)])
+def test_a_step_that_would_outlast_its_window_is_not_permitted(minutes: float, closed: bool) -> None:  # noqa: FBT001
+    """The window closes after an hour and the step may take a minute: from the 59th minute on it is too late."""
+    inputs = _asked(policy_with(_WINDOWED), minutes)[1]
+    assert inputs.latest_start_now == at(59)
+    assert ("window_too_short" in {reason.code for reason in may_dispatch(inputs)}) is closed
+
+
+def test_without_a_window_there_is_always_time() -> None:
+    """Nothing closes: the step may begin whenever the gate holds."""
+    inputs = _asked(a_policy(), 30)[1]
+    assert (inputs.permit_until_now, inputs.latest_start_now) == (None, None)
+    assert "window_too_short" not in {reason.code for reason in may_dispatch(inputs)}
+
+
 def test_who_granted_an_exception_or_wrote_the_policy_is_no_approver() -> None:
     """Both stand beside those who ask, when people are asked and when the gate is."""
     exception = (

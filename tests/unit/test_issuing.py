@@ -88,9 +88,11 @@ def test_the_minimum_of_every_step_is_measured() -> None:
     ]
 
 
-@pytest.mark.parametrize(("closes", "expires"), [(7, 7), (10, 10), (30, 10), (None, 10)])
-def test_a_permit_ends_with_its_window(closes: int | None, expires: int) -> None:
-    """A permit waits five minutes, and not beyond the window that lets it run; an undo waits for no window."""
+@pytest.mark.parametrize(("closes", "expires"), [(7, 6), (10, 9), (11, 10), (30, 10), (None, 10)])
+def test_a_permit_ends_before_its_window(closes: int | None, expires: int) -> None:
+    """A permit waits five minutes, and for no longer than its step of a minute can still be over when the window that
+    lets it run closes; an undo waits for no window.
+    """
     received = receive(proposal_json())
     documents = DocumentDigests(policy=_DIGEST, operations=_DIGEST, catalog=_DIGEST, directory=_DIGEST)
     facts = facts_of(received.proposal)
@@ -103,6 +105,9 @@ def test_a_permit_ends_with_its_window(closes: int | None, expires: int) -> None
     )
 
     assert (forward.expires_at, undo.expires_at) == (at(expires), None)
+    assert (forward.over_by, undo.over_by) == (until, None)
+    assert forward.begins_in_time(at(expires))
+    assert closes is None or not forward.begins_in_time(at(closes))
 
 
 def test_issuing_again_gives_the_same_permit() -> None:

@@ -34,12 +34,14 @@ from policy.screens.screen_plain import (
     screen_notice,
     screen_plain,
 )
+from tests.unit.found_screens import RESOLVED, hostile_found
+from tests.unit.found_screens import SCENES as FOUND
 from tests.unit.governed_screens import GOVERNED, publish
 from tests.unit.hostile import NAMES, TEXTS
 from tests.unit.screens import DATABASE, DIGEST, NOW, high_impact, proposal_of, revision_of, screen_of
 from tests.unit.screens import SCENES as ASKED
 
-SCENES = {**ASKED, **GOVERNED}
+SCENES = {**ASKED, **GOVERNED, **FOUND}
 GOLDEN = Path(__file__).parents[1] / "golden"
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 Writer = Callable[[Screen], str]
@@ -80,8 +82,8 @@ def hostile_screen(text: str, name: str = "raise-work-mem", steps: int = 2) -> S
         ],
         alternatives=[{"operation": "postgres.parameter.reset", "summary": text}] * 5,
     )
-    facts = {**DATABASE, "resolved_ids": (name,) * 30, "unresolved": text}
-    revision = revision_of(proposal, facts, answer=_hostile_answer(text))
+    facts = {**RESOLVED, "resolved_ids": (name,) * 30, "unresolved": text}
+    revision = revision_of(proposal, facts, Observed(at=NOW, **hostile_found(text)), _hostile_answer(text))
     voided = (VoidedVote(decision_id="d-1", person_id=text),)
     before = Superseded(revision=1, digest=DIGEST, rule="x", changes=(text,) * 12, voided=voided)
     return screen_of(proposal, revision.model_copy(update={"superseded": before, "revision": 2}))

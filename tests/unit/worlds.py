@@ -14,6 +14,7 @@ from policy.observed import Calibration, DenialFact, HoldFact, Observed, SloStat
 from policy.operations import EFFECTS, Counted, RegisteredOperation, RiskTier
 from policy.proposal import ActionProposal
 from policy.rules.timing import Timing
+from policy.targets import Capability, Declared, Observes
 from tests.unit.builders import T0, a_proposal, step_json
 
 NAMES = ("x.one", "x.two")
@@ -100,6 +101,19 @@ _SLO_STATE = st.builds(
 DENIAL = st.builds(
     DenialFact, proposal_id=st.just("p-7"), at=st.none() | st.just(T0), tier=st.none() | st.sampled_from(RiskTier)
 )
+OBSERVES: tuple[Observes, ...] = ("never", "by_effect", "by_key")
+_CAPABILITY = st.builds(
+    Capability,
+    operation=st.sampled_from([*NAMES, UNDO]),
+    dry_runs=st.booleans(),
+    observes=st.sampled_from(OBSERVES),
+    stops=st.sampled_from(["within", "between"]),
+)
+DECLARED = st.builds(
+    Declared,
+    executor=st.just("x"),
+    capabilities=st.lists(_CAPABILITY, max_size=3, unique_by=lambda item: item.operation).map(tuple),
+)
 OBSERVED = st.builds(
     Observed,
     at=st.sampled_from([T0, None]),
@@ -112,6 +126,7 @@ OBSERVED = st.builds(
     slo_states=_many(_SLO_STATE, 3),
     catalog_at=st.none() | _PAST,
     directory_at=st.none() | _PAST,
+    declared=_many(DECLARED, 1),
 )
 _FACTS = st.builds(
     Facts,
