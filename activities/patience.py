@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 
 from activities.cases import CaseFile
 from policy.outcome import StepRecord
+from policy.proposal import Step
+from policy.staging import step_seconds, targets_of
 from workflows.ports import UNDO_RETRY
 
 _MARGIN = timedelta(seconds=90)
@@ -37,7 +39,7 @@ def over_at(file: CaseFile, records: tuple[StepRecord, ...], expires_at: datetim
 
 def left_at(file: CaseFile, records: tuple[StepRecord, ...], expires_at: datetime | None) -> datetime:
     """The instant from which nobody is at work on an action any more, its workflow included; arguments as above."""
-    longest = max(_step_time(step.timeout_seconds, file) for step in file.proposal.steps)
+    longest = max(_step_time(step, file) for step in file.proposal.steps)
     return max(over_at(file, records, expires_at), _moved_at(records, expires_at) + longest)
 
 
@@ -62,13 +64,18 @@ def _unreported(record: StepRecord) -> bool:
 def _time_for(record: StepRecord, file: CaseFile) -> timedelta:
     step = file.proposal.steps[record.step - 1]
     if record.direction == "do" or step.undo is None:
-        return _step_time(step.timeout_seconds, file)
-    return UNDO_RETRY.maximum_attempts * (timedelta(seconds=step.undo.timeout_seconds) + _MARGIN)
+        return _step_time(step, file)
+    undoing = targets_of(step, _resolved(file)) * step.undo.timeout_seconds
+    return UNDO_RETRY.maximum_attempts * (timedelta(seconds=undoing) + _MARGIN)
 
 
-def _step_time(timeout_seconds: int, file: CaseFile) -> timedelta:
-    window = max(item.within_seconds + item.observe_seconds for item in file.criteria)
-    return timedelta(seconds=timeout_seconds + window) + _MARGIN
+def _step_time(step: Step, file: CaseFile) -> timedelta:
+    return timedelta(seconds=step_seconds(step, file.criteria, _resolved(file))) + _MARGIN
+
+
+def _resolved(file: CaseFile) -> int:
+    """How many targets its steps act on."""
+    return len(file.revision.facts.resolved) if file.revision is not None else 0
 
 
 def _moved_at(records: tuple[StepRecord, ...], expires_at: datetime | None) -> datetime:

@@ -15,7 +15,7 @@ from pydantic import Field
 from policy.base import Instant, Reason, RecordModel
 from policy.builtin import AGENT, PUBLISH
 from policy.catalog import Catalog, Reach, SloObjective
-from policy.criteria import minimum_refusals, probes_elsewhere
+from policy.criteria import guard_refusals, guards, minimum_refusals, probes_elsewhere
 from policy.observed import DenialFact, HoldFact, Observed
 from policy.operations import OperationsRegistry, Probe, RegisteredOperation, unknown
 from policy.parameters import parameter_refusals
@@ -26,6 +26,7 @@ from policy.proposal import ActionProposal, ChangeType
 from policy.rollback import mismatch
 from policy.screens.safer import SaferOperation, safer_operations
 from policy.signature import Signature
+from policy.staging import staging_refusals
 
 
 class PartFact(RecordModel):
@@ -45,6 +46,7 @@ class Facts(RecordModel):
     `behind` are the people who stand behind an emergency, with what the directory says of them: only the rules of
     break-glass ask for it. `operators` run the executors of the steps and undos, by the directory. `probes` are those
     of its criteria that another executor than the last step's reads, or that need the registry's text to be read.
+    `guarded` are the ids of the entities that its guards are measured on, by reference as written.
     """
 
     target_known: bool
@@ -75,6 +77,7 @@ class Facts(RecordModel):
     behind: tuple[PersonFacts, ...] = ()
     operators: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()
     probes: Annotated[dict[str, Probe], Field(exclude_if=lambda value: not value)] = {}
+    guarded: Annotated[dict[str, tuple[str, ...]], Field(exclude_if=lambda value: not value)] = {}
 
     def operation(self, name: str) -> RegisteredOperation:
         """What is known of an operation; of one that was not looked up, the worst is assumed."""
@@ -145,7 +148,13 @@ def collect(
     resolution = catalog.resolution(proposal.target)
     asking = _asking(proposal, directory, observed, resolution.ids)
     operations = {name: registry.find(name) or unknown(name) for name in proposal.operations}
-    refusals = (*parameter_refusals(proposal, registry), *minimum_refusals(proposal, registry))
+    guarded = {name: catalog.resolution(name).ids for name in guards(proposal, registry)}
+    refusals = (
+        *parameter_refusals(proposal, registry),
+        *minimum_refusals(proposal, registry),
+        *guard_refusals(guarded, resolution.ids),
+        *staging_refusals(proposal, registry, len(resolution.ids)),
+    )
     return Facts(
         target_known=entity is not None,
         target_ref=proposal.target_ref,
@@ -175,6 +184,7 @@ def collect(
         behind=people_behind(proposal, directory, observed.at) if proposal.change_type is ChangeType.emergency else (),
         operators=directory.operators_of({operation.executor for operation in operations.values()}),
         probes=probes_elsewhere(proposal, registry),
+        guarded=guarded,
     )
 
 

@@ -165,6 +165,8 @@ def _otherwise(proposal: ActionProposal, revision: Revision, facts: Facts) -> di
         for probe in sorted({*revision.facts.probes, *facts.probes})
         if revision.facts.probes.get(probe) != facts.probes.get(probe)
     ]
+    if revision.facts.guarded != facts.guarded:
+        found.append("what its guards are measured on is not what it was when it was assessed")
     return {
         "differing": tuple(found),
         "teams_now": facts.teams if facts.teams != revision.facts.teams else None,

@@ -3,6 +3,7 @@
 - Both are made from the approved proposal and its revision alone; nothing that a caller says is in them.
 - The ids to act on and the executor are those that were assessed. The criteria belong to the last step, the minimum of
   every operation with them.
+- What a criterion compares with what was before is read under the permit of the first step, before anything is done.
 - Each criterion says which executor measures it and with which text of the registry, as it was assessed.
 - The permits of a dry run say so, and have no criteria: nothing is changed that could be measured.
 - The permit to do expires by the policy in force when it is issued, and with the window that lets it run; the permit to
@@ -74,22 +75,37 @@ def issue(
         parameters=planned.parameters,
         timeout_seconds=planned.timeout_seconds,
         criteria=_criteria(proposal, revision) if measured else (),
+        baselines=_baselines(proposal, revision) if step == 1 and not proposal.dry_run else (),
+        one_by_one=planned.one_by_one,
         expires_at=min(now + document.permit_ttl, until or datetime.max.replace(tzinfo=UTC)),
     )
     if planned.undo is None:
         return (forward,)
     undo = planned.undo
-    rest = {"parameters": undo.parameters, "timeout_seconds": undo.timeout_seconds, "expires_at": None}
-    return forward, permit(Direction.undo, undo.operation, **rest)
+    return forward, permit(
+        Direction.undo,
+        undo.operation,
+        parameters=undo.parameters,
+        timeout_seconds=undo.timeout_seconds,
+        one_by_one=planned.one_by_one,
+        expires_at=None,
+    )
 
 
 def _criteria(proposal: ActionProposal, revision: Revision) -> tuple[PermitCriterion, ...]:
     return tuple(_measured(item, revision) for item in effective(proposal, revision.facts.operations))
 
 
+def _baselines(proposal: ActionProposal, revision: Revision) -> tuple[PermitCriterion, ...]:
+    """What is read before the first step, so that no step has changed it yet."""
+    return tuple(item for item in _criteria(proposal, revision) if item.needs_baseline)
+
+
 def _measured(criterion: Criterion, revision: Revision) -> PermitCriterion:
     """A criterion with what the executor role needs to measure it."""
     said = criterion.model_dump(exclude_unset=True)
+    if criterion.of is not None:
+        said["resources"] = revision.facts.guarded.get(criterion.of, ())
     probe = revision.facts.probes.get(criterion.probe)
     if probe is None:
         return PermitCriterion(**said)
