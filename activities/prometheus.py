@@ -77,6 +77,16 @@ class Prometheus:
             writer.transport.abort()
 
 
+def is_plain(url: str) -> bool:
+    """Whether a text is an http address of printable ASCII without a name, a query or a fragment."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return known and not (parts.username or parts.query or parts.fragment) and url.isascii() and url.isprintable()
+
+
 async def _everything(reader: asyncio.StreamReader) -> bytes:
     found = bytearray()
     while piece := await reader.read(ANSWER_BYTES):

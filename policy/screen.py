@@ -13,7 +13,9 @@
 
 import json
 import re
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from policy.base import Instant, RecordModel, instant_text
 from policy.canonical import digest_of
@@ -52,6 +54,7 @@ class ScreenStep(RecordModel):
     needs_no_undo: bool = False
     undo_seconds: int | None = None
     proof: UndoProof | None = None
+    one_by_one: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
 
 
 class ScreenDraft(RecordModel):
@@ -210,6 +213,7 @@ def _step(step: Step, revision: Revision) -> ScreenStep:
         needs_no_undo=leaves_nothing(facts.operation(step.operation)),
         undo_seconds=facts.operation(step.undo.operation).undo_seconds if step.undo else None,
         proof=proof_of(step, facts),
+        one_by_one=step.one_by_one,
     )
 
 

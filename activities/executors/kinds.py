@@ -17,6 +17,7 @@ from policy.errors import CountersignError
 
 KINDS: Mapping[str, str] = {
     "postgres": "activities.executors.postgres",
+    "prometheus": "activities.executors.prometheus",
 }
 
 
