@@ -134,7 +134,7 @@ def read_number(body: bytes) -> tuple[float, datetime]:
         data = answer["data"]
         samples = {"vector": _vector, "scalar": _scalar}[data["resultType"]](data["result"])
         if answer["status"] != "success" or len(samples) != 1:
-            raise PrometheusError(f"prometheus gives {len(samples)} numbers: write a query that gives one an objective")
+            raise PrometheusError(f"prometheus gives {len(samples)} numbers: write a query that gives one")
         at, value = samples[0]
         number, instant = float(value), datetime.fromtimestamp(float(at), UTC)
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, OSError, RecursionError) as error:

@@ -71,11 +71,11 @@ class PrometheusExecutor(ReadingExecutor):
             )
         except PrometheusError as error:
             raise ProbeError(f"probe {order.probe}: {error}") from error
-        self._check_age(order, min(at.timestamp(), sampled))
+        for instant in (at.timestamp(), sampled):
+            self._check_age(order, datetime.now(UTC).timestamp() - instant)
         return _typed(order, value)
 
-    def _check_age(self, order: ProbeOrder, oldest: float) -> None:
-        age = datetime.now(UTC).timestamp() - oldest
+    def _check_age(self, order: ProbeOrder, age: float) -> None:
         if abs(age) > self._max_age.total_seconds():
             when = "old" if age > 0 else "from the future"
             raise ProbeError(f"probe {order.probe}: its sample is {abs(age):.0f} s {when}: check the scrape and clocks")

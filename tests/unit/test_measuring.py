@@ -126,7 +126,8 @@ def test_a_value_that_json_cannot_say_says_nothing() -> None:
 
 def test_looks_in_a_row_are_kept_as_one() -> None:
     """What was read for an hour is a few lines; how it was settled stays apart, as the observation begins there."""
-    criterion, kept = _criterion(success={"at_most": 100}, within_seconds=9, observe_seconds=3600), ()
+    criterion = _criterion(success={"at_most": 100}, within_seconds=9, observe_seconds=3600)
+    kept: tuple[Looks, ...] = ()
     for at in range(1000):
         kept = seen(criterion, kept, Looks(first=at, last=at, low=at % 7))
 
@@ -184,9 +185,8 @@ def test_one_more_failure_makes_no_success(said: dict[str, Any], series: list[tu
     before = judge(criterion, _looks(values))
     where = values[min(at, len(values) - 1)][0] if values else 0.0
     more = judge(criterion, _looks([*values[:at], (where, FAILURE), *values[at:]]))
-    instead = judge(
-        criterion, _looks([*values[:at], *((when, FAILURE) for when, _ in values[at : at + 1]), *values[at + 1 :]])
-    )
+    worse = [(when, FAILURE) for when, _ in values[at : at + 1]]
+    instead = judge(criterion, _looks([*values[:at], *worse, *values[at + 1 :]]))
 
     assert more.met is not True or before.met is True
     assert instead.met is not True or before.met is True
