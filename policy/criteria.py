@@ -6,7 +6,8 @@
   says less strictly is refused, not ignored, so that nobody is surprised.
 - A criterion that cannot fail is refused: its probe is constant, it says what the executor made sure of before it
   acted, it looks at an object that no step touches (a read touches nothing, and may be measured by any), or it forgives
-  more than it looks (`policy/measurable.py`). So is one that says the same as another, or its contrary.
+  more than it looks (`policy/measurable.py`). So is one that says the same as another, or its contrary. Guards alone
+  measure nothing that the steps did.
 - Where probes are declared, a criterion's probe is one of them, with parameters and a value of its types; whichever
   executor the registry names for it measures it. One that is not declared is the last step's executor's.
 - History counts only what was measured by the minimum (`policy/risk/history.py`).
@@ -140,6 +141,9 @@ def minimum_refusals(proposal: ActionProposal, registry: OperationsRegistry) -> 
             reasons += _cannot_fail(own, probe, proposal, known)
         reasons += [_reason(code, own, what) for code, what in faults(own, registry.probe(own.probe))]
         reasons += _held_before(own, proposal, known)
+    if all(item.of is not None for item in effective(proposal, known)):
+        message = "only guards on neighbours measure it: nothing shows what the steps themselves did"
+        reasons.append(Reason(code="bad_criterion", message=message))
     return cut(reasons, "bad_criterion")
 
 
