@@ -18,6 +18,7 @@ from tests.replay.recording_changes import CHANGES
 from tests.replay.recording_time import TIMES
 from tests.replay.revoking import REVOKING
 from tests.replay.signing import SIGNING
+from tests.replay.staging import STAGING
 from worker import workflow_runner
 from workflows.marks import ROLE
 
@@ -65,5 +66,5 @@ async def test_downgrade_of_a_recorded_answer_is_found() -> None:
 
 def test_every_scenario_is_recorded() -> None:
     """The corpus has a run of every path that `tests/replay/record.py` knows."""
-    scenarios = (*SCENARIOS, *FLOODS, *CHANGES, *TIMES, *REVOKING, *SIGNING, *PERMITTED)
+    scenarios = (*SCENARIOS, *FLOODS, *CHANGES, *TIMES, *REVOKING, *SIGNING, *PERMITTED, *STAGING)
     assert {scenario.__name__.replace("_", "-") for scenario in scenarios} <= {path.stem for path in FILES}

@@ -236,8 +236,12 @@ SENTENCES: dict[str, tuple[dict[str, Any], str]] = {
     "a value": ({"probe": "a.b", "equals": "up"}, 'a.b = "up" within 5 s'),
     "conditions": (
         LATENCY | {"observe_seconds": 60, "initial_delay_seconds": 10, "interval_seconds": 20, "failure_limit": 1},
-        "web.latency is at most 1.2 times the value before within 15 s, for 60 s"
-        + "; first looked at after 10 s; every 20 s; 1 failures forgiven; fails if it is above 5",
+        " ".join(
+            (
+                "web.latency is at most 1.2 times the value before within 15 s, for 60 s;",
+                "first looked at after 10 s; every 20 s; 1 failures forgiven; fails if it is above 5",
+            )
+        ),
     ),
     "a guard": (
         GUARD | {"error_limit": 2, "consecutive_successes": 3},
