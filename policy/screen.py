@@ -363,8 +363,8 @@ def _besides(item: Criterion) -> str:
         "first looked at after {} s": item.initial_delay_seconds,
         "every {} s": item.interval_seconds,
         "{} times in a row": item.consecutive_successes if item.consecutive_successes > 1 else 0,
-        "{} failures forgiven": item.failure_limit,
-        "{} looks without a value forgiven": item.error_limit or 0,
+        "failures forgiven: {}": item.failure_limit,
+        "looks without a value forgiven: {}": item.error_limit or 0,
         "fails if it is {}": item.failure.words if item.failure is not None else "",
     }
     return "".join(f"; {words.format(value)}" for words, value in said.items() if value)

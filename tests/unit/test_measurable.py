@@ -235,17 +235,16 @@ def test_only_the_last_step_is_taken_target_by_target() -> None:
 SENTENCES: dict[str, tuple[dict[str, Any], str]] = {
     "a value": ({"probe": "a.b", "equals": "up"}, 'a.b = "up" within 5 s'),
     "conditions": (
-        LATENCY | {"observe_seconds": 60, "initial_delay_seconds": 10, "interval_seconds": 20, "failure_limit": 1},
-        " ".join(
-            (
-                "web.latency is at most 1.2 times the value before within 15 s, for 60 s;",
-                "first looked at after 10 s; every 20 s; 1 failures forgiven; fails if it is above 5",
-            )
-        ),
+        {**LATENCY, "failure": None, "observe_seconds": 60, "initial_delay_seconds": 10},
+        "web.latency is at most 1.2 times the value before within 15 s, for 60 s; first looked at after 10 s",
+    ),
+    "limits": (
+        {"probe": "a.b", "equals": 1, "observe_seconds": 9, "failure_limit": 1, "error_limit": 2},
+        "a.b = 1 within 5 s, for 9 s; failures forgiven: 1; looks without a value forgiven: 2",
     ),
     "a guard": (
-        GUARD | {"error_limit": 2, "consecutive_successes": 3},
-        "web.errors on component:till is at most 0.01 within 5 s; 3 times in a row; 2 looks without a value forgiven",
+        GUARD | {"consecutive_successes": 3, "failure": {"above": 0.5}},
+        "web.errors on component:till is at most 0.01 within 5 s; 3 times in a row; fails if it is above 0.5",
     ),
 }
 
