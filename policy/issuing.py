@@ -18,7 +18,7 @@ from policy.criteria import effective
 from policy.document import PolicySet
 from policy.permit import Direction, Permit, PermitCriterion, permit_id
 from policy.proofs import Assurance
-from policy.proposal import ActionProposal, Criterion
+from policy.proposal import ActionProposal, Criterion, Step, Undo
 from policy.revision import Revision
 
 
@@ -46,7 +46,6 @@ def issue(
         until: when the window closes that lets it run (UTC); None where there is none.
     """
     planned = proposal.steps[step - 1]
-    measured = step == len(proposal.steps) and not proposal.dry_run
 
     def permit(direction: Direction, operation: str, **rest: Any) -> Permit:
         return Permit(
@@ -69,27 +68,31 @@ def issue(
             **rest,
         )
 
-    forward = permit(
-        Direction.do,
-        planned.operation,
-        parameters=planned.parameters,
-        timeout_seconds=planned.timeout_seconds,
-        criteria=_criteria(proposal, revision) if measured else (),
-        baselines=_baselines(proposal, revision) if step == 1 and not proposal.dry_run else (),
-        one_by_one=planned.one_by_one,
-        expires_at=min(now + document.permit_ttl, until or datetime.max.replace(tzinfo=UTC)),
-    )
+    ends = min(now + document.permit_ttl, until or datetime.max.replace(tzinfo=UTC))
+    forward = permit(Direction.do, planned.operation, **_doing(proposal, revision, step), expires_at=ends)
     if planned.undo is None:
         return (forward,)
-    undo = planned.undo
-    return forward, permit(
-        Direction.undo,
-        undo.operation,
-        parameters=undo.parameters,
-        timeout_seconds=undo.timeout_seconds,
-        one_by_one=planned.one_by_one,
-        expires_at=None,
-    )
+    return forward, permit(Direction.undo, planned.undo.operation, **_undoing(planned, planned.undo), expires_at=None)
+
+
+def _doing(proposal: ActionProposal, revision: Revision, step: int) -> dict[str, Any]:
+    """What is done, and what is read before the first step and after the last."""
+    planned, real = proposal.steps[step - 1], not proposal.dry_run
+    return {
+        "parameters": planned.parameters,
+        "timeout_seconds": planned.timeout_seconds,
+        "criteria": _criteria(proposal, revision) if real and step == len(proposal.steps) else (),
+        "baselines": _baselines(proposal, revision) if real and step == 1 else (),
+        "one_by_one": planned.one_by_one,
+    }
+
+
+def _undoing(planned: Step, undo: Undo) -> dict[str, Any]:
+    return {
+        "parameters": undo.parameters,
+        "timeout_seconds": undo.timeout_seconds,
+        "one_by_one": planned.one_by_one,
+    }
 
 
 def _criteria(proposal: ActionProposal, revision: Revision) -> tuple[PermitCriterion, ...]:

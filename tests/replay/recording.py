@@ -32,8 +32,7 @@ from workflows import interface
 from workflows.messages import PACE
 
 DOCUMENTS = Path(__file__).parent / "documents"
-SCRATCH_RESOURCE = "postgres/scratch"
-FLEET = ("postgres/scratch-a", "postgres/scratch-b")
+SCRATCH_RESOURCES = ("postgres/scratch", "postgres/scratch-a", "postgres/scratch-b")
 BOUND_SECONDS = 20.0
 # After so many a run continues as a new one.
 SIGNALS = 12
@@ -145,8 +144,7 @@ async def recording(stack: Stack, keys: Keys | None = None) -> AsyncIterator[Rec
     With keys, payloads are encrypted.
     """
     settings = await prepare_local(stack, datetime.now(UTC), DOCUMENTS)
-    scratch = dict.fromkeys((SCRATCH_RESOURCE, *FLEET), settings.targets[ORDERS_RESOURCE])
-    targets = {**settings.targets, **scratch}
+    targets = {**settings.targets, **dict.fromkeys(SCRATCH_RESOURCES, settings.targets[ORDERS_RESOURCE])}
     settings = replace(settings, targets=targets)
     client = await connect(address=stack.temporal_address, namespace=stack.namespace, identity="recording", keys=keys)
     database = Database(settings.check_worker(), application="countersign-recording")
