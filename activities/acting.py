@@ -57,15 +57,18 @@ class ClaimedAt:
         return max(now - self.clock, timedelta(seconds=elapsed)) > _PAUSE
 
 
-async def act(executor: Executor, permit: Permit) -> Acted:
-    """Carry out what a permit allows, once."""
+async def act(executor: Executor, permit: Permit, order: Order) -> Acted:
+    """Carry out an order under a permit, once; a stop that it is told ends it where the executor says that it can."""
     if permit.dry_run:
         return Acted("none", f"permit {permit.permit_id} is of a dry run: nothing is carried out under it")
+    limit = asyncio.timeout(permit.timeout_seconds)
+    hurrying = asyncio.create_task(_hurry(executor, order, limit))
     try:
-        async with asyncio.timeout(permit.timeout_seconds):
-            await executor.execute(Order.under(permit))
+        async with limit:
+            await executor.execute(order)
     except TimeoutError:
-        return Acted("unknown", f"no answer within the permitted {permit.timeout_seconds} s", again=True)
+        within = f"told to stop, no answer within {executor.supports.stops_within}" if order.stop.is_set() else ""
+        return Acted("unknown", within or f"no answer within the permitted {permit.timeout_seconds} s", again=True)
     except TargetUnreachableError as error:
         return Acted("none", _say(error), again=True)
     except PreconditionFailedError as error:
@@ -76,14 +79,25 @@ async def act(executor: Executor, permit: Permit) -> Acted:
         return Acted("done", _say(error), again=True)
     except Exception as error:  # noqa: BLE001 - a fault in an adapter says nothing about the target: unknown
         return Acted("unknown", f"executor {permit.executor} broke: {_say(error)}", again=True)
+    finally:
+        hurrying.cancel()
     return Acted("done")
 
 
-async def observe(executor: Executor, permit: Permit) -> Seen:
-    """Whether the target shows that a permit was carried out."""
+async def _hurry(executor: Executor, order: Order, limit: asyncio.Timeout) -> None:
+    """Once it is told to stop, an effect that says it ends within has only so long for it as the executor says."""
+    await order.stop.wait()
+    if executor.supports.stops != "within":
+        return
+    ends_at = asyncio.get_running_loop().time() + executor.supports.stops_within.total_seconds()
+    limit.reschedule(min(ends_at, limit.when() or ends_at))
+
+
+async def observe(executor: Executor, order: Order) -> Seen:
+    """Whether the target shows that an order was carried out."""
     try:
         async with asyncio.timeout(_OBSERVE_SECONDS):
-            return await executor.observe(Order.under(permit))
+            return await executor.observe(order)
     except Exception:  # noqa: BLE001 - whatever keeps it from looking, it has not seen anything
         return "unknown"
 

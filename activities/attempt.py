@@ -8,7 +8,7 @@ the one that claimed. An undo goes without: whoever runs its next attempt goes o
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -104,8 +104,14 @@ def asked_to_stop() -> bool:
     return details is None or details.cancel_requested
 
 
-async def uninterrupted(work: Coroutine[Any, Any, Result]) -> tuple[Result, bool]:
+async def uninterrupted(
+    work: Coroutine[Any, Any, Result], told: Callable[[], None] | None = None
+) -> tuple[Result, bool]:
     """Let something finish whatever comes; its result, and whether a cancellation came meanwhile.
+
+    Args:
+        work: what finishes.
+        told: called when a cancellation comes that is somebody's wish to stop.
 
     Raises:
         asyncio.CancelledError: it failed, and a cancellation came meanwhile.
@@ -117,6 +123,8 @@ async def uninterrupted(work: Coroutine[Any, Any, Result]) -> tuple[Result, bool
             await asyncio.wait({task})
         except asyncio.CancelledError:
             cancelled = True
+            if told is not None and asked_to_stop():
+                told()
     if cancelled and (error := task.exception()):
         raise asyncio.CancelledError from error
     return task.result(), cancelled

@@ -34,7 +34,7 @@ from activities.permits import PermitError, PermitUse, claim_row, read_issued, r
 from activities.tables import LedgerEntryRow, PermitRow, PermitUseRow
 from policy.gate import may_undo
 from policy.ledger import EntryKind
-from policy.outcome import EffectReport
+from policy.outcome import Baseline, EffectReport
 from policy.permit import Direction, Permit, entry_id
 from policy.proposal import MAX_STEPS
 from signing.permits import PermitRefusedError
@@ -62,12 +62,23 @@ _EXPIRED = (
 
 
 @dataclass(frozen=True)
+class Before:
+    """What earlier reports say that an attempt needs: what was read before the first step, and of an undo the targets
+    that its step touched one after the other.
+    """
+
+    baselines: tuple[Baseline, ...] = ()
+    touched: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Claimed:
     """The attempt may act, if it does at once: since the instant `at`. `undo` is the permit that undoes the step."""
 
     permit: Permit
     undo: Permit | None
     at: datetime
+    before: Before = Before()
 
 
 @dataclass(frozen=True)
@@ -151,6 +162,8 @@ class Claims:
                 answer = _again(mine, found, attempt, tried=tried)
                 if isinstance(answer, Claimed):
                     answer = await self._unproven(connection, mine) or answer
+            if isinstance(answer, Claimed):
+                answer = replace(answer, before=await read_before(connection, permit))
             refused = (
                 answer.refused if isinstance(answer, Reported) else answer if isinstance(answer, Refused) else None
             )
@@ -208,6 +221,21 @@ class Claims:
         except PermitRefusedError as error:
             return Refused(error.code, str(error))
         return None
+
+
+async def read_before(connection: AsyncConnection, permit: Permit) -> Before:
+    """What the reports before a permit say that it needs; nothing is read where it needs nothing."""
+    compares = permit.step > 1 and any(item.needs_baseline for item in permit.criteria)
+    partly = permit.direction is Direction.undo and permit.one_by_one
+    if not compares and not partly:
+        return Before()
+    records = (await read_issued(connection, permit.proposal_id, permit.revision)).records
+    reports = {item.step: item.report for item in records if item.direction == "do" and item.report is not None}
+    first, mine = reports.get(1), reports.get(permit.step)
+    return Before(
+        baselines=first.baselines if compares and first is not None else (),
+        touched=mine.touched if partly and mine is not None else (),
+    )
 
 
 def _not_permitted(permit: Permit, found: PermitUse) -> Refused | None:

@@ -1,48 +1,129 @@
-"""Measuring success criteria, after the last step.
+"""Measuring success criteria: after the last step, or between the targets of a step that takes them one by one.
 
-- A criterion is met when its probe reads the value, exactly (the same canonical JSON: true is not 1), within its
-  seconds, and goes on reading it for as long as it is to be observed.
-- A value that cannot be read is not a value: `met` stays None, and that is no success.
-- All criteria are measured at once, on every resolved id; the first that is not met ends the measuring.
+- What the values say is judged by `policy/measuring.py` alone, after each look; here is only the looking.
+- A criterion is measured by the executor that its permit names. One that is not here, a probe that fails or takes
+  longer than it may, and a value that JSON cannot say, are looks without a value.
+- All criteria are measured at once, on every resource; the first that is over and not met ends the measuring. What is
+  not over then is not met.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from activities.executors.base import Executor, ProbeError, ProbeOrder
 from policy.canonical import canonical
 from policy.errors import CanonicalError
-from policy.outcome import Measurement
+from policy.measuring import Judgement, baseline_of, judge, says, seen
+from policy.outcome import Baseline, Looks, Measurement
 from policy.permit import Permit, PermitCriterion
-from policy.proposal import Criterion
 
 _PROBE_SECONDS = 10.0
-_POLL_SECONDS = 0.1
-# A hundred looks at an observation, but not more than ten a second nor fewer than two a minute.
-_LOOKS = 100
-_SLOWEST_SECONDS = 30.0
+_BASELINE_SECONDS = 5.0
+_MESSAGE_LIMIT = 500
+_SHOWN = 120
+
+Pairs = Sequence[tuple[PermitCriterion, str]]
+
+
+@dataclass
+class _Series:
+    """What was read of one criterion on one resource so far."""
+
+    criterion: PermitCriterion
+    resource: str
+    baseline: Any = None
+    kept: tuple[Looks, ...] = ()
+    value: Any = None
+    error: str = ""
+
+    def measurement(self, why: str = "") -> Measurement:
+        """What is reported of it; `why` it was ended, where it was."""
+        judged = judge(self.criterion, self.kept, self.baseline)
+        said = f"could not be measured: {self.error}" if self.error else self._read(judged)
+        return _measurement(
+            self.criterion,
+            self.resource,
+            judged.met,
+            said if judged.over or not why else f"{why}; {said}" if self.kept else why,
+            value=self.value,
+            looks=self.kept,
+        )
+
+    def _read(self, judged: Judgement) -> str:
+        said = f"reads {_shown(self.value)} on {self.resource}"
+        if judged.met:
+            return said
+        why = f": {judged.why}" if judged.over and self.criterion.is_judged else ""
+        return f"{said}, expected {self.criterion.wanted}{why}"
+
+
+@dataclass
+class _Reader:
+    """Who measures a criterion; the name of who would, where it is not here."""
+
+    executor: Executor | None
+    name: str
+    order: ProbeOrder = field(repr=False)
+
+    @classmethod
+    def of(cls, executors: Mapping[str, Executor], permit: Permit, criterion: PermitCriterion, resource: str) -> Any:
+        name = criterion.executor or permit.executor
+        order = ProbeOrder(
+            criterion.probe, criterion.parameters, resource, criterion.query, criterion.types, criterion.reads
+        )
+        return cls(executors.get(name), name, order)
+
+    async def read(self) -> tuple[Any, str]:
+        """A value that JSON can say, or why there is none."""
+        if self.executor is None:
+            return None, f"executor {self.name} is not here"
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                value = await self.executor.measure(self.order)
+            canonical(value)
+        except ProbeError as error:
+            return None, str(error)[:_MESSAGE_LIMIT] or type(error).__name__
+        except (TimeoutError, CanonicalError) as error:
+            return None, str(error)[:_MESSAGE_LIMIT] or f"no answer within {_PROBE_SECONDS:g} s"
+        except Exception as error:  # noqa: BLE001 - a fault in an adapter says nothing about the target: no value
+            return None, f"executor {self.name} broke: {error}"[:_MESSAGE_LIMIT]
+        return value, ""
 
 
 async def measure(
-    executors: Mapping[str, Executor], permit: Permit, ends_at: float
+    executors: Mapping[str, Executor],
+    permit: Permit,
+    ends_at: float,
+    *,
+    baselines: tuple[Baseline, ...] = (),
+    pairs: Pairs | None = None,
 ) -> tuple[tuple[Measurement, ...], bool]:
-    """Measure every criterion of a permit; the measurements, and whether a cancellation ended it.
+    """Measure the criteria of a permit; the measurements, and whether a cancellation ended it.
 
     Args:
         executors: those of this process by name; a criterion that none of them has is not measured.
         permit: criteria and resolved ids.
         ends_at: the event loop's time, seconds, at which it ends whatever is left to observe.
+        baselines: what was read before the first step.
+        pairs: which criteria on which resources; all of the permit's where it is not said.
     """
     loop = asyncio.get_running_loop()
-    wanted = [(criterion, resource) for criterion in permit.criteria for resource in permit.resolved]
-    tasks = [asyncio.create_task(_criterion(_reader(executors, permit, pair[0]), *pair)) for pair in wanted]
+    wanted = permit.measurable if pairs is None else pairs
+    series = [
+        _Series(criterion, resource, baseline_of(criterion, resource, baselines)) for criterion, resource in wanted
+    ]
+    tasks = [
+        asyncio.create_task(_follow(each, _Reader.of(executors, permit, each.criterion, each.resource)))
+        for each in series
+    ]
     waiting, why, cancelled = set(tasks), "stopped", False
     try:
         while waiting:
             left = max(0.0, ends_at - loop.time())
             done, waiting = await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            if not done or any(task.result().met is not True for task in done):
+            if not done or any(task.result() is not True for task in done):
                 why = "not measured to its end: another criterion was not met" if done else "no time was left for it"
                 break
     except asyncio.CancelledError:
@@ -51,12 +132,43 @@ async def measure(
         task.cancel()
     if waiting:
         await asyncio.wait(waiting)
-    return tuple(_outcome(task, *pair, why) for task, pair in zip(tasks, wanted, strict=True)), cancelled
+    return tuple(each.measurement(why) for each in series), cancelled
+
+
+async def read_baselines(executors: Mapping[str, Executor], permit: Permit) -> tuple[tuple[Baseline, ...], str]:
+    """What a permit's criteria read before anything is done, and why the step must not begin; empty where it may.
+
+    A value that cannot be read within seconds, and a guard that does not hold, keep the step from beginning.
+    """
+    wanted = permit.measured_on(permit.baselines)
+    readers = [_Reader.of(executors, permit, criterion, resource) for criterion, resource in wanted]
+
+    async def read(reader: _Reader) -> tuple[Any, str]:
+        try:
+            async with asyncio.timeout(_BASELINE_SECONDS):
+                return await reader.read()
+        except TimeoutError:
+            return None, f"no answer within {_BASELINE_SECONDS:g} s"
+
+    found = await asyncio.gather(*(read(reader) for reader in readers))
+    baselines, wrong = [], []
+    for (criterion, resource), (value, error) in zip(wanted, found, strict=True):
+        kept = Baseline(
+            probe=criterion.probe, parameters=criterion.parameters, resource=resource, value=value, error=error
+        )
+        baselines.append(kept)
+        if error:
+            wrong.append(f"{criterion.probe} has no baseline on {resource}: {error}")
+        elif says(criterion, value, value) == "none":
+            wrong.append(f"{criterion.probe} has no baseline on {resource}: {_shown(value)} is no number")
+        elif criterion.of is not None and says(criterion, value, value) != "success":
+            wrong.append(f"guard {criterion.probe} does not hold before the step: {_shown(value)} on {resource}")
+    return tuple(baselines), "; ".join(wrong)[:_MESSAGE_LIMIT]
 
 
 def longest(permit: Permit) -> int:
     """How many seconds measuring the criteria of a permit may take."""
-    return max((item.within_seconds + item.observe_seconds for item in permit.criteria), default=0)
+    return max((item.longest for item in permit.criteria), default=0)
 
 
 def failing(measurements: Sequence[Measurement]) -> str:
@@ -67,73 +179,54 @@ def failing(measurements: Sequence[Measurement]) -> str:
 
 def unmeasured(permit: Permit, why: str) -> tuple[Measurement, ...]:
     """A measurement of every criterion that says why there is none."""
-    return tuple(
-        _measurement(criterion, resource, None, why) for criterion in permit.criteria for resource in permit.resolved
-    )
+    return tuple(_measurement(criterion, resource, None, why) for criterion, resource in permit.measurable)
 
 
-def _reader(executors: Mapping[str, Executor], permit: Permit, criterion: PermitCriterion) -> Executor | str:
-    """Who measures a criterion, or the name of who would and is not here."""
-    name = criterion.executor or permit.executor
-    return executors.get(name) or name
-
-
-def _order(criterion: PermitCriterion, resource: str) -> ProbeOrder:
-    return ProbeOrder(
-        criterion.probe, criterion.parameters, resource, criterion.query, criterion.types, criterion.reads
-    )
-
-
-def _outcome(task: "asyncio.Task[Measurement]", criterion: Criterion, resource: str, why: str) -> Measurement:
-    if task.cancelled():
-        return _measurement(criterion, resource, None, why)
-    return task.result()
-
-
-async def _criterion(executor: Executor | str, criterion: PermitCriterion, resource: str) -> Measurement:
-    """Poll until met, then look again until it was observed for long enough."""
-    loop = asyncio.get_running_loop()
-    limit = loop.time() + criterion.within_seconds
+async def _follow(series: _Series, reader: _Reader) -> bool | None:
+    """Look until it is over; whether it is met."""
+    loop, criterion = asyncio.get_running_loop(), series.criterion
+    began = loop.time()
+    await asyncio.sleep(criterion.initial_delay_seconds)
     while True:
-        found = await _look(executor, criterion, resource)
-        if found.met or loop.time() >= limit:
-            break
-        await asyncio.sleep(_POLL_SECONDS)
-    if not found.met or not criterion.observe_seconds:
-        return found
-    read_at = loop.time()
-    until = read_at + criterion.observe_seconds
-    pause = min(max(_POLL_SECONDS, criterion.observe_seconds / _LOOKS), _SLOWEST_SECONDS)
-    while (now := loop.time()) < until:
-        await asyncio.sleep(min(pause, until - now))
-        found = await _look(executor, criterion, resource)
-        if found.met:
-            read_at = loop.time()
-        # A probe that fails for no longer than the criterion had to be met at first is tried again.
-        elif found.met is False or loop.time() - read_at > criterion.within_seconds:
-            return found
-    return found
+        at = loop.time() - began
+        value, error = await reader.read()
+        if not error and says(criterion, value, series.baseline) == "none":
+            error = f"it reads {_shown(value)}, which its conditions say nothing of"
+        series.value, series.error = (None if error else value), error
+        look = Looks(first=round(at, 3), last=round(at, 3), low=None if error else value, error=error)
+        series.kept = seen(criterion, series.kept, look, series.baseline)
+        judged = judge(criterion, series.kept, series.baseline)
+        if judged.over:
+            return judged.met
+        await asyncio.sleep(_pause(criterion, judged.settled_at, loop.time() - began))
 
 
-async def _look(executor: Executor | str, criterion: PermitCriterion, resource: str) -> Measurement:
-    if isinstance(executor, str):
-        return _measurement(criterion, resource, None, f"could not be measured: executor {executor} is not here")
-    try:
-        async with asyncio.timeout(_PROBE_SECONDS):
-            value = await executor.measure(_order(criterion, resource))
-        met = canonical(value) == canonical(criterion.equals)
-    except ProbeError as error:
-        return _measurement(criterion, resource, None, f"could not be measured: {error}")
-    except (TimeoutError, CanonicalError) as error:
-        why = str(error) or f"no answer within {_PROBE_SECONDS:g} s"
-        return _measurement(criterion, resource, None, f"could not be measured: {why}")
-    said = f"reads {canonical(value).decode()} on {resource}"
-    wanted = "" if met else f", expected {canonical(criterion.equals).decode()}"
-    return _measurement(criterion, resource, met, said + wanted, value)
+def _pause(criterion: PermitCriterion, settled_at: float | None, now: float) -> float:
+    """How many seconds until the next look: the last one is when the time is up."""
+    if settled_at is None:
+        return max(0.0, min(criterion.pause, criterion.settled_by - now))
+    return max(0.0, min(criterion.observing_pause, settled_at + criterion.observe_seconds - now))
 
 
-def _measurement(criterion: Criterion, resource: str, met: bool | None, message: str, value: Any = None) -> Measurement:
+def _measurement(
+    criterion: PermitCriterion,
+    resource: str,
+    met: bool | None,
+    message: str,
+    value: Any = None,
+    looks: tuple[Looks, ...] = (),
+) -> Measurement:
     where = "" if resource in message else f" ({resource})"
     return Measurement(
-        probe=criterion.probe, expected=criterion.equals, value=value, met=met, message=message[:500] + where
+        probe=criterion.probe,
+        expected=criterion.equals,
+        value=value,
+        met=met,
+        message=message[:_MESSAGE_LIMIT] + where,
+        resource=resource,
+        looks=looks,
     )
+
+
+def _shown(value: Any) -> str:
+    return canonical(value).decode()[:_SHOWN]

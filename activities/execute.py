@@ -1,7 +1,8 @@
 """The executor role: claim, act once, measure, report.
 
 1. It acts on the permit that it reads from the record, and only after the claim of this very attempt is durable.
-2. Once it has begun to act it finishes: a stop waits for the effect, ends the measuring, and is reported.
+2. Once it has begun to act it finishes: a stop is told to the effect and waits for it, ends the measuring, and is
+   reported. What is done under a permit, and in which parts, is in `activities/stepping.py`.
 3. Whatever it knows is on record before it answers. While the record is away it goes on trying for as long as the
    activity may run, and never repeats the effect. Only a failure that calls for an undo is answered at once, so that
    the undo need not wait, and is stored as soon as the record is back.
@@ -23,10 +24,10 @@ from datetime import datetime, timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities import criteria
-from activities.acting import Acted, ClaimedAt, act, observe
-from activities.attempt import Attempt, asked_to_stop, heartbeats, uninterrupted
-from activities.claims import Claimed, Claims, Refused, Reported
+from activities import criteria, stepping
+from activities.acting import Acted, ClaimedAt
+from activities.attempt import Attempt, heartbeats, uninterrupted
+from activities.claims import Before, Claimed, Claims, Refused, Reported
 from activities.clock import Clock
 from activities.database import Database, DatabaseUnavailableError
 from activities.executors.base import Executor
@@ -34,7 +35,8 @@ from activities.memory import EffectMemory
 from activities.permit_trust import PermitTrust
 from activities.rehearsing import rehearse
 from activities.reports import Claim, Reports
-from policy.outcome import EffectReport, Measurement
+from activities.stepping import Stepped
+from policy.outcome import EffectReport
 from policy.permit import Direction, Permit
 from workflows.messages import ExecuteRequest, ExecuteResult
 from workflows.ports import ExecutorPort
@@ -42,7 +44,7 @@ from workflows.ports import ExecutorPort
 _HEARTBEAT_SECONDS = 3.0
 _CLAIM_SECONDS = 10.0
 _RETRY_SECONDS = 0.5
-_STOPPED = "stopped"
+_MESSAGE_LIMIT = 500
 # What an attempt may take besides its permitted seconds: to begin after its claim, and to write its report.
 _SLACK = timedelta(seconds=15)
 _LOOK_AGAIN_FIRST, _LOOK_AGAIN_LAST = timedelta(seconds=1), timedelta(seconds=10)
@@ -82,7 +84,8 @@ class ExecutorActivities(ExecutorPort):
                 undo = self._undo_from_memory(request.permit_id)
                 if undo is None:
                     raise
-                return await self._carry_out(undo, attempt, None, stopped=False)
+                before = Before(touched=self._memory.touched(undo))
+                return await self._carry_out(undo, attempt, None, before, stopped=False)
             if isinstance(answer, Refused):
                 return _refusal(request.permit_id, answer, attempt)
             if isinstance(answer, Reported):
@@ -93,7 +96,7 @@ class ExecutorActivities(ExecutorPort):
                 if answer.permit.dry_run:
                     return await self._rehearse(answer, attempt, stopped=stopped)
                 claimed_at = ClaimedAt(answer.at, asked_at)
-                return await self._carry_out(answer.permit, attempt, claimed_at, stopped=stopped)
+                return await self._carry_out(answer.permit, attempt, claimed_at, answer.before, stopped=stopped)
 
     @activity.defn(name="observe")
     async def observe(self, request: ExecuteRequest) -> ExecuteResult:
@@ -145,11 +148,11 @@ class ExecutorActivities(ExecutorPort):
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _carry_out(
-        self, permit: Permit, attempt: Attempt, claimed_at: ClaimedAt | None, *, stopped: bool
+        self, permit: Permit, attempt: Attempt, claimed_at: ClaimedAt | None, told: Before, *, stopped: bool
     ) -> ExecuteResult:
         """Act and report; `claimed_at` is None where an undo does not wait for the record."""
         if self._memory.report(permit.permit_id) is None:
-            report = await self._act(permit, attempt, claimed_at, stopped=stopped)
+            report = await self._act(permit, attempt, claimed_at, told, stopped=stopped)
             self._memory.note_report(permit, report, attempt)
         return await self._stored(permit, attempt)
 
@@ -162,7 +165,7 @@ class ExecutorActivities(ExecutorPort):
         return await self._stored(permit, attempt)
 
     async def _act(
-        self, permit: Permit, attempt: Attempt, claimed_at: ClaimedAt | None, *, stopped: bool
+        self, permit: Permit, attempt: Attempt, claimed_at: ClaimedAt | None, told: Before, *, stopped: bool
     ) -> EffectReport:
         """The effect and its measurements, as a report.
 
@@ -171,37 +174,44 @@ class ExecutorActivities(ExecutorPort):
             asyncio.CancelledError: the effect was done and not measured, and nobody asked to stop: to be observed.
         """
         started, late = await self._clock.now(), claimed_at is None
-        if permit.direction is Direction.do and stopped:
-            return await self._report(permit, started, Acted("none", "stopped before it acted"), late=late)
-        executor = self._executors[permit.executor]
-        if permit.direction is Direction.do and not permit.begins_in_time(started):
-            acted, interrupted = Acted("none", f"it could not be over by {permit.over_by}"), False
-        elif claimed_at is not None and claimed_at.paused(started):
-            acted, interrupted = Acted("none", "paused between claim and effect", again=True), False
-        else:
-            acted, interrupted = await uninterrupted(act(executor, permit))
         if permit.direction is Direction.undo:
-            if acted.again and not attempt.last:
-                raise ApplicationError(f"the undo did not get through: {acted.message}", type="UndoUnfinished")
-            return await self._report(permit, started, acted, late=late)
-        if acted.failed or not (interrupted or permit.criteria):
-            return await self._report(permit, started, acted, late=late)
-        if interrupted and asked_to_stop():
-            unmeasured = criteria.unmeasured(permit, _STOPPED)
-            return await self._report(permit, started, Acted("done", _STOPPED), unmeasured, late=late)
-        if interrupted and permit.criteria:
-            raise asyncio.CancelledError
-        return await self._measured(permit, attempt, started, late=late)
+            return await self._undo(permit, attempt, started, claimed_at, told.touched)
+        if stopped:
+            return await self._report(permit, started, Stepped(Acted("none", "stopped before it acted")), late=late)
+        if not permit.begins_in_time(started):
+            over = Stepped(Acted("none", f"it could not be over by {permit.over_by}"))
+            return await self._report(permit, started, over, late=late)
+        (baselines, why), interrupted = await uninterrupted(criteria.read_baselines(self._executors, permit))
+        if interrupted or why:
+            why = why or "stopped before it acted"
+            not_begun = Stepped(Acted("none", f"not begun: {why}"), baselines=baselines)
+            return await self._report(permit, started, not_begun, late=late)
+        if claimed_at is not None and claimed_at.paused(await self._clock.now()):
+            paused = Stepped(Acted("none", "paused between claim and effect", again=True), baselines=baselines)
+            return await self._report(permit, started, paused, late=late)
+        stepped = await stepping.do(self._executors, permit, attempt.report_by, (*told.baselines, *baselines))
+        return await self._report(permit, started, replace(stepped, baselines=baselines), late=late)
 
-    async def _measured(self, permit: Permit, attempt: Attempt, started: datetime, *, late: bool) -> EffectReport:
-        """The report of an effect that is done, by what its criteria read."""
-        if not permit.criteria:
-            return await self._report(permit, started, Acted("done"), late=late)
-        measurements, interrupted = await criteria.measure(self._executors, permit, attempt.report_by)
-        if interrupted and not asked_to_stop():
-            raise asyncio.CancelledError
-        message = _STOPPED if interrupted else criteria.failing(measurements)
-        return await self._report(permit, started, Acted("done", message), measurements, late=late)
+    async def _undo(
+        self,
+        permit: Permit,
+        attempt: Attempt,
+        started: datetime,
+        claimed_at: ClaimedAt | None,
+        touched: tuple[str, ...],
+    ) -> EffectReport:
+        """The report of an undo.
+
+        Raises:
+            ApplicationError: it did not get through; to be tried again.
+        """
+        if claimed_at is not None and claimed_at.paused(started):
+            stepped = Stepped(Acted("none", "paused between claim and effect", again=True))
+        else:
+            stepped = await stepping.undo(self._executors[permit.executor], permit, touched)
+        if stepped.acted.again and not attempt.last:
+            raise ApplicationError(f"the undo did not get through: {stepped.acted.message}", type="UndoUnfinished")
+        return await self._report(permit, started, stepped, late=claimed_at is None)
 
     async def _check_over(self, claim: Claim) -> None:
         """Refuse to look while the attempt that claimed may still act.
@@ -212,8 +222,7 @@ class ExecutorActivities(ExecutorPort):
         if self._memory.over(claim.token):
             return
         executor = self._executors.get(claim.permit.executor)
-        seconds = claim.permit.timeout_seconds + criteria.longest(claim.permit)
-        over_at = claim.used_at + timedelta(seconds=seconds) + _SLACK
+        over_at = claim.used_at + timedelta(seconds=claim.permit.longest) + _SLACK
         over_at += executor.supports.stops_within if executor else timedelta(0)
         left = over_at - await self._clock.now()
         if left <= timedelta(0) and not self._memory.acts(claim.token):
@@ -228,33 +237,34 @@ class ExecutorActivities(ExecutorPort):
         """What can be known of an attempt that left no report; it may be heard of yet: "not done" means nothing."""
         executor = self._executors.get(claim.permit.executor)
         if claim.permit.dry_run:
-            broken_off = Acted("none", "the attempt at a dry run left no report, and changed nothing")
+            broken_off = Stepped(Acted("none", "the attempt at a dry run left no report, and changed nothing"))
             return await self._report(claim.permit, claim.used_at, broken_off, late=True)
-        if executor is not None and await observe(executor, claim.permit) == "done":
-            return await self._measured(claim.permit, attempt, claim.used_at, late=True)
-        unknown = Acted("unknown", "the attempt that claimed the permit left no report")
+        done, shown = await stepping.seen(executor, claim.permit) if executor is not None else (False, ())
+        if done:
+            stepped = await stepping.measured_after(self._executors, claim.permit, attempt.report_by, claim.baselines)
+            whole = replace(stepped, touched=shown, baselines=())
+            return await self._report(claim.permit, claim.used_at, whole, late=True)
+        message = "the attempt that claimed the permit left no report"
+        message += f"; done is shown by {', '.join(shown)}" if shown else ""
+        unknown = Stepped(Acted("unknown", message[:_MESSAGE_LIMIT]), touched=shown)
         return await self._report(claim.permit, claim.used_at, unknown, late=True)
 
-    async def _report(
-        self,
-        permit: Permit,
-        started: datetime,
-        acted: Acted,
-        measurements: tuple[Measurement, ...] = (),
-        *,
-        late: bool,
-    ) -> EffectReport:
+    async def _report(self, permit: Permit, started: datetime, stepped: Stepped, *, late: bool) -> EffectReport:
+        acted = stepped.acted
         status = "unknown" if acted.effect == "unknown" else "failed" if acted.failed else "succeeded"
         return EffectReport(
             permit_id=permit.permit_id,
             status=status,
             effect=acted.effect,
             message=acted.message,
-            measurements=measurements,
+            measurements=stepped.measurements,
             started_at=started,
             finished_at=await self._clock.now(),
             late=late,
             dry_run=permit.dry_run,
+            baselines=stepped.baselines,
+            touched=stepped.touched,
+            gates=stepped.gates,
         )
 
     async def _stored(self, permit: Permit, attempt: Attempt) -> ExecuteResult:

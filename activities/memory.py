@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from activities.attempt import Attempt
 from policy.gate import may_undo
 from policy.outcome import EffectReport, StepRecord
-from policy.permit import Direction, Permit
+from policy.permit import Direction, Permit, permit_id
 
 _KEPT = 10_000
 
@@ -99,6 +99,12 @@ class EffectMemory:
     def report(self, wanted: str) -> EffectReport | None:
         """What this process did under a permit."""
         return self._reports.get(wanted)
+
+    def touched(self, undo: Permit) -> tuple[str, ...]:
+        """The targets that the step of an undo touched one after the other, as this process saw it."""
+        forward = permit_id(undo.proposal_id, undo.revision, undo.step, Direction.do)
+        report = self._reports.get(forward)
+        return report.touched if report is not None else ()
 
     def undo_is_due(self, permit: Permit) -> bool:
         """Whether what this process saw of a step, or of those before it, is a cause to undo one of them now."""

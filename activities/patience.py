@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 
 from activities.cases import CaseFile
 from policy.outcome import StepRecord
+from policy.proposal import Step
+from policy.staging import step_seconds, targets_of
 from workflows.ports import UNDO_RETRY
 
 _MARGIN = timedelta(seconds=90)
@@ -37,7 +39,7 @@ def over_at(file: CaseFile, records: tuple[StepRecord, ...], expires_at: datetim
 
 def left_at(file: CaseFile, records: tuple[StepRecord, ...], expires_at: datetime | None) -> datetime:
     """The instant from which nobody is at work on an action any more, its workflow included; arguments as above."""
-    longest = max(_step_time(step.timeout_seconds, file) for step in file.proposal.steps)
+    longest = max(_step_time(step, file, number) for number, step in enumerate(file.proposal.steps, start=1))
     return max(over_at(file, records, expires_at), _moved_at(records, expires_at) + longest)
 
 
@@ -62,13 +64,18 @@ def _unreported(record: StepRecord) -> bool:
 def _time_for(record: StepRecord, file: CaseFile) -> timedelta:
     step = file.proposal.steps[record.step - 1]
     if record.direction == "do" or step.undo is None:
-        return _step_time(step.timeout_seconds, file)
-    return UNDO_RETRY.maximum_attempts * (timedelta(seconds=step.undo.timeout_seconds) + _MARGIN)
+        return _step_time(step, file, record.step)
+    undoing = targets_of(step, _acted_on(file, record.step)) * step.undo.timeout_seconds
+    return UNDO_RETRY.maximum_attempts * (timedelta(seconds=undoing) + _MARGIN)
 
 
-def _step_time(timeout_seconds: int, file: CaseFile) -> timedelta:
-    window = max(item.within_seconds + item.observe_seconds for item in file.criteria)
-    return timedelta(seconds=timeout_seconds + window) + _MARGIN
+def _step_time(step: Step, file: CaseFile, number: int) -> timedelta:
+    return timedelta(seconds=step_seconds(step, file.criteria, _acted_on(file, number))) + _MARGIN
+
+
+def _acted_on(file: CaseFile, step: int) -> int:
+    """How many targets a step acts on."""
+    return file.revision.facts.acted_on(step) if file.revision is not None else 0
 
 
 def _moved_at(records: tuple[StepRecord, ...], expires_at: datetime | None) -> datetime:

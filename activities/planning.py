@@ -2,6 +2,7 @@
 
 from activities.cases import REVOKED, CaseFile
 from policy.approval.standing import Standing
+from policy.staging import targets_of
 from policy.urgency import fairness_key, urgency
 from workflows.messages import PACE, Pace, Plan, StepPlan
 
@@ -59,14 +60,18 @@ def make_plan(
 
 def _steps(file: CaseFile) -> tuple[StepPlan, ...]:
     steps = file.proposal.steps
-    observe = max(item.within_seconds + item.observe_seconds for item in file.criteria)
+    assert file.revision is not None
+    facts = file.revision.facts
+    observe = max(item.longest for item in file.criteria)
     return tuple(
         StepPlan(
             number=number,
             name=step.name,
-            timeout_seconds=step.timeout_seconds,
-            undo_timeout_seconds=step.undo.timeout_seconds if step.undo else None,
-            observe_seconds=observe if number == len(steps) else 0,
+            timeout_seconds=targets_of(step, facts.acted_on(number)) * step.timeout_seconds,
+            undo_timeout_seconds=(
+                targets_of(step, facts.acted_on(number)) * step.undo.timeout_seconds if step.undo else None
+            ),
+            observe_seconds=targets_of(step, facts.acted_on(number)) * observe if number == len(steps) else 0,
         )
         for number, step in enumerate(steps, start=1)
     )

@@ -77,6 +77,16 @@ class Prometheus:
             writer.transport.abort()
 
 
+def is_plain(url: str) -> bool:
+    """Whether a text is an http address of printable ASCII without a name, a query or a fragment."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return known and not (parts.username or parts.query or parts.fragment) and url.isascii() and url.isprintable()
+
+
 async def _everything(reader: asyncio.StreamReader) -> bytes:
     found = bytearray()
     while piece := await reader.read(ANSWER_BYTES):
@@ -124,7 +134,7 @@ def read_number(body: bytes) -> tuple[float, datetime]:
         data = answer["data"]
         samples = {"vector": _vector, "scalar": _scalar}[data["resultType"]](data["result"])
         if answer["status"] != "success" or len(samples) != 1:
-            raise PrometheusError(f"prometheus gives {len(samples)} numbers: write a query that gives one an objective")
+            raise PrometheusError(f"prometheus gives {len(samples)} numbers: write a query that gives one")
         at, value = samples[0]
         number, instant = float(value), datetime.fromtimestamp(float(at), UTC)
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, OSError, RecursionError) as error:

@@ -15,8 +15,8 @@ from policy.audit_evaluations import Before, check_dispatch
 from policy.base import Reason
 from policy.gate import may_undo, out_of_turn
 from policy.ledger import EntryKind
-from policy.outcome import EffectReport, StepRecord
-from policy.permit import Permit
+from policy.outcome import Baseline, EffectReport, StepRecord
+from policy.permit import Direction, Permit, permit_id
 from policy.proposal import StopVerb
 from policy.revision import Revision
 
@@ -88,7 +88,7 @@ class Permitted:
         if permit is None:
             return [f"no entry before it issues permit {content['permit_id']}"]
         report = EffectReport.model_validate(content["report"])
-        found = check_report(permit, report, content)
+        found = check_report(permit, report, content, self._baselines(permit))
         if permit.permit_id in self.reports:
             found.append(f"permit {permit.permit_id} was reported before")
         if permit.direction == "undo":
@@ -98,6 +98,11 @@ class Permitted:
             found += [f"it was undone without a cause: {reason.message}" for reason in reasons]
         self.reports[permit.permit_id] = report
         return found
+
+    def _baselines(self, permit: Permit) -> tuple[Baseline, ...]:
+        """What was read before the first step of the same revision."""
+        first = permit_id(permit.proposal_id, permit.revision, 1, Direction.do)
+        return self.reports[first].baselines if first in self.reports else ()
 
     def _claimed(self) -> tuple[StepRecord, ...]:
         return tuple(

@@ -15,6 +15,7 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.attempt import Attempt
+from activities.claims import read_before
 from activities.clock import Clock
 from activities.database import Database
 from activities.ledger import Ledger
@@ -22,7 +23,7 @@ from activities.permits import PermitError, PermitUse, claim_row, read_use, repo
 from activities.tables import EffectReportRow
 from policy.canonical import digest
 from policy.ledger import EntryKind
-from policy.outcome import EffectReport
+from policy.outcome import Baseline, EffectReport
 from policy.permit import Direction, Permit
 
 _REPORT = insert(EffectReportRow)
@@ -30,12 +31,15 @@ _REPORT = insert(EffectReportRow)
 
 @dataclass(frozen=True)
 class Claim:
-    """A permit that was claimed: by which attempt, when, and the report if there is one."""
+    """A permit that was claimed: by which attempt, when, and the report if there is one; and what was read before the
+    first step, where its criteria compare with it.
+    """
 
     permit: Permit
     token: str
     used_at: datetime
     report: EffectReport | None
+    baselines: tuple[Baseline, ...] = ()
 
 
 class Reports:
@@ -64,9 +68,10 @@ class Reports:
             if permit is None:
                 return None
             found = await read_use(connection, permit)
+            before = await read_before(connection, permit)
         if found.use != "claimed" or found.attempt_token is None or found.used_at is None:
             return None
-        return Claim(permit, found.attempt_token, found.used_at, found.report)
+        return Claim(permit, found.attempt_token, found.used_at, found.report, before.baselines)
 
     async def store(self, permit: Permit, report: EffectReport, attempt: Attempt) -> EffectReport:
         """Store a report, with its ledger entry; returns the one that counts.

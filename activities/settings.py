@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 from activities import settings_signing
 from activities.channels.file import Channels, read_channels
 from activities.encryption.keys import Keys
+from activities.prometheus import is_plain
 from activities.settings_keys import (
     CODEC_KEYS_FILE,
     EXECUTORS_FILE,
@@ -351,7 +352,7 @@ def _prometheus(url: str | None, query: str | None) -> tuple[str | None, str | N
     if not url or not query:
         missing = SLO_QUERY if url else PROMETHEUS_URL
         raise SettingsError(f"{missing} is not set: SLO states need both {PROMETHEUS_URL} and {SLO_QUERY}")
-    if not _is_plain(url):
+    if not is_plain(url):
         raise SettingsError(f"{PROMETHEUS_URL} is no plain http address: write http://127.0.0.1:9090")
     template = Template(query)
     if not template.is_valid() or not set(template.get_identifiers()) <= _IN_SLO_QUERY:
@@ -360,16 +361,6 @@ def _prometheus(url: str | None, query: str | None) -> tuple[str | None, str | N
     if "name" not in template.get_identifiers():
         raise SettingsError(f"{SLO_QUERY} asks for no objective: name it as $name")
     return url, query
-
-
-def _is_plain(url: str) -> bool:
-    """Whether a text is an http address of printable ASCII without a name, a query or a fragment."""
-    try:
-        parts = urlsplit(url)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-    return known and not (parts.username or parts.query or parts.fragment) and url.isascii() and url.isprintable()
 
 
 def _truth(given: Mapping[str, str], name: str) -> bool:

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from policy.audit import ReadEntry
+from policy.audit_measurements import check_measurements
 from policy.base import Reason
 from policy.canonical import canonical
 from policy.gate import out_of_turn
 from policy.ledger import EntryKind, of_revision
-from policy.outcome import EffectReport, Measurement
+from policy.outcome import Baseline, EffectReport
 from policy.permit import Permit, entry_id
 from policy.refusals import unlisted_key
 from policy.revision import Revision
@@ -137,8 +138,12 @@ def check_told(entries: Sequence[ReadEntry]) -> list[str]:
     return found
 
 
-def check_report(permit: Permit, report: EffectReport, content: _Content) -> list[str]:
-    """Whether a report is about its permit, and concludes from its measurements what they say."""
+def check_report(
+    permit: Permit, report: EffectReport, content: _Content, baselines: tuple[Baseline, ...] = ()
+) -> list[str]:
+    """Whether a report is about its permit, and concludes from its measurements what they say; `baselines` are what was
+    read before the first step.
+    """
     real = {"revision": permit.revision, "step": permit.step, "direction": str(permit.direction)}
     real |= {"action_digest": permit.action_digest}
     found = [f"{name} is {content[name]}, its permit's is {it}" for name, it in real.items() if content[name] != it]
@@ -148,15 +153,7 @@ def check_report(permit: Permit, report: EffectReport, content: _Content) -> lis
         found.append("it ended before it began")
     if permit.dry_run or report.dry_run:
         return found + _check_rehearsal(permit, report)
-    wanted = [[item.probe, item.equals] for item in permit.criteria for _ in permit.resolved]
-    measured = [[item.probe, item.expected] for item in report.measurements]
-    if measured and canonical(measured) != canonical(wanted):
-        found.append("its measurements are not those of the approved criteria")
-    found += [_contradiction(item) for item in report.measurements if _contradicts(item)]
-    met = len(measured) == len(wanted) and all(item.met for item in report.measurements)
-    if report.status == "succeeded" and not (report.effect == "done" and met):
-        found.append("it is reported as succeeded without an effect, or without every criterion met")
-    return found
+    return [*found, *check_measurements(permit, report, baselines)]
 
 
 def _check_rehearsal(permit: Permit, report: EffectReport) -> list[str]:
@@ -176,11 +173,3 @@ def _written_late(entry: ReadEntry) -> bool:
     if entry.kind is EntryKind.violation:
         return "reported_by" in entry.content
     return entry.kind is EntryKind.reported and bool(entry.content["report"].get("late"))
-
-
-def _contradicts(item: Measurement) -> bool:
-    return item.met is not None and item.met != (canonical(item.value) == canonical(item.expected))
-
-
-def _contradiction(item: Measurement) -> str:
-    return f"{item.probe} read {item.value!r:.60}, expected {item.expected!r:.60}, and met is recorded as {item.met}"

@@ -14,10 +14,12 @@
 Records that were written under older rules are not held to these; they are checked where a text is read.
 """
 
+from collections.abc import Iterator
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from policy.parameter_types import is_number, is_of
+from policy.measurable import faults
+from policy.parameter_types import Parameter, is_number, is_of
 
 if TYPE_CHECKING:
     from policy.operations import MinimumCriterion, OperationsRegistry, Probe, Reading, RegisteredOperation
@@ -47,6 +49,7 @@ def _operation(item: "RegisteredOperation", registry: "OperationsRegistry") -> l
             found.append(f"identifies {name}, which is a secret")
     for reading in (*item.criteria, *item.before):
         found += _criterion(item, reading, registry)
+    found += [f"{each.probe}: {what}" for each in item.criteria for what in _looked_at(item, each, registry)]
     return found
 
 
@@ -112,6 +115,27 @@ def _criterion(item: "RegisteredOperation", reading: "Reading", registry: "Opera
     return found + _measured(item, reading, registry)
 
 
+def _looked_at(
+    item: "RegisteredOperation", reading: "MinimumCriterion", registry: "OperationsRegistry"
+) -> Iterator[str]:
+    """What is wrong with how a criterion is measured, and with the names in its conditions."""
+    yield from (what for _, what in faults(reading, registry.probe(reading.probe)))
+    for condition in (reading.success, reading.failure):
+        for where, value in condition.bounds.items() if condition is not None else ():
+            if (name := template(value)) is None:
+                continue
+            declared = item.parameters.get(name)
+            if declared is None or not declared.required or not is_number(declared.type):
+                yield f"{where} is ${name}, which is no required parameter that is a number"
+        name = template(condition.equals) if condition is not None else None
+        if name is not None and (name not in item.parameters or not _is_plain(item.parameters[name])):
+            yield f"equals is ${name}, which is no required parameter, or a secret"
+
+
+def _is_plain(declared: Parameter) -> bool:
+    return declared.required and not declared.secret
+
+
 def _measured(item: "RegisteredOperation", reading: "Reading", registry: "OperationsRegistry") -> list[str]:
     """What is wrong with a criterion by the probes that are declared; nothing where none are."""
     if not registry.probes:
@@ -131,6 +155,8 @@ def _measured(item: "RegisteredOperation", reading: "Reading", registry: "Operat
     missing = [name for name, one in probe.parameters.items() if one.required and name not in reading.parameters]
     if missing:
         found.append(f"probe {probe.name} needs parameter {missing[0]}")
+    if getattr(reading, "success", None) is not None:
+        return found
     type_of_value = _type_of(item, reading)
     if (
         type_of_value is not None
@@ -148,7 +174,7 @@ def _own_probes(item: "RegisteredOperation", registry: "OperationsRegistry") -> 
     return any(probe.executor == item.executor for probe in registry.probes)
 
 
-def _type_of(item: "RegisteredOperation", reading: "MinimumCriterion | Reading") -> str | None:
+def _type_of(item: "RegisteredOperation", reading: "Reading") -> str | None:
     """The declared type of the parameter that a criterion's value stands for."""
     name = template(reading.equals)
     declared = item.parameters.get(name) if name is not None else None

@@ -15,7 +15,7 @@ from pydantic import Field
 from policy.base import Instant, Reason, RecordModel
 from policy.builtin import AGENT, PUBLISH
 from policy.catalog import Catalog, Reach, SloObjective
-from policy.criteria import minimum_refusals, probes_elsewhere
+from policy.criteria import guard_refusals, guards, minimum_refusals, probes_elsewhere
 from policy.observed import DenialFact, HoldFact, Observed
 from policy.operations import OperationsRegistry, Probe, RegisteredOperation, unknown
 from policy.parameters import parameter_refusals
@@ -27,6 +27,7 @@ from policy.resolving import is_fresh
 from policy.rollback import mismatch
 from policy.screens.safer import SaferOperation, safer_operations
 from policy.signature import Signature
+from policy.staging import staging_refusals
 from policy.targets import Declared, ResolvedStep, ResolvedTarget, TargetResolution
 
 
@@ -47,6 +48,7 @@ class Facts(RecordModel):
     `behind` are the people who stand behind an emergency, with what the directory says of them: only the rules of
     break-glass ask for it. `operators` run the executors of the steps and undos, by the directory. `probes` are those
     of its criteria that another executor than the last step's reads, or that need the registry's text to be read.
+    `guarded` are the ids of the entities that its guards are measured on, by reference as written.
     """
 
     target_known: bool
@@ -77,6 +79,7 @@ class Facts(RecordModel):
     behind: tuple[PersonFacts, ...] = ()
     operators: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()
     probes: Annotated[dict[str, Probe], Field(exclude_if=lambda value: not value)] = {}
+    guarded: Annotated[dict[str, tuple[str, ...]], Field(exclude_if=lambda value: not value)] = {}
 
     def operation(self, name: str) -> RegisteredOperation:
         """What is known of an operation; of one that was not looked up, the worst is assumed."""
@@ -131,6 +134,10 @@ class Facts(RecordModel):
             return 0
         return max(len(self.resolved_ids), len({(one.resource, one.id) for item in self.found for one in item.targets}))
 
+    def acted_on(self, step: int) -> int:
+        """How many targets a step acts on, from 1: what its executor found, or the ids of the catalog."""
+        return len(self.targets_of(step)) or len(self.resolved)
+
     def targets_of(self, step: int) -> tuple[ResolvedTarget, ...]:
         """What a step would touch, from 1; nothing where nobody looks."""
         return next((item.targets for item in self.found if item.step == step), ())
@@ -177,7 +184,13 @@ def collect(
     resolution = catalog.resolution(proposal.target)
     asking = _asking(proposal, directory, observed, resolution.ids)
     operations = {name: registry.find(name) or unknown(name) for name in proposal.operations}
-    refusals = (*parameter_refusals(proposal, registry), *minimum_refusals(proposal, registry))
+    guarded = {name: catalog.resolution(name).ids for name in guards(proposal, registry)}
+    refusals = (
+        *parameter_refusals(proposal, registry),
+        *minimum_refusals(proposal, registry),
+        *guard_refusals(guarded, resolution.ids),
+        *staging_refusals(proposal, registry, _most(observed.resolution, resolution.ids)),
+    )
     return Facts(
         target_known=entity is not None,
         target_ref=proposal.target_ref,
@@ -207,6 +220,7 @@ def collect(
         behind=people_behind(proposal, directory, observed.at) if proposal.change_type is ChangeType.emergency else (),
         operators=directory.operators_of({operation.executor for operation in operations.values()}),
         probes=probes_elsewhere(proposal, registry),
+        guarded=guarded,
     )
 
 
@@ -215,6 +229,12 @@ def _units_found(observed: Observed) -> dict[int, float]:
     steps = observed.resolution.steps if observed.resolution is not None else ()
     known = {item.step: [one.units for one in item.targets] for item in steps if item.targets}
     return {step: sum(filter(None, units)) for step, units in known.items() if None not in units}
+
+
+def _most(found: TargetResolution | None, ids: tuple[str, ...]) -> int:
+    """How many targets a step acts on at most."""
+    steps = found.steps if found is not None else ()
+    return max((len(ids), *(len(step.targets) for step in steps)))
 
 
 def _parts(proposal: ActionProposal, catalog: Catalog) -> tuple[PartFact, ...]:

@@ -145,15 +145,21 @@ def _of_step(
     proposal: ActionProposal, revision: Revision, facts: Facts, judged: Judgement, step: int
 ) -> dict[str, Any]:
     """What is asked of one step: when it has to begin, and what it and those after it would touch."""
-    return {**_in_time(proposal, step, judged), **_touched(proposal, revision, facts, step)}
+    return {
+        **_in_time(proposal, revision, facts, judged, step),
+        **_touched(proposal, revision, facts, step),
+    }
 
 
-def _in_time(proposal: ActionProposal, step: int, judged: Judgement) -> dict[str, Any]:
+def _in_time(
+    proposal: ActionProposal, revision: Revision, facts: Facts, judged: Judgement, step: int
+) -> dict[str, Any]:
     """When the step has to begin, so that it is over with its window; nothing where no window closes."""
     until = judged.evaluation.permit_until
     if until is None or not 1 <= step <= len(proposal.steps):
         return {}
-    return {"latest_start_now": latest_start(until, proposal.steps[step - 1])}
+    found = len(facts.targets_of(step))
+    return {"latest_start_now": latest_start(proposal, revision, step, until, found)}
 
 
 def _touched(proposal: ActionProposal, revision: Revision, facts: Facts, step: int) -> dict[str, Any]:
@@ -195,6 +201,8 @@ def _otherwise(proposal: ActionProposal, revision: Revision, facts: Facts) -> di
         for probe in sorted({*revision.facts.probes, *facts.probes})
         if revision.facts.probes.get(probe) != facts.probes.get(probe)
     ]
+    if revision.facts.guarded != facts.guarded:
+        found.append("what its guards are measured on is not what it was when it was assessed")
     return {
         "differing": tuple(found),
         "teams_now": facts.teams if facts.teams != revision.facts.teams else None,

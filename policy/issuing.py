@@ -3,6 +3,7 @@
 - Both are made from the approved proposal and its revision alone; nothing that a caller says is in them.
 - The ids to act on and the executor are those that were assessed. The criteria belong to the last step, the minimum of
   every operation with them.
+- What a criterion compares with what was before is read under the permit of the first step, before anything is done.
 - Each criterion says which executor measures it and with which text of the registry, as it was assessed.
 - The permits of a dry run say so, and have no criteria: nothing is changed that could be measured.
 - The permit to do expires by the policy in force when it is issued, and so long before the end of the window that lets
@@ -21,6 +22,7 @@ from policy.permit import Direction, Permit, PermitCriterion, permit_id
 from policy.proofs import Assurance
 from policy.proposal import ActionProposal, Criterion, Step, Undo
 from policy.revision import Revision
+from policy.staging import acting_seconds
 from policy.targets import ResolvedTarget, targets_digest, without_versions
 
 
@@ -52,8 +54,7 @@ def issue(
         runs_over: the permit lasts to the end of the window, whatever the step takes, as in an earlier release.
     """
     planned = proposal.steps[step - 1]
-    measured = step == len(proposal.steps) and not proposal.dry_run
-    last = until if until is None or runs_over else latest_start(until, planned)
+    last = until if until is None or runs_over else latest_start(proposal, revision, step, until, len(targets))
     both = _both(proposal, revision, step)
     both |= {"assessment_digest": assessment_digest, "assurance": assurance, "issued_at": now}
     forward = _permit(
@@ -62,7 +63,7 @@ def issue(
         Direction.do,
         planned,
         targets,
-        criteria=_criteria(proposal, revision) if measured else (),
+        **_measuring(proposal, revision, step),
         expires_at=min(now + document.permit_ttl, last or datetime.max.replace(tzinfo=UTC)),
         over_by=None if runs_over else until,
     )
@@ -83,6 +84,16 @@ def _both(proposal: ActionProposal, revision: Revision, step: int) -> dict[str, 
         "policy_digest": revision.documents.policy,
         "resolved_digest": digest_of(list(revision.facts.resolved)),
         "dry_run": proposal.dry_run,
+        "one_by_one": proposal.steps[step - 1].one_by_one,
+    }
+
+
+def _measuring(proposal: ActionProposal, revision: Revision, step: int) -> dict[str, Any]:
+    """What is read before the first step and after the last."""
+    real = not proposal.dry_run
+    return {
+        "criteria": _criteria(proposal, revision) if real and step == len(proposal.steps) else (),
+        "baselines": _baselines(proposal, revision) if real and step == 1 else (),
     }
 
 
@@ -112,9 +123,16 @@ def _criteria(proposal: ActionProposal, revision: Revision) -> tuple[PermitCrite
     return tuple(_measured(item, revision) for item in effective(proposal, revision.facts.operations))
 
 
+def _baselines(proposal: ActionProposal, revision: Revision) -> tuple[PermitCriterion, ...]:
+    """What is read before the first step, so that no step has changed it yet."""
+    return tuple(item for item in _criteria(proposal, revision) if item.needs_baseline)
+
+
 def _measured(criterion: Criterion, revision: Revision) -> PermitCriterion:
     """A criterion with what the executor role needs to measure it."""
     said = criterion.model_dump(exclude_unset=True)
+    if criterion.of is not None:
+        said["resources"] = revision.facts.guarded.get(criterion.of, ())
     probe = revision.facts.probes.get(criterion.probe)
     if probe is None:
         return PermitCriterion(**said)
@@ -122,6 +140,15 @@ def _measured(criterion: Criterion, revision: Revision) -> PermitCriterion:
     return PermitCriterion(**said, executor=probe.executor, query=probe.query, types=types, reads=probe.type)
 
 
-def latest_start(until: datetime, step: Step) -> datetime:
-    """When a step has to begin at the latest, so that it is over at an instant (UTC)."""
-    return until - timedelta(seconds=step.timeout_seconds)
+def latest_start(proposal: ActionProposal, revision: Revision, step: int, until: datetime, found: int = 0) -> datetime:
+    """When a step has to begin at the latest, so that its effect is over at an instant (UTC).
+
+    Args:
+        proposal: what was approved.
+        revision: its assessment.
+        step: which one, from 1.
+        until: the instant.
+        found: how many targets its executor found; 0 where it does not look.
+    """
+    planned, ids = proposal.steps[step - 1], found or len(revision.facts.resolved)
+    return until - timedelta(seconds=acting_seconds(planned, _criteria(proposal, revision), ids))

@@ -21,9 +21,11 @@ from pydantic import Discriminator, Field, JsonValue, Tag, ValidationError, mode
 
 from policy import builtin
 from policy.base import EdgeModel, Name, Operation, RecordModel
+from policy.bounds import Number, TemplateCondition
 from policy.consistency import contradictions
 from policy.errors import DocumentError, explain
 from policy.governed import Metadata
+from policy.measured import Measured, check_success
 from policy.parameter_types import Parameter
 from policy.proposal import ActionProposal, Step, Undo
 from policy.yaml_text import read_yaml
@@ -94,16 +96,25 @@ class Reading(EdgeModel):
     equals: JsonValue
 
 
-class MinimumCriterion(Reading):
-    """A criterion that every action with this operation is measured by."""
+class MinimumCriterion(Reading, Measured):
+    """A criterion that every action with this operation is measured by: `parameters` and `equals` as a `Reading` has
+    them, or `success`, in whose bounds `$name` is the value of the step's parameter, too. `failure` likewise.
+    """
 
-    within_seconds: Annotated[int, Field(ge=0, le=3600)] = 5
-    observe_seconds: Annotated[int, Field(ge=0, le=86400)] = 0
+    equals: JsonValue = None
+    success: Annotated[TemplateCondition | None, Field(exclude_if=lambda value: value is None)] = None
+    failure: Annotated[TemplateCondition | None, Field(exclude_if=lambda value: value is None)] = None
+
+    @model_validator(mode="after")
+    def _says_what_succeeds(self) -> "MinimumCriterion":
+        check_success(self.probe, self.success, self.equals, said="equals" in self.model_fields_set)
+        return self
 
 
 class Probe(EdgeModel):
     """A value that an executor can read. `constant`: no step can change what it reads. `identifies` are the parameters
-    that name the object which a step must touch for the probe to say anything about the step.
+    that name the object which a step must touch for the probe to say anything about the step. `minimum` and `maximum`
+    are what a number that it reads can be, so that a criterion which all of them fulfil is known to be none.
 
     `query` is the text that its executor needs to read it (SQL, PromQL, the name of an endpoint), with `$name` where
     the value of a parameter stands. Only the registry says it; no proposal ever does.
@@ -115,6 +126,8 @@ class Probe(EdgeModel):
     parameters: dict[Name, Parameter] = {}
     identifies: tuple[Name, ...] = ()
     constant: bool = False
+    minimum: Annotated[Number | None, Field(exclude_if=lambda value: value is None)] = None
+    maximum: Annotated[Number | None, Field(exclude_if=lambda value: value is None)] = None
     query: Annotated[str, Field(max_length=4000, exclude_if=lambda value: not value)] = ""
     description: str = ""
 

@@ -13,9 +13,9 @@
 """
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import field_validator
+from pydantic import AfterValidator, Field, JsonValue
 
 from policy.base import Instant, Reason, RecordModel
 from policy.canonical import check_value
@@ -42,24 +42,78 @@ REHEARSED = "rehearsed"
 Effect = Literal["none", "done", "unknown"]
 
 
+def _is_empty(value: object) -> bool:
+    return not value
+
+
+def _sayable(value: object) -> object:
+    """A report must not be lost because a probe read what JSON cannot say: it is kept as text."""
+    try:
+        check_value(value)
+    except CanonicalError:
+        return repr(value)[:200]
+    return value
+
+
+Value = Annotated[object, AfterValidator(_sayable)]
+
+
+class Looks(RecordModel):
+    """Looks in a row that said the same of a criterion.
+
+    Attributes:
+        first: when the first of them began, in seconds since the measuring began.
+        last: when the last of them began.
+        count: how many they are.
+        low: the value that they read; of different numbers the lowest.
+        high: the highest; None where all read the same.
+        error: why there was no value; empty where there was.
+    """
+
+    first: float
+    last: float
+    count: Annotated[int, Field(exclude_if=lambda value: value == 1)] = 1
+    low: Annotated[Value, Field(exclude_if=lambda value: value is None)] = None
+    high: Annotated[Value, Field(exclude_if=lambda value: value is None)] = None
+    error: Annotated[str, Field(exclude_if=_is_empty)] = ""
+
+
 class Measurement(RecordModel):
-    """What a probe read. `value` is None where it could not be read; `met` is None where that leaves it open."""
+    """What a probe read. `value` is None where it could not be read; `met` is None where that leaves it open.
+
+    `resource` is where it was read, and `looks` everything that was read, in order; empty where an earlier release did
+    not keep it, or nobody looked.
+    """
 
     probe: str
-    expected: object = None
-    value: object = None
+    expected: Value = None
+    value: Value = None
     met: bool | None = None
     message: str = ""
+    resource: Annotated[str, Field(exclude_if=_is_empty)] = ""
+    looks: Annotated[tuple[Looks, ...], Field(exclude_if=_is_empty)] = ()
 
-    @field_validator("expected", "value", mode="after")
-    @classmethod
-    def _sayable(cls, value: object) -> object:
-        """A report must not be lost because a probe read what JSON cannot say: it is kept as text."""
-        try:
-            check_value(value)
-        except CanonicalError:
-            return repr(value)[:200]
-        return value
+
+class Baseline(RecordModel):
+    """What a probe read before the step. `value` is None, and `error` says why, where it could not be read."""
+
+    probe: str
+    parameters: Annotated[dict[str, JsonValue], Field(exclude_if=_is_empty)] = {}
+    resource: str
+    value: Value = None
+    error: Annotated[str, Field(exclude_if=_is_empty)] = ""
+
+
+class Gate(RecordModel):
+    """What was measured after one target, before the next one."""
+
+    after: str
+    measurements: tuple[Measurement, ...]
+
+    @property
+    def open(self) -> bool:
+        """Whether everything was measured and met."""
+        return bool(self.measurements) and all(item.met for item in self.measurements)
 
 
 class Rehearsal(RecordModel):
@@ -72,7 +126,11 @@ class Rehearsal(RecordModel):
 
 
 class EffectReport(RecordModel):
-    """What the executor says it did, once per permit. That of a dry run has no effect, and says what was rehearsed."""
+    """What the executor says it did, once per permit. That of a dry run has no effect, and says what was rehearsed.
+
+    `baselines` were read before the step. Of a step target by target, `touched` are the targets that it acted on, in
+    order, and `gates` what was measured between them.
+    """
 
     permit_id: str
     status: Literal["succeeded", "failed", "unknown"]
@@ -84,6 +142,9 @@ class EffectReport(RecordModel):
     late: bool = False
     dry_run: bool = False
     rehearsals: tuple[Rehearsal, ...] = ()
+    baselines: Annotated[tuple[Baseline, ...], Field(exclude_if=_is_empty)] = ()
+    touched: Annotated[tuple[str, ...], Field(exclude_if=_is_empty)] = ()
+    gates: Annotated[tuple[Gate, ...], Field(exclude_if=_is_empty)] = ()
 
     @property
     def succeeded(self) -> bool:
@@ -94,6 +155,12 @@ class EffectReport(RecordModel):
     def failed(self) -> bool:
         """Said to have failed, or with a measurement that says so."""
         return self.status == "failed" or any(item.met is False for item in self.measurements)
+
+    @property
+    def inconclusive(self) -> bool:
+        """Done, and nothing that was measured failed, but something could not be measured to its end."""
+        open_ends = any(item.met is None for item in self.measurements)
+        return self.effect == "done" and open_ends and not any(item.met is False for item in self.measurements)
 
     @property
     def rehearsed(self) -> bool:

@@ -45,18 +45,22 @@ class PermitCriterion(Criterion):
         query: the text that this executor needs, of the registry.
         types: the declared types of the query's parameters, by name.
         reads: the declared type of the value; empty where nothing is declared.
+        resources: the resource ids that a guard is measured on; empty where it is measured on what the step acts on.
     """
 
     executor: Annotated[str, Field(exclude_if=lambda value: not value)] = ""
     query: Annotated[str, Field(exclude_if=lambda value: not value)] = ""
     types: Annotated[dict[str, str], Field(exclude_if=lambda value: not value)] = {}
     reads: Annotated[str, Field(exclude_if=lambda value: not value)] = ""
+    resources: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()
 
 
 class Permit(RecordModel):
     """Who may do what to which ids until when, and on which approvals it rests.
 
-    `signed` is the permit as the permit role signed it, a compact JWS; None where it was not signed yet.
+    `signed` is the permit as the permit role signed it, a compact JWS; None where it was not signed yet. `baselines`
+    are the criteria whose values are read before the first step. With `one_by_one` the step acts on one target at a
+    time.
     """
 
     permit_id: str
@@ -82,11 +86,48 @@ class Permit(RecordModel):
     targets: Annotated[tuple[ResolvedTarget, ...], Field(exclude_if=lambda value: not value)] = ()
     targets_digest: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
     over_by: Annotated[Instant | None, Field(exclude_if=lambda value: value is None)] = None
+    baselines: Annotated[tuple[PermitCriterion, ...], Field(exclude_if=lambda value: not value)] = ()
+    one_by_one: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
     signed: Annotated[str | None, Field(exclude=True, repr=False)] = None
 
     def begins_in_time(self, now: datetime) -> bool:
         """Whether an effect that begins at an instant (UTC) is over before its window closes."""
-        return self.over_by is None or now + timedelta(seconds=self.timeout_seconds) <= self.over_by
+        seconds = self.longest if self.one_by_one else self.timeout_seconds
+        return self.over_by is None or now + timedelta(seconds=seconds) <= self.over_by
+
+    @property
+    def measurable(self) -> tuple[tuple[PermitCriterion, str], ...]:
+        """Every criterion with each resource that it is measured on, in order."""
+        return self.measured_on(self.criteria)
+
+    def measured_on(self, criteria: tuple[PermitCriterion, ...]) -> tuple[tuple[PermitCriterion, str], ...]:
+        """Some criteria with each resource that they are measured on: guards on theirs, others on what is acted on."""
+        return tuple(
+            (item, resource) for item in criteria for resource in (self.resolved if item.of is None else item.resources)
+        )
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the targets that it acts on one at a time, in order; a single empty one where it does not."""
+        if not self.one_by_one:
+            return ("",)
+        ids = [target.id for target in self.targets]
+        if len(set(ids)) == len(ids):
+            return tuple(ids) or self.resolved
+        return tuple(f"{target.resource}/{target.id}" for target in self.targets)
+
+    @property
+    def part_resources(self) -> tuple[str, ...]:
+        """The resource id of each of `parts`."""
+        if not self.one_by_one:
+            return self.resolved[:1]
+        return tuple(target.resource for target in self.targets) or self.resolved
+
+    @property
+    def longest(self) -> int:
+        """How many seconds acting and measuring may take together."""
+        observing = max((item.longest for item in self.criteria), default=0)
+        return max(1, len(self.parts)) * (self.timeout_seconds + observing)
 
     @property
     def order_digest(self) -> str:

@@ -17,6 +17,7 @@ from policy.base import EdgeModel, Instant, Name, Operation, ProposalId, RecordM
 from policy.canonical import MAX_TEXT_BYTES, canonical, check_value, digest, digest_of
 from policy.catalog import normalize
 from policy.errors import CanonicalError, ProposalError, explain
+from policy.measured import Measured, check_success
 from policy.signature import Signed
 
 Parameters = dict[str, JsonValue]
@@ -64,26 +65,39 @@ class Undo(EdgeModel):
 
 
 class Step(EdgeModel):
-    """One operation on the proposal's target, with its own permit and its own undo."""
+    """One operation on the proposal's target, with its own permit and its own undo.
+
+    With `one_by_one` it acts on one target after the other, each for `timeout_seconds` at most, and goes on only where
+    the success criteria of the last one were measured and met.
+    """
 
     name: Name
     operation: Operation
     parameters: Parameters = {}
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    one_by_one: bool = False
     undo: Undo | None = None
 
 
-class Criterion(EdgeModel):
-    """A named probe and the value that it must read, within some seconds of the last step.
+class Criterion(Measured):
+    """A named probe and what it must read after the last step: the value `equals`, or what `success` says.
 
-    With `observe_seconds` the probe must go on reading that value for so long.
+    `policy/measured.py` says how it is looked at.
     """
 
     probe: Operation
     parameters: Parameters = {}
-    equals: JsonValue
-    within_seconds: Annotated[int, Field(ge=0, le=3600)] = 5
-    observe_seconds: Annotated[int, Field(ge=0, le=86400)] = 0
+    equals: JsonValue = None
+
+    @model_validator(mode="after")
+    def _says_what_succeeds(self) -> "Criterion":
+        check_success(self.probe, self.success, self.equals, said="equals" in self.model_fields_set)
+        return self
+
+    @property
+    def wanted(self) -> str:
+        """What it must read, as people read it."""
+        return canonical(self.equals).decode() if self.success is None else self.success.words
 
 
 class Alternative(EdgeModel):

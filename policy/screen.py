@@ -13,7 +13,9 @@
 
 import json
 import re
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from policy.base import Instant, RecordModel, instant_text
 from policy.canonical import digest_of
@@ -53,6 +55,7 @@ class ScreenStep(RecordModel):
     needs_no_undo: bool = False
     undo_seconds: int | None = None
     proof: UndoProof | None = None
+    one_by_one: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
 
 
 class ScreenDraft(RecordModel):
@@ -214,6 +217,7 @@ def _step(step: Step, revision: Revision) -> ScreenStep:
         needs_no_undo=leaves_nothing(facts.operation(step.operation)),
         undo_seconds=facts.operation(step.undo.operation).undo_seconds if step.undo else None,
         proof=proof_of(step, facts),
+        one_by_one=step.one_by_one,
     )
 
 
@@ -352,7 +356,22 @@ def _criteria(proposal: ActionProposal, revision: Revision) -> dict[str, Any]:
 def _criterion(item: Criterion) -> str:
     parameters = f" {_json(item.parameters)}" if item.parameters else ""
     observed = f", for {item.observe_seconds} s" if item.observe_seconds else ""
-    return f"{item.probe}{parameters} = {_json(item.equals)} within {item.within_seconds} s{observed}"
+    where = f" on {item.of}" if item.of is not None else ""
+    wanted = f"= {_json(item.equals)}" if item.success is None else f"is {item.success.words}"
+    return f"{item.probe}{parameters}{where} {wanted} within {item.settled_by} s{observed}{_besides(item)}"
+
+
+def _besides(item: Criterion) -> str:
+    """What a criterion says besides one value that must be read from some second on."""
+    said = {
+        "first looked at after {} s": item.initial_delay_seconds,
+        "every {} s": item.interval_seconds,
+        "{} times in a row": item.consecutive_successes if item.consecutive_successes > 1 else 0,
+        "failures forgiven: {}": item.failure_limit,
+        "looks without a value forgiven: {}": item.error_limit or 0,
+        "fails if it is {}": item.failure.words if item.failure is not None else "",
+    }
+    return "".join(f"; {words.format(value)}" for words, value in said.items() if value)
 
 
 def _said(proposal: ActionProposal) -> dict[str, Any]:

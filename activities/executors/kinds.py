@@ -21,6 +21,7 @@ KINDS: Mapping[str, str] = {
     "kubernetes": "activities.executors.kubernetes",
     "postgres": "activities.executors.postgres",
     "temporal": "activities.executors.temporal",
+    "prometheus": "activities.executors.prometheus",
 }
 
 

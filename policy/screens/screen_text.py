@@ -14,7 +14,7 @@ from policy.observed import DenialFact
 from policy.operations import RiskTier
 from policy.risk.indicators import Indicator
 from policy.risk.indicators_exposure import BUDGET_HOLDS
-from policy.screen import DRY_RUN, Screen
+from policy.screen import DRY_RUN, Screen, ScreenStep
 from policy.screens.presenting import Ending, percent, since
 from policy.screens.screen_changed import changed
 from policy.screens.screen_draft import drafted
@@ -133,9 +133,13 @@ def _share(screen: Screen) -> str:
 
 def _steps(screen: Screen) -> list[Line]:
     return [
-        (f"step {number}: ", Named(step.operation), " ", parameters_of(step.parameters))
+        (f"step {number}: ", Named(step.operation), " ", parameters_of(step.parameters), *_staged(step))
         for number, step in enumerate(screen.steps, start=1)
     ]
+
+
+def _staged(step: ScreenStep) -> tuple[str, ...]:
+    return (", one target after the other, each measured before the next",) if step.one_by_one else ()
 
 
 def _criteria(screen: Screen) -> list[Line]:

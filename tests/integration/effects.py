@@ -124,13 +124,16 @@ class World:
     dry_run: bool = False
     assurance: Assurance = Assurance.claimed
     environment: str = "production"
+    resolved: tuple[str, ...] = ("memory/a",)
+    one_by_one: bool = False
+    others: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.activities = self.process()
 
     def process(self, believed: PermitTrust | None = None) -> ExecutorActivities:
         """Another worker process, with a memory of its own; it believes what workers of the tests do."""
-        executors = {"memory": self.target}
+        executors = {"memory": self.target, **self.others}
         return ExecutorActivities(self.database, self.clock, executors, "worker-1", believed or trust())
 
     async def permit(
@@ -173,13 +176,14 @@ class World:
             operation="memory.switch.on",
             parameters={},
             environment=self.environment,
-            resolved=("memory/a",),
+            resolved=self.resolved,
+            one_by_one=self.one_by_one,
             criteria=criteria,
             timeout_seconds=5,
             action_digest=self.action_digest,
             assessment_digest=DIGEST,
             policy_digest=DIGEST,
-            resolved_digest=resolved_digest(("memory/a",)),
+            resolved_digest=resolved_digest(self.resolved),
             assurance=self.assurance,
             issued_at=self.clock.at,
             expires_at=expires_at,

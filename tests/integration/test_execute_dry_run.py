@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from activities.acting import act
-from activities.executors.base import EffectUnknownError, ExecutorError, PreconditionFailedError
+from activities.executors.base import EffectUnknownError, ExecutorError, Order, PreconditionFailedError
 from policy.canonical import digest
 from tests.integration.effects import BOUND, World, attempt, execute, observe, undo_of
 
@@ -129,5 +129,5 @@ async def test_a_stored_permit_cannot_lose_its_mark(world: World) -> None:
 async def test_acting_refuses_the_permit_of_a_dry_run(world: World) -> None:
     """The one place where effects begin does not begin one, whoever gets there with such a permit."""
     permit = await world.permit(proposal=DRY, dry_run=True)
-    acted: Any = await act(world.target, permit)
+    acted: Any = await act(world.target, permit, Order.under(permit))
     assert (acted.effect, world.target.orders) == ("none", [])

@@ -2,14 +2,8 @@
 
 import asyncio
 import contextlib
-import os
-import shutil
-import signal
-import socket
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +20,7 @@ from activities.slo_states import SloActivities
 from activities.tables import SloStateRow
 from deploy.dev import Stack
 from tests.integration.observed import Past, objective, targets
+from tests.integration.prometheus import answering, number, said, serving
 from tests.replay.recording import recording
 from workflows.interface import SLO_WORKFLOW, TASK_QUEUE
 
@@ -33,7 +28,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CATALOG = targets("shop", "till") + objective("answers", "shop") + objective("latency", "till")
 QUERY = 'budget_left{slo="$name",target="$target"}'
-Answers = Callable[[str], bytes]
 
 
 @pytest_asyncio.fixture(name="past", scope="module", loop_scope="module")
@@ -42,46 +36,6 @@ async def _past(own_stack: Stack) -> AsyncIterator[Past]:
         past = Past(place)
         await past.govern(CATALOG)
         yield past
-
-
-@contextlib.asynccontextmanager
-async def answering(answers: Answers, *, pause: float = 0.0) -> AsyncIterator[str]:
-    """A server on loopback that answers each request line with these bytes; its address."""
-
-    running: set[asyncio.Task[Any]] = set()
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        running.add(task)
-        try:
-            asked = (await reader.readuntil(b"\r\n\r\n")).decode()
-            await asyncio.sleep(pause)
-            writer.write(answers(asked))
-            await writer.drain()
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-
-
-def said(body: str, status: str = "200 OK", **fields: str) -> bytes:
-    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
-    return f"HTTP/1.1 {status}\r\n{head}\r\n{body}".encode()
-
-
-def number(value: str, at: float | None = None) -> bytes:
-    sample = f'[{at or datetime.now(UTC).timestamp()}, "{value}"]'
-    return said(
-        f'{{"status":"success","data":{{"resultType":"vector","result":[{{"metric":{{}},"value":{sample}}}]}}}}'
-    )
 
 
 def slos(past: Past, url: str) -> SloActivities:
@@ -216,30 +170,10 @@ async def test_it_runs_by_schedule_only_where_somebody_asked_for_it(past: Past) 
 @pytest.fixture(name="prometheus", scope="module")
 def _prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Debian's Prometheus on loopback with one recorded budget; its address."""
-    folder = tmp_path_factory.mktemp("prometheus")
     labels = '{slo: answers, target: "resource:default/shop"}'
-    rule = f"{{record: budget_left, expr: vector(0.125), labels: {labels}}}"
-    (folder / "rules.yaml").write_text(f"groups: [{{name: slos, interval: 100ms, rules: [{rule}]}}]")
-    (folder / "prometheus.yaml").write_text("rule_files: [rules.yaml]")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    command = [_binary(folder), f"--config.file={folder / 'prometheus.yaml'}", f"--storage.tsdb.path={folder / 'data'}"]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen([*command, f"--web.listen-address={address}"], stderr=log, stdout=log)
-        yield f"http://{address}"
-        os.kill(process.pid, signal.SIGTERM)
-        process.wait(20)
-
-
-def _binary(folder: Path) -> str:
-    """The installed one, or Debian's package unpacked; fails where there is neither."""
-    if installed := shutil.which("prometheus"):
-        return installed
-    subprocess.run(["apt-get", "download", "prometheus"], cwd=folder, check=True, timeout=300)
-    (package,) = folder.glob("prometheus_*.deb")
-    subprocess.run(["dpkg", "-x", package.name, "."], cwd=folder, check=True, timeout=300)
-    return str(folder / "usr/bin/prometheus")
+    rule = f"[{{record: budget_left, expr: vector(0.125), labels: {labels}}}]"
+    with serving(tmp_path_factory.mktemp("prometheus"), rule) as url:
+        yield url
 
 
 @pytest.mark.chaos

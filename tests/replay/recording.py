@@ -33,7 +33,7 @@ from workflows import interface
 from workflows.messages import PACE
 
 DOCUMENTS = Path(__file__).parent / "documents"
-SCRATCH_RESOURCE = "postgres/scratch"
+SCRATCH_RESOURCES = ("postgres/scratch", "postgres/scratch-a", "postgres/scratch-b")
 BOUND_SECONDS = 20.0
 # After so many a run continues as a new one.
 SIGNALS = 12
@@ -148,7 +148,7 @@ async def recording(
     """
     pace = PACE.model_copy(update={"signals": SIGNALS})
     settings = await prepare_local(stack, datetime.now(UTC), DOCUMENTS)
-    targets = {**settings.targets, SCRATCH_RESOURCE: settings.targets[ORDERS_RESOURCE]}
+    targets = {**settings.targets, **dict.fromkeys(SCRATCH_RESOURCES, settings.targets[ORDERS_RESOURCE])}
     settings = replace(settings, targets=targets)
     client = await connect(address=stack.temporal_address, namespace=stack.namespace, identity="recording", keys=keys)
     database = Database(settings.check_worker(), application="countersign-recording")

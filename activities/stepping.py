@@ -1,0 +1,164 @@
+"""What is done under one permit: all at once, or one target after the other, and what is measured.
+
+1. What the criteria compare with what was before is read before anything is done; without it nothing is begun.
+2. Target by target, each has an idempotency key of its own (the permit's id, a slash, the target), and the next one is
+   begun only where every criterion of the last one, and every guard, was measured and met: what cannot be measured
+   stops it, too. At the end everything is measured on all of them.
+3. A stop is told to the effect that runs, which ends it where the executor says that it can. No further target is
+   begun.
+4. An undo acts on the targets that were touched and on no others, the last one first; it goes on where one fails, and
+   says which.
+5. An attempt that left no report is looked for target by target. Only where every target shows it is it done: of the
+   first that does not show it nobody knows whether it was begun.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from activities import criteria
+from activities.acting import Acted, act, observe
+from activities.attempt import asked_to_stop, uninterrupted
+from activities.executors.base import Executor, Order
+from policy.outcome import Baseline, Effect, Gate, Measurement
+from policy.permit import Permit
+
+STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """What came of a permit: how it ended, and what a report says of it besides."""
+
+    acted: Acted
+    measurements: tuple[Measurement, ...] = ()
+    touched: tuple[str, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
+
+
+def orders_of(permit: Permit) -> dict[str, Order]:
+    """The orders that a permit gives, in order, by the name of the target; one without a name for all at once."""
+    whole = Order.under(permit)
+    if not permit.one_by_one:
+        return {"": whole}
+    found = {}
+    for number, name in enumerate(permit.parts):
+        key = f"{permit.permit_id}/{name}"
+        if permit.targets:
+            target = permit.targets[number]
+            found[name] = replace(whole, permit_id=key, resolved=(target.resource,), targets=(target,))
+        else:
+            found[name] = replace(whole, permit_id=key, resolved=(name,))
+    return found
+
+
+async def do(
+    executors: Mapping[str, Executor], permit: Permit, ends_at: float, baselines: tuple[Baseline, ...]
+) -> Stepped:
+    """Act under the permit of a step and measure.
+
+    Args:
+        executors: those of this process by name.
+        permit: what may be done.
+        ends_at: the event loop's time, seconds, from which what is left is for the report.
+        baselines: what was read before the first step.
+
+    Raises:
+        asyncio.CancelledError: it was done and not measured, and nobody asked to stop: to be observed.
+    """
+    executor, orders = executors[permit.executor], orders_of(permit)
+    touched: list[str] = []
+    gates: list[Gate] = []
+    newest: dict[int, Measurement] = {}
+
+    def ended(acted: Acted, measured: tuple[Measurement, ...] = ()) -> Stepped:
+        return Stepped(acted, measured, tuple(touched), tuple(gates), baselines)
+
+    for number, (name, order) in enumerate(orders.items(), start=1):
+        acted, interrupted = await uninterrupted(act(executor, permit, order), order.stop.set)
+        if name and acted.effect != "none":
+            touched.append(name)
+        if acted.failed:
+            return ended(_after(acted, name, touched))
+        last = number == len(orders)
+        if interrupted and asked_to_stop():
+            return ended(Acted("done", STOPPED), _matrix(permit, newest, STOPPED))
+        if interrupted and (permit.criteria or not last):
+            raise asyncio.CancelledError
+        if last:
+            break
+        pairs = _gating(permit, order)
+        measured, interrupted = await criteria.measure(
+            executors, permit, ends_at, baselines=baselines, pairs=[permit.measurable[at] for at in pairs]
+        )
+        newest |= dict(zip(pairs, measured, strict=True))
+        gate = Gate(after=name, measurements=measured)
+        gates.append(gate)
+        if interrupted and not asked_to_stop():
+            raise asyncio.CancelledError
+        if interrupted or not gate.open:
+            why = STOPPED if interrupted else criteria.failing(measured) or "nothing was measured"
+            message = f"after {name}, {number} of {len(orders)} targets: {why}"
+            return ended(Acted("done", message), _matrix(permit, newest, f"not measured: ended after {name}"))
+    whole = await measured_after(executors, permit, ends_at, baselines)
+    return replace(whole, touched=tuple(touched), gates=tuple(gates))
+
+
+async def measured_after(
+    executors: Mapping[str, Executor], permit: Permit, ends_at: float, baselines: tuple[Baseline, ...]
+) -> Stepped:
+    """What the criteria of an effect that is done read; arguments and errors as of `do`."""
+    if not permit.criteria:
+        return Stepped(Acted("done"), baselines=baselines)
+    measurements, interrupted = await criteria.measure(executors, permit, ends_at, baselines=baselines)
+    if interrupted and not asked_to_stop():
+        raise asyncio.CancelledError
+    message = STOPPED if interrupted else criteria.failing(measurements)
+    return Stepped(Acted("done", message), measurements, baselines=baselines)
+
+
+async def undo(executor: Executor, permit: Permit, touched: tuple[str, ...]) -> Stepped:
+    """Undo what was done on the targets that were touched, the last one first; on all where the report names none."""
+    orders = orders_of(permit)
+    names = [name for name in reversed(orders) if not touched or not permit.one_by_one or name in touched]
+    found: dict[str, Acted] = {}
+    for name in names:
+        found[name], _ = await uninterrupted(act(executor, permit, orders[name]))
+    undone = tuple(name for name in names if name and found[name].effect != "none")
+    failed = {name: acted for name, acted in found.items() if acted.failed}
+    if len(names) == 1 and not names[0]:
+        return Stepped(found[names[0]])
+    if not failed:
+        return Stepped(Acted("done"), touched=undone)
+    message = "; ".join(f"{name}: {acted.message}" for name, acted in failed.items())
+    unknown = any(acted.effect == "unknown" for acted in failed.values())
+    effect: Effect = "unknown" if unknown else "done" if undone else "none"
+    again = any(acted.again for acted in failed.values())
+    return Stepped(Acted(effect, message, again=again), touched=undone)
+
+
+async def seen(executor: Executor, permit: Permit) -> tuple[bool, tuple[str, ...]]:
+    """Whether everything that a permit lets be done shows at the target, and the targets at which it does."""
+    orders = orders_of(permit)
+    shown = [name for name, order in orders.items() if await observe(executor, order) == "done"]
+    return len(shown) == len(orders), tuple(name for name in shown if name)
+
+
+def _after(acted: Acted, name: str, touched: list[str]) -> Acted:
+    """How the step ended where one target's part did: what was done on those before it is done all the same."""
+    if not name:
+        return acted
+    effect = "done" if acted.effect == "none" and touched else acted.effect
+    return replace(acted, effect=effect, message=f"{name}: {acted.message}")
+
+
+def _gating(permit: Permit, order: Order) -> list[int]:
+    """Which criteria are measured after one target: those on its resource, and the neighbours that are guarded."""
+    pairs = enumerate(permit.measurable)
+    return [at for at, (item, resource) in pairs if item.of is not None or resource in order.resolved]
+
+
+def _matrix(permit: Permit, newest: dict[int, Measurement], why: str) -> tuple[Measurement, ...]:
+    """A measurement of every criterion on every resource: the newest one, or why there is none."""
+    return tuple(newest.get(at, item) for at, item in enumerate(criteria.unmeasured(permit, why)))
