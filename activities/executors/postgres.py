@@ -58,6 +58,7 @@ from activities.executors.postgres_session import (
     say,
     session,
 )
+from activities.executors.postgres_sql_probe import read_sql
 from activities.executors.postgres_targets import (
     RESOLUTIONS,
     check_target,
@@ -161,6 +162,8 @@ class PostgresExecutor:
 
     async def measure(self, order: ProbeOrder) -> Any:
         """Read a probe's value; see `Executor.measure`."""
+        if order.query:
+            return await read_sql(self._credentials, order)
         return await self._read(order.probe, order.parameters, order.resource)
 
     async def _read(self, probe: str, parameters: Parameters, resource: str) -> Any:
