@@ -83,7 +83,9 @@ async def register_search_attributes(client: Client, wanted: Mapping[str, str] =
     return sorted(missing)
 
 
-async def prepare_schedules(client: Client, *, slo_states: bool = False, notices: bool = False) -> list[str]:
+async def prepare_schedules(
+    client: Client, *, slo_states: bool = False, notices: bool = False, trails: bool = False
+) -> list[str]:
     """Make the schedules of housekeeping in a namespace; the ids of those that it lacked.
 
     Raises:
@@ -91,7 +93,7 @@ async def prepare_schedules(client: Client, *, slo_states: bool = False, notices
 
     """
     try:
-        return await ensure_schedules(client, slo_states=slo_states, notices=notices)
+        return await ensure_schedules(client, slo_states=slo_states, notices=notices, trails=trails)
     except RPCError as error:
         raise SetupError(
             f"schedules of namespace {client.namespace} cannot be made ({error.message}): "
