@@ -57,7 +57,7 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("postgres.index.drop", r"drop\s+index\s+(?:concurrently\s+)?(?:if\s+exists\s+)?(?P<target>NAME)"),
         (
             "postgres.index.reindex",
-            r"reindex\s+(?:\([^)]*\)\s*)?(?:index|table|schema|database|system)\s+(?:concurrently\s+)?(?P<target>NAME)?",
+            r"reindex\s+(?:\([^)]*\)\s*)?(?:index|table|schema|database|system)\b(?:\s+concurrently\b)?\s*(?P<target>NAME)?",
         ),
         ("postgres.session.terminate", r".*\bpg_terminate_backend\s*\("),
         ("postgres.session.cancel", r".*\bpg_cancel_backend\s*\("),
@@ -114,7 +114,7 @@ def read_server_log(
             continue
         if since is not None and at < since:
             continue
-        first, last = first or at, at
+        first, last = min(first or at, at), max(last or at, at)
         if not _WORTH.search(line):
             continue
         try:
@@ -200,6 +200,8 @@ def _told(statement: str, detail: str) -> tuple[str, str] | None:
             continue
         if operation.startswith("postgres.session"):
             return operation, _session(statement, detail)
+        if operation == OTHER:
+            return operation, match["target"]
         target = _plain(match["target"] or "")
         if operation.startswith("postgres.parameter"):
             return operation, target.replace('"', "").lower()
