@@ -104,7 +104,7 @@ def test_the_mark_is_the_name_of_the_session(name: str, expected: str | None) ->
 
 
 def _refused(text: str, **change: Any) -> bytes:
-    given = {"error_severity": "ERROR", "message": "permission denied", "statement": text, "second": 1}
+    given: dict[str, Any] = {"error_severity": "ERROR", "message": "permission denied", "statement": text, "second": 1}
     return _line("", **(given | change))
 
 

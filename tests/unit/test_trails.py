@@ -70,7 +70,13 @@ DONE = TrailPermit(PERMIT, "claimed", NOW, "done", _at(0), _at(10))
 
 
 def _effect(seconds: float = 5, **change: Any) -> TrailEffect:
-    given = {"at": _at(seconds), "target": "work_mem", "resource": ORDERS, "operation": SET, "actor": "orders_operator"}
+    given: dict[str, Any] = {
+        "at": _at(seconds),
+        "target": "work_mem",
+        "resource": ORDERS,
+        "operation": SET,
+        "actor": "orders_operator",
+    }
     return TrailEffect(**(given | {"permit_id": PERMIT.permit_id, "evidence": f"line {seconds}"} | change))
 
 
@@ -85,7 +91,7 @@ def _held(
 
 UNDO = TrailPermit(_permit(direction=Direction.undo), "claimed", NOW)
 UNDO_ID = UNDO.permit.permit_id
-REINDEX = {"operation": "postgres.index.create", "targets": ()}
+REINDEX: dict[str, Any] = {"operation": "postgres.index.create", "targets": ()}
 INDEX_UNDO = TrailPermit(_permit(direction=Direction.undo, **REINDEX), "claimed", NOW)
 
 
