@@ -26,7 +26,7 @@ from deploy.dev import ANCHOR_NAME, StackAddresses
 from deploy.migrations.roles import MigrationError
 from deploy.migrations.runner import migrate
 from deploy.orders import DATABASE as ORDERS
-from deploy.orders import OPERATOR, prepare_orders
+from deploy.orders import OPERATOR, READER, REPORTS, prepare_orders
 from policy.canonical import digest
 from policy.errors import CountersignError, DocumentError
 from policy.search_attributes import TYPES
@@ -37,6 +37,7 @@ RECORD = "countersign"
 ROOT_POLICY = "development root policy"
 # The id by which the example catalog knows the database `orders`.
 ORDERS_RESOURCE = "postgres/orders"
+TARGETS = {ORDERS_RESOURCE: ORDERS, "postgres/reports": REPORTS}
 
 # Beside the record's own data: a permit that was issued before a restart is believed after it.
 PERMIT_KEY = "permit-key.json"
@@ -199,7 +200,8 @@ async def prepare_local(stack: StackAddresses, at: datetime, documents: Path = E
     await prepare_orders(server)
     return Settings(
         database_url=stack.database_url("countersign_app", RECORD),
-        targets={ORDERS_RESOURCE: stack.database_url(OPERATOR, ORDERS)},
+        targets={name: stack.database_url(OPERATOR, database) for name, database in TARGETS.items()},
+        target_readers={name: stack.database_url(READER, database) for name, database in TARGETS.items()},
         archive_dir=Path(stack.data_dir) / "archive",
         anchor_file=Path(stack.data_dir) / ANCHOR_NAME,
         unsafe_claimed_identities=True,

@@ -8,7 +8,8 @@
   could read and write the rows: that is what PostgreSQL has, and why it is another role than the operator.
 - `orders_reader` is whom the executor looks as, for what an operation would touch and for measured values: it sees
   sessions and reads the tables, and owns nothing and writes nothing.
-- The database itself says that it is production.
+- The database itself says that it is production, and so does `reports` beside it, in which there is nothing yet: the
+  parameters are those of the server.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 DATABASE = "orders"
+REPORTS = "reports"
 APP = "orders_app"
 OPERATOR = "orders_operator"
 MAINTAINER = "orders_maintainer"
@@ -32,7 +34,9 @@ _GRANTS = f"""
 SELECT pg_advisory_xact_lock(hashtextextended('countersign orders', 0));
 REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC;
 GRANT CONNECT ON DATABASE {DATABASE} TO {APP}, {OPERATOR}, {MAINTAINER}, {READER};
+GRANT CONNECT ON DATABASE {REPORTS} TO {OPERATOR}, {READER};
 ALTER DATABASE {DATABASE} SET countersign.environment = 'production';
+ALTER DATABASE {REPORTS} SET countersign.environment = 'production';
 GRANT pg_signal_backend, pg_read_all_stats TO {OPERATOR};
 GRANT pg_read_all_stats TO {MAINTAINER}, {READER};
 GRANT {APP} TO {MAINTAINER};
@@ -61,8 +65,9 @@ async def prepare_orders(superuser_url: str) -> None:
     server = await asyncpg.connect(superuser_url)
     try:
         await server.execute(_ROLES)
-        with contextlib.suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
-            await server.execute(f"CREATE DATABASE {DATABASE}")
+        for name in (DATABASE, REPORTS):
+            with contextlib.suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+                await server.execute(f"CREATE DATABASE {name}")
     finally:
         await server.close()
     orders = await asyncpg.connect(urlunsplit(urlsplit(superuser_url)._replace(path=f"/{DATABASE}")))

@@ -29,6 +29,7 @@ from deploy.orders import prepare_orders
 from deploy.postgres import PostgresServer
 from policy.ledger import verify_chain
 from policy.permit import Permit
+from policy.targets import targets_digest
 from policy.trails import TRAILS_LEDGER
 from tests.integration.effects import Target, World, execute
 from tests.integration.terminal import House
@@ -84,6 +85,7 @@ class Scene:
             resolved=(RESOURCE,),
             resolved_digest=resolved_digest((RESOURCE,)),
             targets=targets,
+            targets_digest=targets_digest(targets),
         )
 
     async def act(self, permit: Permit, executor: Any = None) -> None:
