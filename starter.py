@@ -44,6 +44,7 @@ MODULES = {
     "cli.simulate": ("simulate",),
     "cli.audit": ("audit",),
     "cli.record": ("record",),
+    "cli.detect": ("detect",),
     "cli.codec": ("codec",),
     "cli.schema": ("schema",),
 }

@@ -32,6 +32,7 @@ from activities.connection import connect
 from activities.control import ControlActivities
 from activities.database import Database
 from activities.delivering import NoticeActivities
+from activities.detecting import DetectActivities
 from activities.dispatch import PermitActivities
 from activities.documents import Documents
 from activities.execute import ExecutorActivities
@@ -58,7 +59,7 @@ from activities.watching import WatchActivities
 from policy.errors import CountersignError
 from signing.permits import PermitKeys
 from workflows.authorize import AuthorizeAction
-from workflows.housekeeping import Archive, Deliver, RefreshIssuerKeys, RefreshSloStates, Sweep, Watch
+from workflows.housekeeping import Archive, Deliver, Detect, RefreshIssuerKeys, RefreshSloStates, Sweep, Watch
 from workflows.interface import EXECUTOR_QUEUE, PERMIT_QUEUE, TASK_QUEUE
 from workflows.items import ResolveItem
 from workflows.messages import PACE, Pace
@@ -71,7 +72,7 @@ PASSED_THROUGH = ("policy", "workflows", "pydantic", "pydantic_core", "rfc8785",
 GRACE = timedelta(seconds=5)
 HEARTBEAT_THROTTLE = timedelta(seconds=3)
 ISSUE = (Role.permit, Role.all)
-WORKFLOWS = (AuthorizeAction, ResolveItem, Sweep, Archive, RefreshSloStates, Deliver, RefreshIssuerKeys, Watch)
+WORKFLOWS = (AuthorizeAction, ResolveItem, Sweep, Archive, RefreshSloStates, Deliver, RefreshIssuerKeys, Watch, Detect)
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:
@@ -166,7 +167,8 @@ def _housekeeping(
     notices = NoticeActivities(database, documents, clock, settings.channels, make_lanes(settings.channels))
     items = ItemActivities(database, documents, clock, prover)
     watcher = WatchActivities(database, client, clock)
-    scheduled = [house.sweep, house.archive, watcher.watch, slos.refresh_slo_states, notices.deliver]
+    detector = DetectActivities(database, clock, settings.trails)
+    scheduled = [house.sweep, house.archive, watcher.watch, detector.detect, slos.refresh_slo_states, notices.deliver]
     return [*scheduled, items.look_at_item, items.answer_item]
 
 

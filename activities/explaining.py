@@ -30,6 +30,8 @@ from workflows.rollover import Carried
 _CLOCK_SKEW = timedelta(minutes=1)
 # The workflow's clock is a float of seconds: its last microsecond is rounded.
 _ROUNDING = timedelta(microseconds=1)
+# What was found from outside of a run, by what its entry has.
+_SEEN = {"watched": "seen by the watcher", "trail": "seen by the detector"}
 _EXECUTOR_KINDS = (EntryKind.reported, EntryKind.claim_refused)
 _DECISION_KINDS = (EntryKind.decision_counted, EntryKind.decision_refused)
 _TAKEN_KINDS = (*_DECISION_KINDS, EntryKind.refusals_unlisted)
@@ -165,8 +167,8 @@ def _origin(file: AuditFile, entry: ReadEntry, calls: Sequence[Call], events: Se
     """Where an entry comes from that this run did not write; None where nothing explains it."""
     if entry.kind in _REVIEW_KINDS:
         return "written by the workflow of its review"
-    if entry.kind is EntryKind.violation and "watched" in entry.content:
-        return "seen by the watcher"
+    if entry.kind is EntryKind.violation and not _SEEN.keys().isdisjoint(entry.content):
+        return next(said for name, said in _SEEN.items() if name in entry.content)
     first = next((call.told for call in calls if call.name == "assess" and call.told), None) or {}
     reset = max((event.at for event in events if is_reset(event)), default=None)
     known = max((_position(call) for call in calls if reset or call.name == "assess"), default=0)

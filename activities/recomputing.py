@@ -53,6 +53,7 @@ from policy.result import ActionResult
 from policy.revision import Revision
 from policy.sealing import check_sealed, sealed_of
 from policy.signature import Signed
+from policy.trails import check_trail
 from policy.watching import check_watched
 from signing.delegations import read_proved_directory
 
@@ -352,6 +353,7 @@ class Recomputation:
     def _violation(self, entry: ReadEntry) -> list[str]:
         found = [] if isinstance(entry.content["what"], str) else ["it does not say what was violated"]
         found += check_watched(entry.content) if "watched" in entry.content else []
+        found += check_trail(entry.content) if "trail" in entry.content else []
         return found + (check_label(entry, self._known()[1]) if "undoes" in entry.content else [])
 
     # ---------------------------------------------------------------------------------------------------------------

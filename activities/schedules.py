@@ -4,7 +4,7 @@ They are made where they are missing and brought to today's form where they exis
 paused. The sweep and the watcher run every minute, the archive every ten: the shortest retention that Temporal takes is
 a day. The keys of identity providers are looked at every five minutes: a provider publishes one for longer than that.
 Notices are delivered every quarter of a minute where an operator named channels; a run that waits for a slow channel
-does not keep the next one from the others.
+does not keep the next one from the others. Trails of targets are looked at every five minutes, where some are named.
 """
 
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from temporalio.client import (
 from workflows.interface import (
     ARCHIVE_WORKFLOW,
     DELIVER_WORKFLOW,
+    DETECT_WORKFLOW,
     KEYS_WORKFLOW,
     SLO_WORKFLOW,
     SWEEP_WORKFLOW,
@@ -39,6 +40,7 @@ KEYS_SCHEDULE = "countersign-issuer-keys"
 WATCH_SCHEDULE = "countersign-watch"
 SLO_SCHEDULE = "countersign-slo-states"
 DELIVER_SCHEDULE = "countersign-deliver"
+DETECT_SCHEDULE = "countersign-detect"
 # A run that was missed is not made up for: the next one finds everything.
 _CATCHUP = timedelta(minutes=1)
 # Runs that may overlap end by themselves where no worker takes them up, or they would pile up until one does.
@@ -60,16 +62,20 @@ _WANTED = (
     _Wanted(WATCH_SCHEDULE, WATCH_WORKFLOW, timedelta(minutes=1)),
 )
 _SLO_STATES = _Wanted(SLO_SCHEDULE, SLO_WORKFLOW, timedelta(minutes=1))
+_DETECT = _Wanted(DETECT_SCHEDULE, DETECT_WORKFLOW, timedelta(minutes=5))
 _DELIVER = _Wanted(DELIVER_SCHEDULE, DELIVER_WORKFLOW, timedelta(seconds=15), ScheduleOverlapPolicy.ALLOW_ALL)
 
 
-async def ensure_schedules(client: Client, *, slo_states: bool = False, notices: bool = False) -> list[str]:
+async def ensure_schedules(
+    client: Client, *, slo_states: bool = False, notices: bool = False, trails: bool = False
+) -> list[str]:
     """Make the schedules of a namespace, or bring them to today's form; safe to run again and by several at once.
 
     Args:
         client: connected to the namespace.
         slo_states: whether SLOs are measured, because an operator named a server; a schedule that was made stays.
         notices: whether people are told, because an operator named channels.
+        trails: whether targets' own trails are looked at, because an operator named some.
 
     Returns:
         The ids of those that were made by this call.
@@ -79,7 +85,8 @@ async def ensure_schedules(client: Client, *, slo_states: bool = False, notices:
 
     """
     made = []
-    for wanted in (*_WANTED, *((_SLO_STATES,) if slo_states else ()), *((_DELIVER,) if notices else ())):
+    asked = {_SLO_STATES: slo_states, _DELIVER: notices, _DETECT: trails}
+    for wanted in (*_WANTED, *(item for item, is_asked in asked.items() if is_asked)):
         try:
             await client.create_schedule(wanted.schedule_id, _schedule(wanted))
             made.append(wanted.schedule_id)

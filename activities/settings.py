@@ -31,6 +31,7 @@ from activities.settings_keys import (
     PERMIT_KEY_FILE,
     PERMIT_KEYS_FILE,
     TARGETS_FILE,
+    TRAILS_FILE,
     SettingsError,
     executors,
     permit_key,
@@ -38,8 +39,10 @@ from activities.settings_keys import (
     read_codec_keys,
     read_setting,
     targets,
+    trails,
 )
 from activities.settings_signing import SignsWith, read_signs_with
+from activities.trails.kinds import TrailSource
 from signing.keys import SigningKey
 from signing.permits import PermitKeys
 
@@ -69,7 +72,7 @@ _OURS = (
         ARCHIVE_DIR,
         METRICS_ADDRESS,
     ),
-    *(UNSAFE_CLAIMED_IDENTITIES, ROLE, IDENTITY, PROMETHEUS_URL, SLO_QUERY, CHANNELS_FILE, ANCHOR_FILE),
+    *(UNSAFE_CLAIMED_IDENTITIES, ROLE, IDENTITY, PROMETHEUS_URL, SLO_QUERY, CHANNELS_FILE, ANCHOR_FILE, TRAILS_FILE),
     *(PERMIT_KEY_FILE, PERMIT_KEY, PERMIT_KEYS_FILE, CODEC_KEYS_FILE),
     *settings_signing.NAMES,
 )
@@ -117,6 +120,7 @@ class Settings:
         signs_with: what that user signs with.
         prometheus_url: `http(s)://` address of a Prometheus server that SLO states are asked of; None asks nobody.
         slo_query: the query that gives the share of an error budget that is left (`activities/prometheus.py`).
+        trails: where the trail of a resource is, of those that the detector looks at.
         channels: by which channels people are told, and how often; None tells nobody.
         anchor_file: where a worker that issues keeps its copy outside the record.
         codec_keys: what encrypts the payloads in Temporal, and decrypts them; None encrypts nothing.
@@ -143,6 +147,7 @@ class Settings:
     signs_with: SignsWith = field(default_factory=SignsWith)
     prometheus_url: str | None = field(default=None, repr=False)
     slo_query: str | None = None
+    trails: Mapping[str, TrailSource] = field(default_factory=dict)
     channels: Channels | None = field(default=None, repr=False)
     anchor_file: Path | None = None
     codec_keys: Keys | None = field(default=None, repr=False)
@@ -175,6 +180,8 @@ class Settings:
             raise SettingsError(f"{TARGETS_FILE} is not set: role executor needs a json file of resource id to address")
         if self.channels is not None and self.role in (Role.permit, Role.executor):
             raise SettingsError(f"{CHANNELS_FILE} is set: role {self.role} tells nobody anything, unset it here")
+        if self.trails and self.role in (Role.permit, Role.executor):
+            raise SettingsError(f"{TRAILS_FILE} is set: role {self.role} looks at no trail, unset it here")
         self._check_keys()
         if (self.anchor_file is None) != (self.role in (Role.control, Role.executor)):
             fix = "name a file outside of the database" if self.anchor_file is None else "unset it here"
@@ -236,6 +243,7 @@ def read_settings(environ: Mapping[str, str] | None = None, *, role: str | None 
         signs_with=read_signs_with(given),
         prometheus_url=prometheus_url,
         slo_query=slo_query,
+        trails=trails(given.get(TRAILS_FILE)),
         channels=_channels(given.get(CHANNELS_FILE)),
         anchor_file=_anchor_file(given.get(ANCHOR_FILE)),
         codec_keys=read_codec_keys(given),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from activities.encryption.keys import Keys, KeysError, read_keys
+from activities.trails.kinds import TrailSource, read_sources
 from policy.canonical import parse_json
 from policy.errors import CountersignError
 from signing.keys import KeyFileError, SigningKey, parse_signing_key, read_signing_key
@@ -22,6 +23,7 @@ from signing.permits import PermitKeys
 
 Read = TypeVar("Read")
 TARGETS_FILE = "COUNTERSIGN_TARGETS_FILE"
+TRAILS_FILE = "COUNTERSIGN_TRAILS_FILE"
 EXECUTORS_FILE = "COUNTERSIGN_EXECUTORS_FILE"
 PERMIT_KEY_FILE = "COUNTERSIGN_PERMIT_KEY_FILE"
 PERMIT_KEY = "COUNTERSIGN_PERMIT_KEY"
@@ -134,6 +136,15 @@ def _target(name: str, resource: str, item: Any) -> _Target:
         f"{TARGETS_FILE} = {name}: {resource} is neither an address nor "
         f'{{"url": "…", "read_url": "…", "production": false}}: it is one json object of resource id to address'
     )
+
+
+def trails(name: str | None) -> Mapping[str, TrailSource]:
+    """The trails of targets that are looked at; none where no file was named.
+
+    Raises:
+        SettingsError: the file cannot be used.
+    """
+    return read_setting(TRAILS_FILE, name, lambda body: read_sources(parse_json(body))) if name else {}
 
 
 def executors(name: str | None) -> Mapping[str, Mapping[str, Any]]:

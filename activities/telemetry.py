@@ -138,7 +138,12 @@ METRICS: Mapping[str, Metric] = {
         ),
         Metric("countersign_outcomes", "counter", ("outcome", "risk_tier", "dry_run"), "finished actions by outcome"),
         Metric("countersign_refusals", "counter", ("what", "code"), "starts, decisions, dispatches and claims refused"),
-        Metric("countersign_violations", "counter", (), "contradictions between what was told and what was recorded"),
+        Metric(
+            "countersign_violations",
+            "counter",
+            (),
+            "violations on record: lies, runs tampered with, targets changed past permits",
+        ),
         Metric("countersign_record_behind", "gauge", (), "1 while the record is behind the copy outside of it"),
         Metric(
             "countersign_notice_deliveries",

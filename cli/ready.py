@@ -26,7 +26,7 @@ from deploy.dev import ANCHOR_NAME, StackAddresses
 from deploy.migrations.roles import MigrationError
 from deploy.migrations.runner import migrate
 from deploy.orders import DATABASE as ORDERS
-from deploy.orders import OPERATOR, prepare_orders
+from deploy.orders import OPERATOR, READER, REPORTS, prepare_orders
 from policy.canonical import digest
 from policy.errors import CountersignError, DocumentError
 from policy.search_attributes import TYPES
@@ -37,6 +37,7 @@ RECORD = "countersign"
 ROOT_POLICY = "development root policy"
 # The id by which the example catalog knows the database `orders`.
 ORDERS_RESOURCE = "postgres/orders"
+TARGETS = {ORDERS_RESOURCE: ORDERS, "postgres/reports": REPORTS}
 
 # Beside the record's own data: a permit that was issued before a restart is believed after it.
 PERMIT_KEY = "permit-key.json"
@@ -83,7 +84,9 @@ async def register_search_attributes(client: Client, wanted: Mapping[str, str] =
     return sorted(missing)
 
 
-async def prepare_schedules(client: Client, *, slo_states: bool = False, notices: bool = False) -> list[str]:
+async def prepare_schedules(
+    client: Client, *, slo_states: bool = False, notices: bool = False, trails: bool = False
+) -> list[str]:
     """Make the schedules of housekeeping in a namespace; the ids of those that it lacked.
 
     Raises:
@@ -91,7 +94,7 @@ async def prepare_schedules(client: Client, *, slo_states: bool = False, notices
 
     """
     try:
-        return await ensure_schedules(client, slo_states=slo_states, notices=notices)
+        return await ensure_schedules(client, slo_states=slo_states, notices=notices, trails=trails)
     except RPCError as error:
         raise SetupError(
             f"schedules of namespace {client.namespace} cannot be made ({error.message}): "
@@ -197,7 +200,8 @@ async def prepare_local(stack: StackAddresses, at: datetime, documents: Path = E
     await prepare_orders(server)
     return Settings(
         database_url=stack.database_url("countersign_app", RECORD),
-        targets={ORDERS_RESOURCE: stack.database_url(OPERATOR, ORDERS)},
+        targets={name: stack.database_url(OPERATOR, database) for name, database in TARGETS.items()},
+        target_readers={name: stack.database_url(READER, database) for name, database in TARGETS.items()},
         archive_dir=Path(stack.data_dir) / "archive",
         anchor_file=Path(stack.data_dir) / ANCHOR_NAME,
         unsafe_claimed_identities=True,

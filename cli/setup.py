@@ -36,6 +36,7 @@ async def _setup(args: argparse.Namespace) -> int:
         client,
         slo_states=place.settings.prometheus_url is not None,
         notices=place.settings.channels is not None,
+        trails=bool(place.settings.trails),
     )
     print(f"schedules: {', '.join(made) or 'none'} to make, housekeeping runs by itself")
     if args.publish:

@@ -140,8 +140,8 @@ def _acknowledged(content: Mapping[str, Any]) -> str:
 
 
 def _violation(content: Mapping[str, Any]) -> str:
-    """What was violated; of what the watcher saw, the run and what is known of it."""
-    watched = content.get("watched")
+    """What was violated; of what the watcher or the detector saw, what is known of it."""
+    watched = content.get("watched", content.get("trail"))
     if not isinstance(watched, Mapping):
         return _plain(content)
     known = [f"{key} {value}" for key, value in watched.items() if key != "sign" and isinstance(value, str)]

@@ -22,6 +22,14 @@ from deploy import unprivileged
 from deploy.servers import LOOPBACK, START_SECONDS, Server, ServerError, environment
 
 USUAL_PORT = 5432
+# What `activities/trails/postgres.py` reads, of a server.
+TRAIL = {
+    "logging_collector": "on",
+    "log_destination": "jsonlog",
+    "log_directory": "log",
+    "log_filename": "postgresql-%Y-%m-%d.log",
+    "log_statement": "ddl",
+}
 _SOCKET_PATH_BYTES = 100  # the kernel's limit is 107 on Linux and 103 on macOS
 
 
@@ -29,7 +37,9 @@ class PostgresServer(Server):
     """PostgreSQL from its wheel, on a unix socket that only this account may use.
 
     `durable=False` trades fsync for speed; data then survive the server's crash, but not the machine's. With `tcp` it
-    listens on loopback too, where a role needs a password (ALTER ROLE ... PASSWORD) to log in.
+    listens on loopback too, where a role needs a password (ALTER ROLE ... PASSWORD) to log in. With `trail` it logs
+    what changes it or its objects, one JSON object a line, in files of `trail_dir`; that is decided when its data are
+    made.
     """
 
     name = "postgres"
@@ -42,12 +52,19 @@ class PostgresServer(Server):
         durable: bool = True,
         tcp: bool = False,
         temporary: bool = False,
+        trail: bool = False,
         held: Sequence[int] = (),
     ) -> None:
         super().__init__(home, ports={"sql": USUAL_PORT} if tcp else {}, temporary=temporary, held=held)
         self.socket_dir = _socket_dir(self.home)
         self._data = self.home / "data"
         self._durable = durable
+        self._trail = trail
+
+    @property
+    def trail_dir(self) -> Path:
+        """Where the log is, of a server that has one."""
+        return self._data / "log"
 
     @property
     def port(self) -> int:
@@ -69,6 +86,8 @@ class PostgresServer(Server):
         settings = {"log_checkpoints": "off", "timezone": "UTC", "log_timezone": "UTC"}
         if not self._durable:
             settings |= {"fsync": "off", "full_page_writes": "off"}
+        if self._trail:
+            settings |= TRAIL
         made = subprocess.run(
             [
                 *(str(_postgres_program("initdb")), "-D", str(unfinished), "--username=postgres", "--no-instructions"),

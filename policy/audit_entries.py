@@ -20,6 +20,7 @@ from policy.permit import Permit, entry_id
 from policy.refusals import unlisted_key
 from policy.revision import Revision
 from policy.screens.telling import telling
+from policy.trails import trail_key
 from policy.watching import watched_key
 
 _Content: TypeAlias = Mapping[str, Any]
@@ -55,6 +56,8 @@ def _refusal_key(content: _Content) -> tuple[object, ...]:
 def _violation_key(content: _Content) -> tuple[object, ...]:
     if "watched" in content:
         return watched_key(content["watched"])
+    if "trail" in content:
+        return trail_key(content["trail"])
     if "undoes" in content:
         return "undoes", content["revision"]
     if "told" in content:

@@ -52,6 +52,20 @@ class Watch:
         )
 
 
+@workflow.defn(name=interface.DETECT_WORKFLOW)
+class Detect:
+    """Finds what was done to targets without a permit that allows it."""
+
+    @workflow.run
+    async def run(self) -> int:
+        return await workflow.execute_activity_method(
+            ports.DetectPort.detect,
+            task_queue=interface.TASK_QUEUE,
+            start_to_close_timeout=_BUDGET,
+            retry_policy=ports.ONCE_RETRY,
+        )
+
+
 @workflow.defn(name=interface.SLO_WORKFLOW)
 class RefreshSloStates:
     """Measures the SLOs of the catalog; what could not be measured stays as old as it is."""

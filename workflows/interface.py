@@ -17,6 +17,7 @@ SLO_WORKFLOW = "RefreshSloStates"
 DELIVER_WORKFLOW = "Deliver"
 KEYS_WORKFLOW = "RefreshIssuerKeys"
 WATCH_WORKFLOW = "Watch"
+DETECT_WORKFLOW = "Detect"
 ITEM_WORKFLOW = "ResolveItem"
 
 

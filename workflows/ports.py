@@ -163,6 +163,15 @@ class WatchPort(ABC):
         """Write runs that were terminated, reset, deleted or are foreign to the ledger; the number of new entries."""
 
 
+class DetectPort(ABC):
+    """Holding what targets' own trails say against the permits, by schedule."""
+
+    @activity.defn(name="detect")
+    @abstractmethod
+    async def detect(self) -> int:
+        """Write what was done to targets without a permit that allows it to the ledger; the number of new entries."""
+
+
 class SloPort(ABC):
     """Measured SLO states, by schedule."""
 

@@ -1,4 +1,4 @@
-"""The executor for PostgreSQL: sessions and server parameters.
+"""The executor for PostgreSQL: sessions, server parameters, and indexes (`postgres_indexes.py`).
 
 1. No parameter of an order is ever SQL. Names are looked up in `pg_settings`, and the server itself quotes them and
    the values (`format` with %I and %L).
@@ -10,7 +10,10 @@
 4. It needs pg_signal_backend, pg_read_all_stats, ALTER SYSTEM on each parameter it may change, and EXECUTE on
    pg_reload_conf (`deploy/orders.py`); it needs no superuser and can end no superuser's session.
 5. Probes and dry runs run in new read-only sessions with a statement timeout: an old session may not have seen a
-   reload yet.
+   reload yet. What only looks uses `read_url`, where the target has one; a dry run asks what the operator role may do.
+6. It acts on the one target of the order, which it resolved itself (`postgres_targets.py`), and only while that is
+   what it was: a session in the same transaction, a parameter of the same value from the same source.
+7. Every session that acts is called `countersign/<permit id>` at the server.
 
 A parameter that takes a list (`search_path`) gets the value as one item.
 """
@@ -18,7 +21,7 @@ A parameter that takes a list (`search_path`) gets the value as one item.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,12 +35,18 @@ from activities.executors.base import (
     ProbeOrder,
     Seen,
     Supports,
+    TargetChangedError,
     TargetCredentials,
     TargetUnreachableError,
 )
 from activities.executors.kinds import ExecutorSettings
-from activities.executors.postgres_probes import PROBES, Parameters, backend_start, pid, setting, text
-from activities.executors.postgres_rehearsal import REHEARSALS
+from activities.executors.postgres_index_facts import INDEX_PROBES
+from activities.executors.postgres_index_rehearsal import INDEX_REHEARSALS
+from activities.executors.postgres_indexes import INDEX_OPERATIONS, Indexes
+from activities.executors.postgres_indexes import observe as observe_index
+from activities.executors.postgres_probes import PROBES as OTHER_PROBES
+from activities.executors.postgres_probes import Parameters, backend_start, pid, setting, text
+from activities.executors.postgres_rehearsal import REHEARSALS as OTHER_REHEARSALS
 from activities.executors.postgres_session import (
     CONNECT_SECONDS,
     FAILURES,
@@ -45,8 +54,18 @@ from activities.executors.postgres_session import (
     Session,
     before_effect,
     effect,
+    reading_session,
     say,
     session,
+)
+from activities.executors.postgres_sql_probe import read_sql
+from activities.executors.postgres_targets import (
+    RESOLUTIONS,
+    check_target,
+    parameter_version,
+    resolve,
+    session_id,
+    target_of,
 )
 from policy.targets import ResolvedTarget
 
@@ -54,10 +73,14 @@ _ENDED_SECONDS = 4.0  # below the statement timeout, so that the server says whe
 _RELOAD_SECONDS = 5.0
 _RELOAD_POLL_SECONDS = 0.02
 
-_STATE = "SELECT state FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2"
+PROBES = {**OTHER_PROBES, **INDEX_PROBES}
+REHEARSALS = {**OTHER_REHEARSALS, **INDEX_REHEARSALS}
+
+_STATE = "SELECT state, xact_start FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2"
 _TERMINATE = """
 SELECT pg_terminate_backend(pid, $3) FROM pg_stat_activity
 WHERE pid = $1 AND backend_start = $2 AND state = 'idle in transaction'
+  AND ($4::timestamptz IS NULL OR xact_start = $4)
 """
 _QUOTE_SET = "SELECT format('ALTER SYSTEM SET %I TO %L', name, $2::text) FROM pg_settings WHERE name = $1"
 _QUOTE_RESET = "SELECT format('ALTER SYSTEM RESET %I', name) FROM pg_settings WHERE name = $1"
@@ -75,15 +98,17 @@ class PostgresExecutor:
     def __init__(self, credentials: TargetCredentials, name: str = "postgres") -> None:
         self.name = name
         self._credentials = credentials
-        self._operations: dict[str, Callable[[str, Parameters], Awaitable[None]]] = {
+        self._operations: dict[str, Callable[[str, Order], Awaitable[None]]] = {
             "postgres.session.terminate": self._terminate,
             "postgres.parameter.set": self._set,
             "postgres.parameter.reset": self._reset,
+            **dict.fromkeys(INDEX_OPERATIONS, self._maintain),
         }
-        self._observations: dict[str, Callable[[str, Parameters], Awaitable[Seen]]] = {
+        self._observations: dict[str, Callable[[str, Order], Awaitable[Seen]]] = {
             "postgres.session.terminate": self._observe_terminate,
             "postgres.parameter.set": self._observe_set,
             "postgres.parameter.reset": self._observe_reset,
+            **dict.fromkeys(INDEX_OPERATIONS, self._observe_index),
         }
         self.supports = Supports(
             operations=frozenset(self._operations),
@@ -91,6 +116,8 @@ class PostgresExecutor:
             stops_within=timedelta(seconds=CONNECT_SECONDS + 4 * STATEMENT_SECONDS + _RELOAD_SECONDS),
             observes="by_effect",
             dry_runs=frozenset(REHEARSALS),
+            stops="within",
+            resolves=frozenset(RESOLUTIONS),
         )
 
     async def execute(self, order: Order) -> None:
@@ -99,18 +126,28 @@ class PostgresExecutor:
         operation = self._operations.get(order.operation)
         if operation is None:
             raise PreconditionFailedError(f"operation {order.operation} is none of {', '.join(self._operations)}")
-        await operation(_one(order), order.parameters)
+        resource = _one(order)
+        target_of(order)
+        if order.stop.is_set():
+            raise PreconditionFailedError("stopped before it acted")
+        await operation(resource, order)
 
     async def resolve(self, inquiry: Inquiry) -> tuple[ResolvedTarget, ...]:
-        """It acts on what the catalog names; see `Executor.resolve`."""
-        raise PreconditionFailedError(f"what {inquiry.operation} would touch is what the catalog names")
+        """What an operation would touch now; see `Executor.resolve`."""
+        if inquiry.operation not in RESOLUTIONS:
+            raise PreconditionFailedError(f"operation {inquiry.operation} is none of {', '.join(RESOLUTIONS)}")
+        if len(inquiry.resources) != 1:
+            number = len(inquiry.resources)
+            raise PreconditionFailedError(f"{inquiry.operation} acts on one resource, the target has {number}")
+        async with reading_session(self._credentials, inquiry.resources[0]) as reading:
+            return await resolve(reading, inquiry.resources[0], inquiry)
 
     async def dry_run(self, order: Order) -> str:
         """What an order would do, without doing it; see `Executor.dry_run`."""
         rehearsal = REHEARSALS.get(order.operation)
         if rehearsal is None:
             raise PreconditionFailedError(f"operation {order.operation} is none of {', '.join(REHEARSALS)}")
-        async with self._session(_one(order), read_only=True) as reading:
+        async with session(self._credentials, _one(order), read_only=True) as reading:
             return await rehearsal(reading, order)
 
     async def observe(self, order: Order) -> Seen:
@@ -119,12 +156,14 @@ class PostgresExecutor:
         if observation is None:
             return "unknown"
         try:
-            return await observation(_one(order), order.parameters)
+            return await observation(_one(order), order)
         except (ProbeError, PreconditionFailedError):
             return "unknown"
 
     async def measure(self, order: ProbeOrder) -> Any:
         """Read a probe's value; see `Executor.measure`."""
+        if order.query:
+            return await read_sql(self._credentials, order)
         return await self._read(order.probe, order.parameters, order.resource)
 
     async def _read(self, probe: str, parameters: Parameters, resource: str) -> Any:
@@ -132,42 +171,45 @@ class PostgresExecutor:
         if read is None:
             raise ProbeError(f"probe {probe} is none of {', '.join(PROBES)}")
         try:
-            async with self._session(resource, read_only=True) as reading:
+            async with reading_session(self._credentials, resource) as reading:
                 return await read(reading, parameters)
         except (*FAILURES, PreconditionFailedError) as error:
             raise ProbeError(f"probe {probe} on {resource}: {say(error)}") from error
 
-    async def _terminate(self, resource: str, parameters: Parameters) -> None:
-        who = (pid(parameters), backend_start(parameters))
-        async with self._session(resource) as acting:
+    async def _terminate(self, resource: str, order: Order) -> None:
+        who = (pid(order.parameters), backend_start(order.parameters))
+        begun = _begun(order, session_id(*who))
+        async with self._session(resource, order) as acting:
             with effect("ending the session"):
-                ended = await acting.fetchval(_TERMINATE, *who, int(_ENDED_SECONDS * 1000))
+                ended = await acting.fetchval(_TERMINATE, *who, int(_ENDED_SECONDS * 1000), begun)
             if ended is None:
-                with before_effect("reading the session's state"):
-                    state = await acting.fetchval(_STATE, *who)
-                found = f"is {state}" if state else "does not exist"
-                raise PreconditionFailedError(f"session {who[0]} of {who[1]} {found}: it must be idle in transaction")
+                await _refuse_termination(acting, who)
             if not ended:
                 raise EffectUnknownError(f"session {who[0]} was told to end, and not gone {_ENDED_SECONDS:g} s later")
 
-    async def _set(self, resource: str, parameters: Parameters) -> None:
-        name, value = text(parameters, "name"), text(parameters, "value")
-        expected = text(parameters, "expected") if "expected" in parameters else None
-        async with self._changing(resource, name) as acting:
+    async def _set(self, resource: str, order: Order) -> None:
+        name, value = text(order.parameters, "name"), text(order.parameters, "value")
+        expected = text(order.parameters, "expected") if "expected" in order.parameters else None
+        async with self._changing(resource, order, name) as acting:
             with before_effect(f"reading {name}"):
-                found = (await self._setting(resource, name))["value"]
+                found = await self._setting(resource, name)
                 statement = await acting.fetchval(_QUOTE_SET, name, value)
-            if expected is not None and found != expected:
-                raise PreconditionFailedError(f"parameter {name} is {found}, expected {expected}")
+            check_target(order, name, parameter_version(found))
+            if expected is not None and found["value"] != expected:
+                raise PreconditionFailedError(f"parameter {name} is {found['value']}, expected {expected}")
             await self._alter(resource, acting, statement, name)
 
-    async def _reset(self, resource: str, parameters: Parameters) -> None:
-        name = text(parameters, "name")
-        async with self._changing(resource, name) as acting:
+    async def _reset(self, resource: str, order: Order) -> None:
+        name = text(order.parameters, "name")
+        async with self._changing(resource, order, name) as acting:
             with before_effect(f"reading {name}"):
-                await self._setting(resource, name)
+                found = await self._setting(resource, name)
                 statement = await acting.fetchval(_QUOTE_RESET, name)
+            check_target(order, name, parameter_version(found))
             await self._alter(resource, acting, statement, name)
+
+    async def _maintain(self, resource: str, order: Order) -> None:
+        await INDEX_OPERATIONS[order.operation](Indexes(self._credentials, resource, order))
 
     async def _alter(self, resource: str, acting: Session, statement: str, name: str) -> None:
         with effect(f"alter system for {name}"):
@@ -184,42 +226,46 @@ class PostgresExecutor:
         """Until a new session, which inherits the configuration of the server's main process, has a newer one."""
         deadline = time.monotonic() + _RELOAD_SECONDS
         while True:
-            async with self._session(resource, read_only=True) as reading:
+            async with reading_session(self._credentials, resource) as reading:
                 if await reading.fetchval("SELECT pg_conf_load_time()") > before:
                     return
             if time.monotonic() > deadline:
                 raise ExecutorError(f"the configuration was not reloaded within {_RELOAD_SECONDS:g} s")
             await asyncio.sleep(_RELOAD_POLL_SECONDS)
 
-    async def _observe_terminate(self, resource: str, parameters: Parameters) -> Seen:
-        there = await self._read("postgres.session.present", parameters, resource)
+    async def _observe_terminate(self, resource: str, order: Order) -> Seen:
+        there = await self._read("postgres.session.present", order.parameters, resource)
         return "none" if there else "done"
 
-    async def _observe_set(self, resource: str, parameters: Parameters) -> Seen:
+    async def _observe_set(self, resource: str, order: Order) -> Seen:
         # Another spelling of the same value (65536kB for 64MB) reads differently, so a difference proves nothing.
-        value = await self._read("postgres.parameter.value", parameters, resource)
-        return "done" if value == text(parameters, "value") else "unknown"
+        value = await self._read("postgres.parameter.value", order.parameters, resource)
+        return "done" if value == text(order.parameters, "value") else "unknown"
 
-    async def _observe_reset(self, resource: str, parameters: Parameters) -> Seen:
-        name = text(parameters, "name")
+    async def _observe_reset(self, resource: str, order: Order) -> Seen:
+        name = text(order.parameters, "name")
         with before_effect(f"reading {name}"):
             found = await self._setting(resource, name)
         return "done" if found["source"] == "default" and not found["pending_restart"] else "unknown"
 
+    async def _observe_index(self, resource: str, order: Order) -> Seen:
+        return await observe_index(self._credentials, resource, order)
+
     async def _setting(self, resource: str, name: str) -> Any:
-        async with self._session(resource, read_only=True) as reading:
+        # As the role that resolved it: another may not see the same.
+        async with reading_session(self._credentials, resource) as reading:
             return await setting(reading, name)
 
     @asynccontextmanager
-    async def _changing(self, resource: str, name: str) -> AsyncIterator[Session]:
+    async def _changing(self, resource: str, order: Order, name: str) -> AsyncIterator[Session]:
         """A session that alone changes this parameter."""
-        async with self._session(resource) as acting:
+        async with self._session(resource, order) as acting:
             with before_effect(f"waiting for another change of {name}"):
                 await acting.execute(_LOCK, name)
             yield acting
 
-    def _session(self, resource: str, *, read_only: bool = False) -> Any:
-        return session(self._credentials, resource, read_only=read_only)
+    def _session(self, resource: str, order: Order) -> AbstractAsyncContextManager[Session]:
+        return session(self._credentials, resource, permit_id=order.permit_id)
 
 
 class PostgresSettings(ExecutorSettings):
@@ -236,3 +282,26 @@ def _one(order: Order) -> str:
     if len(order.resolved) != 1:
         raise PreconditionFailedError(f"{order.operation} acts on one resource, the permit has {len(order.resolved)}")
     return order.resolved[0]
+
+
+def _begun(order: Order, ident: str) -> datetime | None:
+    """When the transaction began that the session has to be in still; None where an order does not say."""
+    target = target_of(order)
+    if target.id != ident:
+        raise PreconditionFailedError(f"the parameters name session {ident}, the permit is for {target.id}")
+    try:
+        return datetime.fromisoformat(target.version) if target.version is not None else None
+    except ValueError:
+        message = f"session {ident} had {target.version} when it was resolved: it must be idle in transaction"
+        raise PreconditionFailedError(message) from None
+
+
+async def _refuse_termination(acting: Session, who: tuple[int, datetime]) -> None:
+    """Say why a session was not ended."""
+    with before_effect("reading the session's state"):
+        found = await acting.fetchrow(_STATE, *who)
+    if found is not None and found["state"] == "idle in transaction":
+        begun = found["xact_start"].isoformat()
+        raise TargetChangedError(f"session {who[0]} of {who[1]} is in another transaction, which began at {begun}")
+    shown = f"is {found['state']}" if found is not None else "does not exist"
+    raise PreconditionFailedError(f"session {who[0]} of {who[1]} {shown}: it must be idle in transaction")

@@ -50,6 +50,7 @@ chains:
 operations:
   - name: postgres.session.terminate
     executor: postgres
+    resolves: true
     severity: 10
     needs_no_undo: true
     parameters: {pid: {type: integer}, backend_start: {type: string}}

@@ -135,6 +135,7 @@ RECORD: dict[str, dict[str, Any]] = {
     "watch": {"at": NOW, "until": NOW, "proposal_id": ""},
     "target_resolution": {**CONTENT, "action_digest": DIGEST, "resolved_at": NOW, "resolved_by": "executor@1"},
     "executor_capability": {**CONTENT, "executor": "postgres", "declared_at": NOW, "declared_by": "executor@1"},
+    "trail_look": {"resource": "postgres/orders", "at": NOW, "until": NOW},
     **REVIEWS,
 }
 WITH_BODY = [table for table, row in RECORD.items() if "body" in row]
@@ -153,6 +154,7 @@ MAY_INSERT: dict[str, set[str]] = {
             "notice",
             "notice_delivery",
             "watch",
+            "trail_look",
             *REVIEWS,
         },
     },

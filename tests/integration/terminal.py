@@ -46,6 +46,7 @@ metadata: {name: cli, version: "1"}
 operations:
   - name: postgres.parameter.set
     executor: postgres
+    resolves: true
     severity: 50
     inverse: [postgres.parameter.set]
     parameters:

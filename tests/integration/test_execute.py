@@ -10,15 +10,14 @@ import pytest
 
 from activities.claims import REFUSALS_KEPT
 from activities.execute import ExecutorActivities
-from activities.executors.base import (
-    TargetCredentials,
-)
+from activities.executors.base import Inquiry, TargetCredentials
 from activities.executors.postgres import PostgresExecutor
 from activities.permits import resolved_digest
 from deploy.dev import Stack
 from deploy.orders import prepare_orders
 from policy.canonical import canonical, digest
 from policy.permit import PermitCriterion
+from policy.targets import targets_digest
 from tests.integration.effects import BOUND, NO_PERMIT, World, attempt, execute, met, observe
 from tests.permit_keys import trust
 from workflows.messages import ExecuteRequest
@@ -46,15 +45,21 @@ async def test_acts_on_a_real_database(world: World, stack: Stack) -> None:
     await prepare_orders(stack.database_url("postgres", "postgres"))
     credentials = TargetCredentials({"postgres/orders": stack.database_url("orders_operator", "orders")})
     criterion = PermitCriterion(probe="postgres.parameter.value", parameters={"name": "work_mem"}, equals="64MB")
+    executor = PostgresExecutor(credentials)
+    parameters = {"name": "work_mem", "value": "64MB", "expected": "4MB"}
+    asked = Inquiry("postgres.parameter.set", parameters, ("postgres/orders",), "production")
+    targets = await executor.resolve(asked)
     permit = await world.permit(
         executor="postgres",
         operation="postgres.parameter.set",
-        parameters={"name": "work_mem", "value": "64MB", "expected": "4MB"},
+        parameters=parameters,
+        targets=targets,
+        targets_digest=targets_digest(targets),
         resolved=("postgres/orders",),
         resolved_digest=resolved_digest(("postgres/orders",)),
         criteria=(criterion,),
     )
-    executors = {"postgres": PostgresExecutor(credentials)}
+    executors = {"postgres": executor}
 
     result = await execute(
         world, permit.permit_id, by=ExecutorActivities(world.database, world.clock, executors, "worker-1", trust())

@@ -20,6 +20,7 @@ from activities.documents import Documents
 from activities.house import HouseActivities, file_name
 from activities.schedules import (
     ARCHIVE_SCHEDULE,
+    DETECT_SCHEDULE,
     KEYS_SCHEDULE,
     SWEEP_SCHEDULE,
     WATCH_SCHEDULE,
@@ -228,6 +229,17 @@ async def test_temporal_starts_housekeeping_by_itself(place: Recording) -> None:
     assert made == [names, []]
     assert found.schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
     assert all(count >= 0 for count in counts)
+
+
+async def test_trails_are_looked_at_where_some_are_named(place: Recording) -> None:
+    """The schedule is made where an operator asks for it, and what it starts runs; without a trail it finds nothing."""
+    made = [await ensure_schedules(place.client, trails=True) for _ in range(2)]
+    handle = place.client.get_schedule_handle(DETECT_SCHEDULE)
+    await handle.trigger()
+
+    assert DETECT_SCHEDULE in made[0]
+    assert made[1] == []
+    assert await _started(place, handle) == 0
 
 
 async def test_a_schedule_that_an_operator_paused_stays_paused(place: Recording) -> None:

@@ -1,4 +1,4 @@
-"""The PostgreSQL executor on a real server, and the contract that every executor keeps."""
+"""The PostgreSQL executor on a real server: sessions and parameters, beyond the contract of every executor."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -15,26 +14,19 @@ import pytest
 from activities.executors.base import (
     EffectUnknownError,
     Executor,
-    Order,
     PreconditionFailedError,
     ProbeError,
     ProbeOrder,
+    TargetChangedError,
     TargetCredentials,
-    TargetUnreachableError,
 )
 from activities.executors.postgres import PostgresExecutor
 from deploy.dev import Stack
 from deploy.orders import prepare_orders
-from policy.permit import Direction
+from tests.integration.postgres_orders import NOWHERE, ORDERS, inquiry_of, order_of, resolved
 
-ORDERS = "postgres/orders"
-NOWHERE = "postgres/nowhere"
 LOCK_SECONDS = 10.0
 WAITING = "SELECT pid FROM pg_stat_activity WHERE usename = 'orders_operator' AND wait_event = 'BackendTermination'"
-
-
-def _order(operation: str, resource: str = ORDERS, **parameters: Any) -> Order:
-    return Order("permit-1", Direction.do, operation, parameters, (resource,), timedelta(seconds=30))
 
 
 @pytest.fixture(name="executor")
@@ -43,7 +35,7 @@ async def _executor(stack: Stack, superuser: object) -> PostgresExecutor:
         ORDERS: stack.database_url("orders_operator", "orders"),
         NOWHERE: "postgresql://orders_operator@/orders?host=/nonexistent&port=1",
     }
-    return PostgresExecutor(TargetCredentials(urls))
+    return PostgresExecutor(TargetCredentials(urls, {ORDERS: stack.database_url("orders_reader", "orders")}))
 
 
 @pytest.fixture(name="idle")
@@ -87,7 +79,7 @@ async def test_ends_the_idle_session_and_frees_the_blocked_one(
     blocked = asyncio.create_task(waiting.execute("UPDATE orders SET state = 'shipped' WHERE order_id = 1"))
     await _until(executor, True, "postgres.session.blocked", pid=waiting.get_server_pid())
 
-    await executor.execute(_order("postgres.session.terminate", **who))
+    await executor.execute(await resolved(executor, "postgres.session.terminate", **who))
 
     assert await asyncio.wait_for(blocked, LOCK_SECONDS) == "UPDATE 1"
     assert await executor.measure(ProbeOrder("postgres.session.present", who, ORDERS)) is False
@@ -95,7 +87,7 @@ async def test_ends_the_idle_session_and_frees_the_blocked_one(
         await executor.measure(ProbeOrder("postgres.session.blocked", {"pid": waiting.get_server_pid()}, ORDERS))
         is False
     )
-    assert await executor.observe(_order("postgres.session.terminate", **who)) == "done"
+    assert await executor.observe(order_of("postgres.session.terminate", **who)) == "done"
     await waiting.close()
 
 
@@ -114,11 +106,16 @@ async def test_leaves_every_other_session_alone(
 ) -> None:
     """A session is not ended when pid or start are not exactly the order's."""
     who = await _identity(superuser, idle.get_server_pid())
+    order = await resolved(executor, "postgres.session.terminate", **who)
+    other = await resolved(executor, "postgres.session.terminate", **(who | change))
 
-    with pytest.raises(PreconditionFailedError, match="does not exist"):
-        await executor.execute(_order("postgres.session.terminate", **(who | change)))
+    assert other.targets == ()
+    with pytest.raises(PreconditionFailedError, match="acts on one target, the permit has 0"):
+        await executor.execute(other)
+    with pytest.raises(PreconditionFailedError, match="the parameters name session"):
+        await executor.execute(replace(order, parameters=who | change))
 
-    assert await executor.observe(_order("postgres.session.terminate", **who)) == "none"
+    assert await executor.observe(order_of("postgres.session.terminate", **who)) == "none"
     assert await idle.fetchval("SELECT 1") == 1
 
 
@@ -127,43 +124,79 @@ async def test_leaves_a_session_that_came_back_to_work(
     executor: PostgresExecutor,
     idle: "asyncpg.Connection[asyncpg.Record]",
 ) -> None:
-    """A session that is no longer idle in a transaction is not ended."""
+    """A session that is no longer idle in a transaction, or never was, is not ended."""
     who = await _identity(superuser, idle.get_server_pid())
+    order = await resolved(executor, "postgres.session.terminate", **who)
     await idle.execute("COMMIT")
 
     with pytest.raises(PreconditionFailedError, match="is idle: it must be idle in transaction"):
-        await executor.execute(_order("postgres.session.terminate", **who))
+        await executor.execute(order)
+    with pytest.raises(PreconditionFailedError, match="no transaction when it was resolved"):
+        await executor.execute(await resolved(executor, "postgres.session.terminate", **who))
 
     assert await idle.fetchval("SELECT 1") == 1
 
 
+async def test_leaves_a_session_that_is_in_another_transaction(
+    superuser: "asyncpg.Connection[asyncpg.Record]",
+    executor: PostgresExecutor,
+    idle: "asyncpg.Connection[asyncpg.Record]",
+) -> None:
+    """What was approved is the end of one transaction; the next one of the same session is another target."""
+    who = await _identity(superuser, idle.get_server_pid())
+    order = await resolved(executor, "postgres.session.terminate", **who)
+    await idle.execute("COMMIT")
+    await idle.execute("BEGIN")
+
+    with pytest.raises(TargetChangedError, match="is in another transaction"):
+        await executor.execute(order)
+
+    assert await idle.fetchval("SELECT 1") == 1
+
+
+async def test_a_session_says_its_name_and_the_servers_log_its_permit(
+    superuser: "asyncpg.Connection[asyncpg.Record]", executor: PostgresExecutor
+) -> None:
+    """Whatever acts is called after its permit, and what only looks after the executor."""
+    seen: list[str] = []
+    acting = asyncio.create_task(
+        executor.execute(await resolved(executor, "postgres.parameter.set", name="work_mem", value="64MB"))
+    )
+    names = "SELECT application_name FROM pg_stat_activity WHERE usename IN ('orders_operator', 'orders_reader')"
+    while not acting.done():
+        seen += [row["application_name"] for row in await superuser.fetch(names)]
+    await acting
+
+    assert {"countersign/permit-1", "countersign-executor"} >= set(seen) > {"countersign-executor"}
+
+
 async def test_sets_and_resets_a_parameter(executor: PostgresExecutor) -> None:
     """A parameter that was set is in force for every new session at once, and so is its reset."""
-    set_it = _order("postgres.parameter.set", name="work_mem", value="64MB", expected="4MB")
+    set_it = await resolved(executor, "postgres.parameter.set", name="work_mem", value="64MB", expected="4MB")
 
     await executor.execute(set_it)
 
     assert await executor.measure(ProbeOrder("postgres.parameter.value", {"name": "work_mem"}, ORDERS)) == "64MB"
     assert await executor.observe(set_it) == "done"
-    assert await executor.observe(_order("postgres.parameter.reset", name="work_mem")) == "unknown"
+    assert await executor.observe(order_of("postgres.parameter.reset", name="work_mem")) == "unknown"
 
     for _ in range(2):
-        await executor.execute(_order("postgres.parameter.reset", name="work_mem"))
+        await executor.execute(await resolved(executor, "postgres.parameter.reset", name="work_mem"))
 
         assert await executor.measure(ProbeOrder("postgres.parameter.value", {"name": "work_mem"}, ORDERS)) == "4MB"
-        assert await executor.observe(_order("postgres.parameter.reset", name="work_mem")) == "done"
+        assert await executor.observe(order_of("postgres.parameter.reset", name="work_mem")) == "done"
 
 
 async def test_a_parameter_that_needs_a_restart_stays_pending_until_it_is_reset(executor: PostgresExecutor) -> None:
     """max_connections keeps its value after the reload, says so, and is not pending any more after the reset."""
     name = {"name": "max_connections"}
 
-    await executor.execute(_order("postgres.parameter.set", **name, value="200"))
+    await executor.execute(await resolved(executor, "postgres.parameter.set", **name, value="200"))
 
     assert await executor.measure(ProbeOrder("postgres.parameter.value", name, ORDERS)) == "100"
     assert await executor.measure(ProbeOrder("postgres.parameter.pending_restart", name, ORDERS)) is True
 
-    await executor.execute(_order("postgres.parameter.reset", **name))
+    await executor.execute(await resolved(executor, "postgres.parameter.reset", **name))
 
     assert await executor.measure(ProbeOrder("postgres.parameter.pending_restart", name, ORDERS)) is False
 
@@ -188,7 +221,7 @@ async def test_refuses_what_does_not_fit_the_target(
 ) -> None:
     """An order that the target refuses, or whose expected value is another one, changes nothing."""
     with pytest.raises(PreconditionFailedError, match=why):
-        await executor.execute(_order("postgres.parameter.set", **parameters))
+        await executor.execute(await resolved(executor, "postgres.parameter.set", **parameters))
 
     assert await superuser.fetchval("SELECT count(*) FROM pg_file_settings WHERE sourcefile LIKE '%auto.conf'") == 0
     assert await superuser.fetchval("SELECT count(*) FROM orders") == 100
@@ -201,7 +234,7 @@ async def test_a_value_is_quoted_by_the_server(
     await superuser.execute("GRANT ALTER SYSTEM ON PARAMETER cluster_name, log_line_prefix TO orders_operator")
     value = """it's "%m" \\ $1 """
 
-    await executor.execute(_order("postgres.parameter.set", name="log_line_prefix", value=value))
+    await executor.execute(await resolved(executor, "postgres.parameter.set", name="log_line_prefix", value=value))
 
     assert await executor.measure(ProbeOrder("postgres.parameter.value", {"name": "log_line_prefix"}, ORDERS)) == value
 
@@ -209,13 +242,13 @@ async def test_a_value_is_quoted_by_the_server(
 async def test_two_changes_of_one_value_do_not_both_pass_its_expected_value(executor: PostgresExecutor) -> None:
     """Of two orders that expect the same value only one is carried out, however they overlap."""
     both = [
-        executor.execute(_order("postgres.parameter.set", name="work_mem", value=value, expected="4MB"))
+        await resolved(executor, "postgres.parameter.set", name="work_mem", value=value, expected="4MB")
         for value in ("32MB", "64MB")
     ]
 
-    results = await asyncio.gather(*both, return_exceptions=True)
+    results = await asyncio.gather(*map(executor.execute, both), return_exceptions=True)
 
-    assert [type(result) for result in results if result] == [PreconditionFailedError]
+    assert [type(result) for result in results if result] == [TargetChangedError]
 
 
 async def test_a_lost_answer_is_unknown_and_not_a_refusal(
@@ -227,7 +260,7 @@ async def test_a_lost_answer_is_unknown_and_not_a_refusal(
     who = await _identity(superuser, idle.get_server_pid())
     os.kill(idle.get_server_pid(), signal.SIGSTOP)  # it cannot end now, and the executor waits for its end
     try:
-        acting = asyncio.create_task(executor.execute(_order("postgres.session.terminate", **who)))
+        acting = asyncio.create_task(executor.execute(await resolved(executor, "postgres.session.terminate", **who)))
         await _poll(lambda: superuser.fetchval(f"SELECT count(*) FROM ({WAITING}) AS executor"), 1)
         await superuser.execute(f"SELECT pg_terminate_backend(pid) FROM ({WAITING}) AS executor")
 
@@ -261,59 +294,33 @@ async def test_preparing_twice_changes_nothing(stack: Stack, executor: PostgresE
     await asyncio.gather(prepare_orders(url), prepare_orders(url))
 
 
-# What every executor keeps; a second one joins by its own name in this list of fixtures.
-@pytest.fixture(name="any_executor", params=["executor"])
-def _any_executor(request: pytest.FixtureRequest, executor: Executor) -> Executor:
-    found: Executor = request.getfixturevalue(request.param)
-    return found
-
-
-async def test_contract_refuses_an_operation_that_it_does_not_declare(any_executor: Executor) -> None:
-    """An operation outside `supports` is refused before anything is done, and cannot be observed."""
-    order = _order("postgres.database.drop")
-
-    assert order.operation not in any_executor.supports.operations
-    with pytest.raises(PreconditionFailedError, match="is none of"):
-        await any_executor.execute(order)
-    assert await any_executor.observe(order) == "unknown"
-
-
-async def test_contract_acts_on_one_known_resource(any_executor: Executor) -> None:
-    """No resource, several, and one without credentials are refused for every operation."""
-    for operation in any_executor.supports.operations:
-        order = _order(operation, name="work_mem", value="8MB", pid=1, backend_start="2026-01-01T00:00:00Z")
-        for resolved in ((), (ORDERS, NOWHERE), ("postgres/other",)):
-            with pytest.raises(PreconditionFailedError):
-                await any_executor.execute(replace(order, resolved=resolved))
-            assert await any_executor.observe(replace(order, resolved=resolved)) == "unknown"
-
-
-async def test_contract_tells_an_unreachable_target_from_a_refusal(any_executor: Executor) -> None:
-    """A target that does not answer is named so, because the same order may succeed later."""
-    for operation in any_executor.supports.operations:
-        order = _order(operation, NOWHERE, name="work_mem", value="8MB", pid=1, backend_start="2026-01-01T00:00:00Z")
-        with pytest.raises(TargetUnreachableError):
-            await any_executor.execute(order)
-        assert await any_executor.observe(order) == "unknown"
-
-
-async def test_contract_a_probe_reads_or_says_that_it_cannot(any_executor: Executor) -> None:
-    """An unknown probe, missing parameters and an unreachable target are errors, never a value."""
-    with pytest.raises(ProbeError, match="is none of"):
-        await any_executor.measure(ProbeOrder("postgres.no.such", {}, ORDERS))
-    for probe in any_executor.supports.probes:
-        with pytest.raises(ProbeError):
-            await any_executor.measure(ProbeOrder(probe, {}, ORDERS))
-        with pytest.raises(ProbeError):
-            await any_executor.measure(ProbeOrder(probe, {"name": "work_mem", "pid": 1}, NOWHERE))
-
-
-def test_missing_credentials_name_the_setting() -> None:
+async def test_credentials_that_are_missing_name_the_setting(executor: PostgresExecutor) -> None:
     """Without an address of a resource it says which ones there are and where one is written."""
     with pytest.raises(PreconditionFailedError, match=r"given: postgres/a\): add it to COUNTERSIGN_TARGETS_FILE$"):
         TargetCredentials({"postgres/a": ""}).url(NOWHERE)
 
 
-async def test_contract_credentials_do_not_show(any_executor: Executor) -> None:
+def test_credentials_do_not_show() -> None:
     """The text of the credentials, as a log might have it, holds no URL."""
     assert "secret" not in repr(TargetCredentials({ORDERS: "postgresql://a:secret@db/orders"}))
+
+
+async def test_every_operation_acts_on_one_known_resource(executor: PostgresExecutor) -> None:
+    """No resource, several, and one without credentials are refused for every operation, and show nothing."""
+    for operation in executor.supports.operations:
+        order = order_of(operation, name="work_mem", value="8MB", pid=1, backend_start="2026-01-01T00:00:00Z")
+        for resources in ((), (ORDERS, NOWHERE), ("postgres/other",)):
+            with pytest.raises(PreconditionFailedError):
+                await executor.execute(replace(order, resolved=resources))
+            with pytest.raises(PreconditionFailedError):
+                await executor.resolve(inquiry_of(replace(order, resolved=resources)))
+            assert await executor.observe(replace(order, resolved=resources)) == "unknown"
+
+
+async def test_every_probe_reads_or_says_that_it_cannot(executor: PostgresExecutor) -> None:
+    """Missing parameters and an unreachable target are errors, never a value."""
+    for probe in executor.supports.probes:
+        with pytest.raises(ProbeError):
+            await executor.measure(ProbeOrder(probe, {}, ORDERS))
+        with pytest.raises(ProbeError):
+            await executor.measure(ProbeOrder(probe, {"name": "work_mem", "pid": 1}, NOWHERE))

@@ -218,6 +218,12 @@ def test_only_the_executor_reaches_targets(tmp_path: Path) -> None:
     assert worker("executor", COUNTERSIGN_TARGETS_FILE=str(targets)).check_worker()
     with pytest.raises(SettingsError, match="role executor needs a json file"):
         worker("executor").check_worker()
+    trails = tmp_path / "trails.json"
+    trails.write_text('{"postgres/orders": {"kind": "postgres", "path": "/var/log/postgresql"}}')
+    assert worker("control", COUNTERSIGN_TRAILS_FILE=str(trails)).trails["postgres/orders"].kind == "postgres"
+    for role, its in (("permit", {}), ("executor", {"COUNTERSIGN_TARGETS_FILE": str(targets)})):
+        with pytest.raises(SettingsError, match=f"role {role} looks at no trail"):
+            worker(role, COUNTERSIGN_TRAILS_FILE=str(trails), **its).check_worker()
 
 
 CHANNELS = '{"channels": {"chat": {"kind": "apprise", "url": "json://localhost/{address}"}}}'

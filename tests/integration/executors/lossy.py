@@ -1,0 +1,68 @@
+"""A way to a real server that loses an answer: everything is passed on, and of one request the answer never comes."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+_CHUNK = 65536
+
+
+class LossyWay:
+    """Passes bytes between clients on loopback and a PostgreSQL server's socket, until it is told to lose an answer."""
+
+    def __init__(self, socket: str) -> None:
+        self._socket = socket
+        self._marker: bytes | None = None
+        self._requests = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def lose(self, marker: str, requests: int = 1) -> None:
+        """Lose the answer to a request that contains a text, or to one that follows it; then end that connection.
+
+        Args:
+            marker: the text.
+            requests: 1 for that request itself, 2 for the next one (that a prepared statement is carried out).
+        """
+        self._marker, self._requests = marker.encode(), requests
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One client."""
+        to_server, from_client = await asyncio.open_unix_connection(self._socket)
+        lost = asyncio.Event()
+
+        async def requests() -> None:
+            armed = 0
+            while data := await reader.read(_CHUNK):
+                armed += bool(armed)
+                if self._marker is not None and self._marker in data:
+                    self._marker, armed = None, 1
+                if armed and armed == self._requests:
+                    lost.set()
+                from_client.write(data)
+                await from_client.drain()
+
+        async def answers() -> None:
+            while data := await to_server.read(_CHUNK):
+                if lost.is_set():
+                    return
+                writer.write(data)
+                await writer.drain()
+
+        ways = [asyncio.ensure_future(requests()), asyncio.ensure_future(answers())]
+        with contextlib.suppress(OSError):
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+        for end in (writer, from_client):
+            end.close()
+
+
+@asynccontextmanager
+async def lossy_way(socket: str) -> AsyncIterator[tuple[LossyWay, int]]:
+    """A way to a server's unix socket, and the port of loopback where it begins."""
+    way = LossyWay(socket)
+    server = await asyncio.start_server(way.handle, "127.0.0.1", 0)
+    async with server:
+        yield way, server.sockets[0].getsockname()[1]
