@@ -36,6 +36,8 @@ MODULES = {
     "cli.notices": ("notices",),
     "cli.revoke": ("revoke",),
     "cli.reviews": ("reviews",),
+    "cli.unresolved": ("unresolved", "resolve", "holds"),
+    "cli.amend": ("amend",),
     "cli.delegate": ("delegate",),
     "cli.policy": ("policy",),
     "cli.operations": ("operations",),

@@ -55,7 +55,10 @@ _CALIBRATION = """
     ORDER BY r.recorded_at DESC LIMIT 500) AS stated
   WHERE confidence IS NOT NULL HAVING count(*) > 0"""
 _HOLDS = """
-  SELECT h.hold_id, h.target, h.proposal_id, h.reason FROM countersign.hold AS h
+  SELECT h.hold_id, h.target, h.proposal_id, h.reason, (
+      SELECT CAST(convert_from(p.body, 'UTF8') AS jsonb)->>'remedies' FROM countersign.proposal AS p
+      WHERE p.proposal_id = h.proposal_id) AS remedies
+  FROM countersign.hold AS h
   WHERE CASE WHEN (SELECT e.hold_id FROM countersign.hold_release AS e WHERE e.hold_id = h.hold_id) IS NULL
     THEN h.target = :target
       OR jsonb_exists_any(CAST(convert_from(h.body, 'UTF8') AS jsonb)->'resolved', :resolved) ELSE false END

@@ -16,12 +16,13 @@ from policy.targets import Declared, TargetResolution
 
 
 class HoldFact(RecordModel):
-    """A target under hold. `proposal_id` is the action that left it so."""
+    """A target under hold. `proposal_id` is the action that left it so, `remedies` what that was to remedy itself."""
 
     hold_id: str
     target: str
     proposal_id: str | None
     reason: str
+    remedies: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
 
 
 class DenialFact(RecordModel):
