@@ -7,7 +7,7 @@
 - A server that is sent more updates at once than it holds drops the workflow task that runs. What that task had taken
   is on record, and the next one takes the same decision again and is answered the same.
 - Other known origins, which are noted and are no findings: an earlier or another run of the same proposal, the sweep,
-  a refused claim of somebody else, a report after the end, the workflow of its review, the watcher.
+  a refused claim of somebody else, a report after the end, the workflow of its review or item, the watcher.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,6 +36,12 @@ _TAKEN_KINDS = (*_DECISION_KINDS, EntryKind.refusals_unlisted)
 _TAKES = ("take_decision", "take_decisions")
 _CONTROL = ("assess", *_TAKES, "advance", "record")
 _REVIEW_KINDS = (EntryKind.review_decided, EntryKind.review_overdue, EntryKind.review_closed)
+_ITEM_KINDS = (
+    EntryKind.item_decided,
+    EntryKind.unresolved_overdue,
+    EntryKind.unresolved_closed,
+    EntryKind.amended,
+)
 _WRITERS: dict[EntryKind, tuple[str, ...]] = {
     EntryKind.dispatched: ("dispatch",),
     EntryKind.dispatch_refused: ("dispatch",),
@@ -165,6 +171,8 @@ def _origin(file: AuditFile, entry: ReadEntry, calls: Sequence[Call], events: Se
     """Where an entry comes from that this run did not write; None where nothing explains it."""
     if entry.kind in _REVIEW_KINDS:
         return "written by the workflow of its review"
+    if entry.kind in _ITEM_KINDS:
+        return "written by the workflow of its item"
     if entry.kind is EntryKind.violation and "watched" in entry.content:
         return "seen by the watcher"
     first = next((call.told for call in calls if call.name == "assess" and call.told), None) or {}
@@ -187,6 +195,8 @@ def _origin(file: AuditFile, entry: ReadEntry, calls: Sequence[Call], events: Se
         return "written after this run, by another one or by the sweep"
     if entry.kind is EntryKind.recorded and entry.content["result"]["next_action"] == "ask_a_person":
         return "recorded by the sweep or by another run, because no report had come"
+    if entry.kind is EntryKind.unresolved_opened:
+        return "opened by the sweep, because no item was open"
     return None
 
 

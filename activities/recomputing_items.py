@@ -9,7 +9,7 @@
 from dataclasses import replace
 
 from activities.cases import CaseFile
-from activities.item_answers import ItemFile, Repair, item_receipt, kept, read_item_answer, with_said
+from activities.item_answers import ItemFile, Repair, item_receipt, read_item_answer, with_said
 from activities.item_rows import repaired
 from activities.recomputing_proofs import check_principal, said_again
 from policy.audit import GovernedDocuments, ReadEntry
@@ -74,7 +74,7 @@ class Items:
             *compare("person", content["person"], reading.person),
             *compare("ballot", content["ballot"], reading.ballot),
             *compare("receipt", content["receipt"], receipt),
-            *compare("finding", content["finding"], kept(reading, repair)["finding"]),
+            *compare("finding", content["finding"], reading.finding),
         ]
 
     def overdue(self, entry: ReadEntry) -> list[str]:
