@@ -38,6 +38,8 @@ MODULES = {
     "cli.reviews": ("reviews",),
     "cli.unresolved": ("unresolved", "resolve", "holds"),
     "cli.amend": ("amend",),
+    "cli.outcomes": ("outcomes",),
+    "cli.outside": ("outside",),
     "cli.delegate": ("delegate",),
     "cli.policy": ("policy",),
     "cli.operations": ("operations",),

@@ -7,7 +7,7 @@ answer in time, the same decision goes as a signal and the list shows what came 
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -67,7 +67,14 @@ def item_value(item: Item, stage: int, vote: str, because: str, now: datetime, *
 
 
 async def say(
-    place: Place, signing: Signing, name: str, value: dict[str, Any], wanted: Wanted | None, args: argparse.Namespace
+    place: Place,
+    signing: Signing,
+    name: str,
+    value: dict[str, Any],
+    wanted: Wanted | None,
+    args: argparse.Namespace,
+    *,
+    about: Mapping[str, str] = render.OF_ITEM,
 ) -> int:
     """Show what is signed, sign it, send it to an item's workflow, and say what it was answered; the exit code.
 
@@ -78,6 +85,7 @@ async def say(
         value: the decision without a proof.
         wanted: what its proof must show.
         args: of the command; `json` asks for JSON.
+        about: what it comes to, by its resolution.
     """
     way = signing.choose(wanted)
     statement = Statement(signing.addressed(value, way), signing, way, wanted)
@@ -87,7 +95,7 @@ async def say(
         print("unknown: it was sent and nobody answered yet, look at the list", file=sys.stderr)
         return exits.UNKNOWN
     shown = receipt.model_dump(mode="json")
-    print(json.dumps(shown, indent=2) if args.json else render.receipt(shown, of_review=True))
+    print(json.dumps(shown, indent=2) if args.json else render.receipt(shown, about))
     return code_of(receipt)
 
 

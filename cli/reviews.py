@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from activities.reviews import ReviewFile, read_open, read_review
-from cli import exits
+from cli import exits, render
 from cli.arguments import Commands, proposal_id
 from cli.case import UnknownActionError
 from cli.decide import NotDecidableError
@@ -69,7 +69,7 @@ async def _answer(args: argparse.Namespace) -> int:
         raise NotDecidableError(f"the review of {args.proposal_id} is closed: {file.found}")
     value = answer(file, args.vote, args.because, datetime.now(UTC))
     wanted = wanted_in(file.review.chain, value["stage"], args.vote)
-    return await say(place, signing, file.review.review_id, value, wanted, args)
+    return await say(place, signing, file.review.review_id, value, wanted, args, about=render.OF_REVIEW)
 
 
 def answer(file: ReviewFile, vote: str, because: str, now: datetime) -> dict[str, Any]:
