@@ -2,20 +2,25 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
-from temporalio.client import WorkflowHandle
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 
 from activities.auditing import audit
 from activities.cases import read_case
+from activities.database import Database
 from activities.documents import Documents
 from activities.export import export_action
 from activities.item_answers import ItemFile
 from activities.item_keeping import read_amendment
 from activities.item_rows import read_item
+from activities.tables import LedgerEntryRow
 from policy.base import instant_text
 from policy.decision import DecisionReceipt
+from policy.items import Item
 from policy.items import item_id as id_of
 from tests.world import BOUND, World
 from worker import workflow_runner
@@ -48,9 +53,21 @@ async def amendment(world: World, proposal_id: str) -> tuple[Handle, ItemFile]:
     return await item_workflow(world, amendment_item(proposal_id)), file
 
 
-async def item_workflow(world: World, name: str) -> Handle:
+class ItemPlace(Protocol):
+    """A place in which items are: with a Temporal and a record."""
+
+    @property
+    def client(self) -> Client:
+        """Connected to the place's Temporal."""
+
+    @property
+    def database(self) -> Database:
+        """The place's record."""
+
+
+async def item_workflow(place: ItemPlace, name: str) -> Handle:
     """The workflow of an item of this name; started where none runs."""
-    return await world.client.start_workflow(
+    return await place.client.start_workflow(
         ITEM_WORKFLOW,
         {"item_id": name},
         id=item_id(name),
@@ -61,7 +78,12 @@ async def item_workflow(world: World, name: str) -> Handle:
 
 def statement(file: ItemFile, person: str, **says: Any) -> dict[str, Any]:
     """What somebody who claims to be `person` says of an item."""
-    item, now = file.item, datetime.now(UTC)
+    return said_of(file.item, person, **says)
+
+
+def said_of(item: Item, person: str, **says: Any) -> dict[str, Any]:
+    """The same, of an item alone."""
+    now = datetime.now(UTC)
     return {
         "decision_id": f"{person}-{item.kind}-{now.timestamp()}",
         "proposal_id": item.item_id,
@@ -90,6 +112,13 @@ async def closed(handle: Handle) -> Any:
     """How an item's workflow ended."""
     async with asyncio.timeout(BOUND):
         return (await handle.result())["closed"]
+
+
+async def kinds_of(connection: AsyncConnection, proposal_id: str) -> list[str]:
+    """The kinds of the entries of an action's ledger, in order."""
+    table = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
+    listed = select(table.kind).where(table.proposal_id == proposal_id).order_by(table.position)
+    return list(await connection.scalars(listed))
 
 
 async def findings(world: World, proposal_id: str) -> list[str]:
