@@ -267,14 +267,17 @@ class PolicyDocument(EdgeModel):
                 yield from ((f"stage {stage.name}", "hours", name, set(self.hours)) for name in names)
         if self.revocation is not None and self.revocation.after is not None:
             yield ("revocation.after", "chain", self.revocation.after.chain, chains)
-        if self.unresolved is not None and self.unresolved.chain is not None:
-            yield ("unresolved", "chain", self.unresolved.chain, chains)
-        if self.amendments is not None:
-            yield ("amendments", "chain", self.amendments.chain, chains)
+        yield from (("unresolved or amendments", "chain", name, chains) for name in self.chains_afterwards)
 
     def chain(self, name: str) -> ApprovalChain:
         """A chain by its name, with the hours that its stages name put in."""
         return self.chains[name].with_hours(self.hours)
+
+    @property
+    def chains_afterwards(self) -> tuple[str, ...]:
+        """The chains of people who say how an action ended."""
+        named = (self.unresolved.chain if self.unresolved else None, self.amendments.chain if self.amendments else None)
+        return tuple(name for name in named if name is not None)
 
     def rules_about(self, operation: str) -> tuple[Rule, ...]:
         """The rules whose list of operations names one, or which have none; looked for once an operation."""
