@@ -65,33 +65,33 @@ CASES: dict[str, tuple[str, Edit]] = {
     ),
     "a review left out": ("glass-broken", _drop("review_opened")),
     "who may say how it ended": (
-        "resolved",
+        "settled",
         of_entry("unresolved_opened", set_to("content.item.people", []), how="chain"),
     ),
     "until when it is to be resolved": (
-        "resolved",
+        "settled",
         of_entry("unresolved_opened", set_to("content.item.due_at", "2099-01-01T00:00:00Z"), how="chain"),
     ),
     "what was found": (
-        "resolved",
+        "settled",
         of_entry("item_decided", set_to("content.submission.found", "done"), how="chain", number=2),
     ),
     "a refused statement made one that counts": (
-        "resolved",
+        "settled",
         of_entry("item_decided", set_to("content.receipt.counted", True), how="chain"),
     ),
     "what it was closed by": (
-        "resolved",
+        "settled",
         of_entry("unresolved_closed", set_to("content.found", "done"), how="chain"),
     ),
-    "who settled it": ("resolved", of_entry("unresolved_closed", set_to("content.by", ["person:bob"]), how="chain")),
+    "who settled it": ("settled", of_entry("unresolved_closed", set_to("content.by", ["person:bob"]), how="chain")),
     "how it ended": (
-        "resolved",
+        "settled",
         of_entry("amended", set_to("content.finding.outcome", "succeeded"), how="chain"),
     ),
-    "the incident": ("resolved", of_entry("amended", set_to("content.finding.incident", None), how="chain", number=2)),
-    "what it was before": ("resolved", of_entry("amended", set_to("content.was", "succeeded"), how="chain", number=2)),
-    "an amendment left out": ("resolved", _drop("amended")),
+    "the incident": ("settled", of_entry("amended", set_to("content.finding.incident", None), how="chain", number=2)),
+    "what it was before": ("settled", of_entry("amended", set_to("content.was", "succeeded"), how="chain", number=2)),
+    "an amendment left out": ("settled", _drop("amended")),
     "an undo that was not tried": (
         "stopped-at-failed-undo",
         of_entry("recorded", set_to("content.each_undo", False), how="chain"),
