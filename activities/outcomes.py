@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from policy.facts import Facts
 from policy.findings import Amended
 from policy.outcome import EffectReport
 from policy.risk.outcomes import Past
@@ -68,7 +69,7 @@ def _past(row: Mapping[str, Any]) -> Past:
         took_seconds=_seconds(done),
         predicted_undo_seconds=_undoing(proposal, facts),
         undo_seconds=_seconds(undone),
-        predicted_affected=len(facts["resolved_ids"]),
+        predicted_affected=Facts.model_validate(facts).touched,
         affected=len({name for direction, ids, _ in permits if direction == "do" for name in ids}),
         depends=facts["reach"]["total"],
         likelihood=assessment["likelihood"],
@@ -82,11 +83,16 @@ def _permits(value: Any) -> list[tuple[str, Sequence[str], EffectReport | None]]
     return [
         (
             item["direction"],
-            json.loads(item["permit"])["resolved"],
+            _ids(json.loads(item["permit"])),
             EffectReport.model_validate_json(item["report"]) if item["report"] is not None else None,
         )
         for item in rows
     ]
+
+
+def _ids(permit: Mapping[str, Any]) -> Sequence[str]:
+    """What a permit acts on: what the executor found, where it looked, or else ids of the catalog."""
+    return [f"{one['resource']} {one['id']}" for one in permit.get("targets", ())] or permit["resolved"]
 
 
 def _seconds(reports: Sequence[EffectReport]) -> float | None:
