@@ -105,8 +105,10 @@ _HAPPENED = union_all(
         _EVENT.proposal_id == bindparam("proposal_id"), _EVENT.revision == bindparam("revision")
     ),
 ).order_by("received_at", "arrival")
+_LEFT_BY = func.convert_from(_PROPOSAL.body, "UTF8").cast(JSONB)
 _HOLDS = (
-    select(_HOLD.hold_id, _HOLD.target, _HOLD.proposal_id, _HOLD.reason)
+    select(_HOLD.hold_id, _HOLD.target, _HOLD.proposal_id, _HOLD.reason, _LEFT_BY["remedies"].astext.label("remedies"))
+    .outerjoin(ProposalRow, _PROPOSAL.proposal_id == _HOLD.proposal_id)
     .outerjoin(HoldReleaseRow, _RELEASE.hold_id == _HOLD.hold_id)
     .where(
         or_(
@@ -260,6 +262,12 @@ async def read_holds(
     """
     wanted = {"targets": list(targets), "resolved": list(resolved)}
     return tuple(
-        HoldFact(hold_id=str(row.hold_id), target=row.target, proposal_id=row.proposal_id, reason=row.reason)
+        HoldFact(
+            hold_id=str(row.hold_id),
+            target=row.target,
+            proposal_id=row.proposal_id,
+            reason=row.reason,
+            remedies=row.remedies,
+        )
         for row in await connection.execute(_HOLDS, wanted)
     )

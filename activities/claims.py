@@ -37,6 +37,7 @@ from policy.ledger import EntryKind
 from policy.outcome import Baseline, EffectReport
 from policy.permit import Direction, Permit, entry_id
 from policy.proposal import MAX_STEPS
+from policy.remedying import unremedied
 from signing.permits import PermitRefusedError
 
 REFUSALS_KEPT = 20
@@ -270,10 +271,9 @@ def _again(mine: Claimed, found: PermitUse, attempt: Attempt, *, tried: bool) ->
 async def _on_hold(connection: AsyncConnection, permit: Permit, found: PermitUse) -> Refused | None:
     """A hold on the target, or on an id under any other name, that the action does not remedy."""
     named = (found.target,) if found.target is not None else ()
-    for hold in await read_holds(connection, (*named, *permit.resolved), permit.resolved):
-        if hold.proposal_id is None or hold.proposal_id != found.remedies:
-            return Refused("on_hold", f"target {hold.target} is under hold: {hold.reason}")
-    return None
+    holds = await read_holds(connection, (*named, *permit.resolved), permit.resolved)
+    against = unremedied(holds, found.remedies)
+    return Refused("on_hold", f"target {against[0].target} is under hold: {against[0].reason}") if against else None
 
 
 async def _no_undo(connection: AsyncConnection, permit: Permit, *, stopped: bool, now: datetime) -> Refused | None:

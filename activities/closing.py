@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_once
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.cases import CaseFile
+from activities.item_rows import open_unresolved
 from activities.ledger import Ledger
 from activities.observing import history_of
 from activities.outbox import about_case, tell
@@ -26,6 +27,7 @@ from policy.notices import occasions
 from policy.outcome import Outcome, StepRecord
 from policy.permit import entry_id
 from policy.proofs import Assurance
+from policy.remedying import remedied
 from policy.result import ActionResult, DecidedBy, Offer, ResultResolution, Timings, next_action
 
 _STOP = insert_once(StopRow).on_conflict_do_nothing()
@@ -74,7 +76,11 @@ async def finish(
         "result": result.model_dump(mode="json"),
         "steps": len(file.proposal.steps),
     }
+    if outcome is Outcome.compensation_failed:
+        # What an earlier release recorded says less, and is computed again as it was.
+        content["each_undo"] = True
     await ledger.append(EntryKind.recorded, content, "result", new=True)
+    await open_unresolved(connection, ledger, file, outcome, at)
     return result
 
 
@@ -160,10 +166,11 @@ async def _hold(
 
 async def _release(connection: AsyncConnection, file: CaseFile, at: datetime) -> None:
     """An approved action that named what it remedies has succeeded: the hold on its target ends."""
-    remedied, by = file.proposal.remedies, file.proposal.proposal_id
+    by = file.proposal.proposal_id
     assert file.revision is not None
+    through = remedied(file.revision.facts.holds, file.proposal.remedies)
     for hold in file.revision.facts.holds:
-        if hold.proposal_id != remedied:
+        if hold.hold_id not in through:
             continue
         body = canonical({"hold_id": hold.hold_id, "proposal_id": by, "released_by": "remedy", "at": instant_text(at)})
         row = {"hold_id": UUID(hold.hold_id), "proposal_id": by, "released_by": "remedy", "released_at": at}

@@ -7,7 +7,7 @@
 - A server that is sent more updates at once than it holds drops the workflow task that runs. What that task had taken
   is on record, and the next one takes the same decision again and is answered the same.
 - Other known origins, which are noted and are no findings: an earlier or another run of the same proposal, the sweep,
-  a refused claim of somebody else, a report after the end, the workflow of its review, the watcher.
+  a refused claim of somebody else, a report after the end, the workflow of its review or item, the watcher.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,7 +37,17 @@ _DECISION_KINDS = (EntryKind.decision_counted, EntryKind.decision_refused)
 _TAKEN_KINDS = (*_DECISION_KINDS, EntryKind.refusals_unlisted)
 _TAKES = ("take_decision", "take_decisions")
 _CONTROL = ("assess", *_TAKES, "advance", "record")
-_REVIEW_KINDS = (EntryKind.review_decided, EntryKind.review_overdue, EntryKind.review_closed)
+# What is never written by the run of an action.
+_BESIDE = {
+    **dict.fromkeys(
+        (EntryKind.review_decided, EntryKind.review_overdue, EntryKind.review_closed),
+        "written by the workflow of its review",
+    ),
+    **dict.fromkeys(
+        (EntryKind.item_decided, EntryKind.unresolved_overdue, EntryKind.unresolved_closed, EntryKind.amended),
+        "written by the workflow of its item",
+    ),
+}
 _WRITERS: dict[EntryKind, tuple[str, ...]] = {
     EntryKind.dispatched: ("dispatch",),
     EntryKind.dispatch_refused: ("dispatch",),
@@ -165,8 +175,8 @@ def _says(entry: ReadEntry, message: dict[str, Any]) -> bool:
 
 def _origin(file: AuditFile, entry: ReadEntry, calls: Sequence[Call], events: Sequence[Event]) -> str | None:
     """Where an entry comes from that this run did not write; None where nothing explains it."""
-    if entry.kind in _REVIEW_KINDS:
-        return "written by the workflow of its review"
+    if (beside := _BESIDE.get(entry.kind)) is not None:
+        return beside
     if entry.kind is EntryKind.violation and not _SEEN.keys().isdisjoint(entry.content):
         return next(said for name, said in _SEEN.items() if name in entry.content)
     first = next((call.told for call in calls if call.name == "assess" and call.told), None) or {}
@@ -189,7 +199,7 @@ def _origin(file: AuditFile, entry: ReadEntry, calls: Sequence[Call], events: Se
         return "written after this run, by another one or by the sweep"
     if entry.kind is EntryKind.recorded and entry.content["result"]["next_action"] == "ask_a_person":
         return "recorded by the sweep or by another run, because no report had come"
-    return None
+    return "opened by the sweep, because no item was open" if entry.kind is EntryKind.unresolved_opened else None
 
 
 def _position(call: Call) -> int:

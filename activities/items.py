@@ -1,8 +1,9 @@
 """What people have to look at afterwards: each item has a small workflow of its own, and its answers are taken here.
 
-An item is a row with an id of its own. Reviews of broken glasses are the only kind so far. A workflow that is missing,
-because nobody started it or somebody ended it, is started by the sweep: the row is the item, the workflow its clock and
-its ear.
+An item is a row with an id of its own: the review of what broke a glass, or an action that ended without a definite
+state (`activities/item_keeping.py`, which takes amendments, too). A workflow that is missing, because nobody started it
+or somebody ended it, is started by the sweep: the row is the item, the workflow its clock and its ear. Where an action
+has remedied what was unresolved, the sweep lets its workflow look, which then ends.
 """
 
 import logging
@@ -13,13 +14,17 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.cases import read_case
 from activities.clock import Clock, differs
 from activities.database import Database
 from activities.documents import Documents
+from activities.item_keeping import ItemKeeper
+from activities.item_rows import open_unresolved, read_open_items, read_unopened
 from activities.ledger import Ledger
 from activities.outbox import about_case, write
+from activities.outside import OutsideKeeper
 from activities.proving import Prover
 from activities.reviews import (
     ReviewFile,
@@ -38,13 +43,14 @@ from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, receiv
 from policy.errors import DecisionError
 from policy.notices.occasions_told import review_overdue
 from policy.reviewing import Review
-from workflows.interface import ITEM_WORKFLOW, TASK_QUEUE, item_id
+from workflows.interface import ITEM_WORKFLOW, LOOK_AGAIN, TASK_QUEUE, item_id, states_outside
 from workflows.messages import ItemAnswerRequest, ItemRequest, ItemResult
 from workflows.ports import ItemPort
 
 log = logging.getLogger("countersign.items")
 
 STARTED_AT_ONCE = 1000
+OPENED_AT_ONCE = 100
 
 
 async def start_items(client: Client, database: Database) -> int:
@@ -55,20 +61,51 @@ async def start_items(client: Client, database: Database) -> int:
     """
     async with database.snapshot() as connection:
         reviews = await read_open(connection, STARTED_AT_ONCE)
+        unresolved = await read_open_items(connection, STARTED_AT_ONCE)
+    wanted = {**{one.review_id: False for one in reviews}, **{one.item_id: over for one, over in unresolved}}
     started = 0
-    for review in reviews:
+    for name, look in wanted.items():
         try:
             await client.start_workflow(
                 ITEM_WORKFLOW,
-                {"item_id": review.review_id},
-                id=item_id(review.review_id),
+                {"item_id": name},
+                id=item_id(name),
                 task_queue=TASK_QUEUE,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             )
             started += 1
         except WorkflowAlreadyStartedError:
-            continue
+            if look:
+                await _let_look(client, name)
     return started
+
+
+async def open_missing(database: Database, now: datetime) -> int:
+    """Open the item of every action that left a hold and has none, as those of earlier releases; how many were."""
+    async with database.snapshot() as connection:
+        wanted = await read_unopened(connection, OPENED_AT_ONCE)
+    opened = 0
+    for proposal_id in wanted:
+        async with database.transaction(proposal_id) as connection:
+            case = await read_case(connection, proposal_id)
+            if (
+                case is None
+                or case.result is None
+                or proposal_id not in await read_unopened(connection, STARTED_AT_ONCE)
+            ):
+                continue
+            ledger = Ledger(connection, proposal_id, now)
+            opened += await open_unresolved(connection, ledger, case, case.result.outcome, now) is not None
+    return opened
+
+
+async def _let_look(client: Client, name: str) -> None:
+    """Ask a workflow to look at its item; one that has ended meanwhile has nothing to look at."""
+    try:
+        await client.get_workflow_handle(item_id(name)).signal(LOOK_AGAIN)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
 
 
 class ItemActivities(ItemPort):
@@ -87,12 +124,16 @@ class ItemActivities(ItemPort):
         self._documents = documents
         self._clock = clock
         self._prover = prover
+        self._keeper = ItemKeeper(database, documents, clock, prover)
+        self._outside = OutsideKeeper(database, documents, clock, prover)
 
     @activity.defn(name="look_at_item")
     async def look_at_item(self, request: ItemRequest) -> ItemResult:
         known = await self._known(request.item_id)
+        if states_outside(request.item_id):
+            return ItemResult(unasked=True)
         if known is None:
-            return ItemResult(unknown=True)
+            return await self._keeper.look(request)
         async with self._database.transaction(known.review.proposal_id) as connection:
             if await differs(self._clock, request.now):
                 return ItemResult(stale=True)
@@ -109,10 +150,12 @@ class ItemActivities(ItemPort):
         return await self._prover.with_keys(lambda: self._answer(request))
 
     async def _answer(self, request: ItemAnswerRequest) -> ItemResult:
+        if states_outside(request.item_id):
+            return await self._outside.take(request)
         known = await self._known(request.item_id)
-        if known is None:
-            return ItemResult(unknown=True)
         submission, problem = _read(request)
+        if known is None:
+            return await self._keeper.answer(request, submission, problem)
         async with self._database.transaction(known.review.proposal_id) as connection:
             if await differs(self._clock, request.now):
                 return ItemResult(stale=True)

@@ -3,6 +3,7 @@
 - Outcomes count as history only where something was done, not in a dry run, and where the criteria of the operations
   registry measured it. Of an action of several operations nobody can say which of them an outcome is about: people
   read it, nothing counts it.
+- An outcome that people amended counts as they know it now, and no longer as it was recorded.
 - Of each kind of outcome the newest 100 within 180 days are read. So the statement costs the same however long
   the record is, and nobody pushes a failure out of sight with a row of successes.
 - A denial counts where people denied the same effect, or anything that this would do to any of its ids: under another
@@ -31,6 +32,7 @@ from activities.undone import read_undone
 from policy.canonical import parse_canonical
 from policy.catalog import CRITICALITIES, Catalog
 from policy.facts import people_behind
+from policy.findings import Amended
 from policy.observed import DenialFact, GlassBreak, HoldFact, Observed, UndoProof
 from policy.outcome import Outcome
 from policy.permit import Direction, order_digest
@@ -42,6 +44,8 @@ HISTORY = timedelta(days=180)
 _IN_FLIGHT = timedelta(days=1)
 _REASON_LIMIT = 500
 _STANDS = ("approve", "deny", "abstain", "recuse", "retract")
+# What people know of an action counts in place of what was recorded of it; one that never ran is no history.
+_AMENDED = tuple(str(outcome) for outcome in Amended if outcome is not Amended.not_executed)
 _DONE = tuple(str(outcome) for outcome in Outcome if outcome is not Outcome.not_executed)
 
 
@@ -121,6 +125,7 @@ def _wanted(received: ReceivedProposal, in_force: InForce, now: datetime) -> dic
         "criticalities": list(range(least, len(CRITICALITIES) + 1)),
         "agent": proposal.agent.id,
         "done": list(_DONE),
+        "amended": list(_AMENDED),
         "resolved": list(resolved),
         "resolved_digest": resolved_digest(resolved),
         "orders": orders_of(proposal, resolved, in_force.operations.find),

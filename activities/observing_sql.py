@@ -1,9 +1,9 @@
 """The one statement by which the record is asked what it observed of a proposal (`activities/observing.py`).
 
 Each part is a row of JSON in the answer. Every look-up stops at a number of rows of an index that ends in the instant:
-100 outcomes of each kind (5 where people only read them), 500 stated confidences, 10 denials, 300 approvals a scope,
-10,000 effects of an operation, 10,000 permits that are not used yet. What is asked for comes as parameters, limits are
-written here.
+100 outcomes of each kind, recorded or amended (5 where people only read them), 500 stated confidences, 10 denials, 300
+approvals a scope, 10,000 effects of an operation, 10,000 permits that are not used yet. What is asked for comes as
+parameters, limits are written here.
 
 Nothing here may be answered by reading a whole table, however the planner is mistaken about its size: each look-up is a
 lateral or scalar subquery of its own, and sessions plan once and avoid sequential scans (`activities/database.py`).
@@ -24,6 +24,7 @@ _HISTORY = """
       SELECT r.proposal_id, r.operation, r.agent, r.outcome, r.measured, r.recorded_at FROM countersign.result AS r
       WHERE r.operation = asked.operation AND r.target = :target AND r.measured = kept.measured
         AND r.outcome = ended.outcome AND r.recorded_at > :history_since
+        AND (SELECT a.number FROM countersign.amendment AS a WHERE a.proposal_id = r.proposal_id LIMIT 1) IS NULL
       ORDER BY r.recorded_at DESC LIMIT CASE WHEN kept.measured THEN 100 ELSE 5 END) AS found
   UNION ALL
   SELECT 'kind', found.proposal_id, found.operation, found.agent, found.outcome, found.measured, found.recorded_at
@@ -36,13 +37,41 @@ _HISTORY = """
       WHERE r.operation = asked.operation AND r.environment = :environment AND r.target_kind = :target_kind
         AND r.criticality = level.criticality AND r.measured = kept.measured
         AND r.outcome = ended.outcome AND r.recorded_at > :history_since
+        AND (SELECT a.number FROM countersign.amendment AS a WHERE a.proposal_id = r.proposal_id LIMIT 1) IS NULL
       ORDER BY r.recorded_at DESC LIMIT CASE WHEN kept.measured THEN 100 ELSE 5 END) AS found
+    WHERE found.target <> :target
+  UNION ALL
+  SELECT 'target', found.* FROM unnest(:operations) AS asked (operation)
+    CROSS JOIN (VALUES (true), (false)) AS kept (measured)
+    CROSS JOIN unnest(:amended) AS ended (outcome)
+    CROSS JOIN LATERAL (
+      SELECT a.proposal_id, a.operation, a.agent, a.outcome, a.measured, a.recorded_at FROM countersign.amendment AS a
+      WHERE a.operation = asked.operation AND a.target = :target AND a.measured = kept.measured
+        AND a.outcome = ended.outcome AND a.recorded_at > :history_since
+        AND (SELECT b.number FROM countersign.amendment AS b
+          WHERE b.proposal_id = a.proposal_id AND b.number > a.number LIMIT 1) IS NULL
+      ORDER BY a.recorded_at DESC LIMIT CASE WHEN kept.measured THEN 100 ELSE 5 END) AS found
+  UNION ALL
+  SELECT 'kind', found.proposal_id, found.operation, found.agent, found.outcome, found.measured, found.recorded_at
+    FROM unnest(:operations) AS asked (operation)
+    CROSS JOIN (VALUES (true), (false)) AS kept (measured)
+    CROSS JOIN unnest(:amended) AS ended (outcome)
+    CROSS JOIN unnest(:criticalities) AS level (criticality)
+    CROSS JOIN LATERAL (
+      SELECT a.* FROM countersign.amendment AS a
+      WHERE a.operation = asked.operation AND a.environment = :environment AND a.target_kind = :target_kind
+        AND a.criticality = level.criticality AND a.measured = kept.measured
+        AND a.outcome = ended.outcome AND a.recorded_at > :history_since
+        AND (SELECT b.number FROM countersign.amendment AS b
+          WHERE b.proposal_id = a.proposal_id AND b.number > a.number LIMIT 1) IS NULL
+      ORDER BY a.recorded_at DESC LIMIT CASE WHEN kept.measured THEN 100 ELSE 5 END) AS found
     WHERE found.target <> :target"""
 _TALLIES = """
   SELECT scope, operation, agent,
     count(*) FILTER (WHERE outcome = 'succeeded') AS succeeded,
     count(*) FILTER (WHERE outcome = 'compensated') AS compensated,
-    count(*) FILTER (WHERE outcome = 'compensation_failed') AS failed,
+    count(*) FILTER (WHERE outcome IN ('compensation_failed', 'failed', 'caused_incident')) AS failed,
+    count(*) FILTER (WHERE outcome = 'caused_incident') AS incidents,
     count(*) FILTER (WHERE outcome IN ('outcome_unknown', 'inconclusive')) AS unknown
   FROM history WHERE measured GROUP BY scope, operation, agent ORDER BY scope DESC, operation, agent"""
 _SIMILAR = """
@@ -50,12 +79,17 @@ _SIMILAR = """
   ORDER BY recorded_at DESC, proposal_id LIMIT 5"""
 _CALIBRATION = """
   SELECT count(*) AS n, avg(confidence) AS mean_stated, count(*) FILTER (WHERE outcome = 'succeeded') AS succeeded
-  FROM (SELECT r.confidence, r.outcome FROM countersign.result AS r
+  FROM (SELECT r.confidence, COALESCE((SELECT a.outcome FROM countersign.amendment AS a
+        WHERE a.proposal_id = r.proposal_id ORDER BY a.number DESC LIMIT 1), r.outcome) AS outcome
+    FROM countersign.result AS r
     WHERE r.agent = :agent AND r.measured AND r.recorded_at > :history_since
     ORDER BY r.recorded_at DESC LIMIT 500) AS stated
   WHERE confidence IS NOT NULL HAVING count(*) > 0"""
 _HOLDS = """
-  SELECT h.hold_id, h.target, h.proposal_id, h.reason FROM countersign.hold AS h
+  SELECT h.hold_id, h.target, h.proposal_id, h.reason, (
+      SELECT CAST(convert_from(p.body, 'UTF8') AS jsonb)->>'remedies' FROM countersign.proposal AS p
+      WHERE p.proposal_id = h.proposal_id) AS remedies
+  FROM countersign.hold AS h
   WHERE CASE WHEN (SELECT e.hold_id FROM countersign.hold_release AS e WHERE e.hold_id = h.hold_id) IS NULL
     THEN h.target = :target
       OR jsonb_exists_any(CAST(convert_from(h.body, 'UTF8') AS jsonb)->'resolved', :resolved) ELSE false END
@@ -156,6 +190,7 @@ _TYPES: Mapping[str, Any] = {
             "operations",
             "counted",
             "done",
+            "amended",
             "resolved",
             "scopes",
             "undos",

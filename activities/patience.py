@@ -6,7 +6,7 @@
   end an action between a failure and its undo. A permit that can still be claimed happens until it expires.
 - An undo is due where its step was done and the action fails, was stopped to be undone, or has steps left to do. None
   is where everything was done, where an effect is not known, or where the approved verb for the stop is to ask people:
-  nobody undoes those.
+  nobody undoes those. Nor is what is left once an undo has failed, where the policy stops there.
 - Whoever ends what its workflow left behind waits besides as long as a step may take since something last happened.
 """
 
@@ -54,7 +54,16 @@ def _due(file: CaseFile, records: tuple[StepRecord, ...]) -> tuple[StepRecord, .
     failed = any(report.failed for report in reports.values()) or len(done) < len(file.proposal.steps)
     if not failed and file.stop is None:
         return ()
-    return tuple(item for item in records if item.direction == "undo" and item.report is None and item.step in done)
+    due = tuple(item for item in records if item.direction == "undo" and item.report is None and item.step in done)
+    return () if _left_at_failed_undo(file, records) else due
+
+
+def _left_at_failed_undo(file: CaseFile, records: tuple[StepRecord, ...]) -> bool:
+    """Whether an undo has failed where the policy wants nothing more undone then."""
+    if file.revision is None or not file.revision.evaluation.stops_at_failed_undo:
+        return False
+    undos = (item.report for item in records if item.direction == "undo")
+    return any(report is not None and report.status != "succeeded" for report in undos)
 
 
 def _unreported(record: StepRecord) -> bool:

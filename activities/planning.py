@@ -55,6 +55,7 @@ def make_plan(
         accepts_claimed=accepts_claimed,
         audience=audience if pending else None,
         resolves=any(revision.facts.operation(step.operation).resolves for step in proposal.steps),
+        stops_at_failed_undo=revision.evaluation.stops_at_failed_undo,
     )
 
 

@@ -15,10 +15,13 @@ from activities.cases import FIRST_REVISION, REVOKED, CaseFile, revoked_reason, 
 from activities.closing import make_result
 from activities.deciding import Reading, SaidBy, read_decision
 from activities.recomputing_debts import Debts, check_label, check_labels
+from activities.recomputing_items import Items
+from activities.recomputing_outside import Outside
 from activities.recomputing_permits import Permitted
 from activities.recomputing_proofs import check_principal, said_again
 from activities.recomputing_restored import Restored
 from activities.recomputing_revisions import check_remeasured, check_superseding, unkept
+from activities.recomputing_revocations import check_revocation
 from activities.recomputing_signatures import check_signature
 from activities.recomputing_starts import check_refused_start
 from activities.recording import conclusion
@@ -76,6 +79,7 @@ class Recomputation:
         self.proposal_id = file.proposal_id
         self._documents = GovernedDocuments(file.documents, read_proved_directory)
         self._debts = Debts(self._documents)
+        self._items = Items(self._documents)
         self._permitted = Permitted(self._documents)
         self._listed = Listed()
         self._kept: tuple[Ballot, ...] | None = None
@@ -108,6 +112,12 @@ class Recomputation:
             EntryKind.review_decided: self._debts.decided,
             EntryKind.review_overdue: self._debts.overdue,
             EntryKind.review_closed: self._debts.closed,
+            EntryKind.unresolved_opened: lambda entry: self._items.opened(entry, self._known()[0]),
+            EntryKind.unresolved_overdue: self._items.overdue,
+            EntryKind.unresolved_closed: self._items.closed,
+            EntryKind.item_decided: lambda entry: self._items.decided(entry, self._known()[0]),
+            EntryKind.amended: lambda entry: self._items.amended(entry, self._known()[0]),
+            EntryKind.outside_stated: Outside(self._documents).stated,
             EntryKind.restore_acknowledged: Restored(self._documents).acknowledged,
         }
         if file.proposal is not None:
@@ -306,23 +316,13 @@ class Recomputation:
         reason, revoked = Reason(code="withdrawn", message=f"withdrawn by {actor}"), None
         if kind == REVOKED:
             reason = revoked = revoked_reason(actor, entry.content["why"])
-            found += self._revocation(entry)
+            found += check_revocation(entry, self.entry(EntryKind.decision_counted, entry.content["decision_id"]))
         elif kind != "withdrawn":
             found.append(f"kind {kind} is none that this release writes")
         self.case = replace(case, stop=kind, revoked=revoked)
         if case.resolution is None:
             self.case = replace(self.case, resolution="withdrawn", resolved_at=entry.at, reasons=(reason,))
         return found
-
-    def _revocation(self, entry: ReadEntry) -> list[str]:
-        """A revocation rests on a decision that counted, of that person, and says why in its words."""
-        decided = self.entry(EntryKind.decision_counted, entry.content["decision_id"])
-        if decided is None:
-            return [f"no entry before it counts decision {entry.content['decision_id']}"]
-        submission = receive_decision(decided.content["submission"])
-        rests = (submission.vote, decided.content["person"]["person_id"], submission.justification)
-        said = (Vote.revoke, entry.content["actor"], entry.content["why"])
-        return [] if rests == said else [f"{decided.where} is no revocation of that person for that reason"]
 
     def _recorded(self, entry: ReadEntry) -> list[str]:
         case, revision = self._known()
@@ -333,7 +333,9 @@ class Recomputation:
             found.append(f"steps is {content['steps']}, the proposal has {len(case.proposal.steps)}")
         if case.result is not None:
             found.append("the action had its result before")
-        resolution, outcome, reasons = conclusion(case, records, tuple(self._permitted.refusals))
+        resolution, outcome, reasons = conclusion(
+            case, records, tuple(self._permitted.refusals), each_undo=bool(content.get("each_undo"))
+        )
         computed = make_result(
             case,
             resolution=resolution,
@@ -362,7 +364,7 @@ class Recomputation:
         try:
             problems = [*check_told(self.entries), *unkept(self.entries), *check_labels(self.entries)]
             permitted = next((entry for entry in self.entries if entry.kind is EntryKind.dispatched), None)
-            problems += self._debts.missing(self.case, permitted)
+            problems += [*self._debts.missing(self.case, permitted), *self._items.missing()]
         except MALFORMED as error:
             problems = [f"cannot be computed again: {say(error)}"]
         for problem in problems:

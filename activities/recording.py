@@ -96,7 +96,7 @@ async def conclude_and_finish(
 
 
 def conclusion(
-    file: CaseFile, records: tuple[StepRecord, ...], refusals: tuple[Reason, ...]
+    file: CaseFile, records: tuple[StepRecord, ...], refusals: tuple[Reason, ...], *, each_undo: bool = True
 ) -> tuple[ResultResolution, Outcome, tuple[Reason, ...]]:
     """How an action ended; pure, so that an auditor concludes the same.
 
@@ -104,6 +104,7 @@ def conclusion(
         file: the case, resolved.
         records: what became of its permits.
         refusals: why the gate closed, where it did.
+        each_undo: as in `policy.outcome.conclude`.
     """
     outcome, reasons = conclude(
         records,
@@ -111,6 +112,7 @@ def conclusion(
         stopped_to_ask=file.stopped_to_ask,
         criteria=len(file.criteria),
         dry_run=file.proposal.dry_run,
+        each_undo=each_undo,
     )
     resolution: ResultResolution = file.resolution  # type: ignore[assignment]
     if resolution != "approved":

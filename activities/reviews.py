@@ -17,11 +17,12 @@ from sqlalchemy.types import Text
 
 from activities.deciding import Reading, SaidBy, proved
 from activities.ledger import Ledger
+from activities.statements import who_says
 from activities.tables_reviews import ReviewClosedRow, ReviewDecisionRow, ReviewRow
 from policy.approval.standing import Ballot, Standing, refuse, stand
 from policy.base import instant_text
 from policy.canonical import canonical, digest, parse_canonical
-from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, Vote, valid_at
+from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, Vote
 from policy.ledger import EntryKind
 from policy.observed import GlassBreak
 from policy.people.directory import Directory
@@ -166,20 +167,9 @@ def _read(
         "policy_digest": review.policy_digest,
         "presented_digest": file.digest,
     }
-    person = None
-    if isinstance(said_by, Principal):
-        person = directory.facts(said_by.identity, now, review.chain.conditions)
-    for field, real in named.items():
-        if (given := getattr(submission, field)) != real:
-            why = f"{field} is {given}, this review's is {real}"
-            return Reading(person=person, refusal=(Refusal.unknown_request, why))
-    if why_not := valid_at(submission, now):
-        return Reading(person=person, refusal=why_not)
-    if not isinstance(said_by, Principal):
-        return Reading(refusal=said_by)
-    if person is None:
-        known = f"identity {said_by.identity} is nobody in the directory"
-        return Reading(refusal=(Refusal.unknown_person, known))
+    person, why = who_says(named, submission, said_by, directory, review.chain.conditions, now, what="review")
+    if why is not None or person is None or not isinstance(said_by, Principal):
+        return Reading(person=person, refusal=why)
     return _answered(file, submission, said_by, person, now)
 
 

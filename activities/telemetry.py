@@ -22,6 +22,7 @@ from temporalio.common import MetricCounter, MetricGauge, MetricHistogramFloat, 
 
 from policy.decision import Refusal
 from policy.document import MAX_STAGES, Verdict
+from policy.findings import Amended
 from policy.ledger import EntryKind
 from policy.operations import RiskTier
 from policy.outcome import Outcome
@@ -67,6 +68,7 @@ CODES: Mapping[str, frozenset[str]] = {
     ),
 }
 LABELS: Mapping[str, frozenset[str]] = {
+    "amended": frozenset(Amended),
     "code": frozenset().union(*CODES.values()),
     "delivery": frozenset({"begun", "sent", "failed", "given_up", "digested", "suppressed", "addressed"}),
     "dry_run": frozenset({"false", "true"}),
@@ -137,6 +139,11 @@ METRICS: Mapping[str, Metric] = {
             "finished actions by resolution: denials, expiries, withdrawals, approvals",
         ),
         Metric("countersign_outcomes", "counter", ("outcome", "risk_tier", "dry_run"), "finished actions by outcome"),
+        Metric("countersign_amendments", "counter", ("amended",), "outcomes that people amended, by how they ended"),
+        Metric(
+            "countersign_unresolved", "gauge", (), "actions that ended without a definite state and wait for a person"
+        ),
+        Metric("countersign_unresolved_overdue", "gauge", (), "those of them that nobody resolved in time"),
         Metric("countersign_refusals", "counter", ("what", "code"), "starts, decisions, dispatches and claims refused"),
         Metric(
             "countersign_violations",
@@ -315,14 +322,17 @@ def samples_of(kind: EntryKind, content: Any) -> Iterable[Sample]:
             return [Sample("countersign_undo_results", 1, (str(content["report"]["status"]),))]
         case EntryKind.violation:
             return [Sample("countersign_violations", 1)]
+        case EntryKind.amended:
+            return [Sample("countersign_amendments", 1, (str(content["finding"]["outcome"]),))]
     return [Sample("countersign_refusals", 1, pair) for pair in _refusals(kind, content)]
 
 
 def _refusals(kind: EntryKind, content: Any) -> list[tuple[str, str]]:
     """What was refused and why, each code once."""
     match kind:
-        case EntryKind.decision_refused:
-            return [("decision", str(content["receipt"]["code"]))]
+        case EntryKind.decision_refused | EntryKind.item_decided:
+            code = content["receipt"]["code"]
+            return [("decision", str(code))] if code is not None else []
         case EntryKind.claim_refused:
             return [("claim", str(content["code"]))]
         case EntryKind.start_refused | EntryKind.admission_refused | EntryKind.dispatch_refused:

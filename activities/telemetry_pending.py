@@ -12,7 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from sqlalchemy.orm import aliased
 from activities.cases import KEPT
 from activities.clock import Clock
 from activities.database import Database, DatabaseUnavailableError
+from activities.item_rows import read_open_items
 from activities.tables import AssessmentRow, CaseEventRow, DecisionRow, ResolutionRow, ResultRow
 from activities.telemetry import Meter, Sample
 from activities.telemetry_notices import Untold, read_untold
@@ -37,6 +38,8 @@ log = logging.getLogger("countersign.telemetry")
 EVERY = timedelta(seconds=30)
 OVERDUE = timedelta(minutes=1)
 _AT_ONCE = 200
+# More than anybody leaves open: beyond it the gauge stays there.
+_ITEMS = 1000
 
 _ASSESSMENT = AssessmentRow.__table__.c  # type: ignore[attr-defined]
 _NEWER = aliased(AssessmentRow.__table__, name="newer").c  # type: ignore[attr-defined]
@@ -64,6 +67,8 @@ class Waiting:
     pending: Counter[tuple[str, str]]
     overdue: int
     untold: Untold
+    unresolved: int = 0
+    unresolved_overdue: int = 0
 
 
 class PendingReader:
@@ -83,6 +88,7 @@ class PendingReader:
         """
         async with self._database.snapshot() as connection:
             tiers: dict[Key, str] = {(row[0], row[1]): row[2] for row in await connection.execute(_PENDING)}
+            open_items = await read_open_items(connection, _ITEMS)
         self._cases = {key: case for key, case in self._cases.items() if key in tiers}
         for new in _chunks([key for key in tiers if key not in self._cases]):
             async with self._database.snapshot() as connection:
@@ -93,7 +99,9 @@ class PendingReader:
             async with self._database.snapshot() as connection:
                 ballots |= await _read_ballots(connection, some)
         untold = await read_untold(self._database, now) if self._notices else Untold(0, 0.0)
-        return _count(tiers, self._cases, ballots, untold, now)
+        late = sum(item.pages(now) > 0 for item, _ in open_items)
+        counted = _count(tiers, self._cases, ballots, untold, now)
+        return replace(counted, unresolved=len(open_items), unresolved_overdue=late)
 
 
 @asynccontextmanager
@@ -132,6 +140,8 @@ async def _watch(reader: PendingReader, clock: Clock, meter: Meter, seconds: flo
             for labels in sorted(shown):
                 meter.measure(Sample("countersign_pending", waiting.pending[labels], labels))
             meter.measure(Sample("countersign_overdue", waiting.overdue))
+            meter.measure(Sample("countersign_unresolved", waiting.unresolved))
+            meter.measure(Sample("countersign_unresolved_overdue", waiting.unresolved_overdue))
             meter.measure(Sample("countersign_notices_open", waiting.untold.count))
             meter.measure(Sample("countersign_notices_oldest_seconds", waiting.untold.oldest_seconds))
         await asyncio.sleep(seconds)

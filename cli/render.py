@@ -128,17 +128,19 @@ def statement(value: Mapping[str, Any], signed_by: str, wanted: Wanted | None, *
     return [*lines, *([f"{'it needs':14} {said_of(wanted)}"] if wanted is not None else [])]
 
 
-_FOUND = {"approved": "the review found it in order", "denied": "the review found it at fault"}
+# What a counted answer comes to, where it is about no action that waits.
+OF_REVIEW = {"approved": "the review found it in order", "denied": "the review found it at fault"}
+OF_ITEM = {"approved": "it is settled"}
 
 
-def receipt(value: Mapping[str, Any], *, of_review: bool = False) -> str:
-    """The answer to a decision, on an action or on the review of one."""
+def receipt(value: Mapping[str, Any], about: Mapping[str, str] | None = None) -> str:
+    """The answer to a decision, on an action or on what is looked at afterwards: `about` says what that comes to."""
     if value["counted"]:
         head = f"counted: decision {_safe(value['decision_id'])}"
     else:
         head = f"refused ({_safe(value.get('code') or 'no code')}): {_safe(value['message'])}"
     missing = value.get("missing") or ()
-    stands = _FOUND.get(value["resolution"], "the review is open") if of_review else None
+    stands = about.get(value["resolution"], "it is open") if about is not None else None
     rest = [stands or f"the action is {_safe(value['resolution'])}"]
     if value["resolution"] == "pending" and missing:
         rest.append(f"still missing: {_list(missing)}")

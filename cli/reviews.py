@@ -1,37 +1,27 @@
 """`reviews`: what broke a glass and is not reviewed yet, and the answer to one review.
 
-The list comes from the record. An answer is a decision that goes to the review's own workflow, as an update; where that
-gives no answer in time, the same decision goes as a signal and the list shows what came of it.
+The list comes from the record. An answer is a decision that goes to the review's own workflow (`cli/item.py`).
 """
 
 import argparse
 import json
-import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
-
-from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
-from temporalio.service import RPCError
 
 from activities.reviews import ReviewFile, read_open, read_review
 from cli import exits, render
 from cli.arguments import Commands, proposal_id
 from cli.case import UnknownActionError
 from cli.decide import NotDecidableError
-from cli.place import NO_RECORD, Place, find_place
-from cli.sending import UPDATE_TIMEOUT
+from cli.item import VALID, listed, recorded, say
+from cli.place import find_place
 from cli.signing import add_signing, signing_of
-from cli.statement import Statement, check, code_of
+from cli.statement import check
 from policy.base import instant_text
-from policy.decision import DecisionReceipt
-from policy.errors import DecisionError
 from policy.reviewing import review_id
 from policy.rules.stepping_up import wanted_in
-from workflows.converter import UnreadableError, readable
-from workflows.interface import DECIDE, item_id
 
-_VALID = timedelta(minutes=10)
 _VOTES = {"in-order": "approve", "at-fault": "deny"}
 
 
@@ -52,7 +42,7 @@ def register(commands: Commands) -> None:
 
 async def _list(args: argparse.Namespace) -> int:
     now = datetime.now(UTC)
-    async with _record(find_place()) as database, database.snapshot() as connection:
+    async with recorded(find_place(), "reviews") as database, database.snapshot() as connection:
         reviews = await read_open(connection, args.limit)
     rows = [
         {
@@ -64,14 +54,14 @@ async def _list(args: argparse.Namespace) -> int:
         }
         for review in reviews
     ]
-    print(json.dumps(rows, indent=2) if args.json else _shown(rows))
+    print(json.dumps(rows, indent=2) if args.json else listed(rows, "nothing that broke a glass waits for a review"))
     return exits.OK
 
 
 async def _answer(args: argparse.Namespace) -> int:
     place = find_place()
     signing = await signing_of(args, place)
-    async with _record(place) as database, database.snapshot() as connection:
+    async with recorded(place, "reviews") as database, database.snapshot() as connection:
         file = await read_review(connection, review_id(args.proposal_id))
     if file is None:
         raise UnknownActionError(f"no review of {args.proposal_id} is on record: it broke no glass, or did not run")
@@ -79,16 +69,7 @@ async def _answer(args: argparse.Namespace) -> int:
         raise NotDecidableError(f"the review of {args.proposal_id} is closed: {file.found}")
     value = answer(file, args.vote, args.because, datetime.now(UTC))
     wanted = wanted_in(file.review.chain, value["stage"], args.vote)
-    way = signing.choose(wanted)
-    statement = Statement(signing.addressed(value, way), signing, way, wanted)
-    print("\n".join(statement.lines), file=sys.stderr)
-    receipt = await _send(place, signing.sender, await statement.signed())
-    if receipt is None:
-        print("unknown: it was sent and nobody answered yet, see `countersign reviews`", file=sys.stderr)
-        return exits.UNKNOWN
-    shown = receipt.model_dump(mode="json")
-    print(json.dumps(shown, indent=2) if args.json else render.receipt(shown, of_review=True))
-    return code_of(receipt)
+    return await say(place, signing, file.review.review_id, value, wanted, args, about=render.OF_REVIEW)
 
 
 def answer(file: ReviewFile, vote: str, because: str, now: datetime) -> dict[str, Any]:
@@ -110,44 +91,7 @@ def answer(file: ReviewFile, vote: str, because: str, now: datetime) -> dict[str
         "vote": vote,
         "justification": because,
         "issued_at": instant_text(instant),
-        "expires_at": instant_text(instant + _VALID),
+        "expires_at": instant_text(instant + VALID),
     }
     check(value)
     return value
-
-
-async def _send(place: Place, identity: str, submission: dict[str, Any]) -> DecisionReceipt | None:
-    client = await place.client(identity)
-    handle = client.get_workflow_handle(item_id(submission["proposal_id"]))
-    try:
-        value = await handle.execute_update(
-            DECIDE, submission, id=submission["decision_id"], rpc_timeout=UPDATE_TIMEOUT
-        )
-        return DecisionReceipt.model_validate(readable(value))
-    except UnreadableError as error:
-        raise DecisionError(f"it was taken, and its answer cannot be read here: {error}") from error
-    except WorkflowUpdateFailedError as error:
-        raise DecisionError(str(error.cause)) from error
-    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-        await handle.signal(DECIDE, submission, rpc_timeout=UPDATE_TIMEOUT)
-        return None
-    except RPCError as error:
-        message = f"the review has no workflow yet, the sweep starts it within a minute: {error.message}"
-        raise UnknownActionError(message) from error
-
-
-def _shown(rows: list[dict[str, str]]) -> str:
-    if not rows:
-        return "nothing that broke a glass waits for a review"
-    return "\n".join("\n".join(f"{name:<10} {value}" for name, value in row.items()) + "\n" for row in rows).rstrip()
-
-
-def _record(place: Place) -> Any:
-    """The record, to read.
-
-    Raises:
-        UnknownActionError: there is none.
-    """
-    if place.settings.database_url is None:
-        raise UnknownActionError(f"reviews are on record only: {NO_RECORD}")
-    return place.record()

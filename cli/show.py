@@ -8,6 +8,7 @@ from cli.arguments import Commands, add_proposal_id
 from cli.case import Case, look, why
 from cli.place import NO_RECORD, Place, find_place
 from policy.errors import CountersignError
+from policy.screens.neutral import visible
 
 
 class NoNoticeError(CountersignError):
@@ -55,6 +56,8 @@ def show_text(case: Case, place: Place) -> str:
     parts = [render.headline(status), *_warnings(case, place), f"temporal ui  {link}" if link else ""]
     if status["result"]:
         parts += ["", render.result(status["result"], case.acting_for())]
+        if case.dossier is not None and (known := timeline.known_now(case.dossier.entries)):
+            parts += [visible(known)]
     if status["screen"]:
         accepts, ended = status["accepts_claimed"], bool(status["result"])
         parts += ["", render.screen(status["screen"], accepts_claimed=accepts, ended=ended)]

@@ -105,6 +105,42 @@ def _review_opened(content: Mapping[str, Any]) -> str:
     return f"{', '.join(review['people'])} broke {review['break_glass']}: to be reviewed until {review['due_at']}"
 
 
+def _unresolved_opened(content: Mapping[str, Any]) -> str:
+    item = content["item"]
+    return f"{item['outcome']} on {item['target']}: people are asked what became of it, until {item['due_at']}"
+
+
+def _item_decided(content: Mapping[str, Any]) -> str:
+    said = _decision(content)
+    finding = content["finding"]
+    return f"{said}: {finding['found'] or finding['outcome']}" if finding else said
+
+
+def _unresolved_closed(content: Mapping[str, Any]) -> str:
+    if not content["by"]:
+        return f"{content['repaired_by']} has remedied it"
+    by = f" by {content['repaired_by']}" if content["repaired_by"] else ""
+    return f"{' and '.join(content['by'])} found {content['found']}{by}"
+
+
+def _amended(content: Mapping[str, Any]) -> str:
+    finding = content["finding"]
+    incident = f", incident {finding['incident']}" if finding["incident"] else ""
+    by = f", said by {' and '.join(content['by'])}" if content["by"] else ""
+    return f"known now: {finding['outcome']}{incident}; it was {content['was']}{by}"
+
+
+def _outside(content: Mapping[str, Any]) -> str:
+    said = content["statement"]
+    return f"{content['person']} stated that {said['done_by']} did on {said['target']}: {said['what']}"
+
+
+def known_now(entries: Iterable[Mapping[str, Any]]) -> str:
+    """How an action ended as people know it now; empty where nobody amended it."""
+    found = [entry["content"] for entry in entries if str(entry["kind"]) == "amended"]
+    return _amended(found[-1]) if found else ""
+
+
 def _due(content: Mapping[str, Any]) -> str:
     return str(content["due"]["text"]) if "due" in content else _event(content)
 
@@ -177,6 +213,11 @@ _SAYERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "dispatched": _dispatched,
     "reported": _reported,
     "restore_acknowledged": _acknowledged,
+    "unresolved_opened": _unresolved_opened,
+    "unresolved_closed": _unresolved_closed,
+    "item_decided": _item_decided,
+    "amended": _amended,
+    "outside_stated": _outside,
     "violation": _violation,
     "recorded": _recorded,
 }

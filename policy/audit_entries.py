@@ -94,6 +94,12 @@ _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
     EntryKind.review_decided: lambda content: (content["submission"]["decision_id"],),
     EntryKind.review_overdue: lambda _: ("review",),
     EntryKind.review_closed: lambda _: ("review",),
+    EntryKind.unresolved_opened: lambda _: ("unresolved",),
+    EntryKind.unresolved_overdue: lambda content: ("unresolved", content["page"]),
+    EntryKind.unresolved_closed: lambda _: ("unresolved",),
+    EntryKind.item_decided: lambda content: (content["item"]["item_id"], content["submission"]["decision_id"]),
+    EntryKind.amended: lambda content: (content["number"],),
+    EntryKind.outside_stated: lambda content: (content["statement"]["statement_id"],),
     EntryKind.restore_acknowledged: lambda content: tuple(
         sorted(item["statement"]["acknowledgement_id"] for item in content["acknowledged"])
     ),

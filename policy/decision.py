@@ -17,6 +17,7 @@ from pydantic import Field
 from policy.base import Digest, EdgeModel, Instant, Name, ProposalId, RecordModel, Text
 from policy.canonical import digest
 from policy.errors import DecisionError
+from policy.findings import Amended, Found
 from policy.proofs import Assurance, ClaimedProof, KeyProof, OidcProof, Proof, SshProof
 from policy.receiving import receive_as
 
@@ -37,6 +38,8 @@ class Vote(StrEnum):
     answer = "answer"
     release = "release"
     revoke = "revoke"
+    resolve = "resolve"
+    amend = "amend"
 
 
 class Feedback(StrEnum):
@@ -67,6 +70,10 @@ class DecisionSubmission(EdgeModel):
     asked: Name | None = None
     answers: ProposalId | None = None
     feedback: Annotated[tuple[Feedback, ...], Field(max_length=2)] = ()
+    found: Found | None = None
+    repaired_by: ProposalId | None = None
+    outcome: Amended | None = None
+    incident: Name | None = None
 
     @property
     def sender(self) -> str:
@@ -118,6 +125,7 @@ class Refusal(StrEnum):
     not_authorized = "not_authorized"
     recused = "recused"
     justification_missing = "justification_missing"
+    not_repaired = "not_repaired"
     malformed = "malformed"
     busy = "busy"
 

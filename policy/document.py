@@ -28,6 +28,7 @@ from policy.facts import Facts
 from policy.governed import Metadata, read_documents
 from policy.operations import RegisteredOperation, RiskTier
 from policy.rules.admission import AdmissionLimit
+from policy.rules.afterwards import Amendments, Compensation, Unresolved
 from policy.rules.calendars import Calendar
 from policy.rules.chains import MAX_STAGES, ApprovalChain, EscalationStep, Requirement, Stage, Verdict
 from policy.rules.conditions import PersonCondition
@@ -220,6 +221,9 @@ class PolicyDocument(EdgeModel):
     chains: dict[Name, Annotated[ApprovalChain, AfterValidator(_conditions_checked)]] = {}
     hours: Annotated[dict[Name, Hours], Field(max_length=100)] = {}
     revocation: Revocation | None = None
+    unresolved: Unresolved | None = None
+    amendments: Amendments | None = None
+    compensation: Compensation | None = None
 
     @field_validator("permit_ttl")
     @classmethod
@@ -263,10 +267,17 @@ class PolicyDocument(EdgeModel):
                 yield from ((f"stage {stage.name}", "hours", name, set(self.hours)) for name in names)
         if self.revocation is not None and self.revocation.after is not None:
             yield ("revocation.after", "chain", self.revocation.after.chain, chains)
+        yield from (("unresolved or amendments", "chain", name, chains) for name in self.chains_afterwards)
 
     def chain(self, name: str) -> ApprovalChain:
         """A chain by its name, with the hours that its stages name put in."""
         return self.chains[name].with_hours(self.hours)
+
+    @property
+    def chains_afterwards(self) -> tuple[str, ...]:
+        """The chains of people who say how an action ended."""
+        named = (self.unresolved.chain if self.unresolved else None, self.amendments.chain if self.amendments else None)
+        return tuple(name for name in named if name is not None)
 
     def rules_about(self, operation: str) -> tuple[Rule, ...]:
         """The rules whose list of operations names one, or which have none; looked for once an operation."""

@@ -23,6 +23,7 @@ Example: `restart` needs one of ops, `drop_index` one of ops and then one of dba
 ops, one of ops again (another person: `policy/duties.py`), and one of dba.
 """
 
+import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -38,6 +39,7 @@ from policy.facts import Facts
 from policy.impact import ImpactAssessment
 from policy.proposal import ActionProposal
 from policy.rollback import NOT_VERIFIED, Rollback, checked
+from policy.rules.afterwards import FailedUndo
 from policy.rules.calendars import timing_of
 from policy.rules.chains import MAX_STAGES, ApprovalChain, Stage, Verdict
 from policy.rules.composition import Answer, Speech, shortened, speeches
@@ -98,6 +100,7 @@ class Evaluation(RecordModel):
         rollback: what became of the label that it undoes another action; None without one.
         revocations: who may revoke it, by the documents that speak of it.
         revoke_proofs: what the proof of a revocation must show.
+        stops_at_failed_undo: whether nothing more is undone once an undo has failed.
         excluded: who does not approve it, besides the people who ask.
         controls: of the rules and limits that decided, and of their documents.
     """
@@ -123,6 +126,7 @@ class Evaluation(RecordModel):
     rollback: Rollback | None = None
     revocations: tuple[Revocation, ...] = ()
     revoke_proofs: Annotated[tuple[ProofDemand, ...], Field(exclude_if=lambda value: not value)] = ()
+    stops_at_failed_undo: Annotated[bool, Field(exclude_if=operator.not_)] = False
 
 
 def evaluate(
@@ -156,6 +160,7 @@ def evaluate(
         "observed": _observed(said),
         "revocations": _revocations(said),
         "revoke_proofs": tuple(item.demand for item in _proofs(said, case) if "revoke" in item.votes),
+        "stops_at_failed_undo": _stops_at_failed_undo(said),
     }
     return _labelled(decided.model_copy(update=more), rollback)
 
@@ -180,6 +185,12 @@ def _revocations(said: list[Speech]) -> tuple[Revocation, ...]:
     """Who may revoke by each document that speaks of it."""
     documents = {item.document.metadata.name: item.document for item in said}
     return tuple(item.revocation for item in documents.values() if item.revocation is not None)
+
+
+def _stops_at_failed_undo(said: list[Speech]) -> bool:
+    """Whether a document that speaks of it wants nothing more undone once an undo has failed."""
+    rules = (item.document.compensation for item in said)
+    return any(rule is not None and rule.on_failed_undo is FailedUndo.stop for rule in rules)
 
 
 def _decide(policy: PolicySet, case: Case, said: list[Speech]) -> Evaluation:

@@ -34,6 +34,7 @@ from policy.operations import RiskTier
 from policy.outcome import EffectReport, StepRecord
 from policy.people.age import stale_directory
 from policy.people.facts import PersonFacts
+from policy.remedying import unremedied
 from policy.rules.chains import ApprovalChain, Verdict
 
 # What makes a vote count, of what the directory says of its author.
@@ -270,11 +271,8 @@ def _same_assessment(inputs: DispatchInputs) -> list[Reason]:
 
 
 def _no_hold(inputs: DispatchInputs) -> list[Reason]:
-    return [
-        Reason(code="on_hold", message=f"target {hold.target} is under hold: {hold.reason}")
-        for hold in inputs.holds
-        if hold.proposal_id is None or hold.proposal_id != inputs.remedies or not inputs.assessed_verdict.asks
-    ]
+    against = unremedied(inputs.holds, inputs.remedies) if inputs.assessed_verdict.asks else inputs.holds
+    return [Reason(code="on_hold", message=f"target {hold.target} is under hold: {hold.reason}") for hold in against]
 
 
 def _earlier_steps(inputs: DispatchInputs) -> list[Reason]:

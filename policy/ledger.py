@@ -59,6 +59,12 @@ class EntryKind(StrEnum):
     review_overdue = "review_overdue"
     review_closed = "review_closed"
     restore_acknowledged = "restore_acknowledged"
+    unresolved_opened = "unresolved_opened"
+    unresolved_overdue = "unresolved_overdue"
+    unresolved_closed = "unresolved_closed"
+    item_decided = "item_decided"
+    amended = "amended"
+    outside_stated = "outside_stated"
 
 
 class Entry(RecordModel):

@@ -5,6 +5,7 @@
   proposer except the confidence that it stated, and that is compared with what was measured afterwards.
 """
 
+import operator
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
@@ -16,12 +17,13 @@ from policy.targets import Declared, TargetResolution
 
 
 class HoldFact(RecordModel):
-    """A target under hold. `proposal_id` is the action that left it so."""
+    """A target under hold. `proposal_id` is the action that left it so, `remedies` what that was to remedy itself."""
 
     hold_id: str
     target: str
     proposal_id: str | None
     reason: str
+    remedies: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
 
 
 class DenialFact(RecordModel):
@@ -39,6 +41,7 @@ class Tally(RecordModel):
 
     `scope` is `target` (the same operation on the same target) or `kind` (the same operation, another target of the
     same kind, environment and at least the same criticality). One row an agent: no agent alone makes a good history.
+    An outcome that people amended counts as it is known now. `incidents` are those of `failed` that caused one.
     """
 
     scope: Literal["target", "kind"]
@@ -48,6 +51,7 @@ class Tally(RecordModel):
     compensated: int = 0
     failed: int = 0
     unknown: int = 0
+    incidents: Annotated[int, Field(exclude_if=operator.not_)] = 0
 
 
 class Calibration(RecordModel):

@@ -184,7 +184,13 @@ class StepRecord(RecordModel):
 
 
 def conclude(
-    records: tuple[StepRecord, ...], steps: int, *, stopped_to_ask: bool, criteria: int = 1, dry_run: bool = False
+    records: tuple[StepRecord, ...],
+    steps: int,
+    *,
+    stopped_to_ask: bool,
+    criteria: int = 1,
+    dry_run: bool = False,
+    each_undo: bool = False,
 ) -> tuple[Outcome, tuple[Reason, ...]]:
     """The outcome of an action of so many steps.
 
@@ -194,6 +200,7 @@ def conclude(
         stopped_to_ask: whether a stop came whose approved verb is to ask people.
         criteria: how many success criteria were approved; each must have been measured. At least one.
         dry_run: whether a dry run was approved.
+        each_undo: whether each undo that failed or was not tried is a reason of its own; earlier releases said less.
     """
     if dry_run:
         return _rehearsed(records, steps)
@@ -212,11 +219,11 @@ def conclude(
     if not done:
         return Outcome.not_executed, refused or (_reason("not_executed", "no step was begun"),)
     if any(item.direction == "undo" and item.use == "claimed" for item in records):
-        return _undone(records, done, (*refused, *_failures(done)))
+        return _undone(records, done, (*refused, *_failures(done)), each_undo=each_undo)
     if stopped_to_ask:
         stopped = _reason("stopped", "stopped after an effect; the approved verb is to ask people")
         return Outcome.inconclusive, (*refused, *_failures(done), stopped)
-    return _left_done(done, refused, steps, max(criteria, 1))
+    return _left_done(records if each_undo else (), done, refused, steps, max(criteria, 1))
 
 
 def _rehearsed(records: tuple[StepRecord, ...], steps: int) -> tuple[Outcome, tuple[Reason, ...]]:
@@ -241,14 +248,19 @@ def _acted(record: StepRecord) -> bool:
 
 
 def _left_done(
-    done: dict[int, EffectReport], refused: tuple[Reason, ...], steps: int, criteria: int
+    undos: tuple[StepRecord, ...],
+    done: dict[int, EffectReport],
+    refused: tuple[Reason, ...],
+    steps: int,
+    criteria: int,
 ) -> tuple[Outcome, tuple[Reason, ...]]:
     """Nothing was undone: everything went well, or nobody can tell, or an undo is missing."""
     if failures := (*refused, *_failures(done)):
-        return _undone((), done, failures)
+        return _undone(undos, done, failures, each_undo=bool(undos))
     measured = sum(item.met is True for report in done.values() for item in report.measurements)
     if set(done) != set(range(1, steps + 1)):
-        return _undone((), done, (_reason("steps_missing", f"{len(done)} of {steps} steps were done"),))
+        missing = (_reason("steps_missing", f"{len(done)} of {steps} steps were done"),)
+        return _undone(undos, done, missing, each_undo=bool(undos))
     if measured < criteria or not all(report.succeeded for report in done.values()):
         message = f"{measured} of {criteria} success criteria were measured and met, the others could not be measured"
         return Outcome.inconclusive, (_reason("criteria_unmeasured", message),)
@@ -256,14 +268,31 @@ def _left_done(
 
 
 def _undone(
-    records: tuple[StepRecord, ...], done: dict[int, EffectReport], why: tuple[Reason, ...]
+    records: tuple[StepRecord, ...],
+    done: dict[int, EffectReport],
+    why: tuple[Reason, ...],
+    *,
+    each_undo: bool = False,
 ) -> tuple[Outcome, tuple[Reason, ...]]:
     undo = {item.step: item.report for item in records if item.direction == "undo"}
     left = [str(step) for step in done if (report := undo.get(step)) is None or report.status != "succeeded"]
     if left:
         message = f"step {', '.join(left)} was done and not undone"
-        return Outcome.compensation_failed, (*why, _reason("undo_failed", message))
+        each = tuple(_left(records, int(step)) for step in left) if each_undo else ()
+        return Outcome.compensation_failed, (*why, _reason("undo_failed", message), *each)
     return Outcome.compensated, (*why, _reason("undone", "everything that was done was undone"))
+
+
+def _left(records: tuple[StepRecord, ...], step: int) -> Reason:
+    """Why a step that was done is not undone."""
+    undo = next((item for item in records if item.direction == "undo" and item.step == step), None)
+    if undo is None:
+        return _reason("undo_not_tried", f"step {step} has no undo")
+    if undo.use != "claimed":
+        return _reason("undo_not_tried", f"the undo of step {step} was not tried")
+    if undo.report is None:
+        return _reason("undo_unknown", f"the undo of step {step} was begun and nobody reported on it")
+    return _reason("undo_failed", f"the undo of step {step}: {undo.report.status}, {undo.report.message}")
 
 
 def _failures(done: dict[int, EffectReport]) -> tuple[Reason, ...]:

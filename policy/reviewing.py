@@ -42,7 +42,7 @@ class Review(RecordModel):
     def case(self, ballots: tuple[Ballot, ...] = ()) -> ApprovalCase:
         """The question that is put to people."""
         return ApprovalCase(
-            chain=_without_time(self.chain),
+            chain=without_time(self.chain),
             opened_at=self.opened_at,
             absolute_deadline=self.opened_at + _ENDLESS,
             requesters=self.people,
@@ -91,7 +91,7 @@ def found_by(standing: Standing) -> Found | None:
     return {"approved": "in_order", "denied": "at_fault"}.get(standing.resolution)  # type: ignore[return-value]
 
 
-def _without_time(chain: ApprovalChain) -> ApprovalChain:
+def without_time(chain: ApprovalChain) -> ApprovalChain:
     """The same people, and no stage that time ends."""
     endless = {
         "deadline": _ENDLESS,

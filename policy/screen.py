@@ -25,6 +25,7 @@ from policy.evaluation import AppliedException, Excluded, ObservedAnswer
 from policy.observed import DenialFact, DraftFact, HoldFact, LastActions, SloState, UndoProof
 from policy.operations import RiskTier
 from policy.proposal import ActionProposal, ChangeType, Criterion, Evidence, Parameters, Step, StopVerb
+from policy.remedying import remedied
 from policy.revision import Revision
 from policy.risk.indicators import Indicator
 from policy.risk.reversal import leaves_nothing
@@ -259,7 +260,7 @@ def _targets(proposal: ActionProposal, revision: Revision) -> dict[str, Any]:
         "failure_domain_count": len(facts.failure_domains),
         "units_touched": facts.units_touched,
         "units_total": facts.units_total,
-        "holds": tuple(item for item in facts.holds if item.proposal_id and item.proposal_id == proposal.remedies),
+        "holds": tuple(item for item in facts.holds if item.hold_id in remedied(facts.holds, proposal.remedies)),
         "in_flight": facts.observed.in_flight[:FIRST],
         "in_flight_count": len(facts.observed.in_flight),
     }

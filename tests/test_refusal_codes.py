@@ -37,6 +37,7 @@ REACHED_BY: dict[Refusal, str] = {
     Refusal.not_held: "test_refusals",
     Refusal.unknown_question: "test_refusals",
     Refusal.not_authorized: "test_a_revocation_that_does_not_count_is_answered_and_recorded",
+    Refusal.not_repaired: "test_who_asked_for_it_and_whom_nobody_asks_does_not_say_how_it_ended",
     Refusal.recused: "test_duties",
     Refusal.justification_missing: "test_a_decision_that_does_not_count_is_answered_and_recorded",
     Refusal.malformed: "test_a_malformed_signal_is_recorded",

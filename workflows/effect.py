@@ -75,6 +75,8 @@ class Effect:
         self._case.follow(something_done)
         undone = True
         for step, permit_id in reversed(done):
+            if not undone and self._case.plan.stops_at_failed_undo:
+                break
             undone = permit_id is not None and await self._execution.undo_step(step, permit_id) and undone
         return Event.undone if undone else Event.undo_failed
 

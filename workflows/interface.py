@@ -19,6 +19,8 @@ KEYS_WORKFLOW = "RefreshIssuerKeys"
 WATCH_WORKFLOW = "Watch"
 DETECT_WORKFLOW = "Detect"
 ITEM_WORKFLOW = "ResolveItem"
+_AMENDMENT = "amendment."
+_OUTSIDE = "outside."
 
 
 def workflow_id(proposal_id: str) -> str:
@@ -29,3 +31,23 @@ def workflow_id(proposal_id: str) -> str:
 def item_id(name: str) -> str:
     """The one workflow id that an item which people have to look at can have."""
     return f"item/{name}"
+
+
+def amendment_item(proposal_id: str) -> str:
+    """The name of the item by which people amend how an action ended."""
+    return f"{_AMENDMENT}{proposal_id}"
+
+
+def amended_of(name: str) -> str | None:
+    """Whose outcome an item of that name amends; None where it is another item."""
+    return name.removeprefix(_AMENDMENT) if name.startswith(_AMENDMENT) else None
+
+
+def outside_item(statement_id: str) -> str:
+    """The name of the item by which somebody states what was done outside."""
+    return f"{_OUTSIDE}{statement_id}"
+
+
+def states_outside(name: str) -> bool:
+    """Whether an item of that name takes a statement of what was done outside."""
+    return name.startswith(_OUTSIDE)

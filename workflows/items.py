@@ -32,6 +32,7 @@ class ResolveItem:
         self._alarm = Alarm()
         self._known = ItemResult(stale=True)
         self._answered: dict[str, DecisionReceipt] = {}
+        self._asked_to_look = False
 
     @workflow.run
     async def run(self, *args: Any) -> dict[str, Any]:
@@ -59,6 +60,10 @@ class ResolveItem:
     def decide_signal(self, *args: Any) -> None:
         self._inbox.arrive(args, "signal")
 
+    @workflow.signal(name=interface.LOOK_AGAIN, description="look whether the item is closed by something else")
+    def look_again(self, *_args: Any) -> None:
+        self._asked_to_look = True
+
     @workflow.query(name=interface.STATUS, description="the machine-readable state")
     def status(self, *_args: Any) -> dict[str, Any]:
         known = self._known
@@ -76,11 +81,12 @@ class ResolveItem:
             raise ApplicationError(f"no item: {problem or 'item_id is missing'}", type="BadItem", non_retryable=True)
         await self._look(item_id)
         while not self._known.unknown and self._known.closed is None:
-            await workflow.wait_condition(lambda: bool(self._inbox) or self._alarm.rang)
+            await workflow.wait_condition(lambda: bool(self._inbox) or self._alarm.rang or self._asked_to_look)
             if self._inbox:
                 await self._take(item_id, self._inbox.take())
             else:
                 self._alarm.cancel()
+                self._asked_to_look = False
                 await self._look(item_id)
             if workflow.info().is_continue_as_new_suggested() and not self._inbox:
                 await workflow.wait_condition(workflow.all_handlers_finished)

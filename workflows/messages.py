@@ -134,7 +134,7 @@ class Plan(RecordModel):
     people who could finish the open stage, to be shown. `min_interval_seconds` is how long a slot is in which one
     measurement counts; 0 where nobody may ask for one. `accepts_claimed` (whether a name that nobody proves counts) and
     `audience` (what a signature must name) are shown to whoever decides. `resolves`: executors say what it would touch,
-    and are asked before each permit.
+    and are asked before each permit. `stops_at_failed_undo`: nothing more is undone once an undo has failed.
     """
 
     proposal_id: str
@@ -164,6 +164,7 @@ class Plan(RecordModel):
     accepts_claimed: bool = True
     audience: str | None = None
     resolves: bool = False
+    stops_at_failed_undo: bool = False
 
 
 class AssessResult(RecordAnswer):
@@ -381,14 +382,17 @@ class ItemAnswerRequest(ItemRequest):
 
 
 class ItemResult(RecordAnswer):
-    """How an item stands. `due_at` is when to look again; None where nothing more becomes due. `closed` says how."""
+    """How an item stands. `due_at` is when to look again; None where nothing more becomes due. `closed` says how.
+    `unasked`: it is a statement that nobody was asked for, of which nothing stands.
+    """
 
     unknown: bool = False
     receipt: DecisionReceipt | None = None
     standing: Standing | None = None
     due_at: Instant | None = None
     closed: str | None = None
+    unasked: bool = False
 
     @property
     def whole(self) -> bool:
-        return self.unknown or self.standing is not None
+        return self.unknown or self.unasked or self.standing is not None

@@ -102,6 +102,7 @@ def _unused(written: WrittenPolicy) -> Iterator[Finding]:
     asked |= {name for glass in document.break_glass for name in glass.chains}
     if document.revocation is not None and document.revocation.after is not None:
         asked.add(document.revocation.after.chain)
+    asked |= set(document.chains_afterwards)
     for name in document.chains:
         if name not in asked:
             message = f"chain {name} is asked by no rule: remove it, or name it in a rule"

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from policy.base import RecordModel
 from policy.canonical import canonical
 from policy.catalog import Catalog
+from policy.checks.afterwards import said_afterwards
 from policy.checks.meaning import Answer, Form, Meaning, Speech, chain_text
 from policy.checks.probing import Probes
 from policy.checks.regions import Point, boxes, sentence
@@ -175,6 +176,8 @@ def _revoking(old: PolicySet, new: PolicySet) -> Iterator[Change]:
     if before.keys() != after.keys():
         one, other = ("; ".join(sorted(items.values())) or "none" for items in (before, after))
         yield Change(where="revocation", before=one, after=other, direction="different")
+    for where, one, other in said_afterwards(old, new):
+        yield Change(where=where, before=one, after=other, direction="different")
 
 
 def _revocations(policy: PolicySet) -> dict[str, str]:

@@ -32,6 +32,8 @@ class NoticeKind(StrEnum):
     denied_again = "denied_again"
     break_glass = "break_glass"
     review_overdue = "review_overdue"
+    unresolved_overdue = "unresolved_overdue"
+    amended = "amended"
     undelivered = "undelivered"
     digest = "digest"
 

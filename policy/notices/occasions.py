@@ -170,13 +170,12 @@ def outcome(case: About, ended: Outcome, reasons: tuple[Reason, ...], at: dateti
     """An outcome that needs a person is told to the target's owner, whoever asks, the operators and the platforms."""
     if not ended.needs_hold:
         return ()
-    groups = (case.owner.rpartition("/")[2],) if case.owner else ()
     return (
         Notice(
             key=case.key(NoticeKind.outcome),
             kind=NoticeKind.outcome,
             urgency=Urgency.urgent,
-            audience=Audience(groups=groups, people=case.requesters, operators=True, platform=True),
+            audience=Audience(groups=owner_groups(case.owner), people=case.requesters, operators=True, platform=True),
             at=at,
             not_before=at,
             subject=case.subject,
@@ -184,6 +183,11 @@ def outcome(case: About, ended: Outcome, reasons: tuple[Reason, ...], at: dateti
             text=_text(reasons),
         ),
     )
+
+
+def owner_groups(owner: str | None) -> tuple[str, ...]:
+    """The group that owns a target, as the directory names it."""
+    return (owner.rpartition("/")[2],) if owner else ()
 
 
 def _held(case: About, stage: Stage, standing: Standing, item: Due, at: datetime) -> Notice:

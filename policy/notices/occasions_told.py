@@ -5,6 +5,8 @@
 - A hold is told to those who may release it. Who may be told that a denied effect comes again is who denied it.
 - Break-glass is urgent, and told to those who will review it as soon as it is approved. An overdue review is urgent,
   too. Neither is told to whoever stands behind it.
+- What is unresolved and overdue is urgent each time that it is told. How an action ended after all is told to whoever
+  asked for it, and to the owner of its target.
 - A channel that gave up is told to the operators, once an hour for each channel.
 - A digest stands for several notices to one person or group; the same ones make the same digest.
 """
@@ -15,12 +17,14 @@ from datetime import datetime
 from policy.approval.ballot import Ballot
 from policy.approval.standing import StageStanding
 from policy.canonical import digest_of
+from policy.findings import Finding
+from policy.items import Item as AboutItem
 from policy.notices.notice import Asked, Audience, Item, Notice, NoticeKind, Urgency
-from policy.notices.occasions import About, asked_by
+from policy.notices.occasions import About, asked_by, owner_groups
 from policy.rules.chains import ApprovalChain
 
 _LISTED = 100
-_URGENT = (NoticeKind.break_glass, NoticeKind.review_overdue)
+_URGENT = (NoticeKind.break_glass, NoticeKind.review_overdue, NoticeKind.unresolved_overdue)
 
 
 def said(case: About, ballot: Ballot, ballots: tuple[Ballot, ...], stage: StageStanding) -> tuple[Notice, ...]:
@@ -82,6 +86,30 @@ def review_overdue(case: About, reviewers: ApprovalChain, deadline: datetime, at
     told = _told(case, NoticeKind.review_overdue, (), at)
     audience = Audience(asked=_anybody(reviewers), without=case.requesters, operators=True)
     return told.model_copy(update={"audience": audience, "by": case.requesters, "deadline": deadline})
+
+
+def unresolved_overdue(case: About, item: AboutItem, page: int, at: datetime) -> Notice:
+    """The target's owner, those who may say what they found, and the operators are told that nobody has; every `page`
+    is a notice of its own.
+    """
+    told = _told(case, NoticeKind.unresolved_overdue, (), at, page)
+    audience = Audience(
+        asked=_anybody(item.chain), groups=owner_groups(item.owner), without=item.people, operators=True
+    )
+    return told.model_copy(update={"audience": audience, "word": str(item.outcome), "deadline": item.due_at})
+
+
+def amended(case: About, item: AboutItem, finding: Finding, by: tuple[str, ...], at: datetime) -> Notice:
+    """Whoever asks, the target's owner, the operators and the platforms are told how an action ended after all."""
+    told = _told(case, NoticeKind.amended, case.requesters, at, item.item_id)
+    audience = told.audience.model_copy(
+        update={"groups": owner_groups(item.owner), "operators": True, "platform": True}
+    )
+    said = [f"it was {item.outcome}"]
+    said += [f"repaired by {finding.repaired_by}"] if finding.repaired_by else []
+    said += [f"incident {finding.incident}"] if finding.incident else []
+    more = {"audience": audience, "by": by, "word": str(finding.outcome), "text": "; ".join(said)}
+    return told.model_copy(update=more)
 
 
 def _anybody(chain: ApprovalChain) -> tuple[Asked, ...]:

@@ -20,6 +20,8 @@ SHOWN_ITEMS = 30
 NO_VOTE = "This message decides nothing, and neither does an answer to it."
 _FAR = datetime.max.replace(tzinfo=UTC)
 _SENTENCE = 400
+_OVERDUE = (NoticeKind.review_overdue, NoticeKind.unresolved_overdue)
+_RESOLVE: Line = ("say what you found: countersign unresolved",)
 
 _ITEMS: dict[NoticeKind, str] = {
     NoticeKind.stage_opened: "waits for you",
@@ -36,6 +38,8 @@ _ITEMS: dict[NoticeKind, str] = {
     NoticeKind.denied_again: "is proposed again although you denied it",
     NoticeKind.break_glass: "went around its approval",
     NoticeKind.review_overdue: "was not reviewed in time",
+    NoticeKind.unresolved_overdue: "is unresolved, and nobody said what they found",
+    NoticeKind.amended: "ended otherwise than was recorded",
 }
 
 
@@ -134,6 +138,15 @@ def _review(notice: Notice) -> tuple[Line, ...]:
     return (("nobody has reviewed yet what ", *_names(notice.by), " did"),)
 
 
+def _unresolved(notice: Notice) -> tuple[Line, ...]:
+    return ((f"its outcome is {notice.word.replace('_', ' ')}, and its target is under hold",), _RESOLVE)
+
+
+def _amended(notice: Notice) -> tuple[Line, ...]:
+    by: tuple[Line, ...] = (("said by ", *_names(notice.by)),) if notice.by else ()
+    return ((f"known now: {notice.word.replace('_', ' ')}",), *_reason(notice), *by)
+
+
 def _channel(notice: Notice) -> tuple[Line, ...]:
     return (("the last failure: ", Noted(notice.text, _SENTENCE)), ("look: countersign notices --undelivered",))
 
@@ -155,7 +168,7 @@ def _item(item: Item) -> Line:
 def _deadline(notice: Notice) -> tuple[Line, ...]:
     if notice.deadline is None:
         return ()
-    word = "was due" if notice.kind is NoticeKind.review_overdue else "answers count until"
+    word = "was due" if notice.kind in _OVERDUE else "answers count until"
     return ((f"{word} {minute_text(notice.deadline)}",),)
 
 
@@ -184,6 +197,8 @@ _WRITERS: dict[NoticeKind, Callable[[Notice], tuple[Line, ...]]] = {
     NoticeKind.denied_again: _earlier,
     NoticeKind.break_glass: _glass,
     NoticeKind.review_overdue: _review,
+    NoticeKind.unresolved_overdue: _unresolved,
+    NoticeKind.amended: _amended,
     NoticeKind.undelivered: _channel,
     NoticeKind.digest: _digest,
 }

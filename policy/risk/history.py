@@ -4,8 +4,8 @@
   3rd edition, section 2.4). It is read by its bounds, never by its middle: the upper one says how bad it may still be,
   so that few successes do not look safe; the lower one how bad it certainly is, so that one failure does not condemn.
 - A success counts 1. The others count by what ServiceNow's change success score subtracts for each, over the 3 that it
-  adds for a success: compensated 2/3 (successful with issues), failed 5/3 (unsuccessful), unknown 10/3 (what its worst
-  incident costs, because nobody knows that it is not one).
+  adds for a success: compensated 2/3 (successful with issues), failed 5/3 (unsuccessful), 10/3 where people traced an
+  incident to it, and unknown 10/3 (because nobody knows that it is not one).
 - What happened on comparable targets counts half.
 - All the successes of one agent count 20 at most, over every target; its failures all count. So no agent makes a good
   history alone, and none washes out its failures by doing the same harmless thing ten thousand times.
@@ -23,6 +23,7 @@ from policy.observed import Tally
 # https://www.servicenow.com/docs/r/it-service-management/change-management/change-score-calculation.html: +3 for a
 # successful change, -2 for one with issues, -5 for an unsuccessful one, -10 for a P1 incident.
 COMPENSATED, FAILED, UNKNOWN = 2 / 3, 5 / 3, 10 / 3
+INCIDENT = 10 / 3
 COMPARABLE = 0.5
 SUCCESSES_OF_ONE_AGENT = 20
 CERTAINTY = 0.95
@@ -50,7 +51,9 @@ def history_of(operation: str, tallies: tuple[Tally, ...]) -> History:
             continue
         counts = 1.0 if tally.scope == "target" else COMPARABLE
         successes[tally.agent] = successes.get(tally.agent, 0.0) + counts * tally.succeeded
-        failed += counts * (COMPENSATED * tally.compensated + FAILED * tally.failed + UNKNOWN * tally.unknown)
+        plain = tally.failed - tally.incidents
+        bad = COMPENSATED * tally.compensated + FAILED * plain + INCIDENT * tally.incidents + UNKNOWN * tally.unknown
+        failed += counts * bad
     succeeded = sum(min(count, SUCCESSES_OF_ONE_AGENT) for count in successes.values())
     lower, upper = failure_bounds(succeeded, failed)
     return History(succeeded, failed, lower, upper)

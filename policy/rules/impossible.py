@@ -16,6 +16,7 @@ from policy.envelope import LAPSED
 from policy.facts import Facts
 from policy.observed import UndoProof
 from policy.proposal import ActionProposal
+from policy.remedying import unremedied
 from policy.risk.reversal import proof_holds
 from policy.rules.touched import expects, touched_refusals
 
@@ -70,10 +71,9 @@ def _parties(proposal: ActionProposal, facts: Facts) -> Iterator[Reason]:
 
 
 def _held(proposal: ActionProposal, facts: Facts) -> Iterator[Reason]:
-    for hold in facts.holds:
-        if hold.proposal_id is None or hold.proposal_id != proposal.remedies:
-            message = f"target {hold.target} is under hold: {hold.reason}; name its proposal in remedies to repair it"
-            yield Reason(code="on_hold", message=message)
+    for hold in unremedied(facts.holds, proposal.remedies):
+        message = f"target {hold.target} is under hold: {hold.reason}; name its proposal in remedies to repair it"
+        yield Reason(code="on_hold", message=message)
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from tests.integration.item_rows import ITEMS
 from tests.integration.review_rows import REVIEWS
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -137,6 +138,7 @@ RECORD: dict[str, dict[str, Any]] = {
     "executor_capability": {**CONTENT, "executor": "postgres", "declared_at": NOW, "declared_by": "executor@1"},
     "trail_look": {"resource": "postgres/orders", "at": NOW, "until": NOW},
     **REVIEWS,
+    **ITEMS,
 }
 WITH_BODY = [table for table, row in RECORD.items() if "body" in row]
 VOID = {"use": "void", "attempt_token": None, "run_id": None}
@@ -156,6 +158,7 @@ MAY_INSERT: dict[str, set[str]] = {
             "watch",
             "trail_look",
             *REVIEWS,
+            *ITEMS,
         },
     },
     "countersign_permit": {"permit", "ledger_entry", "review", "issuer_key"},

@@ -29,6 +29,7 @@ from tests.replay.recording_changes import CHANGES
 from tests.replay.recording_time import TIMES
 from tests.replay.resolving import RESOLVING, SHELF
 from tests.replay.revoking import REVOKING
+from tests.replay.settling import SETTLING
 from tests.replay.signing import SIGNING
 from tests.replay.staging import STAGING
 from worker import workflow_runner
@@ -49,11 +50,17 @@ KILLED = {
 }
 
 
+EVERY = (
+    *(*SCENARIOS, *FLOODS, *CHANGES, *TIMES, *REVOKING, *SIGNING, *PERMITTED),
+    *(*RESOLVING, *STAGING, *SETTLING),
+)
+
+
 async def record(stack: Stack, names: list[str]) -> bool:
     """Run, export and audit; whether all of it is consistent."""
     whole = True
     async with recording(stack, executors={SHELF.name: SHELF}) as place:
-        for scenario in (*SCENARIOS, *FLOODS, *CHANGES, *TIMES, *REVOKING, *SIGNING, *PERMITTED, *RESOLVING, *STAGING):
+        for scenario in EVERY:
             name = scenario.__name__.replace("_", "-")
             if not names or name in names:
                 await scenario(place, name)

@@ -10,16 +10,7 @@ from activities.auditing import audit
 from activities.encryption.histories import without_marks
 from activities.replaying import read_history
 from tests.keyring import fixed
-from tests.replay.flooding import FLOODS
-from tests.replay.permitted import PERMITTED
-from tests.replay.record import ENCRYPTED
-from tests.replay.recording import SCENARIOS
-from tests.replay.recording_changes import CHANGES
-from tests.replay.recording_time import TIMES
-from tests.replay.resolving import RESOLVING
-from tests.replay.revoking import REVOKING
-from tests.replay.signing import SIGNING
-from tests.replay.staging import STAGING
+from tests.replay.record import ENCRYPTED, EVERY
 from worker import workflow_runner
 from workflows.marks import ROLE
 
@@ -67,5 +58,4 @@ async def test_downgrade_of_a_recorded_answer_is_found() -> None:
 
 def test_every_scenario_is_recorded() -> None:
     """The corpus has a run of every path that `tests/replay/record.py` knows."""
-    scenarios = (*SCENARIOS, *FLOODS, *CHANGES, *TIMES, *REVOKING, *SIGNING, *PERMITTED, *RESOLVING, *STAGING)
-    assert {scenario.__name__.replace("_", "-") for scenario in scenarios} <= {path.stem for path in FILES}
+    assert {scenario.__name__.replace("_", "-") for scenario in EVERY} <= {path.stem for path in FILES}

@@ -8,9 +8,12 @@ from policy.approval.ballot import Ballot
 from policy.approval.standing import Standing, due_until, stand
 from policy.base import Reason
 from policy.decision import Vote
+from policy.findings import Amended, Finding
+from policy.items import Item
 from policy.notices.notice import Asked, Notice, NoticeKind, Subject
 from policy.notices.occasions import About, due, notices_of, outcome, resolved
 from policy.notices.occasions_told import (
+    amended,
     break_glass,
     denied_again,
     held,
@@ -18,6 +21,7 @@ from policy.notices.occasions_told import (
     said,
     superseded,
     undelivered,
+    unresolved_overdue,
     vote_dropped,
 )
 from policy.outcome import Outcome
@@ -69,6 +73,28 @@ def a_question(vote: Vote, person: str, decision_id: str, **more: Any) -> Ballot
     )
 
 
+def an_item() -> Item:
+    """An action of the tests that ended without a definite state."""
+    digest = "sha256:" + 64 * "0"
+    return Item(
+        item_id="an-item",
+        kind="unresolved",
+        proposal_id=SUBJECT.proposal_id,
+        revision=1,
+        outcome=Outcome.outcome_unknown,
+        target=SUBJECT.target,
+        people=("ann",),
+        owner="group:default/orders-team",
+        chain=CHAIN,
+        action_digest=digest,
+        assessment_digest=digest,
+        policy_digest=digest,
+        opened_at=at(60),
+        due_at=at(500),
+        remind_seconds=3600,
+    )
+
+
 def one_of_each(text: str = "the replica lags; see https://evil.example/x @here") -> dict[NoticeKind, Notice]:
     """A notice of every kind but digests, with an untrusted text wherever there is room for one."""
     yes = a_ballot("sam", "approve", 5, "sre")
@@ -96,6 +122,8 @@ def one_of_each(text: str = "the replica lags; see https://evil.example/x @here"
         denied_again(CASE, ("sam",), ("high-impact-0",), at(1)),
         break_glass(CASE, CHAIN, text, at(2)),
         review_overdue(CASE, CHAIN, at(500), at(501)),
+        unresolved_overdue(CASE, an_item(), 1, at(501)),
+        amended(CASE, an_item(), Finding(outcome=Amended.caused_incident, incident="INC-1"), ("sam",), at(502)),
         alarm,
     )
     return {notice.kind: notice for notice in found}

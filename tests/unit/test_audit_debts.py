@@ -1,4 +1,6 @@
-"""Edits of what an action owes: revocations, labels, reviews and offers; each is found and named."""
+"""Edits of what an action owes: revocations, labels, reviews, offers, and what people say after its end; each is found
+and named.
+"""
 
 import copy
 import json
@@ -62,6 +64,38 @@ CASES: dict[str, tuple[str, Edit]] = {
         of_entry("review_opened", set_to("content.review.due_at", "2099-01-01T00:00:00Z"), how="chain"),
     ),
     "a review left out": ("glass-broken", _drop("review_opened")),
+    "who may say how it ended": (
+        "settled",
+        of_entry("unresolved_opened", set_to("content.item.people", []), how="chain"),
+    ),
+    "until when it is to be resolved": (
+        "settled",
+        of_entry("unresolved_opened", set_to("content.item.due_at", "2099-01-01T00:00:00Z"), how="chain"),
+    ),
+    "what was found": (
+        "settled",
+        of_entry("item_decided", set_to("content.submission.found", "done"), how="chain", number=2),
+    ),
+    "a refused statement made one that counts": (
+        "settled",
+        of_entry("item_decided", set_to("content.receipt.counted", True), how="chain"),
+    ),
+    "what it was closed by": (
+        "settled",
+        of_entry("unresolved_closed", set_to("content.found", "done"), how="chain"),
+    ),
+    "who settled it": ("settled", of_entry("unresolved_closed", set_to("content.by", ["person:bob"]), how="chain")),
+    "how it ended": (
+        "settled",
+        of_entry("amended", set_to("content.finding.outcome", "succeeded"), how="chain"),
+    ),
+    "the incident": ("settled", of_entry("amended", set_to("content.finding.incident", None), how="chain", number=2)),
+    "what it was before": ("settled", of_entry("amended", set_to("content.was", "succeeded"), how="chain", number=2)),
+    "an amendment left out": ("settled", _drop("amended")),
+    "an undo that was not tried": (
+        "stopped-at-failed-undo",
+        of_entry("recorded", set_to("content.each_undo", False), how="chain"),
+    ),
     "what is offered": (
         "offered",
         of_entry("offered", set_to("content.considered.0.offer.proposal.rationale", "harmless"), how="chain"),

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from policy.observed import Calibration, Tally
 from policy.risk.calibration import confidence_value, overconfidence
-from policy.risk.history import COMPENSATED, FAILED, UNKNOWN, beta_below, beta_quantile, failure_bounds, history_of
+from policy.risk.history import (
+    COMPENSATED,
+    FAILED,
+    UNKNOWN,
+    beta_below,
+    beta_quantile,
+    failure_bounds,
+    history_of,
+)
 
 _SHAPE = st.floats(1, 5000)
 
