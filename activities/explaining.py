@@ -36,9 +36,15 @@ _TAKEN_KINDS = (*_DECISION_KINDS, EntryKind.refusals_unlisted)
 _TAKES = ("take_decision", "take_decisions")
 _CONTROL = ("assess", *_TAKES, "advance", "record")
 _REVIEW_KINDS = (EntryKind.review_decided, EntryKind.review_overdue, EntryKind.review_closed)
+_ELSEWHERE: dict[EntryKind, str] = {
+    **dict.fromkeys(_REVIEW_KINDS, "written by the workflow of its review"),
+    EntryKind.lease_lapsed: "noted by the sweep",
+}
 _WRITERS: dict[EntryKind, tuple[str, ...]] = {
     EntryKind.dispatched: ("dispatch",),
     EntryKind.dispatch_refused: ("dispatch",),
+    EntryKind.queued: ("dispatch",),
+    EntryKind.takes_over: ("dispatch",),
     EntryKind.review_opened: ("dispatch",),
     EntryKind.decision_counted: _TAKES,
     EntryKind.decision_refused: _TAKES,
@@ -163,8 +169,8 @@ def _says(entry: ReadEntry, message: dict[str, Any]) -> bool:
 
 def _origin(file: AuditFile, entry: ReadEntry, calls: Sequence[Call], events: Sequence[Event]) -> str | None:
     """Where an entry comes from that this run did not write; None where nothing explains it."""
-    if entry.kind in _REVIEW_KINDS:
-        return "written by the workflow of its review"
+    if entry.kind in _ELSEWHERE:
+        return _ELSEWHERE[entry.kind]
     if entry.kind is EntryKind.violation and "watched" in entry.content:
         return "seen by the watcher"
     first = next((call.told for call in calls if call.name == "assess" and call.told), None) or {}

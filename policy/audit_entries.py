@@ -79,6 +79,9 @@ _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
     EntryKind.unreachable: _event_key,
     EntryKind.graced: _event_key,
     EntryKind.stopped: lambda _: ("stop",),
+    EntryKind.queued: lambda content: (content["inputs"]["revision"],),
+    EntryKind.takes_over: lambda content: (content["taken"],),
+    EntryKind.taken_over: lambda content: (content["by"],),
     EntryKind.dispatched: _step_key,
     EntryKind.dispatch_refused: _refusal_key,
     EntryKind.claim_refused: lambda content: (content["permit_id"], content["attempt_token"]),
@@ -90,6 +93,11 @@ _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
     EntryKind.review_decided: lambda content: (content["submission"]["decision_id"],),
     EntryKind.review_overdue: lambda _: ("review",),
     EntryKind.review_closed: lambda _: ("review",),
+    EntryKind.lease_lapsed: lambda content: (content["lease_until"],),
+    EntryKind.halted: lambda content: (content["halt"]["halt_id"],),
+    EntryKind.halt_refused: lambda content: (content["digest"],),
+    EntryKind.halt_signed: lambda content: (content["digest"],),
+    EntryKind.halt_released: lambda content: (content["halt_id"],),
     EntryKind.restore_acknowledged: lambda content: tuple(
         sorted(item["statement"]["acknowledgement_id"] for item in content["acknowledged"])
     ),

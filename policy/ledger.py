@@ -47,6 +47,9 @@ class EntryKind(StrEnum):
     held = "held"
     resolved = "resolved"
     stopped = "stopped"
+    queued = "queued"
+    takes_over = "takes_over"
+    taken_over = "taken_over"
     dispatched = "dispatched"
     dispatch_refused = "dispatch_refused"
     claim_refused = "claim_refused"
@@ -59,6 +62,11 @@ class EntryKind(StrEnum):
     review_overdue = "review_overdue"
     review_closed = "review_closed"
     restore_acknowledged = "restore_acknowledged"
+    lease_lapsed = "lease_lapsed"
+    halted = "halted"
+    halt_refused = "halt_refused"
+    halt_signed = "halt_signed"
+    halt_released = "halt_released"
 
 
 class Entry(RecordModel):

@@ -45,6 +45,7 @@ class Domain(StrEnum):
     ceremony = "countersign/ceremony/v1"
     acknowledgement = "countersign/acknowledgement/v1"
     delegation = "countersign/delegation/v1"
+    halt = "countersign/halt/v1"
 
     @property
     def media_type(self) -> str:

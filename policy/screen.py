@@ -13,7 +13,9 @@
 
 import json
 import re
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from policy.base import Instant, RecordModel, instant_text
 from policy.canonical import digest_of
@@ -138,6 +140,7 @@ class Screen(RecordModel):
     break_glass: str | None = None
     review_seconds: int | None = None
     undoes: str | None = None
+    takes_over: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
     permit_until: Instant | None = None
     excluded: tuple[Excluded, ...] = ()
     action_digest: str
@@ -258,6 +261,7 @@ def _targets(proposal: ActionProposal, revision: Revision) -> dict[str, Any]:
         "holds": tuple(item for item in facts.holds if item.proposal_id and item.proposal_id == proposal.remedies),
         "in_flight": facts.observed.in_flight[:FIRST],
         "in_flight_count": len(facts.observed.in_flight),
+        "takes_over": proposal.takes_over,
     }
 
 

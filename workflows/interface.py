@@ -18,6 +18,8 @@ DELIVER_WORKFLOW = "Deliver"
 KEYS_WORKFLOW = "RefreshIssuerKeys"
 WATCH_WORKFLOW = "Watch"
 ITEM_WORKFLOW = "ResolveItem"
+HALT_WORKFLOW = "Halt"
+RELEASE = "release"
 
 
 def workflow_id(proposal_id: str) -> str:
@@ -28,3 +30,8 @@ def workflow_id(proposal_id: str) -> str:
 def item_id(name: str) -> str:
     """The one workflow id that an item which people have to look at can have."""
     return f"item/{name}"
+
+
+def halt_workflow_id(halt_id: str) -> str:
+    """The one workflow id that a halt can have."""
+    return f"halt/{halt_id}"

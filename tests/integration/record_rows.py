@@ -135,6 +135,35 @@ RECORD: dict[str, dict[str, Any]] = {
     "watch": {"at": NOW, "until": NOW, "proposal_id": ""},
     "target_resolution": {**CONTENT, "action_digest": DIGEST, "resolved_at": NOW, "resolved_by": "executor@1"},
     "executor_capability": {**CONTENT, "executor": "postgres", "declared_at": NOW, "declared_by": "executor@1"},
+    "reservation": {
+        "proposal_id": "p-1",
+        "scope": "id db-orders",
+        "step": 1,
+        "amount": 1.0,
+        "shared": False,
+        "since": NOW,
+        "renewed": False,
+        "lease_until": NOW,
+    },
+    "reservation_wait": {
+        "proposal_id": "p-1",
+        "scope": "id db-orders",
+        "asked_at": NOW,
+        "since": NOW,
+        "priority": 3,
+        "registered_at": NOW,
+        "until": NOW,
+    },
+    "takeover": {"taken": "p-1", "proposal_id": "p-1", "at": NOW},
+    "halt": {
+        **CONTENT,
+        "halt_id": "halt-0001",
+        "environment": None,
+        "placed_by": "ana",
+        "placed_at": NOW,
+        "reason": "an incident",
+    },
+    "halt_statement": {**CONTENT, "halt_id": "halt-0001", "person_id": "ana", "received_at": NOW},
     **REVIEWS,
 }
 WITH_BODY = [table for table, row in RECORD.items() if "body" in row]
@@ -153,14 +182,19 @@ MAY_INSERT: dict[str, set[str]] = {
             "notice",
             "notice_delivery",
             "watch",
+            *{"halt", "halt_statement"},
             *REVIEWS,
         },
     },
-    "countersign_permit": {"permit", "ledger_entry", "review", "issuer_key"},
+    "countersign_permit": {
+        *{"permit", "ledger_entry", "review", "issuer_key"},
+        *{"reservation", "reservation_wait", "takeover"},
+    },
     "countersign_executor": {
         *{"permit_use", "effect_report", "ledger_entry", "target_resolution", "executor_capability"}
     },
     "countersign_app": set(RECORD) - {"document", "ceremony", "publication", "draft"},
     "countersign_reader": set(),
     "countersign_author": {"draft"},
+    "countersign_halter": {"halt"},
 }

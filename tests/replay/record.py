@@ -27,6 +27,7 @@ from tests.replay.permitted import PERMITTED
 from tests.replay.recording import SCENARIOS, Recording, recording, two_stages
 from tests.replay.recording_changes import CHANGES
 from tests.replay.recording_time import TIMES
+from tests.replay.recording_turns import TURNS
 from tests.replay.resolving import RESOLVING, SHELF
 from tests.replay.revoking import REVOKING
 from tests.replay.signing import SIGNING
@@ -52,7 +53,7 @@ async def record(stack: Stack, names: list[str]) -> bool:
     """Run, export and audit; whether all of it is consistent."""
     whole = True
     async with recording(stack, executors={SHELF.name: SHELF}) as place:
-        for scenario in (*SCENARIOS, *FLOODS, *CHANGES, *TIMES, *REVOKING, *SIGNING, *PERMITTED, *RESOLVING):
+        for scenario in (*SCENARIOS, *FLOODS, *CHANGES, *TIMES, *TURNS, *REVOKING, *SIGNING, *PERMITTED, *RESOLVING):
             name = scenario.__name__.replace("_", "-")
             if not names or name in names:
                 await scenario(place, name)

@@ -16,6 +16,7 @@ from tests.replay.record import ENCRYPTED
 from tests.replay.recording import SCENARIOS
 from tests.replay.recording_changes import CHANGES
 from tests.replay.recording_time import TIMES
+from tests.replay.recording_turns import TURNS
 from tests.replay.resolving import RESOLVING
 from tests.replay.revoking import REVOKING
 from tests.replay.signing import SIGNING
@@ -66,5 +67,5 @@ async def test_downgrade_of_a_recorded_answer_is_found() -> None:
 
 def test_every_scenario_is_recorded() -> None:
     """The corpus has a run of every path that `tests/replay/record.py` knows."""
-    scenarios = (*SCENARIOS, *FLOODS, *CHANGES, *TIMES, *REVOKING, *SIGNING, *PERMITTED, *RESOLVING)
+    scenarios = (*SCENARIOS, *FLOODS, *CHANGES, *TIMES, *TURNS, *REVOKING, *SIGNING, *PERMITTED, *RESOLVING)
     assert {scenario.__name__.replace("_", "-") for scenario in scenarios} <= {path.stem for path in FILES}

@@ -97,7 +97,7 @@ def test_the_calendars_of_now_are_asked() -> None:
 
 
 @pytest.mark.parametrize(("minutes", "closed"), [(30, False), (58.9, False), (59, True), (59.9, True)])
-def test_a_step_that_would_outlast_its_window_is_not_permitted(minutes: float, closed: bool) -> None:  # noqa: FBT001
+def test_a_step_that_would_outlast_its_window_is_not_permitted(minutes: float, closed: bool) -> None:
     """The window closes after an hour and the step may take a minute: from the 59th minute on it is too late."""
     inputs = _asked(policy_with(_WINDOWED), minutes)[1]
     assert inputs.latest_start_now == at(59)
