@@ -6,8 +6,9 @@
   action where it has neither. An action that only rehearses takes part in none.
 - It counts apart for each scope, which is what `per` says: each id that the target resolves to, each failure domain,
   the system or the environment of the target, or everything together.
-- It counts actions, ids (of the catalog, or of what executors found, if that is more), units of capacity, or the share of the target's capacity. Shares of different targets
-  do not add up, so a limit that counts them is per target. What an action takes counts whole in each of its scopes.
+- It counts actions, ids (of the catalog, or of what executors found, if those are more), units of capacity, or the
+  share of the target's capacity. Shares of different targets do not add up, so a limit that counts them is per target.
+  What an action takes counts whole in each of its scopes.
 - `at_once` is the most that may be reserved, `per_hour` the most that may have been reserved within an hour.
 - What would exceed it waits for its turn (`queue`), or is refused (`deny`). What alone is more than the limit, or takes
   nobody knows how much, is denied when it is assessed: waiting would not help.
