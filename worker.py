@@ -40,6 +40,7 @@ from activities.executors.base import Executor, TargetCredentials
 from activities.executors.documents import DocumentsExecutor
 from activities.executors.kinds import make_executors
 from activities.executors.postgres import PostgresExecutor
+from activities.halting import HaltActivities
 from activities.house import HouseActivities
 from activities.issuer_keys import KeyActivities, PublishedKeys, RecordedKeys
 from activities.items import ItemActivities
@@ -59,6 +60,7 @@ from activities.watching import WatchActivities
 from policy.errors import CountersignError
 from signing.permits import PermitKeys
 from workflows.authorize import AuthorizeAction
+from workflows.halting import Halt
 from workflows.housekeeping import Archive, Deliver, Detect, RefreshIssuerKeys, RefreshSloStates, Sweep, Watch
 from workflows.interface import EXECUTOR_QUEUE, PERMIT_QUEUE, TASK_QUEUE
 from workflows.items import ResolveItem
@@ -72,7 +74,18 @@ PASSED_THROUGH = ("policy", "workflows", "pydantic", "pydantic_core", "rfc8785",
 GRACE = timedelta(seconds=5)
 HEARTBEAT_THROTTLE = timedelta(seconds=3)
 ISSUE = (Role.permit, Role.all)
-WORKFLOWS = (AuthorizeAction, ResolveItem, Sweep, Archive, RefreshSloStates, Deliver, RefreshIssuerKeys, Watch, Detect)
+WORKFLOWS = (
+    AuthorizeAction,
+    ResolveItem,
+    Halt,
+    Sweep,
+    Archive,
+    RefreshSloStates,
+    Deliver,
+    RefreshIssuerKeys,
+    Watch,
+    Detect,
+)
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:
@@ -169,7 +182,8 @@ def _housekeeping(
     watcher = WatchActivities(database, client, clock)
     detector = DetectActivities(database, clock, settings.trails)
     scheduled = [house.sweep, house.archive, watcher.watch, detector.detect, slos.refresh_slo_states, notices.deliver]
-    return [*scheduled, items.look_at_item, items.answer_item]
+    halts = HaltActivities(database, documents, clock)
+    return [*scheduled, items.look_at_item, items.answer_item, halts.place_halt, halts.release_halt]
 
 
 def _dispatching(

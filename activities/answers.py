@@ -285,11 +285,12 @@ def _dispatch(call: Call, books: Recomputation) -> list[str]:
         return [] if told == real else [f"it was told permits {told}, the ledger has {real}"]
     if answer.resolve:
         return _asked_first(request)
-    entry = books.entry(EntryKind.dispatch_refused, *refusal_key(request, answer.reasons))
-    if entry is None and _is_older(request.revision, books):
+    waits, refused = answer.retry_at is not None, refusal_key(request, answer.reasons)
+    kind, key = (EntryKind.queued, refused[:1]) if waits else (EntryKind.dispatch_refused, refused)
+    if (entry := books.entry(kind, *key)) is None:
+        return [] if _is_older(request.revision, books) else ["no ledger entry says that it waits or was refused"]
+    if waits:
         return []
-    if entry is None:
-        return ["no ledger entry says that the gate was closed"]
     same = [reason.model_dump(mode="json") for reason in answer.reasons] == entry.content["reasons"]
     # A gate that was asked again may be closed for another reason; the entry keeps the first.
     return [] if same or not call.ran_at(entry.at) else [f"it was told other reasons than {entry.where} has"]

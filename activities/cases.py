@@ -11,6 +11,7 @@ from sqlalchemy import Text, and_, bindparam, func, literal, or_, select, true, 
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.halts import HALTS, halts_in, taken_over_by
 from activities.ledger import Ledger, head_of
 from activities.tables import (
     AssessmentRow,
@@ -29,6 +30,7 @@ from policy.base import Reason
 from policy.canonical import parse_canonical
 from policy.criteria import effective
 from policy.decision import Vote
+from policy.halting import HaltFact
 from policy.observed import HoldFact
 from policy.proposal import ActionProposal, Criterion, ReceivedProposal, StopVerb, effect_digest
 from policy.result import ActionResult
@@ -76,6 +78,8 @@ _CASE = (
         _RESULT.body.label("result_body"),
         _HEAD.c.position,
         _HEAD.c.digest.label("head"),
+        HALTS.label("halts"),
+        taken_over_by(_PROPOSAL.proposal_id).label("taken_over"),
     )
     .select_from(_WANTED)
     .outerjoin(ProposalRow, _PROPOSAL.proposal_id == _WANTED.c.proposal_id)
@@ -128,7 +132,8 @@ class CaseFile:
     """What the record holds of a proposal. `revision` is its newest, and None where nothing was assessed yet.
 
     `reasons` are those of the resolution. `kept` is what people were shown, where a release kept that. `revoked` says
-    who revoked it and why, where somebody did.
+    who revoked it and why, where somebody did. `halts` are those that nobody released, whatever they are about,
+    and `taken_over` is the action that takes over its reservation.
     """
 
     received: ReceivedProposal
@@ -145,6 +150,8 @@ class CaseFile:
     kept: Sealed | None = None
     events: tuple[CaseEvent, ...] = ()
     revoked: Reason | None = None
+    halts: tuple[HaltFact, ...] = ()
+    taken_over: str | None = None
 
     @property
     def stopped_to_ask(self) -> bool:
@@ -199,6 +206,8 @@ async def read_case(connection: AsyncConnection, proposal_id: str, ledger: Ledge
         kept=Sealed(body=row.screen, presented_digest=row.presented_digest) if row.screen is not None else None,
         events=happened[1],
         revoked=_revoked(row.stop_body) if row.stop == REVOKED else None,
+        halts=halts_in(row.halts),
+        taken_over=row.taken_over,
     )
 
 

@@ -3,7 +3,8 @@
 1. One row decides: a permit is claimed by one attempt, once, or void. The row is written under the proposal's lock,
    after the stop, the result, the expiry and, for an undo, the cause were read under the same lock.
 2. What a claim may do is in the permit as stored, and only if its proposal has the digest that the permit names. A hold
-   that came after the permit was issued forbids a step, unless the action was approved to remedy it.
+   that came after the permit was issued forbids a step, unless the action was approved to remedy it. A halt forbids
+   every step, and no undo.
 3. The same attempt asking again is answered, not given a second go. Another attempt is refused, and the refusal is
    recorded: once for each attempt, and at most `REFUSALS_KEPT` for a proposal.
 4. Whoever asks for what was reported gets the report, and no right to act: so an action that is started again goes on
@@ -32,7 +33,8 @@ from activities.ledger import Ledger
 from activities.permit_trust import PermitTrust
 from activities.permits import PermitError, PermitUse, claim_row, read_issued, read_use, step_permits, store_claim
 from activities.tables import LedgerEntryRow, PermitRow, PermitUseRow
-from policy.gate import may_undo
+from policy.gate import HALTED, TAKEN_OVER, may_undo
+from policy.halting import halts_on, said_of
 from policy.ledger import EntryKind
 from policy.outcome import Baseline, EffectReport
 from policy.permit import Direction, Permit, entry_id
@@ -195,13 +197,8 @@ class Claims:
             )
         if permit.expires_at is None or now > permit.expires_at:
             return Refused("permit_expired", f"the permit expired at {permit.expires_at}, it is {now}")
-        if (unfit := self._unfit(permit, now)) is not None:
-            return unfit
-        if found.stop is not None:
-            return Refused(found.stop, f"the action was {found.stop}")
-        if found.closed:
-            return Refused("already_closed", "the action already has its result")
-        return await _on_hold(connection, permit, found)
+        unfit = self._unfit(permit, now) or _stopped(permit, found)
+        return unfit or await _on_hold(connection, permit, found)
 
     def _unfit(self, permit: Permit, now: datetime) -> Refused | None:
         """Why an effect is not begun now, or not by this permit, or None."""
@@ -247,6 +244,19 @@ def _not_permitted(permit: Permit, found: PermitUse) -> Refused | None:
         return Refused("dry_run_mismatch", f"dry_run of the proposal is {found.dry_run}, the permit says otherwise")
     if permit.dry_run and permit.direction is Direction.undo:
         return Refused("nothing_to_undo", "a dry run changed nothing")
+    return None
+
+
+def _stopped(permit: Permit, found: PermitUse) -> Refused | None:
+    """What has stopped the action of a forward permit since it was issued."""
+    if (halted := said_of(halts_on(found.halts, permit.environment))) is not None:
+        return Refused(HALTED, halted)
+    if found.taken_over is not None:
+        return Refused(TAKEN_OVER, f"action {found.taken_over} takes over the reservation of this one")
+    if found.stop is not None:
+        return Refused(found.stop, f"the action was {found.stop}")
+    if found.closed:
+        return Refused("already_closed", "the action already has its result")
     return None
 
 

@@ -71,6 +71,8 @@ async def finish(
         await tell(connection, file, None, None, at, also=also)
     if outcome is Outcome.succeeded and file.proposal.remedies is not None:
         await _release(connection, file, at)
+    if file.taken_over is not None:
+        await ledger.append(EntryKind.taken_over, {"by": file.taken_over, "outcome": str(outcome)}, file.taken_over)
     content: dict[str, Any] = {
         "records": [record.model_dump(mode="json") for record in records],
         "result": result.model_dump(mode="json"),

@@ -27,6 +27,7 @@ from activities.proving import Prover
 from activities.reconsidering import follow, unblock_of
 from activities.recording import record_end
 from activities.remeasuring import ask_again, remeasure
+from activities.reserving import next_in_row
 from activities.resolutions import fresh_resolution
 from activities.signatures import signed_by
 from activities.starting import end_without_effect, refuse_signature, refuse_start, register, start_refusals
@@ -269,10 +270,12 @@ class ControlActivities(CasePort):
             if file is not None:
                 offered = await self._offer(connection, ledger, file, request.now)
                 result = await record_end(connection, ledger, file, request, offer=offered)
+            waiting = await next_in_row(connection, request.proposal_id, request.now) if result is not None else ()
             entry = await ledger.head()
         if result is None or file is None:
             return RecordResult(stale=True)
-        return RecordResult(result=result, attributes=self._of_result(file.received, result, file), entry=entry)
+        attributes = self._of_result(file.received, result, file)
+        return RecordResult(result=result, attributes=attributes, entry=entry, waiting=waiting)
 
     async def _first(
         self, connection: AsyncConnection, ledger: Ledger, start: Start, request: AssessRequest

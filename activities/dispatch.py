@@ -6,15 +6,18 @@ here: proposal, revision, votes and what people signed for them, the directory a
 earlier steps. The gate (`policy/gate.py`) is asked again, and its inputs are kept in the entry, so that anybody can ask
 it once more.
 
-At the commit, what is true: the forward permit, the undo permit, their signatures and the entry that says what is about
-to happen are all durable, or none of them is. Issuing again gives the same permit. Where the record is behind the copy
-outside of it (`activities/anchored.py`), an open gate issues nothing, and no permit is given again. Where people can
+At the commit, what is true: the forward permit, the undo permit, their signatures, the reservation of what they touch
+and the entry that says what is about to happen are all durable, or none of them is. Where others have what it needs, it
+has a place in the row instead, and the answer says when to ask again (`activities/reserving.py`). Issuing again gives
+the same permit. Where the record is behind the copy outside of it (`activities/anchored.py`), an open gate issues
+nothing, and no permit is given again. Where people can
 cure what closed the gate, the answer says so; the control role then measures by itself and decides whether they are
 asked (`activities/remeasuring.py`).
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
@@ -29,9 +32,10 @@ from activities.documents import Documents, InForce
 from activities.ledger import Ledger
 from activities.observing import is_capped
 from activities.permit_signing import PermitSigner
-from activities.permits import read_issued, store_permits
+from activities.permits import Issued, read_issued, store_permits
 from activities.proving import Prover
 from activities.reproving import unfounded_escalations, unproven_votes
+from activities.reserving import asks_again_at, reserve, take_over
 from activities.resolutions import fresh_resolution
 from activities.reviews import open_review
 from activities.starting import gather
@@ -39,13 +43,23 @@ from policy.anchoring import Behind, reasons_of
 from policy.approval.counting import assurance_at_dispatch
 from policy.base import Reason, RecordModel
 from policy.facts import Facts
-from policy.gate import DispatchInputs, curable, may_dispatch, out_of_turn
+from policy.gate import (
+    HALTED,
+    DispatchInputs,
+    curable,
+    may_dispatch,
+    only_halted,
+    out_of_turn,
+    stopped_by_others,
+)
 from policy.gate_inputs import gate_inputs
+from policy.halting import halts_on, said_of
 from policy.issuing import issue
 from policy.ledger import EntryKind, EntryRef
 from policy.outcome import StepRecord
 from policy.permit import Direction, Permit
 from policy.proposal import ActionProposal
+from policy.reserving import unreserved
 from policy.resolving import asked_of, carried, ended_at
 from policy.reviewing import review_of
 from policy.revision import Revision
@@ -53,6 +67,8 @@ from policy.targets import TargetResolution
 from workflows.messages import DispatchRequest, DispatchResult
 from workflows.ports import PermitPort
 
+# How often what has not begun asks whether a halt was released.
+HALTED_PAUSE, TICK = timedelta(minutes=5), timedelta(seconds=1)
 _TURN = text("SELECT pg_advisory_xact_lock(:key)")
 
 
@@ -97,57 +113,117 @@ class PermitActivities(PermitPort):
             if resolution is None and not request.unresolved and _is_due(file) and _asks(file, in_force):
                 return DispatchResult(resolve=True)
             await _take_turns(connection, file.proposal, file.revision, in_force)
-            facts = await gather(connection, file.received, in_force, request.now, resolution=resolution)
-            inputs = gate_inputs(
-                file.proposal,
-                file.revision,
-                step=request.step,
-                now=request.now,
-                ballots=file.ballots,
-                resolution=file.resolution,
-                stop=file.stop,
-                closed=file.result is not None,
-                facts=facts,
-                document=in_force.policy,
-                directory=in_force.directory,
-                records=issued.records,
-                permitted_revisions=issued.others,
-                events=file.events,
-                unproven=await unproven_votes(connection, file, self._prover, in_force.directory, request.now),
-                unfounded=await unfounded_escalations(connection, file, self._documents),
-            )
-            kept = _kept(inputs, facts, in_force, behind)
-            if reasons := may_dispatch(inputs) or reasons_of(kept):
-                return await _refuse(ledger, request, inputs, kept, reasons)
-            assert file.assessment_digest is not None
-            permits = issue(
-                file.proposal,
-                file.revision,
-                file.assessment_digest,
-                step=request.step,
-                now=request.now,
-                document=in_force.policy,
-                assurance=assurance_at_dispatch(inputs, facts.proposed_with),
-                until=inputs.permit_until_now,
-                targets=facts.targets_of(request.step),
-            )
-            permits = await self._signer.signed(connection, permits, file, inputs, in_force.directory)
-            await store_permits(connection, permits)
-            content = {**kept, "permits": _json(permits), **self._signer.kept(permits)}
-            await ledger.append(EntryKind.dispatched, content, request.revision, request.step, new=True)
-            if request.step == 1:
-                await _owe_review(connection, ledger, file, request.now)
-            await issuing.remember(connection, request.proposal_id, await ledger.head())
-            return _result(permits, await ledger.head())
+            asked = _Asked(connection, ledger, request, file, in_force, issued, behind, resolution)
+            result = await self._answer(asked)
+            if result.permit_id is not None:
+                await issuing.remember(connection, request.proposal_id, await ledger.head())
+            return result
+
+    async def _answer(self, asked: "_Asked") -> DispatchResult:
+        """Ask the gate, and where it is open, whether there is room."""
+        connection, request, file, in_force = asked.connection, asked.request, asked.file, asked.in_force
+        facts = await gather(connection, file.received, in_force, request.now, resolution=asked.resolution)
+        inputs = await self._inputs(asked, facts)
+        kept = _kept(inputs, facts, in_force, asked.behind)
+        reasons = may_dispatch(inputs) or reasons_of(kept)
+        if only_halted(reasons) and request.step == 1:
+            retry_at = min(request.now + HALTED_PAUSE, max(file.absolute_deadline, request.now) + TICK)
+            return await _wait(asked, kept, retry_at, inputs.halted or HALTED)
+        reserved = None if reasons else await reserve(connection, file, facts, in_force, request.step, request.now)
+        if reserved is not None:
+            kept["reserved"] = reserved.model_dump(mode="json")
+            if reserved.waits and request.step == 1:
+                await take_over(connection, asked.ledger, file, reserved, request.now)
+                retry_at = asks_again_at(reserved, request.now, file.absolute_deadline)
+                return await _wait(asked, kept, retry_at, reserved.says)
+            reasons = unreserved(reserved, request.step)
+        if reasons:
+            return await _refuse(asked, inputs, kept, reasons)
+        return await self._issue(asked, inputs, facts, kept)
+
+    async def _inputs(self, asked: "_Asked", facts: Facts) -> DispatchInputs:
+        file, in_force, now = asked.file, asked.in_force, asked.request.now
+        assert file.revision is not None
+        return gate_inputs(
+            file.proposal,
+            file.revision,
+            step=asked.request.step,
+            now=now,
+            ballots=file.ballots,
+            resolution=file.resolution,
+            stop=file.stop,
+            closed=file.result is not None,
+            facts=facts,
+            document=in_force.policy,
+            directory=in_force.directory,
+            records=asked.issued.records,
+            permitted_revisions=asked.issued.others,
+            events=file.events,
+            unproven=await unproven_votes(asked.connection, file, self._prover, in_force.directory, now),
+            unfounded=await unfounded_escalations(asked.connection, file, self._documents),
+            halted=said_of(halts_on(file.halts, facts.target_environment)),
+            taken_over=file.taken_over,
+        )
+
+    async def _issue(
+        self, asked: "_Asked", inputs: DispatchInputs, facts: Facts, kept: dict[str, Any]
+    ) -> DispatchResult:
+        connection, ledger, file, request = asked.connection, asked.ledger, asked.file, asked.request
+        assert file.revision is not None
+        assert file.assessment_digest is not None
+        permits = issue(
+            file.proposal,
+            file.revision,
+            file.assessment_digest,
+            step=request.step,
+            now=request.now,
+            document=asked.in_force.policy,
+            assurance=assurance_at_dispatch(inputs, facts.proposed_with),
+            until=inputs.permit_until_now,
+            targets=facts.targets_of(request.step),
+        )
+        permits = await self._signer.signed(connection, permits, file, inputs, asked.in_force.directory)
+        await store_permits(connection, permits)
+        content = {**kept, "permits": _json(permits), **self._signer.kept(permits)}
+        await ledger.append(EntryKind.dispatched, content, request.revision, request.step, new=True)
+        if request.step == 1:
+            await _owe_review(connection, ledger, file, request.now)
+        return _result(permits, await ledger.head())
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a permit is asked for with, as the record has it under the proposal's lock."""
+
+    connection: AsyncConnection
+    ledger: Ledger
+    request: DispatchRequest
+    file: CaseFile
+    in_force: InForce
+    issued: Issued
+    behind: Behind | None
+    resolution: TargetResolution | None
 
 
 async def _refuse(
-    ledger: Ledger, request: DispatchRequest, inputs: DispatchInputs, kept: dict[str, Any], reasons: tuple[Reason, ...]
+    asked: _Asked, inputs: DispatchInputs, kept: dict[str, Any], reasons: tuple[Reason, ...]
 ) -> DispatchResult:
-    """Put on record that the gate is closed."""
+    """The gate is closed, or there is no room; what has begun and is halted goes by the verb for a stop."""
     content = {**kept, "reasons": _json(reasons)}
-    await ledger.append(EntryKind.dispatch_refused, content, *refusal_key(request, reasons))
-    return DispatchResult(reasons=reasons, curable=curable(inputs, reasons), entry=await ledger.head())
+    await asked.ledger.append(EntryKind.dispatch_refused, content, *refusal_key(asked.request, reasons))
+    return DispatchResult(
+        reasons=reasons,
+        curable=curable(inputs, reasons),
+        entry=await asked.ledger.head(),
+        halted=asked.request.step > 1 and stopped_by_others(reasons),
+    )
+
+
+async def _wait(asked: _Asked, kept: dict[str, Any], retry_at: datetime, waits_for: str) -> DispatchResult:
+    """It waits: noted once, answered with when to ask again."""
+    await asked.ledger.append(EntryKind.queued, kept, asked.request.revision)
+    entry = await asked.ledger.head()
+    return DispatchResult(retry_at=retry_at, waits_for=waits_for, entry=entry)
 
 
 def _is_due(file: CaseFile) -> bool:

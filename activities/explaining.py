@@ -47,10 +47,13 @@ _BESIDE = {
         (EntryKind.item_decided, EntryKind.unresolved_overdue, EntryKind.unresolved_closed, EntryKind.amended),
         "written by the workflow of its item",
     ),
+    EntryKind.lease_lapsed: "noted by the sweep",
 }
 _WRITERS: dict[EntryKind, tuple[str, ...]] = {
     EntryKind.dispatched: ("dispatch",),
     EntryKind.dispatch_refused: ("dispatch",),
+    EntryKind.queued: ("dispatch",),
+    EntryKind.takes_over: ("dispatch",),
     EntryKind.review_opened: ("dispatch",),
     EntryKind.decision_counted: _TAKES,
     EntryKind.decision_refused: _TAKES,

@@ -5,7 +5,8 @@
   proposal's lock, and whoever was first is left as it is.
 - It reads open cases again whose people changed (`activities/looking_again.py`).
 - It opens what is unresolved and was not opened, and starts the workflow of every item that people have to look at and
-  that has none (`activities/items.py`).
+  that has none (`activities/items.py`), and that of every halt. It notes leases that ended without a result
+  (`activities/lapsing.py`).
 - It waits until no report can come any more and a workflow that is well would have gone on (`activities/patience.py`).
 - The archive writes an audit file for every closed run, oldest first, long before retention deletes the history. A run
   that fails does not keep the others from it; at the end the activity fails and names it.
@@ -31,7 +32,9 @@ from activities.clock import Clock
 from activities.database import Database
 from activities.documents import Documents
 from activities.export import export_action, proposal_of, write_whole
+from activities.halting import start_halts
 from activities.items import open_missing, start_items
+from activities.lapsing import note_lapsed
 from activities.ledger import Ledger
 from activities.looking_again import LookingAgain
 from activities.patience import left_at
@@ -123,6 +126,11 @@ class HouseActivities(HousePort):
             await start_items(self._client, self._database)
         except (RPCError, CountersignError) as error:
             failed.append(f"items that people have to look at: {error}")
+        try:
+            await start_halts(self._client, self._database)
+        except RPCError as error:
+            failed.append(f"halts: {error}")
+        failed += await note_lapsed(self._database, now)
         try:
             await self._looking.go_on(now)
         except (RPCError, CountersignError) as error:

@@ -18,11 +18,13 @@ from pydantic import ValidationError
 from sqlalchemy import Row, Select, Text, bindparam, insert, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.halts import HALTS, halts_in, taken_over_by
 from activities.ledger import Ledger, head_of
 from activities.tables import EffectReportRow, PermitRow, PermitUseRow, ProposalRow, ResultRow, StopRow
 from policy.canonical import canonical, digest, digest_of
 from policy.catalog import normalize
 from policy.errors import CountersignError, explain
+from policy.halting import HaltFact
 from policy.outcome import EffectReport, StepRecord
 from policy.permit import Direction, Permit, permit_id
 from policy.proposal import StopVerb
@@ -72,6 +74,8 @@ _STATE = (
         _RESULT.proposal_id.label("closed"),
         _HEAD.c.position,
         _HEAD.c.digest.label("head"),
+        HALTS.label("halts"),
+        taken_over_by(_PROPOSAL.proposal_id).label("taken_over"),
     )
     .select_from(ProposalRow)
     .outerjoin(PermitUseRow, _USE.permit_id == bindparam("permit_id"))
@@ -133,6 +137,8 @@ class PermitUse:
     target: str | None = None
     remedies: str | None = None
     dry_run: bool = False
+    halts: tuple[HaltFact, ...] = ()
+    taken_over: str | None = None
 
 
 def resolved_digest(resolved: Sequence[str]) -> str:
@@ -219,6 +225,8 @@ async def read_use(connection: AsyncConnection, permit: Permit, ledger: Ledger |
         target=normalize(proposal["target"]) if "target" in proposal else None,
         remedies=proposal.get("remedies"),
         dry_run=proposal.get("dry_run", False) is True,
+        halts=halts_in(row.halts),
+        taken_over=row.taken_over,
     )
 
 

@@ -15,10 +15,12 @@ from activities.cases import FIRST_REVISION, REVOKED, CaseFile, revoked_reason, 
 from activities.closing import make_result
 from activities.deciding import Reading, SaidBy, read_decision
 from activities.recomputing_debts import Debts, check_label, check_labels
+from activities.recomputing_halts import Halts
 from activities.recomputing_items import Items
 from activities.recomputing_outside import Outside
 from activities.recomputing_permits import Permitted
 from activities.recomputing_proofs import check_principal, said_again
+from activities.recomputing_reservations import check_lapsed, check_moved_over
 from activities.recomputing_restored import Restored
 from activities.recomputing_revisions import check_remeasured, check_superseding, unkept
 from activities.recomputing_revocations import check_revocation
@@ -103,6 +105,8 @@ class Recomputation:
             EntryKind.stopped: self._stopped,
             EntryKind.dispatched: self._dispatched,
             EntryKind.dispatch_refused: self._dispatched,
+            EntryKind.queued: self._dispatched,
+            **dict.fromkeys((EntryKind.takes_over, EntryKind.taken_over), self._moved_over),
             EntryKind.claim_refused: self._permitted.claim_refused,
             EntryKind.reported: lambda entry: self._permitted.reported(entry, self._known()[0]),
             EntryKind.recorded: self._recorded,
@@ -118,6 +122,8 @@ class Recomputation:
             EntryKind.item_decided: lambda entry: self._items.decided(entry, self._known()[0]),
             EntryKind.amended: lambda entry: self._items.amended(entry, self._known()[0]),
             EntryKind.outside_stated: Outside(self._documents).stated,
+            EntryKind.lease_lapsed: lambda entry: check_lapsed(entry, self._known()[0], self._permitted.leased),
+            **Halts(self._documents).checks,
             EntryKind.restore_acknowledged: Restored(self._documents).acknowledged,
         }
         if file.proposal is not None:
@@ -309,6 +315,9 @@ class Recomputation:
         case, revision = self._known()
         found = check_signature(case.received, entry.content["observed"], entry.content, self._documents)
         return found + self._permitted.dispatched(entry, case, revision, self.entries[: entry.position - 1])
+
+    def _moved_over(self, entry: ReadEntry) -> list[str]:
+        return check_moved_over(entry, self._known()[0])
 
     def _stopped(self, entry: ReadEntry) -> list[str]:
         case, _ = self._known()

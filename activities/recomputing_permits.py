@@ -5,9 +5,11 @@ cause that it needed then.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from activities.cases import REVOKED, CaseFile
 from activities.recomputing_proofs import unproven_again
+from activities.recomputing_reservations import check_reserved
 from activities.recomputing_signed_permits import check_signed, said_before
 from policy.audit import GovernedDocuments, ReadEntry
 from policy.audit_entries import check_report
@@ -22,12 +24,15 @@ from policy.revision import Revision
 
 
 class Permitted:
-    """The permits of one ledger as far as it was walked. `refusals` are why the gate closed on the open revision."""
+    """The permits of one ledger as far as it was walked. `refusals` are why the gate closed on the open revision,
+    `leased` until when it has each scope.
+    """
 
     def __init__(self, documents: GovernedDocuments) -> None:
         self.permits: dict[str, Permit] = {}
         self.reports: dict[str, EffectReport] = {}
         self.refusals: list[Reason] = []
+        self.leased: dict[str, datetime] = {}
         self._documents = documents
 
     def of_revision(self, revision: int) -> tuple[Permit, ...]:
@@ -45,7 +50,7 @@ class Permitted:
     def dispatched(
         self, entry: ReadEntry, case: CaseFile, revision: Revision, earlier: Sequence[ReadEntry]
     ) -> list[str]:
-        """What differs where a permit was asked for, and issued or refused; `earlier` are the entries before it."""
+        """What differs where a permit was asked for, whatever the answer; `earlier` are the entries before it."""
         directory = self._documents.directory(entry.content["documents"]["directory"])
         recorded = entry.content["inputs"].get("unproven", {})
         before = Before(
@@ -63,7 +68,8 @@ class Permitted:
             permitted_revisions=tuple(sorted({item.revision for item in self.permits.values()} - {revision.revision})),
         )
         permitted = entry.kind is EntryKind.dispatched
-        found = check_dispatch(before, entry.content, entry.at, self._documents, permitted=permitted)
+        found = check_dispatch(before, entry.content, entry.at, self._documents, kind=entry.kind)
+        found += check_reserved(entry, case, self._documents, self.leased)
         if permitted:
             found += check_signed(entry.content, case, revision, self._documents, said_before(earlier))
         for item in entry.content["permits"] if permitted else ():
@@ -71,7 +77,7 @@ class Permitted:
             if permit.permit_id in self.permits:
                 found.append(f"permit {permit.permit_id} was issued before")
             self.permits[permit.permit_id] = permit
-        if not permitted:
+        if entry.kind is EntryKind.dispatch_refused:
             reasons = tuple(Reason.model_validate(item) for item in entry.content["reasons"])
             self.refusals += () if out_of_turn(reasons) else reasons
         return found

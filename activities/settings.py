@@ -51,6 +51,7 @@ __all__ = ["PERMIT_KEY", "PERMIT_KEYS_FILE", "PERMIT_KEY_FILE", "Role", "Setting
 DATABASE_URL = "COUNTERSIGN_DATABASE_URL"
 ADMIN_DATABASE_URL = "COUNTERSIGN_ADMIN_DATABASE_URL"
 AUTHOR_DATABASE_URL = "COUNTERSIGN_AUTHOR_DATABASE_URL"
+HALT_DATABASE_URL = "COUNTERSIGN_HALT_DATABASE_URL"
 ARCHIVE_DIR = "COUNTERSIGN_ARCHIVE_DIR"
 METRICS_ADDRESS = "COUNTERSIGN_METRICS_ADDRESS"
 UNSAFE_CLAIMED_IDENTITIES = "COUNTERSIGN_UNSAFE_CLAIMED_IDENTITIES"
@@ -67,6 +68,7 @@ _OURS = (
         DATABASE_URL,
         ADMIN_DATABASE_URL,
         AUTHOR_DATABASE_URL,
+        HALT_DATABASE_URL,
         TARGETS_FILE,
         EXECUTORS_FILE,
         ARCHIVE_DIR,
@@ -104,6 +106,7 @@ class Settings:
         database_url: the record, as the application role of this process; None where nothing was set.
         admin_database_url: the record, as superuser or owner: for set-up and publishing only.
         author_database_url: the record, as `countersign_author`: for storing drafts of documents only.
+        halt_database_url: the record, as `countersign_halter`: for halting everything where Temporal does not answer.
         targets: the address of each resource id that the executor may act on.
         target_readers: the address by which such a resource can only be read, where there is one.
         executors: the executors of the operator, by name.
@@ -131,6 +134,7 @@ class Settings:
     database_url: str | None = field(default=None, repr=False)
     admin_database_url: str | None = field(default=None, repr=False)
     author_database_url: str | None = field(default=None, repr=False)
+    halt_database_url: str | None = field(default=None, repr=False)
     targets: Mapping[str, str] = field(default_factory=dict, repr=False)
     target_readers: Mapping[str, str] = field(default_factory=dict, repr=False)
     executors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
@@ -228,6 +232,7 @@ def read_settings(environ: Mapping[str, str] | None = None, *, role: str | None 
         database_url=_database_url(given, DATABASE_URL),
         admin_database_url=_database_url(given, ADMIN_DATABASE_URL),
         author_database_url=_database_url(given, AUTHOR_DATABASE_URL),
+        halt_database_url=_database_url(given, HALT_DATABASE_URL),
         targets=known.urls,
         target_readers=known.readers,
         executors=executors(given.get(EXECUTORS_FILE)),

@@ -53,6 +53,10 @@ CODES: Mapping[str, frozenset[str]] = {
                 "record_behind",
                 "assessment_differs",
                 "unfounded_escalation",
+                "aggregate_limit",
+                "halted",
+                "reservation_lost",
+                "taken_over",
             ),
         }
     ),
@@ -60,7 +64,7 @@ CODES: Mapping[str, frozenset[str]] = {
         {
             *("action_digest_mismatch", "already_closed", "assurance_not_accepted", "claimed_already"),
             *("claimed_by_another", "malformed_permit", "no_cause_to_undo", "nothing_to_undo", "permit_expired"),
-            *("clock_differs", "later_step_open", "on_hold", "revoked"),
+            *("clock_differs", "halted", "later_step_open", "on_hold", "revoked", "taken_over"),
             *("dry_run_mismatch", "unknown_executor", "unknown_permit", "void", "withdrawn"),
             *("unsigned_permit", "bad_permit_signature", "unknown_permit_key", "revoked_permit_key", "wrong_issuer"),
             *("wrong_audience", "permit_mismatch", "permit_not_yet", "approval_unproven"),
@@ -151,6 +155,10 @@ METRICS: Mapping[str, Metric] = {
             (),
             "violations on record: lies, runs tampered with, targets changed past permits",
         ),
+        Metric("countersign_queued", "counter", (), "actions that found no room, or a halt, and waited for their turn"),
+        Metric("countersign_takeovers", "counter", (), "reservations that another action took over"),
+        Metric("countersign_leases_lapsed", "counter", (), "leases that ended while their action had no result"),
+        Metric("countersign_halts", "counter", (), "halts that were put on the ledger"),
         Metric("countersign_record_behind", "gauge", (), "1 while the record is behind the copy outside of it"),
         Metric(
             "countersign_notice_deliveries",
@@ -229,6 +237,13 @@ def bounded(label: str, value: str) -> str:
     """A label's value, or `other` where the table does not list it."""
     return value if value in LABELS[label] else OTHER
 
+
+_COUNTED: Mapping[EntryKind, str] = {
+    EntryKind.queued: "countersign_queued",
+    EntryKind.takes_over: "countersign_takeovers",
+    EntryKind.lease_lapsed: "countersign_leases_lapsed",
+    EntryKind.halted: "countersign_halts",
+}
 
 # The meter of the activity that runs, and what its open transaction has noted.
 METER: ContextVar[Meter | None] = ContextVar("countersign_meter", default=None)
@@ -324,6 +339,8 @@ def samples_of(kind: EntryKind, content: Any) -> Iterable[Sample]:
             return [Sample("countersign_violations", 1)]
         case EntryKind.amended:
             return [Sample("countersign_amendments", 1, (str(content["finding"]["outcome"]),))]
+    if kind in _COUNTED:
+        return [Sample(_COUNTED[kind], 1)]
     return [Sample("countersign_refusals", 1, pair) for pair in _refusals(kind, content)]
 
 

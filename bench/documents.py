@@ -58,6 +58,8 @@ apiVersion: countersign/v1
 kind: PolicyDocument
 metadata: {name: house, version: "1"}
 unsigned: [{}]
+aggregate:
+  - {id: together, per: target, at_once: 100000}
 rules:
   - {id: routine, match: {environments: [routine]}, verdict: allow}
   - {id: two-stages, match: {environments: [two-stages]}, verdict: require_approval, chain: two-stages}

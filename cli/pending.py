@@ -46,7 +46,10 @@ def query(group: str | None, *, everything: bool, denied_by: str | None = None) 
     """
     parts = [f"WorkflowType = '{interface.WORKFLOW_TYPE}'"]
     if not everything:
-        parts += ["ExecutionStatus = 'Running'", f"{search_attributes.STATE} = '{State.pending}'"]
+        parts += [
+            "ExecutionStatus = 'Running'",
+            f"{search_attributes.STATE} IN ('{State.pending}', '{search_attributes.QUEUED}')",
+        ]
     named = ("group", group, search_attributes.WAITING_GROUPS), ("person", denied_by, search_attributes.DENIED_BY)
     for what, name, attribute in named:
         if name is None:

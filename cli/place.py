@@ -34,6 +34,7 @@ from workflows.interface import workflow_id
 
 READER = "countersign_reader"
 AUTHOR = "countersign_author"
+HALTER = "countersign_halter"
 SUPERUSER = "postgres"
 
 
@@ -152,6 +153,7 @@ def place_of(stack: StackAddresses, settings: Settings | None = None) -> Place:
             database_url=stack.database_url(READER),
             admin_database_url=stack.database_url(SUPERUSER),
             author_database_url=stack.database_url(AUTHOR),
+            halt_database_url=stack.database_url(HALTER),
             identity=given.identity,
             signs_with=given.signs_with,
             otlp_endpoint=given.otlp_endpoint,

@@ -83,6 +83,9 @@ _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
     EntryKind.unreachable: _event_key,
     EntryKind.graced: _event_key,
     EntryKind.stopped: lambda _: ("stop",),
+    EntryKind.queued: lambda content: (content["inputs"]["revision"],),
+    EntryKind.takes_over: lambda content: (content["taken"],),
+    EntryKind.taken_over: lambda content: (content["by"],),
     EntryKind.dispatched: _step_key,
     EntryKind.dispatch_refused: _refusal_key,
     EntryKind.claim_refused: lambda content: (content["permit_id"], content["attempt_token"]),
@@ -100,6 +103,11 @@ _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
     EntryKind.item_decided: lambda content: (content["item"]["item_id"], content["submission"]["decision_id"]),
     EntryKind.amended: lambda content: (content["number"],),
     EntryKind.outside_stated: lambda content: (content["statement"]["statement_id"],),
+    EntryKind.lease_lapsed: lambda content: (content["lease_until"],),
+    EntryKind.halted: lambda content: (content["halt"]["halt_id"],),
+    EntryKind.halt_refused: lambda content: (content["digest"],),
+    EntryKind.halt_signed: lambda content: (content["digest"],),
+    EntryKind.halt_released: lambda content: (content["halt_id"],),
     EntryKind.restore_acknowledged: lambda content: tuple(
         sorted(item["statement"]["acknowledgement_id"] for item in content["acknowledged"])
     ),

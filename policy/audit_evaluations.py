@@ -8,9 +8,10 @@ each; nothing means that today's code concludes the same.
 - reminded, escalated, held: it was due by then, in a stage that was open then.
 - resolved: the case stands so at that instant.
 - What executors found is taken as recorded, where it is of this action and was young enough then.
-- dispatched, dispatch_refused: the gate's inputs are those that the entries before, the documents and the holds give;
-  the gate answers the same; the permits are those of the approved steps. That the record was behind the copy outside of
-  it is taken as recorded: then an open gate issued nothing.
+- dispatched, dispatch_refused, queued: the gate's inputs are those that the entries before, the documents and the holds
+  give; the gate answers the same; the permits are those of the approved steps. What was reserved, or waited for, is
+  computed again from what others had then (`activities/recomputing_reservations.py`). That the record was behind the
+  copy outside of it is taken as recorded: then an open gate issued nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +30,7 @@ from policy.base import Reason, RecordModel
 from policy.canonical import canonical, digest
 from policy.errors import AuditError, explain
 from policy.facts import Facts, collect
-from policy.gate import DispatchInputs, may_dispatch
+from policy.gate import DispatchInputs, may_dispatch, only_halted
 from policy.gate_inputs import gate_inputs
 from policy.issuing import issue
 from policy.ledger import EntryKind
@@ -37,6 +38,7 @@ from policy.observed import Observed
 from policy.outcome import EffectReport, StepRecord
 from policy.permit import Permit
 from policy.proposal import ReceivedProposal
+from policy.reserving import Reserving, unreserved
 from policy.resolving import carried, check_resolution, ended_at
 from policy.revision import DocumentDigests, Revision, assess_revision
 
@@ -104,7 +106,7 @@ def check_assessed(
     if claimed != (real := digest(canonical(recorded))):
         found.append(f"assessment digest is {claimed}, that of the revision is {real}")
     revision = Revision.model_validate(recorded)
-    facts = _facts(received, revision.documents, documents, revision.facts.observed)
+    facts = facts_of(received, revision.documents, documents, revision.facts.observed)
     found += check_resolution(facts.observed.resolution, received.action_digest, at)
     found += compare("facts", recorded["facts"], facts)
     policy = documents.policy(revision.documents.policy)
@@ -172,12 +174,12 @@ class Before(RecordModel):
 
 
 def check_dispatch(
-    before: Before, content: Mapping[str, Any], at: datetime, documents: GovernedDocuments, *, permitted: bool
+    before: Before, content: Mapping[str, Any], at: datetime, documents: GovernedDocuments, *, kind: EntryKind
 ) -> list[str]:
-    """Ask the gate again, with inputs that the record before it gives."""
+    """Ask the gate again, with inputs that the record before it gives; `kind` is what was recorded of its answer."""
     recorded = DispatchInputs.model_validate(content["inputs"])
     digests = DocumentDigests.model_validate(content["documents"])
-    facts = _facts(before.received, digests, documents, Observed.model_validate(content["observed"]))
+    facts = facts_of(before.received, digests, documents, Observed.model_validate(content["observed"]))
     # Only what was observed of others, and what became of permits, is taken as recorded.
     inputs = gate_inputs(
         before.received.proposal,
@@ -195,13 +197,18 @@ def check_dispatch(
         permitted_revisions=before.permitted_revisions,
         events=before.events,
         unproven=before.unproven,
+        halted=recorded.halted,
+        taken_over=recorded.taken_over,
     )
     inputs = _as_kept(inputs, recorded)
     found = compare("inputs", content["inputs"], inputs)
     found += _check_carried(before, facts, recorded, at)
     found += check_records(recorded.records, before.permits, before.reports)
-    reasons = may_dispatch(inputs) or reasons_of(content)
-    if not permitted:
+    reasons = may_dispatch(inputs) or reasons_of(content) or refused_for_want_of_room(content, recorded.step)
+    if kind is EntryKind.queued:
+        closed = () if only_halted(reasons) else reasons
+        return found + [f"it waits, and the gate is closed: {reason.code}" for reason in closed]
+    if kind is not EntryKind.dispatched:
         if not reasons:
             found.append("the gate was recorded as closed and is open")
         return found + _compare_all("reasons", content["reasons"], reasons)
@@ -231,6 +238,12 @@ def _check_carried(before: Before, facts: Facts, recorded: DispatchInputs, at: d
     found = check_resolution(resolution, before.received.action_digest, at, ended_at(recorded.records))
     again = carried(resolution, before.revision.facts.observed.resolution, recorded.step)
     return found + compare("resolution", resolution.model_dump(mode="json"), again)
+
+
+def refused_for_want_of_room(content: Mapping[str, Any], step: int) -> tuple[Reason, ...]:
+    """Why an open gate issued nothing, by what the entry keeps of its reservation; nothing in older entries."""
+    kept = content.get("reserved")
+    return unreserved(Reserving.model_validate(kept), step) if kept is not None else ()
 
 
 def _as_kept(inputs: DispatchInputs, recorded: DispatchInputs) -> DispatchInputs:
@@ -268,12 +281,13 @@ def check_records(
     return found + [f"step {step} ({way}) was permitted and is missing" for step, way in issued.keys() - seen]
 
 
-def _facts(
+def facts_of(
     received: ReceivedProposal,
     digests: DocumentDigests,
     documents: GovernedDocuments,
     observed: Observed,
 ) -> Facts:
+    """What is known of a proposal by some documents, with what was observed then."""
     return collect(
         received.proposal,
         catalog=documents.catalog(digests.catalog),

@@ -29,12 +29,14 @@ from policy.governed import Metadata, read_documents
 from policy.operations import RegisteredOperation, RiskTier
 from policy.rules.admission import AdmissionLimit
 from policy.rules.afterwards import Amendments, Compensation, Unresolved
+from policy.rules.aggregate import AggregateLimit
 from policy.rules.calendars import Calendar
 from policy.rules.chains import MAX_STAGES, ApprovalChain, EscalationStep, Requirement, Stage, Verdict
 from policy.rules.conditions import PersonCondition
 from policy.rules.drifting import DriftRules, strictest
 from policy.rules.durations import PositiveDuration, written
 from policy.rules.exceptions import BreakGlass, PolicyException
+from policy.rules.halting import HaltRule
 from policy.rules.hours import Hours
 from policy.rules.limits import Limit
 from policy.rules.match import Effect, Match, Scoped, Where
@@ -214,6 +216,7 @@ class PolicyDocument(EdgeModel):
     drift: DriftRules | None = None
     limits: tuple[Limit, ...] = ()
     admission: Annotated[tuple[AdmissionLimit, ...], Field(max_length=100)] = ()
+    aggregate: Annotated[tuple[AggregateLimit, ...], Field(max_length=100)] = ()
     calendars: Annotated[tuple[Calendar, ...], Field(max_length=100)] = ()
     rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
     exceptions: tuple[PolicyException, ...] = ()
@@ -224,6 +227,7 @@ class PolicyDocument(EdgeModel):
     unresolved: Unresolved | None = None
     amendments: Amendments | None = None
     compensation: Compensation | None = None
+    halt: HaltRule | None = None
 
     @field_validator("permit_ttl")
     @classmethod
@@ -236,7 +240,8 @@ class PolicyDocument(EdgeModel):
     def _whole(self) -> "PolicyDocument":
         if twice := sorted(name for name, count in Counter(self.ids()).items() if count > 1):
             raise ValueError(
-                f"id {twice[0]} is used twice among limits and rules, calendars, exceptions, break_glass, admission"
+                f"id {twice[0]} is used twice among limits and rules, calendars, exceptions, break_glass, admission, "
+                "aggregate"
             )
         for where, kind, name, known in self._references():
             if name not in known:
@@ -245,7 +250,8 @@ class PolicyDocument(EdgeModel):
 
     def ids(self) -> Iterator[str]:
         """Every id that an answer may name."""
-        for items in (self.limits, self.rules, self.calendars, self.exceptions, self.break_glass, self.admission):
+        named = (self.calendars, self.exceptions, self.break_glass, self.admission, self.aggregate)
+        for items in (self.limits, self.rules, *named):
             yield from (item.id for item in items)
 
     def _references(self) -> Iterator[tuple[str, str, str, set[str]]]:

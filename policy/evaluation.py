@@ -5,7 +5,8 @@
   hold that the action does not remedy, something that an operation requires and the proposal does not have, a signature
   that is missing (`policy/rules/unsigned.py`) or has lapsed.
 - A limit of any document, or a cap of the operations registry, that any operation of the action exceeds denies. No rule
-  lifts it, no approval, no exception and no break-glass. A condition of a limit that fails denies, too.
+  lifts it, no approval, no exception and no break-glass. A condition of a limit that fails denies, too. So does what
+  alone is more than an aggregate limit lets all actions together take.
 - Then each operation, the undos too, is asked about as if it were proposed alone, of every document that speaks of it
   (`policy/rules/composition.py`). An operation of which no rule speaks denies. A mild step in the same proposal makes
   no other step milder.
@@ -40,6 +41,7 @@ from policy.impact import ImpactAssessment
 from policy.proposal import ActionProposal
 from policy.rollback import NOT_VERIFIED, Rollback, checked
 from policy.rules.afterwards import FailedUndo
+from policy.rules.aggregate import AggregateLimit, alone
 from policy.rules.calendars import timing_of
 from policy.rules.chains import MAX_STAGES, ApprovalChain, Stage, Verdict
 from policy.rules.composition import Answer, Speech, shortened, speeches
@@ -305,6 +307,10 @@ def _limits(policy: PolicySet, case: Case) -> Iterator[Answer]:
             for code, message in _crossed(limit, case, mine):
                 reason = Reason(code=code, message=f"{limit.id}: {message}")
                 yield Answer(where, limit.id, Verdict.deny, reason, controls=limit.controls)
+        for together in document.aggregate if not case.proposal.dry_run else ():
+            for code, message in _alone(together, case, mine):
+                reason = Reason(code=code, message=f"{together.id}: {message}")
+                yield Answer(document.metadata.name, together.id, Verdict.deny, reason)
     for name in case.proposal.operations:
         for message in exceeded(registered_bounds(case.facts.operation(name)), case.proposal, case.facts, {name}):
             yield Answer(REGISTRY, name, Verdict.deny, Reason(code="limit", message=f"{name}: {message}"))
@@ -326,6 +332,17 @@ def _crossed(limit: Limit, case: Case, questions: list[Question]) -> Iterator[tu
         yield "limit", limit.reason
     for message in exceeded(limit, case.proposal, case.facts, meant):
         yield "limit", f"{message}; {limit.reason}"
+
+
+def _alone(limit: AggregateLimit, case: Case, questions: list[Question]) -> Iterator[tuple[str, str]]:
+    """How an action alone is more than a limit on all together: a code and a sentence each."""
+    try:
+        meant = any(question.meant(limit) for question in questions)
+    except ConditionError as error:
+        yield "evaluation_error", f"`{shortened(limit.when)}` has no answer: {error}"
+        return
+    for message in alone(limit, case.facts) if meant else ():
+        yield "limit", f"{message}; {limit.reason}" if limit.reason else message
 
 
 def _observed(said: list[Speech]) -> tuple[ObservedAnswer, ...]:

@@ -17,6 +17,7 @@ is not among its inputs. All of this must hold, each failure is a reason, and no
   assesses is believed none of it;
 - nothing changed that the policy in force lists as material (`policy/approval/drift.py`);
 - no permit was issued of another revision;
+- nobody halted everything, or the target's environment (`policy/halting.py`), and no action takes over its reservation;
 - no hold lies on the target, but for one that this action remedies with somebody's approval;
 - every earlier step ran and reported success, or in a dry run was rehearsed, and nothing has been undone.
 """
@@ -40,6 +41,7 @@ from policy.rules.chains import ApprovalChain, Verdict
 # What makes a vote count, of what the directory says of its author.
 _HELD = ("groups", "roles", "qualifications", "satisfies")
 _SHOWN = 5
+HALTED, TAKEN_OVER = "halted", "taken_over"
 # What people can cure: they are asked again, about a new revision.
 _CURABLE = frozenset(
     {"policy_stricter", "chain_changed", "risk_higher", "material_change", "target_changed", "approval_lapsed"}
@@ -62,7 +64,9 @@ class DispatchInputs(RecordModel):
     not find whom they ask, and `unproven` by decision id why a vote is not what somebody signed. `moved` are sentences
     about what came and went of the targets that executors found for the approved assessment, and `unfound` about steps
     from this one on of which nobody said lately what they would touch. `latest_start_now` is when the step has to begin
-    at the latest, so that it is over when `permit_until_now` comes; both are None where no window closes.
+    at the latest, so that it is over when `permit_until_now` comes; both are None where no window closes. `halted`
+    says by whom everything is halted, or the target's environment, and `taken_over` which action takes over its
+    reservation.
     """
 
     proposal_id: str
@@ -102,6 +106,8 @@ class DispatchInputs(RecordModel):
     moved: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()
     unfound: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()
     latest_start_now: Annotated[Instant | None, Field(exclude_if=lambda value: value is None)] = None
+    halted: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
+    taken_over: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
 
 
 def may_dispatch(inputs: DispatchInputs) -> tuple[Reason, ...]:
@@ -109,6 +115,7 @@ def may_dispatch(inputs: DispatchInputs) -> tuple[Reason, ...]:
     if not 1 <= inputs.step <= inputs.steps:
         return (Reason(code="unknown_step", message=f"step {inputs.step} is none of {inputs.steps}"),)
     return (
+        *_halted(inputs),
         *_resolved(inputs),
         *_same_policy(inputs),
         *_still_approved(inputs),
@@ -119,6 +126,24 @@ def may_dispatch(inputs: DispatchInputs) -> tuple[Reason, ...]:
         *_no_hold(inputs),
         *_earlier_steps(inputs),
     )
+
+
+def _halted(inputs: DispatchInputs) -> list[Reason]:
+    found = [Reason(code=HALTED, message=inputs.halted)] if inputs.halted is not None else []
+    if inputs.taken_over is not None:
+        message = f"action {inputs.taken_over} takes over its reservation"
+        found.append(Reason(code=TAKEN_OVER, message=message))
+    return found
+
+
+def stopped_by_others(reasons: tuple[Reason, ...]) -> bool:
+    """Whether a halt or another action ends what has begun, so that the verb for a stop applies."""
+    return any(reason.code in (HALTED, TAKEN_OVER) for reason in reasons)
+
+
+def only_halted(reasons: tuple[Reason, ...]) -> bool:
+    """Whether nothing but a halt closes the gate: what has not begun waits for its end."""
+    return bool(reasons) and all(reason.code == HALTED for reason in reasons)
 
 
 def _resolved(inputs: DispatchInputs) -> list[Reason]:

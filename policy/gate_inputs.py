@@ -43,6 +43,8 @@ def gate_inputs(
     events: tuple[CaseEvent, ...] = (),
     unproven: Mapping[str, str] | None = None,
     unfounded: tuple[str, ...] = (),
+    halted: str | None = None,
+    taken_over: str | None = None,
 ) -> DispatchInputs:
     """The inputs of `policy.gate.may_dispatch`; pure.
 
@@ -63,6 +65,8 @@ def gate_inputs(
         events: what the record noted besides.
         unproven: why votes are not what somebody signed, by decision id.
         unfounded: what speaks against the escalations that were noted.
+        halted: by whom everything is halted, or the target's environment; None where nothing is.
+        taken_over: the id of the action that takes over its reservation; None where none does.
     """
     judged = judge(document, proposal, facts)
     return DispatchInputs(
@@ -84,6 +88,8 @@ def gate_inputs(
         permitted_revisions=permitted_revisions,
         unproven=dict(unproven or {}),
         unfounded=unfounded,
+        halted=halted,
+        taken_over=taken_over,
     )
 
 

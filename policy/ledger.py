@@ -47,6 +47,9 @@ class EntryKind(StrEnum):
     held = "held"
     resolved = "resolved"
     stopped = "stopped"
+    queued = "queued"
+    takes_over = "takes_over"
+    taken_over = "taken_over"
     dispatched = "dispatched"
     dispatch_refused = "dispatch_refused"
     claim_refused = "claim_refused"
@@ -65,6 +68,11 @@ class EntryKind(StrEnum):
     item_decided = "item_decided"
     amended = "amended"
     outside_stated = "outside_stated"
+    lease_lapsed = "lease_lapsed"
+    halted = "halted"
+    halt_refused = "halt_refused"
+    halt_signed = "halt_signed"
+    halt_released = "halt_released"
 
 
 class Entry(RecordModel):

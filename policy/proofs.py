@@ -46,6 +46,7 @@ class Domain(StrEnum):
     acknowledgement = "countersign/acknowledgement/v1"
     delegation = "countersign/delegation/v1"
     outside = "countersign/outside/v1"
+    halt = "countersign/halt/v1"
 
     @property
     def media_type(self) -> str:

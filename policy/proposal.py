@@ -122,6 +122,7 @@ class ActionProposal(EdgeModel):
 
     `expected_targets` are the ids that the proposer believes the target resolves to; if they differ from what it does
     resolve to, the action is denied. `produced_at` is when the plan was made.
+    `takes_over` names an action whose reservation this one takes, once people approved exactly that.
     """
 
     api_version: Literal["countersign/v1"]
@@ -139,6 +140,7 @@ class ActionProposal(EdgeModel):
     on_stop: StopVerb = StopVerb.compensate
     remedies: ProposalId | None = None
     undoes: ProposalId | None = None
+    takes_over: ProposalId | None = None
     alternative_to: ProposalId | None = None
     expected_targets: Annotated[tuple[Name, ...], Field(min_length=1, max_length=1000)] | None = None
     produced_at: Instant | None = None

@@ -142,6 +142,7 @@ class Screen(RecordModel):
     break_glass: str | None = None
     review_seconds: int | None = None
     undoes: str | None = None
+    takes_over: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
     permit_until: Instant | None = None
     excluded: tuple[Excluded, ...] = ()
     action_digest: str
@@ -263,6 +264,7 @@ def _targets(proposal: ActionProposal, revision: Revision) -> dict[str, Any]:
         "holds": tuple(item for item in facts.holds if item.hold_id in remedied(facts.holds, proposal.remedies)),
         "in_flight": facts.observed.in_flight[:FIRST],
         "in_flight_count": len(facts.observed.in_flight),
+        "takes_over": proposal.takes_over,
     }
 
 

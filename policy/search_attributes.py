@@ -23,6 +23,8 @@ LIMIT = 200
 LIST_BYTES = 1600
 _LOOKS_CUT = re.compile(r"#[0-9a-f]{8}\Z")
 STATE = "CountersignState"
+# What an action is whose turn it is not yet.
+QUEUED = "queued"
 TIER = "CountersignTier"
 TARGET = "CountersignTarget"
 ENVIRONMENT = "CountersignEnvironment"

@@ -26,6 +26,7 @@ class Case:
         self.stop_noted = False
         self.revoked = False
         self.told: list[ExecuteResult] = []
+        self.woken = False
         self._plan: Plan | None = None
         self._attributes: dict[str, Any] = {}
 
@@ -64,6 +65,16 @@ class Case:
         """Move to the next state."""
         self.state = follow(self.state, event)
         self.details()
+
+    def wait_for(self, what: str) -> None:
+        """Show what it waits for before it may run; nothing where it does not wait any more."""
+        if what == self.view.waits_for:
+            return
+        self.view.waits_for = what
+        if search_attributes.STATE in self._attributes:
+            self.show({search_attributes.STATE: search_attributes.QUEUED if what else str(State.executing)})
+        else:
+            self.details()
 
     def show(self, attributes: dict[str, Any]) -> None:
         """Set what changed of the search attributes that an activity computed, cut to size and known to the server."""

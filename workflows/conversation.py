@@ -173,7 +173,7 @@ class Conversation:
 
     def ask_to_look(self) -> None:
         """Somebody says that the record knows more."""
-        self._heard = True
+        self._heard = self._case.woken = True
         if self._case.state is State.pending and self._rechecks.ask_to_look(workflow.now()):
             self._set_alarm(self._case.view.stand(None))
 

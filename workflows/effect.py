@@ -1,9 +1,12 @@
 """What happens once an action is approved: step by step under permits, and backwards where it has to be undone.
 
-Who stopped it and why the gate closed is on record; this only follows it.
+Who stopped it and why the gate closed is on record; this only follows it. Where an action has to wait for its turn, it
+asks again at the time that the record said, or when it is woken: by the action that had what it waits for, or by
+anybody, since waking decides nothing.
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 from temporalio import workflow
 
@@ -19,6 +22,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.resolving import resolve
 
 _Done = list[tuple[StepPlan, str | None]]
+# However often somebody wakes it, and whatever an answer says that is not the record's.
+_SHORTEST, _LONGEST = timedelta(seconds=2), timedelta(minutes=20)
 
 
 class Effect:
@@ -46,11 +51,9 @@ class Effect:
             if case.stop:
                 await self._note_stop()
                 return await self._end_early(done, Event.withdrawn, Event.stopped)
-            permit = await self._dispatch(step)
+            permit = await self._permitted(step)
             if permit.permit_id is None:
-                if permit.curable and not done and await self._return_to_people(plan.revision):
-                    return Event.returned
-                return await self._end_early(done, Event.dispatch_refused, Event.step_failed)
+                return await self._unpermitted(permit, done)
             case.follow(Event.permitted)
             told = await self._execution.run_step(plan, step, permit.permit_id)
             case.told.append(told)
@@ -66,6 +69,17 @@ class Effect:
                 case.follow(Event.step_done)
         return Event.steps_done
 
+    async def _unpermitted(self, permit: DispatchResult, done: _Done) -> Event:
+        """The event of an answer without a permit: it was halted, or stopped while it waited, or the gate closed."""
+        if permit.halted:
+            self._case.stop = True
+        if permit.halted or permit.retry_at is not None:
+            await self._note_stop()
+            return await self._end_early(done, Event.withdrawn, Event.stopped)
+        if permit.curable and not done and await self._return_to_people(self._case.plan.revision):
+            return Event.returned
+        return await self._end_early(done, Event.dispatch_refused, Event.step_failed)
+
     async def _end_early(self, done: _Done, nothing_done: Event, something_done: Event) -> Event:
         """Undo what was done, in reverse order; with nothing done there is nothing to undo."""
         if not done:
@@ -79,6 +93,28 @@ class Effect:
                 break
             undone = permit_id is not None and await self._execution.undo_step(step, permit_id) and undone
         return Event.undone if undone else Event.undo_failed
+
+    async def _permitted(self, step: StepPlan) -> DispatchResult:
+        """Ask for a permit until it is given or refused; the last answer that says to wait where a stop came before."""
+        case = self._case
+        while True:
+            case.woken = False
+            permit = await self._dispatch(step)
+            if permit.permit_id is not None or permit.retry_at is None:
+                case.wait_for("")
+                return permit.model_copy(update={"retry_at": None})
+            case.wait_for(permit.waits_for or "its turn")
+            pause = min(max(permit.retry_at - workflow.now(), _SHORTEST), _LONGEST)
+            try:
+                await workflow.wait_condition(
+                    lambda: case.stop or case.woken, timeout=pause, timeout_summary="it waits for its turn"
+                )
+            except TimeoutError:
+                continue
+            if case.stop:
+                case.wait_for("")
+                return permit
+            await workflow.sleep(_SHORTEST, summary="somebody says that it may be its turn")
 
     async def _dispatch(self, step: StepPlan) -> DispatchResult:
         """Ask for the permits of a step; where its executors say what it touches, after they said it anew.

@@ -21,6 +21,8 @@ DETECT_WORKFLOW = "Detect"
 ITEM_WORKFLOW = "ResolveItem"
 _AMENDMENT = "amendment."
 _OUTSIDE = "outside."
+HALT_WORKFLOW = "Halt"
+RELEASE = "release"
 
 
 def workflow_id(proposal_id: str) -> str:
@@ -51,3 +53,8 @@ def outside_item(statement_id: str) -> str:
 def states_outside(name: str) -> bool:
     """Whether an item of that name takes a statement of what was done outside."""
     return name.startswith(_OUTSIDE)
+
+
+def halt_workflow_id(halt_id: str) -> str:
+    """The one workflow id that a halt can have."""
+    return f"halt/{halt_id}"

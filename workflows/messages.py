@@ -293,7 +293,8 @@ class DispatchRequest(Request):
 class DispatchResult(RecordAnswer):
     """The ids of the permits that were issued, or the reasons why none was; `curable`: people may be asked again.
 
-    `resolve`: neither, the executors are to say first what the step would touch.
+    `resolve`: neither, the executors are to say first what the step would touch. `retry_at`: it waits until then, in
+    words for `waits_for`. `halted`: it has begun, and the verb for a stop applies.
     """
 
     permit_id: str | None = None
@@ -302,6 +303,9 @@ class DispatchResult(RecordAnswer):
     curable: bool = False
     entry: EntryRef | None = None
     resolve: bool = False
+    retry_at: Instant | None = None
+    waits_for: str = ""
+    halted: bool = False
 
 
 class ExecuteRequest(Request):
@@ -359,6 +363,8 @@ class RecordResult(RecordAnswer):
     result: ActionResult | None = None
     attributes: Attributes = {}
     entry: EntryRef | None = None
+    # Who waits for what this one had, those first whose turn comes first.
+    waiting: Annotated[tuple[str, ...], Field(max_length=20)] = ()
 
     @property
     def whole(self) -> bool:

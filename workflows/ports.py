@@ -32,6 +32,7 @@ from workflows.messages import (
     RecordRequest,
     RecordResult,
 )
+from workflows.messages_halts import HaltRequest, HaltResult
 from workflows.messages_targets import ResolveRequest, ResolveResult
 
 LOCAL_BUDGET = timedelta(seconds=3)
@@ -138,6 +139,20 @@ class ItemPort(ABC):
     @abstractmethod
     async def answer_item(self, request: ItemAnswerRequest) -> ItemResult:
         """Verify, check, store and evaluate one answer to an item; closes it where that settles it."""
+
+
+class HaltPort(ABC):
+    """Halts, with the control role."""
+
+    @activity.defn(name="place_halt")
+    @abstractmethod
+    async def place_halt(self, request: HaltRequest) -> HaltResult:
+        """Verify and store a halt, unless it is there; put it on the ledger, with who proved it."""
+
+    @activity.defn(name="release_halt")
+    @abstractmethod
+    async def release_halt(self, request: HaltRequest) -> HaltResult:
+        """Verify and store one person's release; end the halt where that is what it lacked."""
 
 
 class HousePort(ABC):

@@ -55,6 +55,7 @@ class View:
         self._result: ActionResult | None = None
         self._receipts: OrderedDict[str, DecisionReceipt] = OrderedDict()
         self.refused = 0
+        self.waits_for = ""
         self.proposal_in_the_clear = False
         self._clear_messages = 0
         self._revision = 1
@@ -124,7 +125,8 @@ class View:
             accepts_claimed=plan.accepts_claimed if plan else None,
         )
         # Only said where payloads are encrypted.
-        return fields | ({"in_the_clear": self._in_the_clear} if self._in_the_clear else {})
+        clear = {"in_the_clear": self._in_the_clear} if self._in_the_clear else {}
+        return fields | clear | ({"waits_for": self.waits_for} if self.waits_for else {})
 
     def explain(self, state: State) -> dict[str, Any]:
         """Why it is pending, who could unblock it, and what happens at which time."""
@@ -193,6 +195,8 @@ class View:
             total = len(self._standing.stages)
             waits = "held, to be released" if current.state == "held" else ", ".join(current.missing)
             return f"waiting for stage {current.number} of {total} ({current.name}): {waits}"
+        if self.waits_for:
+            return f"waits for its turn: {markdown_text(self.waits_for, _REASON)}"
         return str(state)
 
 

@@ -18,6 +18,7 @@ ROLES = (
     "countersign_executor",
     "countersign_reader",
     "countersign_author",
+    "countersign_halter",
 )
 CREATE_ROLE = "CREATE ROLE {role} LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 CREATE_SCHEMA = f"CREATE SCHEMA countersign AUTHORIZATION {OWNER}"

@@ -53,13 +53,13 @@ def views_of_parts(policy: "PolicySet", facts: Facts) -> tuple[Facts, ...]:
 
 
 def _conditions(document: "PolicyDocument") -> Iterator[str]:
-    for items in (document.limits, document.rules, document.exceptions):
+    for items in (document.limits, document.rules, document.exceptions, document.aggregate):
         yield from (item.when for item in items if item.when is not None)
 
 
 def _named(document: "PolicyDocument") -> Iterator[str]:
     """Every target, system and owner that a document names."""
-    scoped = (*document.limits, *document.rules, *document.exceptions)
+    scoped = (*document.limits, *document.rules, *document.exceptions, *document.aggregate)
     matches: list[Where | None] = [document.metadata.covers, *(item.match for item in scoped)]
     matches += [*(item.match for item in document.calendars), *(item.match for item in document.break_glass)]
     for match in matches:

@@ -12,13 +12,17 @@ from policy.base import Instant, RecordModel
 from policy.catalog import normalize
 from policy.document import PolicyDocument, PolicySet, Rule
 from policy.rules.admission import AdmissionLimit
+from policy.rules.aggregate import aggregate_text
 from policy.rules.calendars import Calendar
 from policy.rules.match import Where
 
-What = Literal["limit", "admission", "freeze", "window", "rule", "observing", "warning", "exception", "break_glass"]
+What = Literal[
+    "limit", "admission", "aggregate", "freeze", "window", "rule", "observing", "warning", "exception", "break_glass"
+]
 ORDER: tuple[What, ...] = (
     "limit",
     "admission",
+    "aggregate",
     "freeze",
     "window",
     "rule",
@@ -51,13 +55,8 @@ def _of(part: PolicyDocument, at: datetime, operation: str | None, target: str |
     asked = {"operations": operation, "targets": normalize(target) if target else None}
     if not _speaks(part.metadata.covers, asked):
         return
+    yield from _limiting(part, asked)
     name = part.metadata.name
-    for limit in part.limits:
-        if _speaks(limit.match, asked):
-            yield Effective(what="limit", id=limit.id, document=name, says=limit.reason + _if(limit.when))
-    for admission in part.admission:
-        if _speaks(admission.match, asked):
-            yield Effective(what="admission", id=admission.id, document=name, says=_admits(admission))
     for calendar in part.calendars:
         if _speaks(calendar.match, asked):
             yield from _calendar(calendar, name, at)
@@ -65,6 +64,20 @@ def _of(part: PolicyDocument, at: datetime, operation: str | None, target: str |
         if _speaks(rule.match, asked):
             yield _rule(rule, name, at)
     yield from _lifting(part, at, asked)
+
+
+def _limiting(part: PolicyDocument, asked: dict[str, str | None]) -> Iterator[Effective]:
+    name = part.metadata.name
+    for limit in part.limits:
+        if _speaks(limit.match, asked):
+            yield Effective(what="limit", id=limit.id, document=name, says=limit.reason + _if(limit.when))
+    for admission in part.admission:
+        if _speaks(admission.match, asked):
+            yield Effective(what="admission", id=admission.id, document=name, says=_admits(admission))
+    for together in part.aggregate:
+        if _speaks(together.match, asked):
+            says = aggregate_text(together) + _if(together.when)
+            yield Effective(what="aggregate", id=together.id, document=name, says=says)
 
 
 def _admits(limit: AdmissionLimit) -> str:

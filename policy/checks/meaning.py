@@ -20,6 +20,7 @@ from policy.canonical import canonical
 from policy.checks.probing import lists_of
 from policy.document import PolicyDocument, PolicySet, Rule
 from policy.rules.admission import AdmissionLimit
+from policy.rules.aggregate import AggregateLimit, aggregate_text
 from policy.rules.calendars import Calendar
 from policy.rules.chains import ApprovalChain, Verdict
 from policy.rules.exceptions import BreakGlass, PolicyException
@@ -101,6 +102,7 @@ class Meaning:
         speeches = [item for item in speeches if item != Speech(())]
         caps = {_cap(item) for item in limits}
         caps |= {_admits(item) for part in speaking for item in part.admission if self._in(bits, item)}
+        caps |= {_together(item) for part in speaking for item in part.aggregate if self._in(bits, item)}
         return Form(False, frozenset(caps), tuple(_needed(speeches)))
 
     def _speech(self, bits: int, part: PolicyDocument) -> Speech:
@@ -180,7 +182,7 @@ class Meaning:
 
 def _items(number: int, part: PolicyDocument) -> Iterator[_Item]:
     yield _Item(lists_of(part.metadata.covers), number, part)
-    for items in (part.rules, part.limits, part.exceptions, part.break_glass, part.admission):
+    for items in (part.rules, part.limits, part.exceptions, part.break_glass, part.admission, part.aggregate):
         for item in items:
             yield _Item(lists_of(item.match), number, item)
     for calendar in part.calendars:
@@ -230,6 +232,10 @@ def _cap(limit: Limit) -> tuple[str, ...]:
 def _admits(limit: AdmissionLimit) -> tuple[str, ...]:
     most = (("max_pending", limit.max_pending), ("max_per_hour", limit.max_per_hour))
     return ("", *(f"admission {name} {value} per {limit.per}" for name, value in most if value is not None))
+
+
+def _together(limit: AggregateLimit) -> tuple[str, ...]:
+    return (condition(limit.when) if limit.when else "", f"aggregate {aggregate_text(limit)}")
 
 
 def _granted(item: PolicyException) -> tuple[Any, ...]:

@@ -95,7 +95,9 @@ def diff(
         for key, points in said.items()
         for box in boxes(points, _ORDER)
     ]
-    conditions = {item.when for part in (*old.documents, *new.documents) for item in (*part.rules, *part.limits)}
+    conditions = {
+        item.when for part in (*old.documents, *new.documents) for item in (*part.rules, *part.limits, *part.aggregate)
+    }
     return PolicyDiff(
         changes=(*_general(old, new), *_revoking(old, new), *changes),
         asked=len(probes),

@@ -113,6 +113,11 @@ class Directory(EdgeModel):
         """The ids of the people who run any of these executors, sorted; nobody where it does not say."""
         return tuple(sorted({name for executor in executors for name in self._operators.get(executor, ())}))
 
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """The ids of the people who run any executor, sorted."""
+        return self.operators_of(tuple(self._operators))
+
     def team_of(self, person_id: str) -> str:
         """The team of a person; empty where nobody knows, or for nobody."""
         person = self._people.get(person_id)

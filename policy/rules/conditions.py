@@ -48,6 +48,7 @@ NAMES: Mapping[str, Any] = {
     "action.change_type": _T.STRING,
     "action.on_behalf_of": _T.STRING,
     "action.remedies_hold": _T.BOOL,
+    "action.takes_over": _T.BOOL,
     "action.dry_run": _T.BOOL,
     "action.evidence": _T.INT,
     "action.alternatives": _T.INT,

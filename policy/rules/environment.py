@@ -132,6 +132,7 @@ def _action(proposal: ActionProposal, facts: Facts) -> dict[str, Any]:
         "action.change_type": str(proposal.change_type),
         "action.on_behalf_of": facts.on_behalf_of or "",
         "action.remedies_hold": proposal.remedies is not None,
+        "action.takes_over": proposal.takes_over is not None,
         "action.dry_run": proposal.dry_run,
         "action.evidence": len(proposal.evidence),
         "action.alternatives": len(proposal.alternatives),

@@ -59,7 +59,15 @@ def sections(screen: Screen) -> tuple[Section, ...]:
         *_denied(screen),
         *((Section(CHANGED, found),) if (found := changed(screen)) else ()),
         Section(
-            HAPPENS, (*_dry_run(screen), *_on(screen), *_steps(screen), *touches(screen.found), *_criteria(screen))
+            HAPPENS,
+            (
+                *_dry_run(screen),
+                *_takes_over(screen),
+                *_on(screen),
+                *_steps(screen),
+                *touches(screen.found),
+                *_criteria(screen),
+            ),
         ),
         *((Section(DRAFT, drafted(screen.draft)),) if screen.draft else ()),
         Section(WHY, _why(screen, now)),
@@ -91,6 +99,12 @@ def _denial(item: DenialFact) -> tuple[Line, ...]:
 
 def _dry_run(screen: Screen) -> tuple[Line, ...]:
     return ((f"{DRY_RUN}, its steps are rehearsed",),) if screen.dry_run else ()
+
+
+def _takes_over(screen: Screen) -> tuple[Line, ...]:
+    if screen.takes_over is None:
+        return ()
+    return (("TAKES OVER from ", Named(screen.takes_over), ": that one is stopped, and this begins once it has ended"),)
 
 
 def _on(screen: Screen) -> tuple[Line, ...]:

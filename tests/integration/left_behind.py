@@ -61,7 +61,7 @@ async def assessed(place: Recording, proposal: dict[str, Any]) -> AssessResult:
 
 
 async def claimed(place: Recording, proposal_id: str, *, claims: tuple[Direction, ...] = (Direction.do,)) -> None:
-    """An allowed action whose permits were issued and claimed, and whose workflow does not exist."""
+    """An allowed action whose permits were issued and these claimed, and whose workflow does not exist."""
     now = datetime.now(UTC)
     await release_holds(place.database, now)
     await assessed(place, scenes.proposal(proposal_id, scratch=True))
@@ -78,8 +78,9 @@ async def claimed(place: Recording, proposal_id: str, *, claims: tuple[Direction
         }
         for direction in claims
     ]
-    async with place.database.transaction() as connection:
-        await connection.execute(insert(PermitUseRow), rows)
+    if rows:
+        async with place.database.transaction() as connection:
+            await connection.execute(insert(PermitUseRow), rows)
 
 
 async def reported(place: Recording, proposal_id: str, direction: Direction = Direction.do, *, met: bool) -> None:

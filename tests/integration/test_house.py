@@ -17,6 +17,7 @@ from activities.auditing import audit
 from activities.clock import SystemClock
 from activities.database import Database
 from activities.documents import Documents
+from activities.export import export_action
 from activities.house import HouseActivities, file_name
 from activities.schedules import (
     ARCHIVE_SCHEDULE,
@@ -76,6 +77,22 @@ async def test_a_claim_that_nobody_reports_on_ends_as_unknown_with_a_hold(place:
     assert result.outcome == "outcome_unknown"
     assert await holds_of(place.database, "lost") == 1
     assert await kinds_of(place.database, "lost") == ["assessed", "dispatched", "recorded"]
+
+
+async def test_a_lease_that_ends_without_a_result_is_noted_once(place: Recording) -> None:
+    """It was permitted and never claimed, and its workflow is gone: what it had is free, and the ledger says so."""
+    await claimed(place, "leaking", claims=())
+    before = keeper(place, LaterClock(timedelta(minutes=30)))
+    await before.sweep()
+    assert "lease_lapsed" not in await kinds_of(place.database, "leaking")
+
+    for _ in range(2):
+        await keeper(place, LaterClock(timedelta(hours=2))).sweep()
+
+    assert await kinds_of(place.database, "leaking") == ["assessed", "dispatched", "lease_lapsed"]
+    file = await export_action(place.client, place.database, workflow_id("leaking"), at=datetime.now(UTC))
+    audited = await audit(file.body(), workflow_runner())
+    assert [str(finding) for finding in audited.findings] == []
 
 
 async def test_a_claim_whose_report_may_still_come_is_left_alone(place: Recording) -> None:

@@ -27,6 +27,7 @@ from tests.replay.permitted import PERMITTED
 from tests.replay.recording import SCENARIOS, Recording, recording, two_stages
 from tests.replay.recording_changes import CHANGES
 from tests.replay.recording_time import TIMES
+from tests.replay.recording_turns import TURNS
 from tests.replay.resolving import RESOLVING, SHELF
 from tests.replay.revoking import REVOKING
 from tests.replay.settling import SETTLING
@@ -52,7 +53,7 @@ KILLED = {
 
 EVERY = (
     *(*SCENARIOS, *FLOODS, *CHANGES, *TIMES, *REVOKING, *SIGNING, *PERMITTED),
-    *(*RESOLVING, *STAGING, *SETTLING),
+    *(*RESOLVING, *STAGING, *SETTLING, *TURNS),
 )
 
 

@@ -2,8 +2,8 @@
 
 from deploy.migrations.tables import create_table
 
-revision = "0021"
-down_revision = "0017"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,43 @@
+"""Halts and take-overs as the record has them, in columns of the statements that read a case or a permit anyway.
+
+The table has a row for each halt that there ever was, which are few; nobody reads it in a statement of its own before
+something begins.
+"""
+
+import json
+from typing import Any
+
+from sqlalchemy import ColumnElement, ScalarSelect, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.tables_halts import HaltReleaseRow, HaltRow
+from activities.tables_reservations import TakeoverRow
+from policy.halting import HaltFact
+
+_HALT = HaltRow.__table__.c  # type: ignore[attr-defined]
+_RELEASE = HaltReleaseRow.__table__.c  # type: ignore[attr-defined]
+_TAKEOVER = TakeoverRow.__table__.c  # type: ignore[attr-defined]
+_RELEASED = select(_RELEASE.halt_id).where(_RELEASE.halt_id == _HALT.halt_id).scalar_subquery()
+_FIELDS = ("halt_id", "environment", "placed_by", "placed_at", "reason")
+_FACT = func.json_build_object(*(part for name in _FIELDS for part in (func.text(name), _HALT[name])))
+# One value: the open halts as JSON, None where there are none.
+HALTS = select(func.json_agg(aggregate_order_by(_FACT, _HALT.placed_at))).where(_RELEASED.is_(None)).scalar_subquery()
+
+
+def taken_over_by(proposal_id: ColumnElement[str]) -> ScalarSelect[str]:
+    """The action that takes over the reservation of one, as a column; None where none does."""
+    return select(_TAKEOVER.proposal_id).where(_TAKEOVER.taken == proposal_id).scalar_subquery()
+
+
+def halts_in(value: Any) -> tuple[HaltFact, ...]:
+    """The open halts in that column."""
+    if value is None:
+        return ()
+    found = json.loads(value) if isinstance(value, str) else value
+    return tuple(HaltFact.model_validate(item) for item in found)
+
+
+async def open_halts(connection: AsyncConnection) -> tuple[HaltFact, ...]:
+    """The halts that nobody released, oldest first."""
+    return halts_in(await connection.scalar(select(HALTS)))

@@ -1,0 +1,56 @@
+"""What is open on record, by how far it is: for whoever is about to halt everything, and for whoever lets it go on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Text
+
+# How many ids of each state are listed.
+LISTED = 10
+# State: what a halt does to an action in it.
+EFFECTS: Mapping[str, str] = {
+    "asked": "people may go on answering; it waits once it is approved",
+    "waiting": "it waits until the halt is released, and the gate is asked again then",
+    "permitted": "its permit is not claimed any more: it ends with nothing done",
+    "running": "its step ends; then it is undone, or left for people, by the verb that was approved for a stop",
+    "between": "no further step begins; it is undone, or left for people, by the verb that was approved for a stop",
+    "undoing": "it goes on: undoing is never halted",
+}
+_STATES = text(
+    """
+SELECT state, count(*) AS n, (array_agg(proposal_id ORDER BY registered_at))[1:10] AS ids FROM (
+  SELECT p.proposal_id, p.registered_at, CASE
+      WHEN done.undoing THEN 'undoing'
+      WHEN done.running THEN 'running'
+      WHEN done.open THEN 'permitted'
+      WHEN done.permits > 0 THEN 'between'
+      WHEN (SELECT r.kind FROM countersign.resolution AS r WHERE r.proposal_id = p.proposal_id
+        ORDER BY r.revision DESC LIMIT 1) = 'approved' THEN 'waiting'
+      ELSE 'asked' END AS state
+  FROM countersign.proposal AS p
+    CROSS JOIN LATERAL (
+      SELECT count(*) AS permits,
+        coalesce(bool_or(m.direction = 'undo' AND u.use = 'claimed' AND e.permit_id IS NULL), false) AS undoing,
+        coalesce(bool_or(m.direction = 'do' AND u.use = 'claimed' AND e.permit_id IS NULL), false) AS running,
+        coalesce(bool_or(m.direction = 'do' AND u.use IS NULL), false) AS open
+      FROM countersign.permit AS m
+        LEFT JOIN countersign.permit_use AS u ON u.permit_id = m.permit_id
+        LEFT JOIN countersign.effect_report AS e ON e.permit_id = m.permit_id
+      WHERE m.proposal_id = p.proposal_id) AS done
+  WHERE (SELECT r.proposal_id FROM countersign.result AS r WHERE r.proposal_id = p.proposal_id) IS NULL
+    AND (CAST(:environment AS text) IS NULL
+      OR convert_from(p.body, 'UTF8')::jsonb->>'environment' = CAST(:environment AS text))) AS one
+GROUP BY state"""
+).bindparams(bindparam("environment", type_=Text))
+
+
+async def states(connection: AsyncConnection, environment: str | None = None) -> list[dict[str, Any]]:
+    """How many actions are in each state, the ids of some, and what a halt does to them; in the order of `EFFECTS`."""
+    rows = {row.state: row for row in await connection.execute(_STATES, {"environment": environment})}
+    return [
+        {"state": state, "count": rows[state].n, "ids": list(rows[state].ids), "effect": effect}
+        for state, effect in EFFECTS.items()
+        if state in rows
+    ]

@@ -1,0 +1,317 @@
+"""Reservations: what an action takes while it is under way, and whose turn it is. Computed once, by whoever permits.
+
+- An action reserves all that it needs together, or nothing. It holds that from its first permit to its result: a result
+  is the release, in the same transaction, whatever came of the action. Nobody who holds something waits for more, so no
+  two actions wait for each other.
+- Without any policy an action has each id that its target resolves to for itself. An aggregate limit that says how many
+  actions may be at one target (`shares_targets`) lets those that it speaks of be there together; next to one that it
+  does not speak of they wait. What only reads takes no id, and what only rehearses takes nothing.
+- Whoever finds no room waits in a row: the more urgent first (`policy/urgency.py`), and of equals who was registered
+  first. Whoever has waited for an hour is as urgent as anybody. Nobody goes ahead of one who waits for any of the same
+  scopes, though there were room: else an action that needs much would wait for ever.
+- An action may say whose reservation it takes over, and people approve exactly that: nothing that is merely allowed
+  takes over. It is at the head of the row, and the other, where that is in its way, is stopped: no further permit, no
+  claim, and the verb that was approved for a stop. It begins once the other has its result, and not before.
+- Whoever waits asks again, and keeps the place only until shortly after it should have: an action that nobody is at
+  work on any more holds up nobody.
+- A lease ends when nothing that was permitted can still run: every step had its permit's life, its timeout and its
+  criteria, every undo all of its attempts. From then on the ids are free, whatever became of the action. An undo asks
+  for no reservation. A step after its lease needs a new one; where there is none, the action goes backwards.
+
+All instants are passed in (UTC); what others hold is read by the caller, under the locks of the scopes.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from policy.base import Instant, Reason, RecordModel
+from policy.catalogs.parts import views_of_parts
+from policy.document import PolicySet
+from policy.errors import ConditionError
+from policy.facts import Facts
+from policy.impact import assess
+from policy.proposal import ActionProposal, Criterion
+from policy.rules.aggregate import EPSILON, AggregateLimit, Counts, Exceeded, amount, said, scopes
+from policy.rules.calendars import timing_of
+from policy.rules.environment import Case
+
+AGED = timedelta(hours=1)
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=15)
+# How long after it should have asked again somebody still has its place.
+GRACE = timedelta(minutes=2)
+# How long an executor needs besides, to claim, to measure and to report.
+MARGIN = timedelta(seconds=90)
+_SHOWN = 5
+DENIED = "aggregate_limit"
+LOST = "reservation_lost"
+
+
+class Wanted(RecordModel):
+    """One scope that an action needs room in.
+
+    Attributes:
+        scope: of what: `id …`, or a limit's id with the scope that it counts for.
+        limit: the id of the aggregate limit; None for an id of the target itself.
+        amount: how much of it.
+        at_once: the most that may be reserved; None for any.
+        per_hour: the most that may have been reserved in an hour; None for any.
+        shared: others may be there, too.
+    """
+
+    scope: str
+    limit: str | None = None
+    count: Counts = "actions"
+    amount: float = 1.0
+    at_once: float | None = None
+    per_hour: float | None = None
+    exceeded: Exceeded = "queue"
+    shared: bool = False
+
+
+class Holder(RecordModel):
+    """Who has a reservation in a scope, since when, and until when at the longest."""
+
+    proposal_id: str
+    since: Instant
+    until: Instant
+    shared: bool = False
+
+
+class Turn(RecordModel):
+    """A place in the row. `since` is when it first found no room, None for whoever asks for the first time; `asked` how
+    often it found none.
+    """
+
+    proposal_id: str
+    priority: int
+    registered_at: Instant
+    since: Instant | None = None
+    asked: int = 0
+
+    def order(self, now: datetime) -> tuple[int, datetime, str]:
+        """The less, the earlier it is its turn."""
+        aged = self.since is not None and now - self.since >= AGED
+        return (0 if aged else self.priority, self.registered_at, self.proposal_id)
+
+
+class Used(RecordModel):
+    """What others have of one scope. `holders` are those who have it longest, `alone` whether any of them has it for
+    itself, `waiting` who waits for it.
+    """
+
+    scope: str
+    at_once: float = 0.0
+    in_hour: float = 0.0
+    alone: bool = False
+    holders: tuple[Holder, ...] = ()
+    waiting: tuple[Turn, ...] = ()
+
+
+class Conflict(RecordModel):
+    """Why there is no room: in which scope, who is in the way, and what happens then."""
+
+    scope: str
+    limit: str | None
+    verb: Exceeded
+    kind: Literal["held", "at_once", "per_hour", "turn"]
+    by: tuple[str, ...]
+    message: str
+
+
+class Reserving(RecordModel):
+    """What the entry keeps of a reservation: what was needed, what others had, and what came of it.
+
+    `had` are the scopes that an earlier step took and that are still its own. `lease_until` is given where it has all.
+    """
+
+    wanted: tuple[Wanted, ...]
+    turn: Turn
+    had: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()
+    used: Annotated[tuple[Used, ...], Field(exclude_if=lambda value: not value)] = ()
+    conflicts: Annotated[tuple[Conflict, ...], Field(exclude_if=lambda value: not value)] = ()
+    lease_until: Instant | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for its turn."""
+        return bool(self.conflicts) and all(item.verb == "queue" for item in self.conflicts)
+
+    @property
+    def in_the_way(self) -> tuple[str, ...]:
+        """The actions that are in the way, each once."""
+        return tuple(dict.fromkeys(name for item in self.conflicts for name in item.by))
+
+    @property
+    def says(self) -> str:
+        """What it waits for, in words."""
+        return "; ".join(item.message for item in self.conflicts[:_SHOWN])
+
+
+def wanted_of(policy: PolicySet, proposal: ActionProposal, facts: Facts) -> tuple[Wanted, ...]:
+    """What an action needs room in, each scope once and in order; pure. Nothing for what only rehearses."""
+    if proposal.dry_run:
+        return ()
+    limits = tuple(limits_of(policy, proposal, facts))
+    found = {item.scope: item for limit in limits for item in _of_limit(limit, facts)}
+    if not all(facts.operation(name).read_only for name in proposal.operations):
+        shared = any(limit.shares_targets for limit in limits)
+        found |= {f"id {one}": Wanted(scope=f"id {one}", shared=shared) for one in facts.resolved}
+    return tuple(found[scope] for scope in sorted(found))
+
+
+def limits_of(policy: PolicySet, proposal: ActionProposal, facts: Facts) -> Iterator[AggregateLimit]:
+    """The aggregate limits that speak of an action; pure. One whose condition has no answer does: it would deny."""
+    every = [(document, limit) for document in policy.documents for limit in document.aggregate]
+    if not every:
+        return
+    timing = timing_of(policy, facts)
+    whole = Case(proposal, facts, assess(proposal, facts, timing), timing)
+    cases = (whole, *(replace(whole, facts=view) for view in views_of_parts(policy, facts)))
+    questions = [question for each in cases for question in each.questions()]
+    for document, limit in every:
+        mine = (item for item in questions if document.speaks_of(item.operation, item.case.facts))
+        try:
+            if any(item.meant(limit) for item in mine):
+                yield limit
+        except ConditionError:
+            yield limit
+
+
+def _of_limit(limit: AggregateLimit, facts: Facts) -> Iterator[Wanted]:
+    taken = amount(limit, facts)
+    for scope in scopes(limit, facts) if taken is not None else ():
+        yield Wanted(
+            scope=f"{limit.id} {scope}",
+            limit=limit.id,
+            count=limit.count,
+            amount=taken,
+            at_once=limit.at_once,
+            per_hour=limit.per_hour,
+            exceeded=limit.exceeded,
+            shared=True,
+        )
+
+
+def decide(
+    wanted: Sequence[Wanted],
+    used: Sequence[Used],
+    turn: Turn,
+    now: datetime,
+    *,
+    lease_until: datetime,
+    had: Sequence[str] = (),
+) -> Reserving:
+    """Whether there is room for an action now; pure.
+
+    Args:
+        wanted: what it needs.
+        used: what others have and wait for, of the scopes where there are any.
+        turn: its own place in the row.
+        now: the instant (UTC) at which it asks.
+        lease_until: how long it would have it.
+        had: the scopes that are its own already.
+    """
+    of = {item.scope: item for item in used}
+    new = [item for item in wanted if item.scope not in had and item.scope in of]
+    conflicts = tuple(found for item in new for found in _conflicts(item, of[item.scope], turn, now))
+    until = None if conflicts else lease_until
+    return Reserving(
+        wanted=tuple(wanted), turn=turn, had=tuple(had), used=tuple(used), conflicts=conflicts, lease_until=until
+    )
+
+
+def _conflicts(item: Wanted, used: Used, turn: Turn, now: datetime) -> Iterator[Conflict]:
+    by = tuple(holder.proposal_id for holder in used.holders)
+    if item.limit is None:
+        if used.holders and (used.alone or not item.shared):
+            first = used.holders[0]
+            message = f"action {first.proposal_id} has {item.scope} since {_at(first.since)}"
+            yield Conflict(scope=item.scope, limit=None, verb="queue", kind="held", by=by, message=message)
+    else:
+        taken = said(item.amount, item.count)
+        if item.at_once is not None and used.at_once + item.amount > item.at_once + EPSILON:
+            message = (
+                f"{item.scope}: {said(used.at_once, item.count)} are under way and it takes {taken}, "
+                f"{said(item.at_once, item.count)} at once are the most"
+            )
+            yield Conflict(
+                scope=item.scope, limit=item.limit, verb=item.exceeded, kind="at_once", by=by, message=message
+            )
+        if item.per_hour is not None and used.in_hour + item.amount > item.per_hour + EPSILON:
+            message = (
+                f"{item.scope}: {said(used.in_hour, item.count)} were begun within an hour and it takes {taken}, "
+                f"{said(item.per_hour, item.count)} are the most"
+            )
+            yield Conflict(
+                scope=item.scope, limit=item.limit, verb=item.exceeded, kind="per_hour", by=by, message=message
+            )
+    if before := [other for other in used.waiting if other.order(now) < turn.order(now)]:
+        first_in_row = min(before, key=lambda other: other.order(now))
+        message = f"action {first_in_row.proposal_id} waits for {item.scope} and comes before it"
+        names = tuple(other.proposal_id for other in before[:_SHOWN])
+        yield Conflict(scope=item.scope, limit=item.limit, verb="queue", kind="turn", by=names, message=message)
+
+
+def _at(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def taken_over(found: Reserving, proposal: ActionProposal, *, approved: bool) -> str | None:
+    """The action whose reservation is taken over now; None where none is in the way, or nobody approved that.
+
+    Args:
+        found: what stands in the way.
+        proposal: what was approved.
+        approved: whether people were asked.
+    """
+    named = proposal.takes_over
+    holders = {name for item in found.conflicts if item.kind in ("held", "at_once") for name in item.by}
+    return named if approved and named in holders else None
+
+
+def unreserved(found: Reserving, step: int) -> tuple[Reason, ...]:
+    """Why a step is refused for want of room; nothing where it has it, or waits.
+
+    What has begun does not wait half-way: its lease ended, others are there, and it goes backwards.
+    """
+    if step > 1:
+        return tuple(Reason(code=LOST, message=f"its reservation ended: {item.message}") for item in found.conflicts)
+    if found.waits:
+        return ()
+    return tuple(Reason(code=DENIED, message=item.message) for item in found.conflicts if item.verb == "deny")
+
+
+def pause(asked_before: int) -> timedelta:
+    """How long whoever finds no room waits until it asks again, if nobody wakes it before."""
+    return min(FIRST_PAUSE * (1 << min(asked_before, 10)), LONGEST_PAUSE)
+
+
+def lease_until(
+    proposal: ActionProposal,
+    criteria: Iterable[Criterion],
+    *,
+    step: int,
+    now: datetime,
+    permit_ttl: timedelta,
+    undo_attempts: int,
+) -> datetime:
+    """The instant (UTC) from which nothing that was permitted of an action can still run; pure.
+
+    Args:
+        proposal: what was approved.
+        criteria: by which its success is measured.
+        step: the one that is permitted now, from 1; those after it count, and the undos of all.
+        now: when it is permitted.
+        permit_ttl: how long a permit may wait.
+        undo_attempts: how often an undo is tried.
+    """
+    window = timedelta(seconds=max((item.within_seconds + item.observe_seconds for item in criteria), default=0))
+    times = [timedelta(seconds=item.timeout_seconds) + window + MARGIN for item in proposal.steps]
+    undos = [timedelta(seconds=item.undo.timeout_seconds) + MARGIN for item in proposal.steps if item.undo is not None]
+    left = times[step - 1 :]
+    total = sum(left, timedelta()) + permit_ttl * len(left) + undo_attempts * sum(undos, timedelta())
+    return now + total + max(times)

@@ -1,0 +1,263 @@
+"""Halting everything: what waits, what ends, what goes on, and who lets it go on."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from temporalio.client import WorkflowHandle
+
+from activities.halting import halt_row
+from activities.settings import Role
+from cli.signers import KeySigner
+from deploy.dev import Stack
+from policy.base import instant_text
+from policy.halting import HALTS_LEDGER, receive_halt
+from policy.people.directory import read_directory
+from policy.proofs import Domain
+from signing.keys import generate
+from tests.world import BOUND, DOCUMENTS, Handle, World, publish_documents, until
+from workflows.interface import HALT_WORKFLOW, LOOK_AGAIN, RELEASE, STATUS, TASK_QUEUE, halt_workflow_id
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+AUDIENCE = "countersign/tests"
+# Who has which key; `cara` is another name of cleo, with a key of its own.
+KEYS = {name: generate(f"{name}-key") for name in ("ann", "bob", "cleo", "cara", "dan", "olga")}
+DIRECTORY = (DOCUMENTS / "directory.yaml").read_text()
+POLICY = (DOCUMENTS / "policy.yaml").read_bytes() + b"halt: {who: {groups: [ops]}, release: {groups: [ops, dba]}}\n"
+
+
+def directory() -> bytes:
+    """The directory of the tests with keys, and an audience."""
+    text = DIRECTORY.replace("people:\n", f"audience: {AUDIENCE}\npeople:\n", 1)
+    for name in ("ann", "bob", "cleo", "dan", "olga"):
+        own = [KEYS[name], *([KEYS["cara"]] if name == "cleo" else [])]
+        keys = json.dumps([{"id": key.id, "jwk": key.public} for key in own])
+        text = text.replace(f"  - {{id: {name}, ", f"  - {{id: {name}, keys: {keys}, ", 1)
+    return text.encode()
+
+
+async def signed(who: str, verb: str, halt_id: str, **more: Any) -> dict[str, Any]:
+    """A statement with its proof."""
+    now = datetime.now(UTC)
+    value: dict[str, Any] = {
+        "audience": AUDIENCE,
+        "verb": verb,
+        "halt_id": halt_id,
+        "reason": "an incident",
+        "issued_at": instant_text(now - timedelta(seconds=5)),
+        "expires_at": instant_text(now + timedelta(minutes=30)),
+        **more,
+    }
+    proof = await KeySigner(KEYS[who]).prove(value, Domain.halt, read_directory(directory()), None)
+    return {**value, "proof": proof}
+
+
+async def halt(world: World, who: str = "ann", **more: Any) -> "tuple[str, WorkflowHandle[Any, Any], dict[str, Any]]":
+    """Halt through Temporal; the id, the workflow, and what it says."""
+    halt_id = f"halt-{uuid4().hex}"
+    return await begun(world, halt_id, await signed(who, "halt", halt_id, **more))
+
+
+async def begun(world: World, halt_id: str, statement: Any) -> "tuple[str, WorkflowHandle[Any, Any], dict[str, Any]]":
+    """Start the workflow of a halt with a statement."""
+    handle = await world.client.start_workflow(
+        HALT_WORKFLOW,
+        {"halt_id": halt_id, "statement": statement},
+        id=halt_workflow_id(halt_id),
+        task_queue=TASK_QUEUE,
+    )
+    said = await until(lambda: handle.query(STATUS), lambda found: found["placed"] or found["code"])
+    return halt_id, handle, said
+
+
+async def release(handle: "WorkflowHandle[Any, Any]", halt_id: str, *people: str) -> dict[str, Any]:
+    """Let it go on, one after the other; what the last one is answered."""
+    answer: dict[str, Any] = {}
+    for who in people:
+        answer = await handle.execute_update(RELEASE, await signed(who, "release", halt_id))
+    return answer
+
+
+async def prepared(world: World) -> None:
+    await publish_documents(world.url, POLICY, directory())
+
+
+async def test_nothing_begins_while_everything_is_halted_and_it_begins_after_the_release(world: World) -> None:
+    """What is approved meanwhile waits, says why, and runs once two people have released it."""
+    await prepared(world)
+    halt_id, handle, said = await halt(world)
+    assert (said["placed"], said["released"]) == (True, False)
+    body = world.propose("bench.put")
+    action = await world.start(body)
+    await world.pending(action)
+    await world.decide(action, "bob")
+    await world.pending(action, stage=2)
+    await world.decide(action, "cleo")
+    status = await until(lambda: world.status(action), lambda found: "waits_for" in found)
+    assert status["waits_for"].startswith("everything is halted by ann since 20")
+    assert await world.permits(body["proposal_id"]) == []
+    answer = await release(handle, halt_id, "ann", "bob")
+    assert (answer["released"], answer["message"]) == (True, "released by ann and bob")
+    assert (await handle.result())["released"]
+    await action.signal(LOOK_AGAIN)
+    assert (await world.result(action)).outcome == "succeeded"
+    kinds = [entry["kind"] for entry in await world.entries(HALTS_LEDGER)]
+    assert kinds[-4:] == ["halted", "halt_signed", "halt_signed", "halt_released"]
+
+
+async def test_what_runs_ends_its_step_and_is_undone(world: World) -> None:
+    """The second step gets no permit; the first is undone, which no halt stops."""
+    await prepared(world)
+    body = world.propose("bench.set", "bench.set", undo="bench.unset")
+    name = body["proposal_id"]
+    world.bench.behaviour["bench.set", name] = "hang"
+    action = await world.start(body)
+    async with asyncio.timeout(BOUND):
+        await world.bench.begun[name].wait()
+    halt_id, handle, _ = await halt(world)
+    world.bench.go_on[name].set()
+    result = await world.result(action)
+    assert (result.resolution, result.outcome) == ("approved", "compensated")
+    assert await world.effects(name) == ["do bench.set", "undo bench.unset"]
+    (refused,) = await world.entries(name, "dispatch_refused")
+    assert [reason["code"] for reason in refused["content"]["reasons"]] == ["halted"]
+    await release(handle, halt_id, "bob", "cleo")
+
+
+async def test_an_action_whose_stop_asks_people_is_left_as_it_is(world: World) -> None:
+    """The verb that was approved for a stop applies, not a better one."""
+    await prepared(world)
+    body = world.propose("bench.set", "bench.set", undo="bench.unset", on_stop="ask", target="room-7")
+    name = body["proposal_id"]
+    world.bench.behaviour["bench.set", name] = "hang"
+    action = await world.start(body)
+    async with asyncio.timeout(BOUND):
+        await world.bench.begun[name].wait()
+    halt_id, handle, _ = await halt(world)
+    world.bench.go_on[name].set()
+    assert (await world.result(action)).outcome == "inconclusive"
+    assert await world.effects(name) == ["do bench.set"]
+    await release(handle, halt_id, "bob", "cleo")
+
+
+async def test_a_halt_of_another_environment_stops_nothing_here(world: World) -> None:
+    """It names what it is about."""
+    await prepared(world)
+    halt_id, handle, _ = await halt(world, environment="staging")
+    assert (await world.run(world.propose("bench.touch"))).outcome == "succeeded"
+    await release(handle, halt_id, "ann", "bob")
+
+
+@pytest.mark.parametrize(
+    ("who", "code"), [("dan", "not_authorized"), ("olga", "not_authorized"), ("cleo", "not_authorized")]
+)
+async def test_somebody_who_may_not_halt_is_refused_and_that_is_on_record(world: World, who: str, code: str) -> None:
+    """Nothing is halted by it."""
+    await prepared(world)
+    halt_id, handle, said = await halt(world, who)
+    assert (said["placed"], said["code"]) == (False, code)
+    assert not (await handle.result())["placed"]
+    assert (await world.run(world.propose("bench.touch"))).outcome == "succeeded"
+    refused = await world.entries(HALTS_LEDGER, "halt_refused")
+    assert refused[-1]["content"]["halt_id"] == halt_id
+
+
+async def test_what_nobody_signed_halts_nothing_through_the_workflow(world: World) -> None:
+    """A name, another person's signature on other words, another installation's: none of it counts."""
+    await prepared(world)
+    halt_id = f"halt-{uuid4().hex}"
+    statement = await signed("ann", "halt", halt_id)
+    wrong = {
+        "unsigned": {**statement, "proof": {"kind": "claimed", "identity": "ann"}},
+        "changed": {**statement, "reason": "something else"},
+        "elsewhere": {**statement, "audience": "countersign/other"},
+        "a release": await signed("ann", "release", halt_id),
+        "nothing": None,
+    }
+    for number, value in enumerate(wrong.values()):
+        other = f"{halt_id}-{number}"
+        _, _, said = await begun(world, other, value if value is None else {**value, "halt_id": other})
+        assert not said["placed"], said
+    assert (await world.run(world.propose("bench.touch"))).outcome == "succeeded"
+
+
+async def test_one_person_releases_nothing_under_however_many_names_and_keys(world: World) -> None:
+    """Twice, by two keys, unsigned, with somebody who may not: it stays halted until a second person signs."""
+    await prepared(world)
+    halt_id, handle, _ = await halt(world)
+    first = await release(handle, halt_id, "cleo", "cleo", "cara")
+    assert (first["released"], first["missing"]) == (False, "1 more of 2 people must sign the release")
+    refused = await release(handle, halt_id, "dan")
+    assert refused["code"] == "not_authorized"
+    unsigned = await handle.execute_update(
+        RELEASE, {**await signed("bob", "release", halt_id), "proof": {"kind": "claimed", "identity": "bob"}}
+    )
+    assert unsigned["code"] == "malformed"
+    other = await handle.execute_update(RELEASE, await signed("bob", "release", "halt-of-another"))
+    assert other["code"] == "unknown_request"
+    with pytest.raises(asyncpg.RestrictViolationError, match="is released by two people"):
+        await world.sql(
+            "INSERT INTO countersign.halt_release (halt_id, released_at, body, digest)"
+            " SELECT halt_id, placed_at, body, digest FROM countersign.halt WHERE halt_id = $1",
+            halt_id,
+        )
+    await handle.cancel()
+    action = await world.start(world.propose("bench.touch"))
+    await until(lambda: world.status(action), lambda found: "waits_for" in found)
+    assert (await release(handle, halt_id, "ann"))["released"]
+    await action.signal(LOOK_AGAIN)
+    assert (await world.result(action)).outcome == "succeeded"
+
+
+async def test_a_halt_that_nobody_proved_halts_and_is_said_to_be_unproven(world: World, stack: Stack) -> None:
+    """Written by the role that can do nothing else, while Temporal is not asked: it is in force at once."""
+    await prepared(world)
+    halt_id = f"halt-{uuid4().hex}"
+    statement = await signed("dan", "halt", halt_id)
+    row = halt_row(receive_halt(statement), statement, "dan", datetime.now(UTC))
+    name = (await world.sql("SELECT current_database() AS name"))[0]["name"]
+    halter = await asyncpg.connect(stack.database_url("countersign_halter", name))
+    places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    await halter.execute(f"INSERT INTO countersign.halt ({', '.join(row)}) VALUES ({places})", *row.values())
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await halter.fetch("SELECT * FROM countersign.halt")
+    await halter.close()
+    action = await world.start(world.propose("bench.touch"))
+    await until(lambda: world.status(action), lambda found: "waits_for" in found)
+    _, handle, said = await begun(world, halt_id, None)
+    assert said["placed"]
+    entry = (await world.entries(HALTS_LEDGER, "halted"))[-1]["content"]
+    assert (entry["person_id"], entry["unproven"].partition(":")[0]) == (None, "not_authorized")
+    assert (await release(handle, halt_id, "ann", "bob"))["released"]
+    await action.signal(LOOK_AGAIN)
+    assert (await world.result(action)).outcome == "succeeded"
+
+
+async def test_a_permit_that_was_issued_before_is_not_claimed(world: World) -> None:
+    """The executor asks the record, whatever the permit says."""
+    await prepared(world)
+    body = world.propose("bench.touch")
+    action = await _permitted_and_halted(world, body)
+    result = await world.result(action[0])
+    assert result.outcome == "not_executed"
+    (refused,) = await world.entries(body["proposal_id"], "claim_refused")
+    assert refused["content"]["code"] == "halted"
+    assert await world.effects(body["proposal_id"]) == []
+    await release(action[2], action[1], "ann", "bob")
+
+
+async def _permitted_and_halted(world: World, body: Any) -> "tuple[Handle, str, WorkflowHandle[Any, Any]]":
+    """An action whose permit was issued while no executor ran, and a halt after it."""
+    await world.stop_workers()
+    await world.start_workers(Role.control, Role.permit)
+    action = await world.start(body)
+    await until(lambda: world.permits(body["proposal_id"]))
+    halt_id, handle, _ = await halt(world)
+    await world.stop_workers()
+    await world.start_workers()
+    return action, halt_id, handle

@@ -1,0 +1,25 @@
+"""What the workflow of a halt asks, and what it is answered. The rules are those of `workflows/messages.py`."""
+
+from typing import Any
+
+from policy.base import Instant
+from workflows.messages import RecordAnswer, Request
+
+
+class HaltRequest(Request):
+    """A halt by its id, and what somebody signed of it, as received (any JSON value), where somebody did."""
+
+    halt_id: str
+    statement: Any = None
+    problem: str | None = None
+    now: Instant
+
+
+class HaltResult(RecordAnswer):
+    """How a halt stands. `code` and `message` say why a statement does not count; `missing` what a release lacks."""
+
+    placed: bool = False
+    released: bool = False
+    code: str | None = None
+    message: str = ""
+    missing: str | None = None
