@@ -14,7 +14,7 @@ from activities.executors.http_settings import HttpSettings
 from activities.executors.kinds import KINDS
 from activities.executors.values import Choice
 from activities.settings_keys import executors
-from policy.operations import read_operations
+from policy.operations import Probe, RegisteredOperation, read_operations
 from policy.parameter_types import Parameter
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,8 @@ def test_the_file_can_be_read_as_an_operator_would_have_it_read() -> None:
 def test_an_entry_takes_what_the_registry_declares(name: str) -> None:
     """Each operation and probe is in a registry that ships, for this executor, and has the same parameters."""
     settings = _read(name)
-    declared = {item.name: item for item in (*REGISTRY.operations, *REGISTRY.probes)}
+    declared: dict[str, RegisteredOperation | Probe] = {item.name: item for item in REGISTRY.operations}
+    declared |= {item.name: item for item in REGISTRY.probes}
     found = [*_entries(settings.operations), *_entries(settings.probes)]
 
     assert len(found) > 5
