@@ -4,7 +4,7 @@ Each scenario takes a proposal id and returns when its workflow has closed. Noth
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,6 @@ from activities.database import Database
 from activities.documents import Documents
 from activities.drafts import store_draft
 from activities.encryption.keys import Keys
-from activities.executors.base import Executor
 from activities.settings import Settings
 from cli.policy import publish_one
 from cli.ready import ORDERS_RESOURCE, prepare_local
@@ -37,6 +36,7 @@ SCRATCH_RESOURCES = ("postgres/scratch", "postgres/scratch-a", "postgres/scratch
 BOUND_SECONDS = 20.0
 # After so many a run continues as a new one.
 SIGNALS = 12
+QUICK = PACE.model_copy(update={"signals": SIGNALS})
 
 
 @dataclass(frozen=True)
@@ -139,21 +139,15 @@ def reads(value: str, **other: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def recording(
-    stack: Stack, keys: Keys | None = None, executors: Mapping[str, Executor] | None = None
-) -> AsyncIterator[Recording]:
-    """A worker on a stack, with the documents of this folder in force and two databases to act on.
-
-    With keys, payloads are encrypted. `executors` are what the worker has besides ours.
-    """
-    pace = PACE.model_copy(update={"signals": SIGNALS})
+async def recording(stack: Stack, keys: Keys | None = None, executors: Any = None) -> AsyncIterator[Recording]:
+    """A worker with the documents of this folder and two databases; `executors` are those that it has besides ours."""
     settings = await prepare_local(stack, datetime.now(UTC), DOCUMENTS)
     targets = {**settings.targets, **dict.fromkeys(SCRATCH_RESOURCES, settings.targets[ORDERS_RESOURCE])}
     settings = replace(settings, targets=targets)
     client = await connect(address=stack.temporal_address, namespace=stack.namespace, identity="recording", keys=keys)
     database = Database(settings.check_worker(), application="countersign-recording")
     try:
-        async with running_workers(client, database, settings, executors=executors, pace=pace):
+        async with running_workers(client, database, settings, executors=executors, pace=QUICK):
             yield Recording(client, database, settings, stack)
     finally:
         await database.close()

@@ -11,6 +11,7 @@ from policy.operations import EFFECTS, RegisteredOperation, RiskTier
 from policy.risk.indicators import WEIGHTS
 from policy.rules.timing import Timing
 from policy.signature import Signature
+from policy.targets import Declared
 from tests.unit.builders import T0, a_proposal, facts_of, step_json
 from tests.unit.single import DO, DROP, FRESH, READ, REPAIR, RESTART, UNDO, assess_one, evidence_of, reach_of, value_of
 
@@ -153,7 +154,9 @@ def test_an_unknown_target_is_the_worst_case_in_every_respect() -> None:
 
 def test_indicators_say_where_they_come_from() -> None:
     """Each indicator has value, evidence, writer and contribution, and the score follows from what is shown."""
-    found = assess_one(REPAIR, observed=FRESH.model_copy(update={"signature": Signature(kind="unsigned")}))
+    said = Declared(executor="x", capabilities=())
+    seen = {"signature": Signature(kind="unsigned"), "declared": (said,)}
+    found = assess_one(REPAIR, observed=FRESH.model_copy(update=seen))
     assert [item.name for item in found.indicators] == list(WEIGHTS)
     assert all(item.evidence and item.writer and 0 <= item.value <= 1 for item in found.indicators)
     assert all(item.weight == WEIGHTS[item.name].weight for item in found.indicators)

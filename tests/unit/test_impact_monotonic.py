@@ -15,20 +15,18 @@ from policy.observed import Calibration, Tally
 from policy.operations import EFFECTS, RiskTier
 from policy.proofs import Assurance
 from policy.signature import Signature
-from policy.targets import ResolvedStep, ResolvedTarget, TargetResolution
-from tests.unit.builders import T0, a_proposal, proposal_json, step_json
+from tests.unit.builders import a_proposal, proposal_json, step_json
 from tests.unit.worlds import (
     CRITICALITY,
-    DECLARED,
     DENIAL,
     NAMES,
     OBSERVED,
-    OBSERVES,
     UNDO,
     WORLDS,
     World,
     a_hold,
 )
+from tests.unit.worse_executors import less_capable, more_found
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 _NAME = st.sampled_from([*NAMES, UNDO])
@@ -229,40 +227,9 @@ def _unsigned(draw: Draw, world: World) -> World:
     return world.seen(signature=Signature(kind="unsigned", expected=draw(st.booleans())))
 
 
-def _less_capable(draw: Draw, world: World) -> World:
-    """An executor that says what it can do, where it said nothing; or one that can do less."""
-    known = world.facts.observed.declared
-    if not known:
-        return world.seen(declared=(draw(DECLARED),))
-    (said,) = known
-    gone = draw(_NAME)
-    worse = [
-        item.model_copy(
-            update={
-                "dry_runs": item.dry_runs and draw(st.booleans()),
-                "observes": draw(st.sampled_from(OBSERVES[: OBSERVES.index(item.observes) + 1])),
-                "stops": "between" if draw(st.booleans()) else item.stops,
-            }
-        )
-        for item in said.capabilities
-        if item.operation != gone
-    ]
-    return world.seen(declared=(said.model_copy(update={"capabilities": tuple(worse)}),))
-
-
-def _more_found(draw: Draw, world: World) -> World:
-    """Executors find so many things where they were not asked."""
-    name = draw(_NAME)
-    targets = tuple(ResolvedTarget(id=str(number), resource="one") for number in range(draw(st.integers(0, 60))))
-    step = ResolvedStep(step=1, operation=name, executor="x", targets=targets)
-    at = world.facts.observed.at or T0
-    found = TargetResolution(action_digest="x", at=at, resolved_by="w", steps=(step,))
-    return world.registered(name, resolves=True).seen(resolution=found)
-
-
 WORSE = {
-    "an executor that can do less": _less_capable,
-    "more things that executors find": _more_found,
+    "an executor that can do less": less_capable,
+    "more things that executors find": more_found,
     "a proposal that nobody signed": _unsigned,
     "more dependents": _more_dependents,
     "more dependents that the catalog does not have": _more_dangling,
