@@ -4,7 +4,8 @@
   authors gave it is what the gate is compared with, and nothing that the gate reads.
 - A command is read into an operation of the shipped registries (`policy/importing/commands.py`). What it leaves out,
   such as the change that an editor would make, is filled in with a small change.
-- Each is proposed in production, on one part of a critical target, by an agent without a history.
+- Each is proposed in production, on one part of a critical target, by an agent without a history. Where its executor
+  resolves, it finds the one thing that was named.
 """
 
 import json
@@ -26,8 +27,10 @@ from policy.observed import Observed
 from policy.operations import OperationsRegistry, RegisteredOperation, read_operations
 from policy.parameter_types import Parameter
 from policy.proposal import receive
+from policy.targets import ResolvedStep, ResolvedTarget, TargetResolution
 
 _AT = datetime(2026, 11, 24, 14, 0, tzinfo=UTC)
+_NO_DIGEST = f"sha256:{'0' * 64}"
 _SHIPPED = ("kubernetes", "kubernetes_objects", "helm", "postgres", "http", "command")
 _FILLERS: Mapping[str, Any] = {"integer": 1, "number": 1, "boolean": True, "object": {"note": "small"}, "list": ["x"]}
 _TEXTS = (
@@ -133,9 +136,18 @@ def _judge(known: OperationsRegistry, operation: RegisteredOperation, given: Map
         catalog=_target(),
         directory=directory(),
         registry=known,
-        observed=Observed(at=_AT, catalog_at=_AT, directory_at=_AT),
+        observed=Observed(at=_AT, catalog_at=_AT, directory_at=_AT, resolution=_found(operation, proposal.target)),
     )
     return judge(policy(), proposal, facts)
+
+
+def _found(operation: RegisteredOperation, target: str) -> TargetResolution | None:
+    """What its executor would find, where it resolves: the one thing that the command names, of one unit."""
+    if not operation.resolves:
+        return None
+    there = tuple(ResolvedTarget(id="x", resource=resource, units=1) for resource in _target().resolve(target)[:1])
+    step = ResolvedStep(step=1, operation=operation.name, executor=operation.executor, targets=there)
+    return TargetResolution(action_digest=_NO_DIGEST, at=_AT, resolved_by="judges", steps=(step,))
 
 
 @cache

@@ -50,7 +50,7 @@ def _operations() -> bytes:
     """The operations that we ship for Kubernetes, beside those of the tests."""
     shipped = yaml.safe_load((Path(__file__).parents[2] / "operations" / "kubernetes.yaml").read_text())
     own = yaml.safe_load((DOCUMENTS / "operations.yaml").read_text())
-    both = {**own, **{name: [*own[name], *shipped[name]] for name in ("operations", "probes")}}
+    both = {**own, **{name: [*own.get(name, []), *shipped[name]] for name in ("operations", "probes")}}
     return yaml.safe_dump(both).encode()
 
 
