@@ -107,7 +107,7 @@ class Platform:
         """What an operator writes of this platform."""
         asking = {"queue": f"{self.queue}-asks"}
         acting = {"queue": self.queue, "stops": True, "ends_within": 3, **more}
-        refund = {"workflow": "RefundOrder"} if workflow else {"activity": "orders.refund", "heartbeat": 5}
+        refund = {"workflow": "RefundOrder"} if workflow else {"activity": "orders.refund", "heartbeat": 30}
         return {
             "address": address,
             "namespace": NAMESPACE,
