@@ -95,7 +95,12 @@ class Platform:
         """Which orders a refund would touch."""
         if (number := asked["parameters"]["order"]) == "nobody's":
             return self.answer or {"targets": []}
-        found = {"id": f"order-{number}", "resource": RESOURCE, "version": f"{self.till.version}", "units": 1}
+        found = {
+            "id": f"order-{number}",
+            "resource": asked["resources"][0],
+            "version": f"{self.till.version}",
+            "units": 1,
+        }
         return self.answer or {"targets": [{**found, "state": {"refunded": self.till.refunded.get(number, 0)}}]}
 
     @activity.defn(name="readRefunded")
@@ -118,7 +123,11 @@ class Platform:
                     "rehearses": True,
                     "resolve": {"activity": "findOrders", **asking},
                 },
-                "orders.take_back": {"activity": "orders.take_back", **acting},
+                "orders.take_back": {
+                    "activity": "orders.take_back",
+                    **acting,
+                    "resolve": {"activity": "findOrders", **asking},
+                },
             },
             "probes": {"orders.refunded": {"activity": "readRefunded", **asking}},
         }
