@@ -41,7 +41,7 @@ from activities.executors.temporal_answers import Ended
 from activities.executors.temporal_runs import NamespaceMissingError, Run, run_of
 from activities.executors.temporal_settings import Connection, OperationWork, TemporalSettings, Work, read_settings
 from policy.permit import Direction
-from policy.targets import ResolvedTarget
+from policy.targets import Capability, ResolvedTarget
 
 # Of an order's seconds, these are left for saying what came of it, and at most this share for its end after a cancel.
 _REPORT_SECONDS, _REPORT_SHARE, _END_SHARE = 1.0, 0.1, 0.3
@@ -97,6 +97,7 @@ class TemporalExecutor:
             dry_runs=frozenset(name for name, work in self._operations.items() if work.rehearses),
             stops="within" if all(work.stops for work in works) else "between",
             resolves=frozenset(name for name, work in self._operations.items() if work.resolve is not None),
+            particular={name: _capability(name, work) for name, work in self._operations.items()},
         )
 
     async def execute(self, order: Order) -> None:
@@ -283,6 +284,16 @@ def make(name: str, given: Mapping[str, Any], targets: TargetCredentials) -> Tem
     """The executor of an operator's entry; it has no use for addresses of targets."""
     del targets
     return TemporalExecutor(read_settings(given), name)
+
+
+def _capability(name: str, work: OperationWork) -> Capability:
+    return Capability(
+        operation=name,
+        resolves=work.resolve is not None,
+        dry_runs=work.rehearses,
+        observes="by_key",
+        stops="within" if work.stops else "between",
+    )
 
 
 def order_input(order: Order, *, dry_run: bool = False) -> dict[str, Any]:

@@ -87,4 +87,6 @@ def test_one_operation_that_does_not_stop_is_enough_to_stop_between_only() -> No
     entry = _refund(workflow="RefundOrder", stops=True)
     entry["operations"]["orders.take_back"] = {"activity": "takeBack", "queue": "billing"}
 
-    assert make_executors({"billing": entry}, TARGETS)["billing"].supports.stops == "between"
+    supports = make_executors({"billing": entry}, TARGETS)["billing"].supports
+    assert supports.stops == "between"
+    assert [supports.of(name).stops for name in ("orders.refund", "orders.take_back")] == ["within", "between"]

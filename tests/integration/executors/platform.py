@@ -95,7 +95,12 @@ class Platform:
         """Which orders a refund would touch."""
         if (number := asked["parameters"]["order"]) == "nobody's":
             return self.answer or {"targets": []}
-        found = {"id": f"order-{number}", "resource": RESOURCE, "version": f"{self.till.version}", "units": 1}
+        found = {
+            "id": f"order-{number}",
+            "resource": asked["resources"][0],
+            "version": f"{self.till.version}",
+            "units": 1,
+        }
         return self.answer or {"targets": [{**found, "state": {"refunded": self.till.refunded.get(number, 0)}}]}
 
     @activity.defn(name="readRefunded")
@@ -107,7 +112,7 @@ class Platform:
         """What an operator writes of this platform."""
         asking = {"queue": f"{self.queue}-asks"}
         acting = {"queue": self.queue, "stops": True, "ends_within": 3, **more}
-        refund = {"workflow": "RefundOrder"} if workflow else {"activity": "orders.refund", "heartbeat": 5}
+        refund = {"workflow": "RefundOrder"} if workflow else {"activity": "orders.refund", "heartbeat": 30}
         return {
             "address": address,
             "namespace": NAMESPACE,
@@ -118,7 +123,11 @@ class Platform:
                     "rehearses": True,
                     "resolve": {"activity": "findOrders", **asking},
                 },
-                "orders.take_back": {"activity": "orders.take_back", **acting},
+                "orders.take_back": {
+                    "activity": "orders.take_back",
+                    **acting,
+                    "resolve": {"activity": "findOrders", **asking},
+                },
             },
             "probes": {"orders.refunded": {"activity": "readRefunded", **asking}},
         }

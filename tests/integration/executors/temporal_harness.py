@@ -45,7 +45,7 @@ class TemporalHarness(Harness):
         return self.platform.till.booked
 
     def undo(self, order: Order) -> Order | None:
-        made = permitted(str(uuid4()), Direction.undo, parameters=dict(order.parameters), targets=())
+        made = permitted(str(uuid4()), Direction.undo, parameters=dict(order.parameters), targets=order.targets)
         return Order.under(made)
 
     async def state(self) -> Mapping[str, int]:
