@@ -141,7 +141,8 @@ async def undo(executor: Executor, permit: Permit, touched: tuple[str, ...]) -> 
 async def seen(executor: Executor, permit: Permit) -> tuple[bool, tuple[str, ...]]:
     """Whether everything that a permit lets be done shows at the target, and the targets at which it does."""
     orders = orders_of(permit)
-    shown = [name for name, order in orders.items() if await observe(executor, order) == "done"]
+    found = await asyncio.gather(*(observe(executor, order) for order in orders.values()))
+    shown = [name for name, seen_as in zip(orders, found, strict=True) if seen_as == "done"]
     return len(shown) == len(orders), tuple(name for name in shown if name)
 
 

@@ -394,3 +394,66 @@ async def test_a_criterion_is_measured_by_the_executor_that_it_names(world: Worl
     assert (found.status, missing.status) == ("succeeded", "failed")
     assert asked == [ProbeOrder("web.latency", {}, "memory/a", "q", {"n": "integer"}, "number")]
     assert "executor meters is not here" in missing.message
+
+
+async def test_what_was_read_before_is_lost_with_the_process_and_nobody_guesses_it(world: World, one: Fleet) -> None:
+    """The effect shows and can be looked at; what had to be compared with before cannot be told any more."""
+    one.state["memory/a"], one.after["memory/a"] = 10, 11
+    one.go_on.clear()
+    permit = await world.permit(criteria=(SLOWER,), baselines=(SLOWER,))
+    at = attempt()
+    running = asyncio.create_task(execute(world, permit.permit_id, at))
+    await asyncio.wait_for(one.begun.wait(), BOUND)
+    at.cancel(ActivityCancellationDetails(worker_shutdown=True))
+    one.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(running, BOUND)
+    one.seen, one.shown = "done", {"": "done"}
+    world.let_attempts_end()
+
+    result = await observe(world, permit.permit_id, world.process())
+
+    report = await _reported(world, permit)
+    assert (result.status, result.effect, report.inconclusive) == ("failed", "done", True)
+    assert "which its conditions say nothing of" in report.message
+
+
+async def test_a_stop_while_the_value_before_is_read_begins_nothing(world: World, one: Fleet) -> None:
+    reading, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(order: ProbeOrder) -> Any:
+        assert order.resource == "memory/a"
+        reading.set()
+        await go_on.wait()
+        return 1
+
+    one.measure = slowly  # type: ignore[method-assign]
+    permit = await world.permit(criteria=(SLOWER,), baselines=(SLOWER,))
+    at = attempt()
+    running = asyncio.create_task(execute(world, permit.permit_id, at))
+    await asyncio.wait_for(reading.wait(), BOUND)
+    at.cancel(ActivityCancellationDetails(cancel_requested=True))
+    await asyncio.sleep(0)
+    go_on.set()
+
+    result = await asyncio.wait_for(running, BOUND)
+
+    assert (result.effect, result.message, one.orders) == ("none", "not begun: stopped before it acted", [])
+
+
+async def test_a_process_that_did_it_undoes_what_it_touched_while_the_record_is_away(
+    world: World, fleet: Fleet
+) -> None:
+    """Without asking the record which targets those were, and no others."""
+    fleet.after["memory/b"] = 2
+    permit = await world.permit(criteria=(met(1),))
+    await execute(world, permit.permit_id)
+
+    async with world.record_away():
+        running = asyncio.create_task(execute(world, undo_of(permit), attempt(activity="2")))
+        async with asyncio.timeout(BOUND):
+            while len(_touched(fleet, "undo")) < 2:  # noqa: ASYNC110 - the target says when
+                await asyncio.sleep(0.02)
+    result = await asyncio.wait_for(running, BOUND)
+
+    assert (result.status, _touched(fleet, "undo")) == ("succeeded", ["memory/b", "memory/a"])

@@ -9,7 +9,7 @@ from policy.base import Reason
 from policy.document import PolicySet, Verdict
 from policy.gate import DispatchInputs, case_of_today, may_dispatch
 from policy.gate_inputs import gate_inputs
-from policy.operations import MinimumCriterion
+from policy.operations import MinimumCriterion, Probe
 from policy.people.directory import Directory, Person
 from policy.people.facts import PersonFacts
 from policy.proposal import receive
@@ -176,6 +176,11 @@ def _operation(revision: Revision, **changes: object) -> Revision:
     return revision.model_copy(update={"facts": revision.facts.model_copy(update={"operations": operations})})
 
 
+def _facts(revision: Revision, **changes: object) -> Revision:
+    return revision.model_copy(update={"facts": revision.facts.model_copy(update=changes)})
+
+
+ANYTHING = Probe(name="pg.waits", executor="metrics", type="number", query="vector(0)")
 # What a compromised control worker stores as the assessment, and what the gate says of it.
 FORGED: dict[str, tuple[Callable[[Revision], Revision], str]] = {
     "of another proposal, so that one approval has permits under many ids": (
@@ -184,6 +189,14 @@ FORGED: dict[str, tuple[Callable[[Revision], Revision], str]] = {
     ),
     "for another executor": (lambda revision: _operation(revision, executor="memory"), "was assessed for executor"),
     "with success that asks for less": (lambda revision: _operation(revision, criteria=EASY), "has other criteria"),
+    "measured by another text": (
+        lambda revision: _facts(revision, probes={"pg.waits": ANYTHING}),
+        "probe pg.waits is read in another way",
+    ),
+    "guarded somewhere else": (
+        lambda revision: _facts(revision, guarded={"component:till": ("web/quiet",)}),
+        "what its guards are measured on is not what it was",
+    ),
 }
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from policy.canonical import digest_of
 from policy.issuing import issue
-from policy.operations import MinimumCriterion
+from policy.operations import MinimumCriterion, Probe
+from policy.parameter_types import Parameter
 from policy.permit import Direction, Permit
 from policy.proofs import Assurance
 from policy.proposal import receive
@@ -122,3 +123,42 @@ def test_the_permits_of_a_dry_run_say_so() -> None:
     assert [permit.dry_run for permit in (*real, *dry)] == [False, False, True, True]
     assert dry[0].criteria == ()
     assert [permit.order_digest for permit in dry] == [permit.order_digest for permit in real]
+
+
+COMPARED = {"probe": "pg.waits", "success": {"at_most": {"baseline_times": 2}}, "of": "component:till"}
+
+
+def test_what_is_compared_with_before_is_read_before_the_first_step() -> None:
+    """The first permit says what is read, the last one what is measured; each by whom, by which text, and where."""
+    text = Parameter(type="string")
+    probe = Probe(name="pg.waits", executor="metrics", type="number", query="w", parameters={"for": text})
+    criteria = [*proposal_json()["success_criteria"], COMPARED]
+    received = receive(proposal_json(**_TWO, success_criteria=criteria))
+    facts = facts_of(received.proposal, probes={"pg.waits": probe}, guarded={"component:till": ("web/till",)})
+    documents = DocumentDigests(policy=_DIGEST, operations=_DIGEST, catalog=_DIGEST, directory=_DIGEST)
+    revision = assess_revision(
+        received, facts, a_policy(), documents, revision=1, assessed_at=T0, absolute_deadline=at(60)
+    )
+
+    first, last = (
+        issue(received.proposal, revision, _DIGEST, step=step, now=at(5), document=a_policy(), assurance=AAL1)[0]
+        for step in (1, 2)
+    )
+
+    assert (first.criteria, last.baselines) == ((), ())
+    assert [item.probe for item in first.baselines] == ["pg.waits"]
+    assert last.criteria[-1] == first.baselines[0]
+    read = first.baselines[0]
+    assert (read.executor, read.query, read.types, read.reads) == ("metrics", "w", {"for": "string"}, "number")
+    assert last.measurable[-1] == (read, "web/till")
+    assert Permit.model_validate_json(last.model_dump_json()) == last
+
+
+def test_target_by_target_is_said_to_the_step_and_to_its_undo() -> None:
+    steps = [{**proposal_json()["steps"][0], "one_by_one": True}]
+
+    forward, undo = _issue(1, steps=steps)
+
+    assert (forward.one_by_one, undo.one_by_one) == (True, True)
+    assert (forward.parts, _issue(1)[0].parts) == (("pg-orders",), ("",))
+    assert "one_by_one" not in _issue(1)[0].model_dump()

@@ -214,3 +214,23 @@ def test_a_dry_run_is_marked_in_every_state(state: State) -> None:
     assert view.explain(state)["summary"].startswith("dry run: nothing is changed: ")
     assert view.status(state)["dry_run"] is True
     assert _view(_file()).status(state)["dry_run"] is False
+
+
+def test_a_step_target_by_target_has_as_often_its_time() -> None:
+    """What a workflow waits for a step and for its undo is enough for all targets after one another."""
+    whole, staged = (
+        make_plan(_staged(one_by_one=one_by_one), None, local_dispatch=True).steps[-1] for one_by_one in (False, True)
+    )
+
+    assert staged.timeout_seconds == 3 * whole.timeout_seconds
+    assert staged.observe_seconds == 3 * whole.observe_seconds
+    assert staged.undo_timeout_seconds == 3 * (whole.undo_timeout_seconds or 0) > 0
+
+
+def _staged(*, one_by_one: bool) -> CaseFile:
+    step = {**proposal_of()["steps"][-1], "one_by_one": one_by_one}
+    step["undo"] = step.get("undo") or {"operation": step["operation"]}
+    file = _file(steps=[step])
+    assert file.revision is not None
+    facts = file.revision.facts.model_copy(update={"resolved_ids": ("a", "b", "c")})
+    return replace(file, revision=file.revision.model_copy(update={"facts": facts}))
