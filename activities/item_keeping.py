@@ -40,7 +40,7 @@ from policy.findings import Finding
 from policy.items import Item, agreeing, amendment_item, item_id, settled, standing_of
 from policy.notices.occasions_told import amended, unresolved_overdue
 from workflows.interface import amended_of
-from workflows.messages import ItemAnswerRequest, ItemRequest, ItemResult
+from workflows.messages_items import ItemAnswerRequest, ItemRequest, ItemResult
 
 log = logging.getLogger("countersign.items")
 

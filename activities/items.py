@@ -44,7 +44,7 @@ from policy.errors import DecisionError
 from policy.notices.occasions_told import review_overdue
 from policy.reviewing import Review
 from workflows.interface import ITEM_WORKFLOW, LOOK_AGAIN, TASK_QUEUE, item_id, states_outside
-from workflows.messages import ItemAnswerRequest, ItemRequest, ItemResult
+from workflows.messages_items import ItemAnswerRequest, ItemRequest, ItemResult
 from workflows.ports import ItemPort
 
 log = logging.getLogger("countersign.items")

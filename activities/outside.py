@@ -26,7 +26,7 @@ from policy.outside import OUTSIDE_LEDGER, OutsideError, OutsideStatement, recei
 from policy.permit import entry_id
 from policy.proofs import Domain, Principal
 from workflows.interface import outside_item
-from workflows.messages import ItemAnswerRequest, ItemResult
+from workflows.messages_items import ItemAnswerRequest, ItemResult
 
 STATED = "stated"
 

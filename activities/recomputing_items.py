@@ -6,6 +6,7 @@
   recorded, like those of an assessment.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from activities.cases import CaseFile
@@ -19,6 +20,7 @@ from policy.decision import receive_decision
 from policy.errors import AuditError
 from policy.findings import Finding
 from policy.items import Item, agreeing, amendment_item, settled, standing_of, unresolved_item
+from policy.ledger import EntryKind
 
 
 class Items:
@@ -31,6 +33,16 @@ class Items:
         self._amended = 0
         # What an entry owes that has not come yet: the amendment of what was settled, by whom.
         self._owed: tuple[Finding, tuple[str, ...]] | None = None
+
+    def checks(self, case: Callable[[], CaseFile]) -> dict[EntryKind, Callable[[ReadEntry], list[str]]]:
+        """What checks an entry, by its kind; `case` is as the ledger has it by then."""
+        return {
+            EntryKind.unresolved_opened: lambda entry: self.opened(entry, case()),
+            EntryKind.unresolved_overdue: self.overdue,
+            EntryKind.unresolved_closed: self.closed,
+            EntryKind.item_decided: lambda entry: self.decided(entry, case()),
+            EntryKind.amended: lambda entry: self.amended(entry, case()),
+        }
 
     def opened(self, entry: ReadEntry, case: CaseFile) -> list[str]:
         """Whether the end left something to find out, and it is this."""

@@ -70,27 +70,36 @@ def gate_inputs(
     """
     judged = judge(document, proposal, facts)
     return DispatchInputs(
-        **_assessed(revision),
+        **_then_and_now(proposal, revision, facts, judged, document, step),
         step=step,
         now=now,
         resolution=resolution,
         stop=stop,
         closed=closed,
-        **_of_today(judged, facts),
-        **_of_step(proposal, revision, facts, judged, step),
-        **_age(document, facts),
-        **_proposed(proposal),
         case=revision.case(ballots, events),
         people_now=_people(ballots, _today(directory, revision, facts, judged), now),
         records=records,
-        **_otherwise(proposal, revision, facts),
-        material_now=_material(revision, facts, judged, document),
         permitted_revisions=permitted_revisions,
         unproven=dict(unproven or {}),
         unfounded=unfounded,
         halted=halted,
         taken_over=taken_over,
     )
+
+
+def _then_and_now(
+    proposal: ActionProposal, revision: Revision, facts: Facts, judged: Judgement, document: PolicySet, step: int
+) -> dict[str, Any]:
+    """What was approved, and what is so today."""
+    return {
+        **_assessed(revision),
+        **_of_today(judged, facts),
+        **_of_step(proposal, revision, facts, judged, step),
+        **_age(document, facts),
+        **_proposed(proposal),
+        **_otherwise(proposal, revision, facts),
+        "material_now": _material(revision, facts, judged, document),
+    }
 
 
 def _proposed(proposal: ActionProposal) -> dict[str, Any]:

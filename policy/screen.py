@@ -24,7 +24,7 @@ from policy.criteria import effective, minimum
 from policy.evaluation import AppliedException, Excluded, ObservedAnswer
 from policy.observed import DenialFact, DraftFact, HoldFact, LastActions, SloState, UndoProof
 from policy.operations import RiskTier
-from policy.proposal import ActionProposal, ChangeType, Criterion, Evidence, Parameters, Step, StopVerb
+from policy.proposal import ActionProposal, ChangeType, Evidence, Parameters, Step, StopVerb
 from policy.remedying import remedied
 from policy.revision import Revision
 from policy.risk.indicators import Indicator
@@ -33,6 +33,7 @@ from policy.rules.chains import Verdict
 from policy.screens.neutral import WORDS_LIMIT, cut
 from policy.screens.presenting import Advice, Ending, advise, endings, proof_of
 from policy.screens.safer import SaferOperation
+from policy.screens.screen_criteria import criterion_words
 from policy.screens.screen_found import ScreenFound, found_of
 
 FIRST = 10
@@ -350,31 +351,10 @@ def _criteria(proposal: ActionProposal, revision: Revision) -> dict[str, Any]:
     """What it is measured by: what the operations registry asks comes first."""
     found, registered = effective(proposal, revision.facts.operations), minimum(proposal, revision.facts.operations)
     return {
-        "criteria": tuple(cut(_criterion(item), _SENTENCE) for item in found[:FIRST]),
+        "criteria": tuple(cut(criterion_words(item), _SENTENCE) for item in found[:FIRST]),
         "criteria_count": len(found),
         "criteria_registered": len(registered),
     }
-
-
-def _criterion(item: Criterion) -> str:
-    parameters = f" {_json(item.parameters)}" if item.parameters else ""
-    observed = f", for {item.observe_seconds} s" if item.observe_seconds else ""
-    where = f" on {item.of}" if item.of is not None else ""
-    wanted = f"= {_json(item.equals)}" if item.success is None else f"is {item.success.words}"
-    return f"{item.probe}{parameters}{where} {wanted} within {item.settled_by} s{observed}{_besides(item)}"
-
-
-def _besides(item: Criterion) -> str:
-    """What a criterion says besides one value that must be read from some second on."""
-    said = {
-        "first looked at after {} s": item.initial_delay_seconds,
-        "every {} s": item.interval_seconds,
-        "{} times in a row": item.consecutive_successes if item.consecutive_successes > 1 else 0,
-        "failures forgiven: {}": item.failure_limit,
-        "looks without a value forgiven: {}": item.error_limit or 0,
-        "fails if it is {}": item.failure.words if item.failure is not None else "",
-    }
-    return "".join(f"; {words.format(value)}" for words, value in said.items() if value)
 
 
 def _said(proposal: ActionProposal) -> dict[str, Any]:

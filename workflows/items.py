@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.calling import ask
     from workflows.converter import one_object
     from workflows.inbox import Inbox, Message, check_decision
-    from workflows.messages import ItemAnswerRequest, ItemRequest, ItemResult
+    from workflows.messages_items import ItemAnswerRequest, ItemRequest, ItemResult
     from workflows.ports import ItemPort
 
 

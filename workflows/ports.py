@@ -26,13 +26,11 @@ from workflows.messages import (
     DispatchResult,
     ExecuteRequest,
     ExecuteResult,
-    ItemAnswerRequest,
-    ItemRequest,
-    ItemResult,
     RecordRequest,
     RecordResult,
 )
 from workflows.messages_halts import HaltRequest, HaltResult
+from workflows.messages_items import ItemAnswerRequest, ItemRequest, ItemResult
 from workflows.messages_targets import ResolveRequest, ResolveResult
 
 LOCAL_BUDGET = timedelta(seconds=3)

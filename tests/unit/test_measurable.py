@@ -8,7 +8,7 @@ from policy.criteria import effective, guard_refusals, guards, minimum, minimum_
 from policy.errors import DocumentError, ProposalError
 from policy.operations import OperationsRegistry, read_operations
 from policy.proposal import ActionProposal, receive
-from policy.screen import _criterion
+from policy.screens.screen_criteria import criterion_words
 from policy.staging import MAX_SECONDS, staging_refusals, step_seconds, targets_of
 from tests.unit.builders import a_proposal, proposal_json
 
@@ -251,4 +251,4 @@ SENTENCES: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("said", "sentence"), SENTENCES.values(), ids=SENTENCES)
 def test_people_read_a_criterion_as_a_sentence(said: dict[str, Any], sentence: str) -> None:
-    assert _criterion(_proposal(said).success_criteria[0]) == sentence
+    assert criterion_words(_proposal(said).success_criteria[0]) == sentence
