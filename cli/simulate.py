@@ -25,6 +25,7 @@ from policy.facts import collect
 from policy.observed import Observed
 from policy.proposal import receive
 from policy.screens.neutral import visible
+from policy.supposing import supposed
 
 _SHOWN = 20
 
@@ -97,7 +98,9 @@ async def _proposals(args: argparse.Namespace, skipped: list[tuple[str, str]]) -
                 catalog=documents["catalog"],
                 directory=documents["directory"],
                 registry=documents["operations"],
-                observed=observed,
+                observed=observed.model_copy(
+                    update={"resolution": supposed(proposal, documents["catalog"], documents["operations"], at)}
+                ),
             )
             found.append(
                 PastAction(proposal.proposal_id, at, proposal, facts, documents["policy"], documents["directory"])

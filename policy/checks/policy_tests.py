@@ -27,6 +27,7 @@ from policy.operations import OperationsRegistry, RiskTier
 from policy.people.directory import Directory
 from policy.proposal import receive
 from policy.rules.chains import Verdict
+from policy.supposing import supposed
 
 
 class Expectation(EdgeModel):
@@ -133,6 +134,8 @@ def run_case(
         seen = _observed(case.observed, at)
     except (ProposalError, DocumentError) as error:
         raise DocumentError(f"case {case.name}: {error}") from None
+    if seen.resolution is None:
+        seen = seen.model_copy(update={"resolution": supposed(received.proposal, catalog, operations, at)})
     facts = collect(received.proposal, catalog=catalog, directory=directory, registry=operations, observed=seen)
     judged = judge(policy, received.proposal, facts, directory)
     reasons = tuple(f"{reason.code}: {reason.message}" for reason in judged.evaluation.reasons)

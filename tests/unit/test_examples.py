@@ -1,7 +1,7 @@
 """The examples are tutorial, fixture and regression test at once: what each of them is assessed and decided as."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,10 +18,14 @@ from policy.observed import Observed
 from policy.operations import OperationsRegistry, RiskTier, read_operations
 from policy.people.directory import Directory, read_directory
 from policy.proposal import ActionProposal, receive
+from policy.supposing import supposed
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 POLICIES = ("policy.yaml", "demo/policy.yaml")
 PROPOSALS = sorted(path.stem for path in (EXAMPLES / "proposals").glob("*.json"))
+
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class Expected(NamedTuple):
@@ -71,7 +75,9 @@ def _proposal(name: str) -> ActionProposal:
 
 def _decide(name: str, policy: str) -> tuple[ImpactAssessment, Evaluation]:
     proposal = _proposal(name)
-    facts = collect(proposal, catalog=_catalog(), directory=_directory(), registry=_registry(), observed=Observed())
+    found = supposed(proposal, _catalog(), _registry(), NOW)
+    observed = Observed(at=NOW, resolution=found)
+    facts = collect(proposal, catalog=_catalog(), directory=_directory(), registry=_registry(), observed=observed)
     assessment = assess(proposal, facts)
     return assessment, evaluate(_policy(policy), proposal, facts, assessment)
 
