@@ -5,6 +5,8 @@
    nothing: anybody who can write at the target can write one. No mark is no permit.
 2. The window begins at the claim and ends with the report, or where there is none when the permitted time is over; an
    undo may begin before its claim is on record. Two clocks may differ by `CLOCK_SECONDS`.
+   A trail of a whole cluster is of everything in it, and may name a thing without telling it from an earlier one of the
+   same name.
 3. A permit covers what its operation does to each of its targets, once. What comes after that under it is one too many.
    An undo may be tried again, so it covers the same as often as it was tried within its window, and what it takes away
    first of what its step left half done (`ALSO`).
@@ -219,10 +221,10 @@ def _unauthorized(effect: TrailEffect, known: TrailPermit | None, resource: str)
     also = ALSO.get(permit.operation, frozenset()) if permit.direction is Direction.undo else frozenset()
     if effect.operation not in {permit.operation, *also}:
         return TrailSign.other_operation, f"that permit is for {permit.operation}"
-    if resource not in permit.resolved or effect.resource != resource:
+    if effect.resource != resource or not any(_is_within(resource, one) for one in permit.resolved):
         return TrailSign.other_target, f"that permit is for {', '.join(permit.resolved)}"
-    ids = {item.id for item in permit.targets if item.resource == resource}
-    if ids and effect.target not in ids:
+    ids = {item.id for item in permit.targets if _is_within(resource, item.resource)}
+    if ids and effect.target not in ids and not _is_any(effect.target, ids):
         return TrailSign.other_target, f"that permit is for {', '.join(sorted(ids))}"
     if not window[0] <= effect.at <= window[1]:
         return (
@@ -230,6 +232,16 @@ def _unauthorized(effect: TrailEffect, known: TrailPermit | None, resource: str)
             f"that permit was in use from {instant_text(window[0])} to {instant_text(window[1])}",
         )
     return None
+
+
+def _is_within(resource: str, one: str) -> bool:
+    """Whether a resource is the one that a trail is of, or a part of it: a trail may be of a whole cluster."""
+    return one == resource or one.startswith(f"{resource}/")
+
+
+def _is_any(target: str, ids: Iterable[str]) -> bool:
+    """Whether a target is named by any of the ids, where the trail does not tell which of its name it was (`@uid`)."""
+    return "@" not in target and any(target == one.rpartition("@")[0] for one in ids)
 
 
 def _owes(
@@ -243,7 +255,7 @@ def _owes(
     permit, window = known.permit, known.window
     if window is None or covers is None or permit.dry_run or known.effect != "done":
         return False
-    if resource not in permit.resolved or permit.operation not in shows:
+    if not any(_is_within(resource, one) for one in permit.resolved) or permit.operation not in shows:
         return False
     return covers[0] <= window[0] and window[1] <= covers[1] and permit.permit_id not in seen
 

@@ -168,7 +168,10 @@ async def test_each_credential_can_do_its_own_part_only(cluster: RealCluster, ex
     name = create(cluster)
     order = await order_of(executor, SCALE, **names("deployment", name), replicas=3)
     entry = cluster.entry()
-    swapped = {"token_file": entry["read_token_file"]}, {"read_token_file": entry["token_file"]}
+    swapped = (
+        {"token_file": str(cluster.copied("countersign-reads"))},
+        {"read_token_file": str(cluster.copied("countersign-acts"))},
+    )
 
     for files in swapped:
         with pytest.raises(PreconditionFailedError, match="403"):

@@ -91,6 +91,12 @@ class RealCluster:
         file.write_text(made["status"]["token"])
         return file
 
+    def copied(self, account: str) -> Path:
+        """Another file with the same token."""
+        file = self.folder / f"{account}-again"
+        file.write_text(self.token(account).read_text())
+        return file
+
     def entry(self) -> dict[str, Any]:
         """What an operator writes of it."""
         return {

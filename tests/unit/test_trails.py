@@ -91,6 +91,14 @@ def _held(
 
 UNDO = TrailPermit(_permit(direction=Direction.undo), "claimed", NOW)
 UNDO_ID = UNDO.permit.permit_id
+IN_CLUSTER = TrailPermit(
+    _permit(
+        resolved=(f"{ORDERS}/shop/web",),
+        targets=(ResolvedTarget(id="d/shop/web@u-1", resource=f"{ORDERS}/shop/web"),),
+    ),
+    "claimed",
+    NOW,
+)
 REINDEX: dict[str, Any] = {"operation": "postgres.index.create", "targets": ()}
 INDEX_UNDO = TrailPermit(_permit(direction=Direction.undo, **REINDEX), "claimed", NOW)
 
@@ -121,6 +129,10 @@ INDEX_UNDO = TrailPermit(_permit(direction=Direction.undo, **REINDEX), "claimed"
             ["other_target"],
             id="a permit for another resource",
         ),
+        pytest.param([_effect(target="d/shop/web")], IN_CLUSTER, [], id="a part of what the trail is of"),
+        pytest.param([_effect(target="d/shop/web@u-1")], IN_CLUSTER, [], id="the very one"),
+        pytest.param([_effect(target="d/shop/web@u-2")], IN_CLUSTER, ["other_target"], id="one of the same name"),
+        pytest.param([_effect(target="d/shop/we")], IN_CLUSTER, ["other_target"], id="the beginning of its name"),
         pytest.param([_effect(5), _effect(6)], CLAIMED, ["twice"], id="the same again"),
         pytest.param([_effect(5), _effect(6), _effect(7)], CLAIMED, ["twice", "twice"], id="and again"),
         pytest.param([_effect(5, permit_id=UNDO_ID), _effect(9, permit_id=UNDO_ID)], UNDO, [], id="an undo, again"),
