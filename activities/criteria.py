@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from activities.executors.base import Executor, ProbeError, ProbeOrder
+from policy.bounds import says_nothing
 from policy.canonical import canonical
 from policy.errors import CanonicalError
 from policy.measuring import Judgement, baseline_of, judge, says, seen
@@ -161,6 +162,10 @@ async def read_baselines(executors: Mapping[str, Executor], permit: Permit) -> t
             wrong.append(f"{criterion.probe} has no baseline on {resource}: {error}")
         elif says(criterion, value, value) == "none":
             wrong.append(f"{criterion.probe} has no baseline on {resource}: {_shown(value)} is no number")
+        elif criterion.success is not None and says_nothing(criterion.success, value):
+            wrong.append(
+                f"{criterion.probe} is {_shown(value)} on {resource} before the step: a share of it says nothing"
+            )
         elif criterion.of is not None and says(criterion, value, value) != "success":
             wrong.append(f"guard {criterion.probe} does not hold before the step: {_shown(value)} on {resource}")
     return tuple(baselines), "; ".join(wrong)[:_MESSAGE_LIMIT]

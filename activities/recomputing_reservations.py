@@ -38,6 +38,7 @@ def check_reserved(
             case.proposal,
             case.criteria,
             step=step,
+            acted_on=case.revision.facts.acted_on if case.revision is not None else facts.acted_on,
             now=entry.at,
             permit_ttl=policy.permit_ttl,
             undo_attempts=UNDO_RETRY.maximum_attempts,

@@ -204,10 +204,12 @@ async def take_over(
 
 def lease_of(file: CaseFile, in_force: InForce, step: int, now: datetime) -> datetime:
     """How long a reservation that is taken now would last."""
+    assert file.revision is not None
     return reserving.lease_until(
         file.proposal,
         file.criteria,
         step=step,
+        acted_on=file.revision.facts.acted_on,
         now=now,
         permit_ttl=in_force.policy.permit_ttl,
         undo_attempts=UNDO_RETRY.maximum_attempts,

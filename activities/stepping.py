@@ -45,11 +45,14 @@ def orders_of(permit: Permit) -> dict[str, Order]:
     found = {}
     for number, name in enumerate(permit.parts):
         key = f"{permit.permit_id}/{name}"
+        # The step had keys of its own for each target: what an undo undoes is one of these.
+        undoes = f"{whole.undoes}/{name}" if whole.undoes is not None else None
+        one = replace(whole, permit_id=key, undoes=undoes)
         if permit.targets:
             target = permit.targets[number]
-            found[name] = replace(whole, permit_id=key, resolved=(target.resource,), targets=(target,))
+            found[name] = replace(one, resolved=(target.resource,), targets=(target,))
         else:
-            found[name] = replace(whole, permit_id=key, resolved=(name,))
+            found[name] = replace(one, resolved=(name,))
     return found
 
 

@@ -7,7 +7,7 @@
   more.
 - A value that is no number is not between bounds, and neither is any value where the baseline is not known: nothing can
   be said. NaN and infinity are no numbers here.
-- What every number fulfils, or none, is no condition.
+- What every number fulfils, or none, is no condition; and a share of a baseline of zero asks for nothing.
 """
 
 import math
@@ -20,6 +20,8 @@ from policy.canonical import canonical
 
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-(2**53 - 1), le=2**53 - 1)]
 Template = Annotated[str, StringConstraints(pattern=r"^\$[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$")]
+# No number that is read is further from zero.
+_LARGEST = float(2**53 - 1)
 LOWER, UPPER = ("at_least", "above"), ("at_most", "below")
 BOUNDS = (*LOWER, *UPPER)
 _WORDS = {"at_least": "at least", "above": "above", "at_most": "at most", "below": "below"}
@@ -32,7 +34,7 @@ def _is_none(value: object) -> bool:
 class OfBaseline(EdgeModel):
     """A bound that follows from what was read before the step."""
 
-    baseline_times: Annotated[Number, Field(ge=0)] = 1.0
+    baseline_times: Annotated[Number, Field(gt=0)] = 1.0
     baseline_plus: Number = 0.0
 
     @model_validator(mode="after")
@@ -144,19 +146,36 @@ def overlap(success: Condition, failure: Condition) -> bool:
 
 
 def always(condition: Condition, least: float | None, most: float | None) -> bool:
-    """Whether every number that a probe can read fulfils a condition.
+    """Whether every number that a probe can read fulfils a condition, whatever it read before.
 
     Args:
         condition: with bounds.
         least: what the probe reads at least, where that is declared.
         most: what it reads at most.
     """
-    if condition.equals is not None or condition.needs_baseline:
+    if condition.equals is not None:
         return False
-    low = all(name not in condition.bounds or least is not None for name in LOWER)
-    high = all(name not in condition.bounds or most is not None for name in UPPER)
-    ends = [value for value, there in ((least, low), (most, high)) if value is not None and there]
-    return low and high and bool(ends) and all(condition.holds(value) for value in ends)
+    lowest, highest = -_LARGEST if least is None else least, _LARGEST if most is None else most
+    return all(
+        _fulfils(name, lowest, _strictest(bound, highest))
+        if name in LOWER
+        else _fulfils(name, highest, _strictest(bound, lowest))
+        for name, bound in condition.bounds.items()
+    )
+
+
+def says_nothing(condition: Condition, baseline: JsonValue) -> bool:
+    """Whether what was before makes a bound of it one that a thing which is gone fulfils, too: a share of nothing."""
+    return number_of(baseline) == 0 and any(
+        isinstance(bound, OfBaseline) and bound.baseline_plus <= 0
+        for name, bound in condition.bounds.items()
+        if name in LOWER
+    )
+
+
+def _strictest(bound: Bound, baseline: float) -> float:
+    """A bound where the baseline is such that it asks most."""
+    return bound.baseline_times * baseline + bound.baseline_plus if isinstance(bound, OfBaseline) else bound
 
 
 def _empty(bounds: dict[str, Bound]) -> bool:

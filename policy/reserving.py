@@ -21,7 +21,7 @@
 All instants are passed in (UTC); what others hold is read by the caller, under the locks of the scopes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
@@ -38,6 +38,7 @@ from policy.proposal import ActionProposal, Criterion
 from policy.rules.aggregate import EPSILON, AggregateLimit, Counts, Exceeded, amount, said, scopes
 from policy.rules.calendars import timing_of
 from policy.rules.environment import Case
+from policy.staging import step_seconds, targets_of
 
 AGED = timedelta(hours=1)
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=15)
@@ -292,9 +293,10 @@ def pause(asked_before: int) -> timedelta:
 
 def lease_until(
     proposal: ActionProposal,
-    criteria: Iterable[Criterion],
+    criteria: tuple[Criterion, ...],
     *,
     step: int,
+    acted_on: Callable[[int], int],
     now: datetime,
     permit_ttl: timedelta,
     undo_attempts: int,
@@ -305,13 +307,18 @@ def lease_until(
         proposal: what was approved.
         criteria: by which its success is measured.
         step: the one that is permitted now, from 1; those after it count, and the undos of all.
+        acted_on: how many targets a step acts on, from 1.
         now: when it is permitted.
         permit_ttl: how long a permit may wait.
         undo_attempts: how often an undo is tried.
     """
-    window = timedelta(seconds=max((item.within_seconds + item.observe_seconds for item in criteria), default=0))
-    times = [timedelta(seconds=item.timeout_seconds) + window + MARGIN for item in proposal.steps]
-    undos = [timedelta(seconds=item.undo.timeout_seconds) + MARGIN for item in proposal.steps if item.undo is not None]
+    numbered = list(enumerate(proposal.steps, start=1))
+    times = [timedelta(seconds=step_seconds(item, criteria, acted_on(number))) + MARGIN for number, item in numbered]
+    undos = [
+        timedelta(seconds=targets_of(item, acted_on(number)) * item.undo.timeout_seconds) + MARGIN
+        for number, item in numbered
+        if item.undo is not None
+    ]
     left = times[step - 1 :]
     total = sum(left, timedelta()) + permit_ttl * len(left) + undo_attempts * sum(undos, timedelta())
     return now + total + max(times)

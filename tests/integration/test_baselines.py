@@ -7,6 +7,7 @@ import pytest
 from temporalio.activity import ActivityCancellationDetails
 
 from activities.executors.base import Order, ProbeError, ProbeOrder
+from policy.bounds import Condition
 from policy.permit import PermitCriterion
 from tests.integration.effects import BOUND, World, attempt, execute, met, observe
 from tests.integration.fleet import FLEET, Fleet, fleet_of, reported
@@ -65,6 +66,19 @@ async def test_without_the_value_before_nothing_is_begun(world: World, one: Flee
     assert (result.effect, result.status, one.orders) == ("none", "failed", [])
     assert said in report.message
     assert len(report.baselines) == 1
+
+
+async def test_a_share_of_nothing_is_no_success_and_nothing_is_begun(world: World, one: Fleet) -> None:
+    """Nine tenths of no traffic are no traffic: a service that is down by then would pass."""
+    kept = SLOWER.model_copy(update={"success": Condition.model_validate({"at_least": {"baseline_times": 0.9}})})
+    one.state["memory/a"] = 0
+    permit = await world.permit(criteria=(kept,), baselines=(kept,))
+
+    result = await execute(world, permit.permit_id)
+
+    report = await reported(world, permit)
+    assert (result.effect, result.status, one.orders) == ("none", "failed", [])
+    assert "a share of it says nothing" in report.message
 
 
 async def test_the_last_step_is_compared_with_what_was_before_the_first(world: World, one: Fleet) -> None:

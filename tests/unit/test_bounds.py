@@ -47,7 +47,7 @@ MALFORMED = {
     "infinity": ({"at_least": float("-inf")}, "finite number"),
     "not a number": ({"at_least": float("nan")}, "finite number"),
     "more than a number can say": ({"at_most": 1e300}, "less than or equal to"),
-    "less than nothing of it": ({"at_most": {"baseline_times": -1}}, "greater than or equal to 0"),
+    "less than nothing of it": ({"at_most": {"baseline_times": -1}}, "greater than 0"),
     "a name": ({"at_most": "$limit"}, "valid number"),
     "something else": ({"around": 5}, "Extra inputs"),
 }
@@ -119,6 +119,11 @@ ALWAYS: dict[str, tuple[dict[str, Any], float | None, float | None, bool]] = {
     "nobody says what it can be": ({"at_most": 1}, None, None, False),
     "of one end nobody says it": ({"at_least": 0}, 0, None, True),
     "of before": ({"at_most": {"baseline_times": 1}}, 0, 1, False),
+    "of before, and all that there is": ({"at_most": {"baseline_plus": 1}}, 0, 1, True),
+    "of before, and nearly all": ({"at_most": {"baseline_plus": 0.9}}, 0, 1, False),
+    "of before, less all that there is": ({"at_least": {"baseline_plus": -1}}, 0, 1, True),
+    "of before, and nobody says what it can be": ({"at_most": {"baseline_plus": 9e15}}, None, None, False),
+    "what no number exceeds": ({"at_most": 2**53 - 1}, None, None, True),
     "a value": ({"equals": 1}, 1, 1, False),
 }
 

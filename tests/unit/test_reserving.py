@@ -189,11 +189,26 @@ def test_a_lease_lasts_for_everything_that_was_permitted() -> None:
     """Two steps of a minute with an undo each: their permits, their criteria, and twenty attempts of both undos."""
     proposal = a_proposal(steps=[step_json(name="one"), step_json(name="two")])
     criteria = criteria_of(proposal, facts_of(proposal).operations)
-    args: dict[str, Any] = {"now": T0, "permit_ttl": timedelta(minutes=5), "undo_attempts": 20}
+    args: dict[str, Any] = {"acted_on": lambda _: 1, "now": T0, "permit_ttl": timedelta(minutes=5), "undo_attempts": 20}
     whole, rest = (lease_until(proposal, criteria, step=step, **args) - T0 for step in (1, 2))
     step, undo = timedelta(seconds=60 + 5 + 90), timedelta(seconds=60 + 90)
     assert whole == 2 * (step + timedelta(minutes=5)) + 20 * 2 * undo + step
     assert whole - rest == step + timedelta(minutes=5)
+
+
+def test_a_lease_lasts_for_every_target_that_is_taken_after_another() -> None:
+    """And for criteria that are looked at late."""
+    proposal = a_proposal(steps=[step_json(one_by_one=True)])
+    criteria = tuple(
+        item.model_copy(update={"initial_delay_seconds": 600})
+        for item in criteria_of(proposal, facts_of(proposal).operations)
+    )
+    args: dict[str, Any] = {"step": 1, "now": T0, "permit_ttl": timedelta(minutes=5), "undo_attempts": 20}
+
+    lease = lease_until(proposal, criteria, acted_on=lambda _: 50, **args) - T0
+
+    acting, undoing = timedelta(seconds=50 * (60 + 600 + 5)), timedelta(seconds=50 * 60 + 90)
+    assert lease >= timedelta(minutes=5) + acting + 20 * undoing
 
 
 def test_pauses_grow_and_end() -> None:
