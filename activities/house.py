@@ -15,7 +15,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -119,24 +119,41 @@ class HouseActivities(HousePort):
                 break
             try:
                 swept += await self._end(proposal_id, revision, now)
-            except CountersignError as error:
+            except Exception as error:  # noqa: BLE001 - whatever one action does, the others are swept; it is named below
                 failed.append(f"{proposal_id}: {error}")
-        try:
-            await open_missing(self._database, now)
-            await start_items(self._client, self._database)
-        except (RPCError, CountersignError) as error:
-            failed.append(f"items that people have to look at: {error}")
-        try:
-            await start_halts(self._client, self._database)
-        except RPCError as error:
-            failed.append(f"halts: {error}")
-        failed += await note_lapsed(self._database, now)
-        try:
-            await self._looking.go_on(now)
-        except (RPCError, CountersignError) as error:
-            failed.append(f"open cases after a change of the directory: {error}")
+        for what, look in self._looks(now).items():
+            try:
+                failed += await look() or ()
+            except Exception as error:  # noqa: BLE001 - as above
+                failed.append(f"{what}: {error}")
         _report("sweep", "SweepIncomplete", swept, failed)
         return swept
+
+    def _looks(self, now: datetime) -> dict[str, Callable[[], Awaitable[Sequence[str] | None]]]:
+        """What else a sweep looks after, each whatever became of the others."""
+
+        async def items() -> None:
+            await open_missing(self._database, now)
+
+        async def started() -> None:
+            await start_items(self._client, self._database)
+
+        async def halts() -> None:
+            await start_halts(self._client, self._database)
+
+        async def leases() -> Sequence[str]:
+            return await note_lapsed(self._database, now)
+
+        async def people() -> None:
+            await self._looking.go_on(now)
+
+        return {
+            "what ended without a definite state": items,
+            "items that people have to look at": started,
+            "halts": halts,
+            "leases": leases,
+            "open cases after a change of the directory": people,
+        }
 
     @activity.defn(name="archive")
     async def archive(self) -> int:

@@ -109,11 +109,11 @@ async def open_unresolved(
         return None
     try:
         policy = read_policy(await stored(connection, "policy", file.revision.documents.policy))
-    except CountersignError as error:
-        # An end must be on record whatever became of a document: the sweep opens the item as soon as it can be read.
+        item = unresolved_item(file.proposal, file.revision, file.assessment_digest, policy, outcome=outcome, at=at)
+    except (CountersignError, ValueError) as error:
+        # An end must be on record whatever a document says: the sweep opens the item as soon as it can.
         log.warning("what is unresolved of %s cannot be opened yet: %s", file.proposal.proposal_id, error)
         return None
-    item = unresolved_item(file.proposal, file.revision, file.assessment_digest, policy, outcome=outcome, at=at)
     if item is None or item.due_at is None:
         return None
     row = {

@@ -45,10 +45,16 @@ def _in_utc(value: datetime) -> datetime:
 
 ProposalId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$")]
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$"
+Name = Annotated[str, StringConstraints(pattern=_NAME)]
 Operation = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$", max_length=100)]
 Text = Annotated[str, StringConstraints(max_length=4000)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_written_as_instant), AfterValidator(_in_utc)]
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be a `Name`."""
+    return re.fullmatch(_NAME, text) is not None
 
 
 class Reason(RecordModel):

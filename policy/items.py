@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from policy.approval.standing import ApprovalCase, Ballot, Standing, stand
-from policy.base import Instant, RecordModel
+from policy.base import Instant, RecordModel, is_name
 from policy.builtin import PUBLISH
 from policy.canonical import canonical, digest
 from policy.document import PolicyDocument, PolicySet
@@ -268,9 +268,11 @@ def _asked(revision: Revision) -> Iterator[Requirement]:
         yield from (Requirement(groups=step.add_groups) for step in steps if step.add_groups)
     for rule in revision.evaluation.revocations:
         yield from (one for one in (rule.before, rule.during) if one is not None)
-    if facts.target_owner:
-        name = facts.target_owner.rpartition("/")[2]
-        yield Requirement(people=(name,)) if facts.target_owner.startswith("user:") else Requirement(groups=(name,))
+    # An owner is free text in a catalog: what can be no group or person of a directory names nobody.
+    owner = (facts.target_owner or "").rpartition("/")[2]
+    if is_name(owner):
+        by_person = (facts.target_owner or "").startswith("user:")
+        yield Requirement(people=(owner,)) if by_person else Requirement(groups=(owner,))
 
 
 def _governors(documents: tuple[PolicyDocument, ...]) -> Iterator[Requirement]:

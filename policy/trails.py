@@ -107,7 +107,8 @@ class TrailPermit(NamedTuple):
         """From when to when its effect can be; None where it was not claimed."""
         if self.use != "claimed" or self.used_at is None:
             return None
-        over = self.used_at + timedelta(seconds=self.permit.timeout_seconds) + _SLACK
+        seconds = self.permit.longest if self.permit.one_by_one else self.permit.timeout_seconds
+        over = self.used_at + timedelta(seconds=seconds) + _SLACK
         begins = min(self.used_at, self.started_at or self.used_at)
         # Criteria are measured after the effect, so a report may come long after it.
         ends = self.finished_at if self.finished_at is not None else over

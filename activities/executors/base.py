@@ -146,6 +146,11 @@ class Order:
             undoes=step if permit.direction is Direction.undo else None,
         )
 
+    @property
+    def of_permit(self) -> str:
+        """The id of the permit itself: `permit_id` names one of its targets, too, where they are taken one by one."""
+        return self.permit_id.partition("/")[0]
+
     def check_real(self) -> None:
         """Refuse to carry out what may only be rehearsed.
 

@@ -72,7 +72,7 @@ class DocumentsExecutor:
         try:
             async with self._database.transaction() as connection:
                 sent = True
-                wanted = {"permit": UUID(order.permit_id), "at": await self._clock.now()}
+                wanted = {"permit": UUID(order.of_permit), "at": await self._clock.now()}
                 await connection.execute(_PUBLISH, wanted)
         except DatabaseUnavailableError as error:
             # It may have been committed: asked again with the same permit, the record says what it did.
@@ -106,7 +106,7 @@ class DocumentsExecutor:
         """Whether this very permit published; see `Executor.observe`."""
         try:
             async with self._database.snapshot() as connection:
-                found = await connection.scalar(_DONE, {"permit": UUID(order.permit_id)})
+                found = await connection.scalar(_DONE, {"permit": UUID(order.of_permit)})
         except DatabaseUnavailableError:
             return "unknown"
         return "done" if found else "none"

@@ -225,6 +225,7 @@ class HttpExecutor:
 
         return Following(
             client=self._client,
+            base=base,
             completion=operation.completion,
             asked=lambda status: reading("GET", status, host),
             cancelling=cancelling if cancel else None,

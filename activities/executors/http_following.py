@@ -1,7 +1,8 @@
 """What an endpoint accepted, followed to its end: 202 with a status address, asked until it says how it ended.
 
 1. The address (`Operation-Location`, or else `Location`) is of the same scheme, host and port that the order was sent
-   to; any other is not asked, and nobody knows.
+   to, and below the resource's own address, so that who answers there sends our login to nobody else's part of a shared
+   host; any other is not asked, and nobody knows.
 2. It is asked as often as the entry says, or as the answer says by `Retry-After`, within bounds, and never after the
    permitted time.
 3. It is believed where it says how it ended. It may fail to answer a few times in a row; then nobody knows.
@@ -13,7 +14,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from activities.executors.base import EffectUnknownError, ExecutorError, PreconditionFailedError
 from activities.executors.http_answers import TOO_MANY, State, retry_after, state_of
@@ -31,6 +32,7 @@ class Following:
 
     Attributes:
         client: asks.
+        base: the address of the resource, as the operator wrote it.
         completion: the entry.
         asked: the request that reads the status at an address.
         cancelling: the request that ends it, at a status address; None where there is none.
@@ -40,6 +42,7 @@ class Following:
     """
 
     client: HttpClient
+    base: str
     completion: Completion
     asked: Callable[[str], Request]
     cancelling: Callable[[str], Request] | None
@@ -55,7 +58,7 @@ class Following:
             EffectUnknownError: nobody knows how it ended.
             ExecutorError: it went wrong.
         """
-        address = status_address(sent.url, accepted)
+        address = status_address(sent.url, accepted, self.base)
         wait, deadline = self._wait(accepted), self.deadline
         watched = self.completion.stops_within
         failures = 0
@@ -113,12 +116,13 @@ class Following:
         return min(max(asked, self.completion.every_seconds / 4), self.completion.longest_wait_seconds)
 
 
-def status_address(sent: str, accepted: Answer) -> str:
+def status_address(sent: str, accepted: Answer, base: str) -> str:
     """Where what was accepted says how far it is.
 
     Args:
         sent: the address that the order was sent to.
         accepted: the answer.
+        base: what it has to be below: the address of the resource.
 
     Raises:
         EffectUnknownError: it says none, or one somewhere else.
@@ -135,7 +139,18 @@ def status_address(sent: str, accepted: Answer) -> str:
     written = given.isascii() and given.isprintable() and not set(given) & set(' \\"<>') and len(given) < _ADDRESS_LIMIT
     if not (same and written):
         raise EffectUnknownError("it was accepted, and the status address is not of the host that it was sent to")
+    if not _is_below(found.path, urlsplit(base).path):
+        raise EffectUnknownError("it was accepted, and the status address is not below the address of the resource")
     return found._replace(netloc=mine.netloc, fragment="").geturl()
+
+
+def _is_below(path: str, base: str) -> bool:
+    """Whether a path is in the folder of another, as whoever decodes it once more would read it."""
+    plain = unquote(path)
+    if "%" in plain or "\\" in plain or any(part in (".", "..") for part in plain.split("/")):
+        return False
+    folder = base.rstrip("/") + "/"
+    return f"{plain}/".startswith(folder)
 
 
 def _may_recover(answer: Answer | None) -> bool:

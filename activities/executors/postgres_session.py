@@ -84,7 +84,8 @@ async def reading_session(
 
 def application_name(permit_id: str | None) -> str:
     """The name that a session under a permit has at the server, which keeps 63 bytes of it."""
-    return f"{ACTS}{permit_id}" if permit_id is not None else LOOKS
+    # Of a permit that acts on one target after the other, each session has the name of the permit, which fits.
+    return f"{ACTS}{permit_id.partition('/')[0]}" if permit_id is not None else LOOKS
 
 
 def _settings(name: str, statement_seconds: float, *, read_only: bool) -> dict[str, str]:

@@ -144,7 +144,8 @@ def _effect(event: Mapping[str, Any], resource: str) -> TrailEffect:
         resource=resource,
         operation=_operation(event, where, annotations),
         actor=_actor(event),
-        permit_id=permit[:_TEXT] if isinstance(permit, str) and permit else None,
+        # Of a permit that acts on one target after the other, the mark names the target besides.
+        permit_id=permit.partition("/")[0][:_TEXT] if isinstance(permit, str) and permit else None,
         evidence=_evidence(event),
     )
 

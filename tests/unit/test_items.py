@@ -74,6 +74,30 @@ def test_without_a_word_of_the_policy_it_is_whoever_had_to_do_with_it() -> None:
     assert item.chain.seats == 1
 
 
+@pytest.mark.parametrize(
+    ("owner", "asked"),
+    [
+        ("group:default/platform", ["platform"]),
+        ("Platform Team", []),
+        ("group:default/", []),
+        ("plattform-süd", []),
+        ("x" * 300, []),
+        (None, []),
+    ],
+)
+def test_an_owner_that_can_be_no_group_is_nobody_and_keeps_nothing_from_its_end(
+    owner: str | None, asked: list[str]
+) -> None:
+    """An owner is what somebody wrote into a catalog."""
+    rules = read_policy(POLICY)
+    revision = _revision(rules)
+    owned = revision.model_copy(update={"facts": revision.facts.model_copy(update={"target_owner": owner})})
+
+    item = unresolved_item(a_proposal(), owned, DIGEST, rules, outcome=Outcome.outcome_unknown, at=T0)
+
+    assert _groups(item) == ["ops", "dba", *asked]
+
+
 def test_the_ids_of_items_are_apart() -> None:
     """No statement about one is about the other: their ids and digests differ."""
     rules = read_policy(POLICY)

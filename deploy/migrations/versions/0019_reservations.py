@@ -50,11 +50,11 @@ INDEXES = (
 
 
 HALT = """
-    halt_id text PRIMARY KEY,
-    environment text,
-    placed_by text NOT NULL,
+    halt_id text PRIMARY KEY CHECK (halt_id ~ '^[A-Za-z0-9][A-Za-z0-9._:/@-]{{7,63}}$'),
+    environment text CHECK (length(environment) <= 200),
+    placed_by text NOT NULL CHECK (length(placed_by) <= 200),
     placed_at timestamptz NOT NULL,
-    reason text NOT NULL,
+    reason text NOT NULL CHECK (length(reason) <= 4000),
     body bytea NOT NULL,
     digest text NOT NULL,
     {digest_of_body}"""
