@@ -57,6 +57,8 @@ CODES: Mapping[str, frozenset[str]] = {
                 "halted",
                 "reservation_lost",
                 "taken_over",
+                "target_not_resolved",
+                "window_too_short",
             ),
         }
     ),
@@ -68,6 +70,7 @@ CODES: Mapping[str, frozenset[str]] = {
             *("dry_run_mismatch", "unknown_executor", "unknown_permit", "void", "withdrawn"),
             *("unsigned_permit", "bad_permit_signature", "unknown_permit_key", "revoked_permit_key", "wrong_issuer"),
             *("wrong_audience", "permit_mismatch", "permit_not_yet", "approval_unproven"),
+            *("unresolved_permit", "window_too_short"),
         }
     ),
 }
