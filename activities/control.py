@@ -231,7 +231,9 @@ class ControlActivities(CasePort):
                 ended = await note_stop(connection, ledger, file, UNVERIFIED, request.now)
                 stopped = replace(file, resolution=ended, stop="withdrawn")
                 plan = self._newer(stopped, standing, request.revision, in_force)
-                return CaseResult(standing=standing, resolution=ended, plan=plan, entry=await ledger.head())
+                revoked = file.stop == REVOKED
+                entry = await ledger.head()
+                return CaseResult(standing=standing, resolution=ended, plan=plan, stopped=revoked, entry=entry)
             if request.returning:
                 file = await ask_again(connection, ledger, file, in_force, request.now)
                 file = await follow(connection, ledger, file, in_force, request.now)

@@ -32,6 +32,8 @@ from workflows.messages import ExecuteResult, RecordRequest
 
 _LEDGER = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
 _TOLD_LIMIT = 500
+# What an executor told besides, by which nothing but the waiting of the workflow goes.
+_NO_TEXT = {"claimed", "halted"}
 
 
 async def record_end(
@@ -153,7 +155,7 @@ async def _note_violations(
         if (report.status, report.effect) == (item.status, item.effect) if report else item.effect != "done":
             continue
         # Whoever told it may have told anything: what no entry could hold must not keep the action from its end.
-        told_text = {name: visible(text)[:_TOLD_LIMIT] for name, text in item.model_dump(exclude={"claimed"}).items()}
+        told_text = {name: visible(text)[:_TOLD_LIMIT] for name, text in item.model_dump(exclude=_NO_TEXT).items()}
         content = {
             "what": "the workflow was told something else than the executor wrote",
             "told": told_text,

@@ -129,7 +129,8 @@ class EffectReport(RecordModel):
     """What the executor says it did, once per permit. That of a dry run has no effect, and says what was rehearsed.
 
     `baselines` were read before the step. Of a step target by target, `touched` are the targets that it acted on, in
-    order, and `gates` what was measured between them.
+    order, and `gates` what was measured between them. `stopped` says what the executor read in the record that ended it
+    while it ran: a halt, a hold, a stop or a take-over; empty where nothing of the kind did.
     """
 
     permit_id: str
@@ -145,6 +146,7 @@ class EffectReport(RecordModel):
     baselines: Annotated[tuple[Baseline, ...], Field(exclude_if=_is_empty)] = ()
     touched: Annotated[tuple[str, ...], Field(exclude_if=_is_empty)] = ()
     gates: Annotated[tuple[Gate, ...], Field(exclude_if=_is_empty)] = ()
+    stopped: Annotated[str, Field(exclude_if=_is_empty)] = ""
 
     @property
     def succeeded(self) -> bool:

@@ -61,6 +61,9 @@ class Effect:
                 return Event.effect_unknown
             if told.effect == "done":
                 done.append((step, permit.undo_permit_id))
+            if told.halted and done and not case.stop_noted:
+                case.stop = True
+                await self._note_stop()
             if case.stop_noted:
                 return await self._end_early(done, Event.never_started, Event.stopped)
             if told.status != "succeeded":

@@ -317,7 +317,8 @@ class ExecuteRequest(Request):
 class ExecuteResult(Answer):
     """What the executor reported. The workflow waits by it; the record holds the report that counts.
 
-    `claimed` is False only where `observe` found that nobody had claimed the permit.
+    `claimed` is False only where `observe` found that nobody had claimed the permit. `halted`: others ended or refused
+    it, by a halt, a hold, a stop or a take-over on record, and the verb for a stop applies to what was done.
     """
 
     permit_id: str
@@ -325,6 +326,7 @@ class ExecuteResult(Answer):
     effect: str
     message: str = ""
     claimed: bool = True
+    halted: Annotated[bool, Field(exclude_if=operator.not_)] = False
 
     @classmethod
     def unreadable(cls) -> Self:
