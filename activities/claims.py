@@ -300,14 +300,17 @@ async def _no_undo(connection: AsyncConnection, permit: Permit, *, stopped: bool
     records = (await read_issued(connection, permit.proposal_id, permit.revision)).records
     refused = (await connection.execute(_closed_gates(permit))).scalar_one() > 0
     expired = (await connection.execute(_EXPIRED, _later(permit, now))).first() is not None
-    reasons = may_undo(permit.step, records, stopped=stopped, dispatch_refused=refused, expired=expired)
+    spared = permit.judging is not None and permit.judging.spares(records, now)
+    reasons = may_undo(permit.step, records, stopped=stopped, dispatch_refused=refused, expired=expired, spared=spared)
     if not reasons:
         return None
     forward = next((item for item in records if item.step == permit.step and item.direction == "do"), None)
     running = forward is not None and forward.use == "claimed" and forward.report is None
     unknown = any(item.step > permit.step and item.report and item.report.effect == "unknown" for item in records)
     unclaimed = any(item.step > permit.step and item.direction == "do" and item.use == "unused" for item in records)
-    waits = {"later_step_open": not unknown, "no_cause_to_undo": unclaimed}.get(reasons[0].code, False)
+    # The clock of whoever asks may be ahead of this one.
+    judged = spared and permit.judging is not None and permit.judging.on_expiry == "compensate"
+    waits = {"later_step_open": not unknown, "no_cause_to_undo": unclaimed or judged}.get(reasons[0].code, False)
     return Refused(reasons[0].code, reasons[0].message, passing=running or waits)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
+from activities.accepting import judge, with_acceptance
 from activities.advancing import note_stop, settle, standing_of
 from activities.attributes import RegisteredAttributes
 from activities.cases import REVOKED, CaseFile, read_case
@@ -169,6 +170,7 @@ class ControlActivities(CasePort):
             taking = Taking(connection, ledger, in_force, self._prover, request)
             taken = await taking.take(file, request)
             entry = await taking.close()
+            accepted = (await with_acceptance(connection, taken.file)).accepted is not None
             unblock = unblock_of(taken.file, taken.standing, in_force, request.now) if in_force else ()
         return CaseResult(
             receipt=taken.receipt,
@@ -180,6 +182,7 @@ class ControlActivities(CasePort):
             entry=entry,
             unlisted=taking.unlisted,
             unblock=unblock,
+            judged="accepted" if accepted else "",
         )
 
     async def _take_several(self, request: DecisionsRequest) -> DecisionsResult:
@@ -202,6 +205,7 @@ class ControlActivities(CasePort):
                 if time.monotonic() - began > BATCH_SECONDS:
                     break
             entry = await taking.close()
+            accepted = (await with_acceptance(connection, file)).accepted is not None
         last = taken[-1]
         return DecisionsResult(
             receipts=tuple(item.receipt for item in taken),
@@ -213,6 +217,7 @@ class ControlActivities(CasePort):
             entry=entry,
             unlisted=taking.unlisted,
             unblock=unblock_of(file, last.standing, in_force, request.now),
+            judged="accepted" if accepted else "",
         )
 
     @activity.defn(name="advance")
@@ -227,6 +232,8 @@ class ControlActivities(CasePort):
             in_force = await self._documents.in_force(connection)
             file = await notice(connection, ledger, file, in_force, request.now, time_itself=True)
             standing = standing_of(file, request.now, time_itself=True)
+            if request.judging and file.resolution == "approved" and file.result is None:
+                return await judge(connection, ledger, file, request.now)
             if request.stop_actor is not None and file.result is None:
                 ended = await note_stop(connection, ledger, file, UNVERIFIED, request.now)
                 stopped = replace(file, resolution=ended, stop="withdrawn")
@@ -270,6 +277,7 @@ class ControlActivities(CasePort):
                     file = await read_case(connection, request.proposal_id)
             result = None
             if file is not None:
+                file = await with_acceptance(connection, file)
                 offered = await self._offer(connection, ledger, file, request.now)
                 result = await record_end(connection, ledger, file, request, offer=offered)
             waiting = await next_in_row(connection, request.proposal_id, request.now) if result is not None else ()

@@ -333,4 +333,5 @@ def _result(report: EffectReport) -> ExecuteResult:
         effect=report.effect,
         message=report.message,
         halted=bool(report.stopped),
+        inconclusive=report.inconclusive,
     )

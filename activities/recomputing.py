@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from activities.accepting import read_acceptance
 from activities.advancing import standing_of
 from activities.case_events import KINDS
 from activities.cases import FIRST_REVISION, REVOKED, CaseFile, revoked_reason, stored_proposal
@@ -59,6 +60,7 @@ from policy.revision import Revision
 from policy.sealing import check_sealed, sealed_of
 from policy.signature import Signed
 from policy.trails import check_trail
+from policy.undecided import accepted_reason, check_judging
 from policy.watching import check_watched
 from signing.delegations import read_proved_directory
 
@@ -109,6 +111,7 @@ class Recomputation:
             **dict.fromkeys((EntryKind.takes_over, EntryKind.taken_over), self._moved_over),
             EntryKind.claim_refused: self._permitted.claim_refused,
             EntryKind.reported: lambda entry: self._permitted.reported(entry, self._known()[0]),
+            EntryKind.judging: self._judging,
             EntryKind.recorded: self._recorded,
             EntryKind.violation: self._violation,
             EntryKind.offered: lambda entry: self._debts.offered(entry, self._known()[0]),
@@ -265,6 +268,9 @@ class Recomputation:
         found += compare("ballot", content["ballot"], reading.ballot)
         if content["ballot"] is not None:
             self.case = replace(case, ballots=(*case.ballots, Ballot.model_validate(content["ballot"])))
+        if counted and reading.accepts and reading.person is not None:
+            accepted = accepted_reason(reading.person.person_id, submission.justification)
+            self.case = replace(case, accepted=accepted)
         assert self.case is not None
         standing = standing_of(self.case, entry.at)
         return found + compare("receipt", content["receipt"], receipt_of(submission, reading, standing, case))
@@ -286,9 +292,11 @@ class Recomputation:
     def _read(
         self, case: CaseFile, submission: DecisionSubmission, said_by: SaidBy, directory: Directory, at: datetime
     ) -> Reading:
-        if submission.vote is not Vote.revoke:
+        if submission.vote not in (Vote.revoke, Vote.accept):
             return read_decision(case, submission, said_by, directory, at)
         records = self._permitted.forward(submission.revision)
+        if submission.vote is Vote.accept:
+            return read_acceptance(case, submission, said_by, directory, records, at)
         return read_revocation(case, submission, said_by, directory, records, at)
 
     def _due(self, entry: ReadEntry) -> list[str]:
@@ -328,6 +336,10 @@ class Recomputation:
         if case.resolution is None:
             self.case = replace(self.case, resolution="withdrawn", resolved_at=entry.at, reasons=(reason,))
         return found
+
+    def _judging(self, entry: ReadEntry) -> list[str]:
+        case, revision = self._known()
+        return check_judging(entry.content, case.judging, self._permitted.forward(revision.revision))
 
     def _recorded(self, entry: ReadEntry) -> list[str]:
         case, revision = self._known()

@@ -98,8 +98,13 @@ class Permitted:
         if permit.permit_id in self.reports:
             found.append(f"permit {permit.permit_id} was reported before")
         if permit.direction == "undo":
+            claimed = self._claimed()
             reasons = may_undo(
-                permit.step, self._claimed(), stopped=_compensates(case), dispatch_refused=bool(self.refusals)
+                permit.step,
+                claimed,
+                stopped=_compensates(case),
+                dispatch_refused=bool(self.refusals),
+                spared=permit.judging is not None and permit.judging.spares(claimed, report.started_at),
             )
             found += [f"it was undone without a cause: {reason.message}" for reason in reasons]
         self.reports[permit.permit_id] = report

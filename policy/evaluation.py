@@ -53,6 +53,7 @@ from policy.rules.revocation import Revocation
 from policy.rules.stepping_up import ProofDemand, ProofRule, with_proofs
 from policy.rules.timing import Timing
 from policy.rules.unsigned import asked_unsigned, unsigned_refusals
+from policy.undecided import Judging, strictest
 
 REGISTRY = "operations registry"
 
@@ -103,6 +104,7 @@ class Evaluation(RecordModel):
         revocations: who may revoke it, by the documents that speak of it.
         revoke_proofs: what the proof of a revocation must show.
         stops_at_failed_undo: whether nothing more is undone once an undo has failed.
+        judging: how people judge a step of which nobody can tell whether it is good; None where nobody is asked.
         excluded: who does not approve it, besides the people who ask.
         controls: of the rules and limits that decided, and of their documents.
     """
@@ -129,6 +131,7 @@ class Evaluation(RecordModel):
     revocations: tuple[Revocation, ...] = ()
     revoke_proofs: Annotated[tuple[ProofDemand, ...], Field(exclude_if=lambda value: not value)] = ()
     stops_at_failed_undo: Annotated[bool, Field(exclude_if=operator.not_)] = False
+    judging: Annotated[Judging | None, Field(exclude_if=operator.not_)] = None
 
 
 def evaluate(
@@ -163,6 +166,7 @@ def evaluate(
         "revocations": _revocations(said),
         "revoke_proofs": tuple(item.demand for item in _proofs(said, case) if "revoke" in item.votes),
         "stops_at_failed_undo": _stops_at_failed_undo(said),
+        "judging": _judging(said),
     }
     return _labelled(decided.model_copy(update=more), rollback)
 
@@ -193,6 +197,15 @@ def _stops_at_failed_undo(said: list[Speech]) -> bool:
     """Whether a document that speaks of it wants nothing more undone once an undo has failed."""
     rules = (item.document.compensation for item in said)
     return any(rule is not None and rule.on_failed_undo is FailedUndo.stop for rule in rules)
+
+
+def _judging(said: list[Speech]) -> Judging | None:
+    """How people judge what measuring cannot, by every document that speaks of it."""
+    documents = {item.document.metadata.name: item.document for item in said}
+    rules = (item.inconclusive for item in documents.values() if item.inconclusive is not None)
+    return strictest(
+        Judging(within_seconds=max(1, int(rule.within.total_seconds())), on_expiry=rule.on_expiry) for rule in rules
+    )
 
 
 def _decide(policy: PolicySet, case: Case, said: list[Speech]) -> Evaluation:

@@ -340,7 +340,13 @@ def out_of_turn(reasons: tuple[Reason, ...]) -> bool:
 
 
 def may_undo(
-    step: int, records: tuple[StepRecord, ...], *, stopped: bool, dispatch_refused: bool, expired: bool = False
+    step: int,
+    records: tuple[StepRecord, ...],
+    *,
+    stopped: bool,
+    dispatch_refused: bool,
+    expired: bool = False,
+    spared: bool = False,
 ) -> tuple[Reason, ...]:
     """Every reason against claiming the undo permit of a step; empty when there is something to undo and a cause.
 
@@ -355,12 +361,14 @@ def may_undo(
         stopped: whether a stop is on record whose verb is to compensate.
         dispatch_refused: whether the gate refused a later step.
         expired: whether the forward permit of a later step expired unclaimed.
+        spared: whether people are asked about what nobody can tell: that is no cause then (`policy/undecided.py`).
     """
     forward = {item.step: item.report for item in records if item.direction == "do"}
     report = forward.get(step)
     if report is None or report.effect != "done":
         return (Reason(code="nothing_to_undo", message=f"step {step} has not reported an effect"),)
-    failed = any(item is not None and (item.failed or item.effect == "none") for item in forward.values())
+    reports = [item for item in forward.values() if item is not None and not (spared and item.inconclusive)]
+    failed = any(item.failed or item.effect == "none" for item in reports)
     void = any(item.direction == "do" and item.use == "void" for item in records)
     if not (failed or void or stopped or dispatch_refused or expired):
         return (Reason(code="no_cause_to_undo", message="no step failed, nobody stopped the action, no gate closed"),)

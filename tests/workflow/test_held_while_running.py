@@ -51,7 +51,9 @@ async def test_a_hold_ends_what_runs_and_the_verb_of_the_proposal_applies(
     await hold(world, target)
     result = await world.result(action)
     assert (result.outcome, await world.effects(name)) == (outcome, effects)
-    assert (await report(world, name, 2))["stopped"].startswith(f"on_hold: target component:default/{target} is under hold")
+    assert (await report(world, name, 2))["stopped"].startswith(
+        f"on_hold: target component:default/{target} is under hold"
+    )
     (stopped,) = await world.entries(name, "stopped")
     assert (stopped["content"]["kind"], stopped["content"]["actor"]) == ("withdrawn", "unverified")
     assert await findings(world, name) == []
