@@ -32,7 +32,7 @@ from activities.reserving import next_in_row
 from activities.resolutions import fresh_resolution
 from activities.signatures import signed_by
 from activities.starting import end_without_effect, refuse_signature, refuse_start, register, start_refusals
-from activities.taking import Taken, Taking, read_submission, refused
+from activities.taking import Taking, moved, read_submission, refused
 from activities.telemetry import about
 from policy import search_attributes
 from policy.approval.standing import Standing
@@ -178,7 +178,7 @@ class ControlActivities(CasePort):
             resolution=taken.file.resolution,
             stopped=taken.file.stop == REVOKED,
             plan=self._newer(taken.file, taken.standing, request.revision, in_force),
-            attributes=self._of_case(taken.file, taken.standing) if _moved(before, taken) else {},
+            attributes=self._of_case(taken.file, taken.standing) if moved(before, taken) else {},
             entry=entry,
             unlisted=taking.unlisted,
             unblock=unblock,
@@ -213,7 +213,7 @@ class ControlActivities(CasePort):
             resolution=file.resolution,
             stopped=file.stop == REVOKED,
             plan=self._newer(file, last.standing, request.revision, in_force),
-            attributes=self._of_case(file, last.standing) if _moved(before, *taken) else {},
+            attributes=self._of_case(file, last.standing) if moved(before, *taken) else {},
             entry=entry,
             unlisted=taking.unlisted,
             unblock=unblock_of(file, last.standing, in_force, request.now),
@@ -391,13 +391,6 @@ class ControlActivities(CasePort):
 
     def _known(self, attributes: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in attributes.items() if name in self._attributes.names}
-
-
-def _moved(before: CaseFile, *taken: Taken) -> bool:
-    """Whether any of some decisions, or what was noted with them, changed how the case stands."""
-    after = taken[-1].file
-    noted = (after.resolution, after.events) != (before.resolution, before.events)
-    return noted or any(item.receipt.counted for item in taken)
 
 
 def _denied_by(file: CaseFile | None) -> tuple[str, ...]:

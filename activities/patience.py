@@ -37,7 +37,7 @@ def over_at(file: CaseFile, records: tuple[StepRecord, ...], expires_at: datetim
     undo = [_time_for(item, file) for item in _due(file, records)]
     until = file.judged_until(records)
     judged = [until] if until is not None else []
-    due = [max(_moved_at(records, expires_at), *judged) + max(undo)] if undo else []
+    due = [max([_moved_at(records, expires_at), *judged]) + max(undo)] if undo else []
     return max((*claims, *due, *judged), default=_LONG_AGO)
 
 

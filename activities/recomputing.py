@@ -24,7 +24,7 @@ from activities.recomputing_proofs import check_principal, said_again
 from activities.recomputing_reservations import check_lapsed, check_moved_over
 from activities.recomputing_restored import Restored
 from activities.recomputing_revisions import check_remeasured, check_superseding, unkept
-from activities.recomputing_revocations import check_revocation
+from activities.recomputing_revocations import check_revocation, counted_again
 from activities.recomputing_signatures import check_signature
 from activities.recomputing_starts import check_refused_start
 from activities.recording import conclusion
@@ -261,7 +261,7 @@ class Recomputation:
         directory = self._documents.directory(content["directory"])
         said_by = said_again(content, submission, directory, entry.at)
         reading = self._read(case, submission, said_by, directory, entry.at)
-        found = _counted(reading, counted=counted) + check_principal(content, said_by)
+        found = counted_again(reading, counted=counted) + check_principal(content, said_by)
         if reading.revokes is not None and self.entry(EntryKind.stopped, "stop") is None:
             found.append("it revokes the action, and no entry stops it")
         found += compare("person", content["person"], reading.person)
@@ -394,15 +394,6 @@ class Recomputation:
         if stored != text:
             state = "has none" if text is None else "has another" if stored is not None else "has one"
             self._find("result", f"the file {'has none' if stored is None else 'has one'}, the ledger {state}")
-
-
-def _counted(reading: Reading, *, counted: bool) -> list[str]:
-    if counted and reading.refusal is not None:
-        code, message = reading.refusal
-        return [f"it was counted and is refused: {code}: {message}"]
-    if not counted and reading.refusal is None:
-        return ["it was refused and counts"]
-    return []
 
 
 def say(error: Exception) -> str:

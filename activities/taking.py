@@ -64,6 +64,13 @@ class Taken:
     file: CaseFile
 
 
+def moved(before: CaseFile, *taken: Taken) -> bool:
+    """Whether any of some decisions, or what was noted with them, changed how the case stands."""
+    after = taken[-1].file
+    noted = (after.resolution, after.events) != (before.resolution, before.events)
+    return noted or any(item.receipt.counted for item in taken)
+
+
 class Taking:
     """Takes decisions of one case inside one transaction.
 

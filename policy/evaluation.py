@@ -40,11 +40,11 @@ from policy.facts import Facts
 from policy.impact import ImpactAssessment
 from policy.proposal import ActionProposal
 from policy.rollback import NOT_VERIFIED, Rollback, checked
-from policy.rules.afterwards import FailedUndo
 from policy.rules.aggregate import AggregateLimit, alone
 from policy.rules.calendars import timing_of
 from policy.rules.chains import MAX_STAGES, ApprovalChain, Stage, Verdict
 from policy.rules.composition import Answer, Speech, shortened, speeches
+from policy.rules.ending import judging, revocations, stops_at_failed_undo
 from policy.rules.environment import Case, Question
 from policy.rules.exceptions import BreakGlass, PolicyException
 from policy.rules.impossible import why_impossible
@@ -53,7 +53,7 @@ from policy.rules.revocation import Revocation
 from policy.rules.stepping_up import ProofDemand, ProofRule, with_proofs
 from policy.rules.timing import Timing
 from policy.rules.unsigned import asked_unsigned, unsigned_refusals
-from policy.undecided import Judging, strictest
+from policy.undecided import Judging
 
 REGISTRY = "operations registry"
 
@@ -163,10 +163,10 @@ def evaluate(
     more = {
         "matched": tuple(dict.fromkeys(matched)),
         "observed": _observed(said),
-        "revocations": _revocations(said),
+        "revocations": revocations(said),
         "revoke_proofs": tuple(item.demand for item in _proofs(said, case) if "revoke" in item.votes),
-        "stops_at_failed_undo": _stops_at_failed_undo(said),
-        "judging": _judging(said),
+        "stops_at_failed_undo": stops_at_failed_undo(said),
+        "judging": judging(said),
     }
     return _labelled(decided.model_copy(update=more), rollback)
 
@@ -185,27 +185,6 @@ def _labelled(found: Evaluation, rollback: Rollback | None) -> Evaluation:
     if not rollback.verified:
         reasons = (*reasons, Reason(code=NOT_VERIFIED, message=f"not the undo of {rollback.undoes}: {rollback.why}"))
     return found.model_copy(update={"reasons": reasons, "rollback": rollback})
-
-
-def _revocations(said: list[Speech]) -> tuple[Revocation, ...]:
-    """Who may revoke by each document that speaks of it."""
-    documents = {item.document.metadata.name: item.document for item in said}
-    return tuple(item.revocation for item in documents.values() if item.revocation is not None)
-
-
-def _stops_at_failed_undo(said: list[Speech]) -> bool:
-    """Whether a document that speaks of it wants nothing more undone once an undo has failed."""
-    rules = (item.document.compensation for item in said)
-    return any(rule is not None and rule.on_failed_undo is FailedUndo.stop for rule in rules)
-
-
-def _judging(said: list[Speech]) -> Judging | None:
-    """How people judge what measuring cannot, by every document that speaks of it."""
-    documents = {item.document.metadata.name: item.document for item in said}
-    rules = (item.inconclusive for item in documents.values() if item.inconclusive is not None)
-    return strictest(
-        Judging(within_seconds=max(1, int(rule.within.total_seconds())), on_expiry=rule.on_expiry) for rule in rules
-    )
 
 
 def _decide(policy: PolicySet, case: Case, said: list[Speech]) -> Evaluation:
