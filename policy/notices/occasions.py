@@ -196,7 +196,7 @@ def judging(case: About, rule: Judging, until: datetime, at: datetime) -> Notice
         for each in stage.requirements
         for group in each.groups
     ]
-    text = f"nobody can tell whether it is good; nobody said by {instant_text(until)}: {WORDS[rule.on_expiry]}"
+    text = f"nobody can tell whether it is good; if nobody says by {instant_text(until)}, {WORDS[rule.on_expiry]}"
     return Notice(
         key=case.key(NoticeKind.judging),
         kind=NoticeKind.judging,

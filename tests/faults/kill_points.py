@@ -109,10 +109,7 @@ PATHS: Mapping[str, Path] = {
     ),
     "lapsed": Path(
         undecided=True,
-        kills={
-            State.judging: around("advance:1", "advance:2", end=UNDONE),
-            State.compensating: around("undo", end=UNDONE),
-        },
+        kills={State.judging: around("advance:1", "advance:2", end=UNDONE)},
     ),
     "accepted": Path(
         target="resource:open",
