@@ -138,8 +138,8 @@ async def accept(
 
 async def judge(connection: AsyncConnection, ledger: Ledger, file: CaseFile, now: datetime) -> CaseResult:
     """How it stands with what nobody could measure: people are asked, somebody accepted it, or their time is over."""
-    assert file.revision is not None
     file = await with_acceptance(connection, file)
+    assert file.revision is not None
     proposal_id, revision = file.proposal.proposal_id, file.revision.revision
     records = (await read_issued(connection, proposal_id, revision)).records
     until = file.judged_until(records)

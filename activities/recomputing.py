@@ -60,7 +60,7 @@ from policy.revision import Revision
 from policy.sealing import check_sealed, sealed_of
 from policy.signature import Signed
 from policy.trails import check_trail
-from policy.undecided import accepted_reason, check_judging
+from policy.undecided import accepted_reason
 from policy.watching import check_watched
 from signing.delegations import read_proved_directory
 
@@ -111,7 +111,7 @@ class Recomputation:
             **dict.fromkeys((EntryKind.takes_over, EntryKind.taken_over), self._moved_over),
             EntryKind.claim_refused: self._permitted.claim_refused,
             EntryKind.reported: lambda entry: self._permitted.reported(entry, self._known()[0]),
-            EntryKind.judging: self._judging,
+            EntryKind.judging: lambda entry: self._permitted.judging(entry, *self._known()),
             EntryKind.recorded: self._recorded,
             EntryKind.violation: self._violation,
             EntryKind.offered: lambda entry: self._debts.offered(entry, self._known()[0]),
@@ -336,10 +336,6 @@ class Recomputation:
         if case.resolution is None:
             self.case = replace(self.case, resolution="withdrawn", resolved_at=entry.at, reasons=(reason,))
         return found
-
-    def _judging(self, entry: ReadEntry) -> list[str]:
-        case, revision = self._known()
-        return check_judging(entry.content, case.judging, self._permitted.forward(revision.revision))
 
     def _recorded(self, entry: ReadEntry) -> list[str]:
         case, revision = self._known()
