@@ -3,7 +3,7 @@
 Everything that decides is read through here, inside the caller's transaction and under the proposal's lock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,11 +32,13 @@ from policy.criteria import effective
 from policy.decision import Vote
 from policy.halting import HaltFact
 from policy.observed import HoldFact
+from policy.outcome import StepRecord
 from policy.proposal import ActionProposal, Criterion, ReceivedProposal, StopVerb, effect_digest
 from policy.result import ActionResult
 from policy.revision import Revision
 from policy.sealing import Sealed, seal
 from policy.signature import Signed
+from policy.undecided import Judging, undecided
 
 FIRST_REVISION = 1
 # The kind of a stop that somebody verified made: what was done is undone at once.
@@ -102,8 +104,8 @@ _HAPPENED = union_all(
         _DECISION.proposal_id == bindparam("proposal_id"),
         _DECISION.revision == bindparam("revision"),
         _DECISION.counted,
-        # A revocation is no ballot: it stops the action whatever the stage.
-        _DECISION.vote != str(Vote.revoke),
+        # A revocation and an acceptance are no ballots: they are about the action whatever the stage.
+        _DECISION.vote.not_in([str(Vote.revoke), str(Vote.accept)]),
     ),
     select(_EVENT.kind, _EVENT.body, _EVENT.happened_at, literal(0)).where(
         _EVENT.proposal_id == bindparam("proposal_id"), _EVENT.revision == bindparam("revision")
@@ -133,7 +135,8 @@ class CaseFile:
 
     `reasons` are those of the resolution. `kept` is what people were shown, where a release kept that. `revoked` says
     who revoked it and why, where somebody did. `halts` are those that nobody released, whatever they are about,
-    and `taken_over` is the action that takes over its reservation.
+    and `taken_over` is the action that takes over its reservation. `accepted` says who accepted what nobody
+    could measure; only who asks for it reads it (`activities/accepting.py`).
     """
 
     received: ReceivedProposal
@@ -152,11 +155,24 @@ class CaseFile:
     revoked: Reason | None = None
     halts: tuple[HaltFact, ...] = ()
     taken_over: str | None = None
+    accepted: Reason | None = None
 
     @property
     def stopped_to_ask(self) -> bool:
         """Whether it was stopped by nobody knows whom, and the approved verb for that is to ask people."""
         return self.stop == "withdrawn" and self.proposal.on_stop is StopVerb.ask
+
+    @property
+    def judging(self) -> Judging | None:
+        """How people judge what measuring cannot; None where the policy did not speak of it, or nothing is done."""
+        return self.revision.evaluation.judging if self.revision is not None and not self.proposal.dry_run else None
+
+    def judged_until(self, records: Iterable[StepRecord]) -> datetime | None:
+        """Until when people may say what becomes of an inconclusive step (UTC); None where nobody is asked."""
+        report = undecided(records)
+        if self.judging is None or report is None or self.stop is not None or self.accepted is not None:
+            return None
+        return self.judging.until(report)
 
     @property
     def proposal(self) -> ActionProposal:

@@ -33,7 +33,7 @@ from activities.ledger import Ledger
 from activities.permit_trust import PermitTrust
 from activities.permits import PermitError, PermitUse, claim_row, read_issued, read_use, step_permits, store_claim
 from activities.tables import LedgerEntryRow, PermitRow, PermitUseRow
-from policy.gate import HALTED, TAKEN_OVER, may_undo
+from policy.gate import HALTED, ON_HOLD, TAKEN_OVER, may_undo
 from policy.halting import halts_on, said_of
 from policy.ledger import EntryKind
 from policy.outcome import Baseline, EffectReport
@@ -140,6 +140,16 @@ class Claims:
             DatabaseUnavailableError: it may be claimed or not; ask again with `tried`.
         """
         return await self._trust.with_keys(lambda: self._claim(permit_id, attempt, tried=tried))
+
+    async def ended_by(self, permit: Permit) -> Refused | None:
+        """What on record ends a step that runs: a halt, a hold, a take-over, a stop, a revocation; None where nothing.
+
+        Raises:
+            DatabaseUnavailableError: nobody can say; ask again.
+        """
+        async with self._database.snapshot() as connection:
+            found = await read_use(connection, permit)
+            return _stopped(permit, found) or await _on_hold(connection, permit, found)
 
     async def _claim(self, permit_id: str, attempt: Attempt, *, tried: bool) -> Claimed | Reported | Refused:
         now = await self._clock.now()
@@ -283,21 +293,24 @@ async def _on_hold(connection: AsyncConnection, permit: Permit, found: PermitUse
     named = (found.target,) if found.target is not None else ()
     holds = await read_holds(connection, (*named, *permit.resolved), permit.resolved)
     against = unremedied(holds, found.remedies)
-    return Refused("on_hold", f"target {against[0].target} is under hold: {against[0].reason}") if against else None
+    return Refused(ON_HOLD, f"target {against[0].target} is under hold: {against[0].reason}") if against else None
 
 
 async def _no_undo(connection: AsyncConnection, permit: Permit, *, stopped: bool, now: datetime) -> Refused | None:
     records = (await read_issued(connection, permit.proposal_id, permit.revision)).records
     refused = (await connection.execute(_closed_gates(permit))).scalar_one() > 0
     expired = (await connection.execute(_EXPIRED, _later(permit, now))).first() is not None
-    reasons = may_undo(permit.step, records, stopped=stopped, dispatch_refused=refused, expired=expired)
+    spared = permit.judging is not None and permit.judging.spares(records, now)
+    reasons = may_undo(permit.step, records, stopped=stopped, dispatch_refused=refused, expired=expired, spared=spared)
     if not reasons:
         return None
     forward = next((item for item in records if item.step == permit.step and item.direction == "do"), None)
     running = forward is not None and forward.use == "claimed" and forward.report is None
     unknown = any(item.step > permit.step and item.report and item.report.effect == "unknown" for item in records)
     unclaimed = any(item.step > permit.step and item.direction == "do" and item.use == "unused" for item in records)
-    waits = {"later_step_open": not unknown, "no_cause_to_undo": unclaimed}.get(reasons[0].code, False)
+    # The clock of whoever asks may be ahead of this one.
+    judged = spared and permit.judging is not None and permit.judging.on_expiry == "compensate"
+    waits = {"later_step_open": not unknown, "no_cause_to_undo": unclaimed or judged}.get(reasons[0].code, False)
     return Refused(reasons[0].code, reasons[0].message, passing=running or waits)
 
 

@@ -65,7 +65,9 @@ async def finish(
     row = {"proposal_id": result.proposal_id, "body": body, "digest": digest(body)}
     history = history_of(file.proposal, file.revision, outcome)
     await connection.execute(_FINISH, {**row, "recorded_at": at, **history})
-    if outcome.needs_hold:
+    # What somebody accepted needs nobody else to look.
+    holds = outcome.needs_hold and file.accepted is None
+    if holds:
         await _hold(connection, file, outcome, reasons, at)
         also = occasions.outcome(about_case(file), outcome, reasons, at) if file.revision else ()
         await tell(connection, file, None, None, at, also=also)
@@ -82,7 +84,8 @@ async def finish(
         # What an earlier release recorded says less, and is computed again as it was.
         content["each_undo"] = True
     await ledger.append(EntryKind.recorded, content, "result", new=True)
-    await open_unresolved(connection, ledger, file, outcome, at)
+    if holds:
+        await open_unresolved(connection, ledger, file, outcome, at)
     return result
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
+from activities.accepting import judge, with_acceptance
 from activities.advancing import note_stop, settle, standing_of
 from activities.attributes import RegisteredAttributes
 from activities.cases import REVOKED, CaseFile, read_case
@@ -31,7 +32,7 @@ from activities.reserving import next_in_row
 from activities.resolutions import fresh_resolution
 from activities.signatures import signed_by
 from activities.starting import end_without_effect, refuse_signature, refuse_start, register, start_refusals
-from activities.taking import Taken, Taking, read_submission, refused
+from activities.taking import Taking, moved, read_submission, refused
 from activities.telemetry import about
 from policy import search_attributes
 from policy.approval.standing import Standing
@@ -169,6 +170,7 @@ class ControlActivities(CasePort):
             taking = Taking(connection, ledger, in_force, self._prover, request)
             taken = await taking.take(file, request)
             entry = await taking.close()
+            accepted = (await with_acceptance(connection, taken.file)).accepted is not None
             unblock = unblock_of(taken.file, taken.standing, in_force, request.now) if in_force else ()
         return CaseResult(
             receipt=taken.receipt,
@@ -176,10 +178,11 @@ class ControlActivities(CasePort):
             resolution=taken.file.resolution,
             stopped=taken.file.stop == REVOKED,
             plan=self._newer(taken.file, taken.standing, request.revision, in_force),
-            attributes=self._of_case(taken.file, taken.standing) if _moved(before, taken) else {},
+            attributes=self._of_case(taken.file, taken.standing) if moved(before, taken) else {},
             entry=entry,
             unlisted=taking.unlisted,
             unblock=unblock,
+            judged="accepted" if accepted else "",
         )
 
     async def _take_several(self, request: DecisionsRequest) -> DecisionsResult:
@@ -202,6 +205,7 @@ class ControlActivities(CasePort):
                 if time.monotonic() - began > BATCH_SECONDS:
                     break
             entry = await taking.close()
+            accepted = (await with_acceptance(connection, file)).accepted is not None
         last = taken[-1]
         return DecisionsResult(
             receipts=tuple(item.receipt for item in taken),
@@ -209,10 +213,11 @@ class ControlActivities(CasePort):
             resolution=file.resolution,
             stopped=file.stop == REVOKED,
             plan=self._newer(file, last.standing, request.revision, in_force),
-            attributes=self._of_case(file, last.standing) if _moved(before, *taken) else {},
+            attributes=self._of_case(file, last.standing) if moved(before, *taken) else {},
             entry=entry,
             unlisted=taking.unlisted,
             unblock=unblock_of(file, last.standing, in_force, request.now),
+            judged="accepted" if accepted else "",
         )
 
     @activity.defn(name="advance")
@@ -227,11 +232,15 @@ class ControlActivities(CasePort):
             in_force = await self._documents.in_force(connection)
             file = await notice(connection, ledger, file, in_force, request.now, time_itself=True)
             standing = standing_of(file, request.now, time_itself=True)
+            if request.judging and file.resolution == "approved" and file.result is None:
+                return await judge(connection, ledger, file, request.now)
             if request.stop_actor is not None and file.result is None:
                 ended = await note_stop(connection, ledger, file, UNVERIFIED, request.now)
                 stopped = replace(file, resolution=ended, stop="withdrawn")
                 plan = self._newer(stopped, standing, request.revision, in_force)
-                return CaseResult(standing=standing, resolution=ended, plan=plan, entry=await ledger.head())
+                revoked = file.stop == REVOKED
+                entry = await ledger.head()
+                return CaseResult(standing=standing, resolution=ended, plan=plan, stopped=revoked, entry=entry)
             if request.returning:
                 file = await ask_again(connection, ledger, file, in_force, request.now)
                 file = await follow(connection, ledger, file, in_force, request.now)
@@ -268,6 +277,7 @@ class ControlActivities(CasePort):
                     file = await read_case(connection, request.proposal_id)
             result = None
             if file is not None:
+                file = await with_acceptance(connection, file)
                 offered = await self._offer(connection, ledger, file, request.now)
                 result = await record_end(connection, ledger, file, request, offer=offered)
             waiting = await next_in_row(connection, request.proposal_id, request.now) if result is not None else ()
@@ -381,13 +391,6 @@ class ControlActivities(CasePort):
 
     def _known(self, attributes: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in attributes.items() if name in self._attributes.names}
-
-
-def _moved(before: CaseFile, *taken: Taken) -> bool:
-    """Whether any of some decisions, or what was noted with them, changed how the case stands."""
-    after = taken[-1].file
-    noted = (after.resolution, after.events) != (before.resolution, before.events)
-    return noted or any(item.receipt.counted for item in taken)
 
 
 def _denied_by(file: CaseFile | None) -> tuple[str, ...]:

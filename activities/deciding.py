@@ -26,7 +26,8 @@ SaidBy: TypeAlias = Principal | Why
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of a decision: a ballot that counts, a revocation that does (in which phase), or a refusal.
+    """What became of a decision: a ballot that counts, a revocation that does (in which phase), an acceptance of what
+    nobody could measure, or a refusal.
 
     `principal` is whoever made it, where its proof shows that; `wanted` is what the proof should have shown.
     """
@@ -37,11 +38,12 @@ class Reading:
     revokes: Phase | None = None
     principal: Principal | None = None
     wanted: Wanted | None = None
+    accepts: bool = False
 
     @property
     def counts(self) -> bool:
         """Whether it changes anything."""
-        return self.ballot is not None or self.revokes is not None
+        return self.ballot is not None or self.revokes is not None or self.accepts
 
 
 def read_decision(
@@ -178,8 +180,8 @@ def _about(file: CaseFile, submission: DecisionSubmission) -> Why | None:
         (Refusal.presented_digest_mismatch, "presented_digest", submission.presented_digest, shown),
     )
     for code, field, given, real in pairs:
-        # Nobody is shown an action that nobody is asked about; it can be revoked all the same.
-        if submission.vote is Vote.revoke and field == "presented_digest" and shown is None:
+        # Nobody is shown an action that nobody is asked about; it can be revoked, or accepted, all the same.
+        if submission.vote in (Vote.revoke, Vote.accept) and field == "presented_digest" and shown is None:
             continue
         if given != real:
             return code, f"{field} is {given}, this action's is {real}"

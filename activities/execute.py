@@ -2,7 +2,8 @@
 
 1. It acts on the permit that it reads from the record, and only after the claim of this very attempt is durable.
 2. Once it has begun to act it finishes: a stop is told to the effect and waits for it, ends the measuring, and is
-   reported. What is done under a permit, and in which parts, is in `activities/stepping.py`.
+   reported. The record is asked, too, whether somebody ends it (`activities/watching_stops.py`). What is done under a
+   permit, and in which parts, is in `activities/stepping.py`.
 3. Whatever it knows is on record before it answers. While the record is away it goes on trying for as long as the
    activity may run, and never repeats the effect. Only a failure that calls for an undo is answered at once, so that
    the undo need not wait, and is stored as soon as the record is back.
@@ -36,6 +37,8 @@ from activities.permit_trust import PermitTrust
 from activities.rehearsing import rehearse
 from activities.reports import Claim, Reports
 from activities.stepping import Stepped
+from activities.watching_stops import watched
+from policy.gate import ended_by_others
 from policy.outcome import EffectReport
 from policy.permit import Direction, Permit
 from workflows.messages import ExecuteRequest, ExecuteResult
@@ -189,8 +192,9 @@ class ExecutorActivities(ExecutorPort):
         if claimed_at is not None and claimed_at.paused(await self._clock.now()):
             paused = Stepped(Acted("none", "paused between claim and effect", again=True), baselines=baselines)
             return await self._report(permit, started, paused, late=late)
-        stepped = await stepping.do(self._executors, permit, attempt.report_by, (*told.baselines, *baselines))
-        return await self._report(permit, started, replace(stepped, baselines=baselines), late=late)
+        async with watched(lambda: self._claims.ended_by(permit), _HEARTBEAT_SECONDS) as ended:
+            stepped = await stepping.do(self._executors, permit, attempt.report_by, (*told.baselines, *baselines))
+        return await self._report(permit, started, replace(stepped, baselines=baselines, ended=ended.says), late=late)
 
     async def _undo(
         self,
@@ -265,6 +269,7 @@ class ExecutorActivities(ExecutorPort):
             baselines=stepped.baselines,
             touched=stepped.touched,
             gates=stepped.gates,
+            stopped=stepped.ended[:_MESSAGE_LIMIT],
         )
 
     async def _stored(self, permit: Permit, attempt: Attempt) -> ExecuteResult:
@@ -317,8 +322,16 @@ def _refusal(permit_id: str, refused: Refused, attempt: Attempt) -> ExecuteResul
     if refused.passing and not attempt.last:
         raise ApplicationError(message, type="NotYet")
     status = "unknown" if refused.effect == "unknown" else "failed"
-    return ExecuteResult(permit_id=permit_id, status=status, effect=refused.effect, message=message)
+    halted = ended_by_others(refused.code)
+    return ExecuteResult(permit_id=permit_id, status=status, effect=refused.effect, message=message, halted=halted)
 
 
 def _result(report: EffectReport) -> ExecuteResult:
-    return ExecuteResult(permit_id=report.permit_id, status=report.status, effect=report.effect, message=report.message)
+    return ExecuteResult(
+        permit_id=report.permit_id,
+        status=report.status,
+        effect=report.effect,
+        message=report.message,
+        halted=bool(report.stopped),
+        inconclusive=report.inconclusive,
+    )

@@ -27,6 +27,7 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from activities.accepting import with_acceptance
 from activities.cases import read_case
 from activities.clock import Clock
 from activities.database import Database
@@ -182,6 +183,7 @@ class HouseActivities(HousePort):
             if file is None or file.result is not None:
                 return False
             ledger = Ledger(connection, proposal_id, now)
+            file = await with_acceptance(connection, file)
             result = await record_end(connection, ledger, file, request, ready_at=left_at)
         if result is not None:
             log.warning("swept %s: %s, nobody was at work on it any more", proposal_id, result.outcome)

@@ -7,6 +7,8 @@
 - An undo is due where its step was done and the action fails, was stopped to be undone, or has steps left to do. None
   is where everything was done, where an effect is not known, or where the approved verb for the stop is to ask people:
   nobody undoes those. Nor is what is left once an undo has failed, where the policy stops there.
+- Where people say what becomes of an inconclusive step, nothing is concluded before their time is over. Then an undo is
+  due from there on, or nothing where the policy holds it; nor where somebody accepted it.
 - Whoever ends what its workflow left behind waits besides as long as a step may take since something last happened.
 """
 
@@ -33,8 +35,10 @@ def over_at(file: CaseFile, records: tuple[StepRecord, ...], expires_at: datetim
     """
     claims = [item.used_at + _time_for(item, file) for item in records if item.used_at and _unreported(item)]
     undo = [_time_for(item, file) for item in _due(file, records)]
-    due = [_moved_at(records, expires_at) + max(undo)] if undo else []
-    return max((*claims, *due), default=_LONG_AGO)
+    until = file.judged_until(records)
+    judged = [until] if until is not None else []
+    due = [max([_moved_at(records, expires_at), *judged]) + max(undo)] if undo else []
+    return max((*claims, *due, *judged), default=_LONG_AGO)
 
 
 def left_at(file: CaseFile, records: tuple[StepRecord, ...], expires_at: datetime | None) -> datetime:
@@ -48,7 +52,7 @@ def _due(file: CaseFile, records: tuple[StepRecord, ...]) -> tuple[StepRecord, .
     forward = [item for item in records if item.direction == "do" and item.use == "claimed"]
     reports = {item.step: item.report for item in forward if item.report is not None}
     unknown = len(reports) < len(forward) or any(report.effect == "unknown" for report in reports.values())
-    if unknown or file.stopped_to_ask:
+    if unknown or file.stopped_to_ask or file.accepted is not None or _held(file, records):
         return ()
     done = {step for step, report in reports.items() if report.effect == "done"}
     failed = any(report.failed for report in reports.values()) or len(done) < len(file.proposal.steps)
@@ -56,6 +60,12 @@ def _due(file: CaseFile, records: tuple[StepRecord, ...]) -> tuple[StepRecord, .
         return ()
     due = tuple(item for item in records if item.direction == "undo" and item.report is None and item.step in done)
     return () if _left_at_failed_undo(file, records) else due
+
+
+def _held(file: CaseFile, records: tuple[StepRecord, ...]) -> bool:
+    """Whether what nobody can tell is left under a hold, so that nothing is undone."""
+    asked = file.judged_until(records) is not None
+    return asked and file.judging is not None and file.judging.on_expiry == "hold"
 
 
 def _left_at_failed_undo(file: CaseFile, records: tuple[StepRecord, ...]) -> bool:

@@ -56,6 +56,7 @@ def make_plan(
         audience=audience if pending else None,
         resolves=any(revision.facts.operation(step.operation).resolves for step in proposal.steps),
         stops_at_failed_undo=revision.evaluation.stops_at_failed_undo,
+        judging=file.judging,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from activities.accepting import read_acceptance
 from activities.advancing import standing_of
 from activities.case_events import KINDS
 from activities.cases import FIRST_REVISION, REVOKED, CaseFile, revoked_reason, stored_proposal
@@ -23,7 +24,7 @@ from activities.recomputing_proofs import check_principal, said_again
 from activities.recomputing_reservations import check_lapsed, check_moved_over
 from activities.recomputing_restored import Restored
 from activities.recomputing_revisions import check_remeasured, check_superseding, unkept
-from activities.recomputing_revocations import check_revocation
+from activities.recomputing_revocations import check_revocation, counted_again
 from activities.recomputing_signatures import check_signature
 from activities.recomputing_starts import check_refused_start
 from activities.recording import conclusion
@@ -59,6 +60,7 @@ from policy.revision import Revision
 from policy.sealing import check_sealed, sealed_of
 from policy.signature import Signed
 from policy.trails import check_trail
+from policy.undecided import accepted_reason
 from policy.watching import check_watched
 from signing.delegations import read_proved_directory
 
@@ -109,6 +111,7 @@ class Recomputation:
             **dict.fromkeys((EntryKind.takes_over, EntryKind.taken_over), self._moved_over),
             EntryKind.claim_refused: self._permitted.claim_refused,
             EntryKind.reported: lambda entry: self._permitted.reported(entry, self._known()[0]),
+            EntryKind.judging: lambda entry: self._permitted.judging(entry, *self._known()),
             EntryKind.recorded: self._recorded,
             EntryKind.violation: self._violation,
             EntryKind.offered: lambda entry: self._debts.offered(entry, self._known()[0]),
@@ -258,13 +261,16 @@ class Recomputation:
         directory = self._documents.directory(content["directory"])
         said_by = said_again(content, submission, directory, entry.at)
         reading = self._read(case, submission, said_by, directory, entry.at)
-        found = _counted(reading, counted=counted) + check_principal(content, said_by)
+        found = counted_again(reading, counted=counted) + check_principal(content, said_by)
         if reading.revokes is not None and self.entry(EntryKind.stopped, "stop") is None:
             found.append("it revokes the action, and no entry stops it")
         found += compare("person", content["person"], reading.person)
         found += compare("ballot", content["ballot"], reading.ballot)
         if content["ballot"] is not None:
             self.case = replace(case, ballots=(*case.ballots, Ballot.model_validate(content["ballot"])))
+        if counted and reading.accepts and reading.person is not None:
+            accepted = accepted_reason(reading.person.person_id, submission.justification)
+            self.case = replace(case, accepted=accepted)
         assert self.case is not None
         standing = standing_of(self.case, entry.at)
         return found + compare("receipt", content["receipt"], receipt_of(submission, reading, standing, case))
@@ -286,9 +292,11 @@ class Recomputation:
     def _read(
         self, case: CaseFile, submission: DecisionSubmission, said_by: SaidBy, directory: Directory, at: datetime
     ) -> Reading:
-        if submission.vote is not Vote.revoke:
+        if submission.vote not in (Vote.revoke, Vote.accept):
             return read_decision(case, submission, said_by, directory, at)
         records = self._permitted.forward(submission.revision)
+        if submission.vote is Vote.accept:
+            return read_acceptance(case, submission, said_by, directory, records, at)
         return read_revocation(case, submission, said_by, directory, records, at)
 
     def _due(self, entry: ReadEntry) -> list[str]:
@@ -382,15 +390,6 @@ class Recomputation:
         if stored != text:
             state = "has none" if text is None else "has another" if stored is not None else "has one"
             self._find("result", f"the file {'has none' if stored is None else 'has one'}, the ledger {state}")
-
-
-def _counted(reading: Reading, *, counted: bool) -> list[str]:
-    if counted and reading.refusal is not None:
-        code, message = reading.refusal
-        return [f"it was counted and is refused: {code}: {message}"]
-    if not counted and reading.refusal is None:
-        return ["it was refused and counts"]
-    return []
 
 
 def say(error: Exception) -> str:

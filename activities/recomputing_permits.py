@@ -21,6 +21,7 @@ from policy.outcome import Baseline, EffectReport, StepRecord
 from policy.permit import Direction, Permit, permit_id
 from policy.proposal import StopVerb
 from policy.revision import Revision
+from policy.undecided import check_judging
 
 
 class Permitted:
@@ -98,12 +99,21 @@ class Permitted:
         if permit.permit_id in self.reports:
             found.append(f"permit {permit.permit_id} was reported before")
         if permit.direction == "undo":
+            claimed = self._claimed()
             reasons = may_undo(
-                permit.step, self._claimed(), stopped=_compensates(case), dispatch_refused=bool(self.refusals)
+                permit.step,
+                claimed,
+                stopped=_compensates(case),
+                dispatch_refused=bool(self.refusals),
+                spared=permit.judging is not None and permit.judging.spares(claimed, report.started_at),
             )
             found += [f"it was undone without a cause: {reason.message}" for reason in reasons]
         self.reports[permit.permit_id] = report
         return found
+
+    def judging(self, entry: ReadEntry, case: CaseFile, revision: Revision) -> list[str]:
+        """What differs where people were asked what becomes of what nobody could measure."""
+        return check_judging(entry.content, case.judging, self.forward(revision.revision))
 
     def _baselines(self, permit: Permit) -> tuple[Baseline, ...]:
         """What was read before the first step of the same revision."""

@@ -28,10 +28,13 @@ from policy.outcome import Outcome, StepRecord, conclude
 from policy.permit import Direction, permit_id
 from policy.result import ActionResult, Offer, ResultResolution
 from policy.screens.neutral import visible
+from policy.undecided import left_as_is
 from workflows.messages import ExecuteResult, RecordRequest
 
 _LEDGER = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
 _TOLD_LIMIT = 500
+# What an executor told besides, by which nothing but the waiting of the workflow goes.
+_NO_TEXT = {"claimed", "halted", "inconclusive"}
 
 
 async def record_end(
@@ -62,7 +65,7 @@ async def record_end(
     records = issued.records
     if request.now < ready_at(file, records, issued.unused_until):
         return None
-    records = await _void_unused(connection, file, records, request.now)
+    records = await void_unused(connection, file, records, request.now)
     await _note_violations(ledger, file, records, request.told)
     return await conclude_and_finish(connection, ledger, file, records, now=request.now, offer=offer)
 
@@ -113,6 +116,7 @@ def conclusion(
         criteria=len(file.criteria),
         dry_run=file.proposal.dry_run,
         each_undo=each_undo,
+        left=left_as_is(file.judging, records, file.accepted),
     )
     resolution: ResultResolution = file.resolution  # type: ignore[assignment]
     if resolution != "approved":
@@ -127,7 +131,7 @@ def conclusion(
     return resolution, outcome, (*refusals, *reasons)
 
 
-async def _void_unused(
+async def void_unused(
     connection: AsyncConnection, file: CaseFile, records: tuple[StepRecord, ...], now: datetime
 ) -> tuple[StepRecord, ...]:
     """Void every permit that nobody claimed; under the proposal's lock, so none can be claimed meanwhile."""
@@ -153,7 +157,7 @@ async def _note_violations(
         if (report.status, report.effect) == (item.status, item.effect) if report else item.effect != "done":
             continue
         # Whoever told it may have told anything: what no entry could hold must not keep the action from its end.
-        told_text = {name: visible(text)[:_TOLD_LIMIT] for name, text in item.model_dump(exclude={"claimed"}).items()}
+        told_text = {name: visible(text)[:_TOLD_LIMIT] for name, text in item.model_dump(exclude=_NO_TEXT).items()}
         content = {
             "what": "the workflow was told something else than the executor wrote",
             "told": told_text,

@@ -35,6 +35,7 @@ class Stepped:
     touched: tuple[str, ...] = ()
     gates: tuple[Gate, ...] = ()
     baselines: tuple[Baseline, ...] = ()
+    ended: str = ""
 
 
 def orders_of(permit: Permit) -> dict[str, Order]:

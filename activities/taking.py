@@ -14,6 +14,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.accepting import accept, accepted_receipt, read_acceptance, with_acceptance
 from activities.advancing import settle, standing_of
 from activities.cases import FIRST_REVISION, CaseFile
 from activities.deciding import Reading, SaidBy, proved, read_decision, with_ballot
@@ -61,6 +62,13 @@ class Taken:
     receipt: DecisionReceipt
     standing: Standing | None
     file: CaseFile
+
+
+def moved(before: CaseFile, *taken: Taken) -> bool:
+    """Whether any of some decisions, or what was noted with them, changed how the case stands."""
+    after = taken[-1].file
+    noted = (after.resolution, after.events) != (before.resolution, before.events)
+    return noted or any(item.receipt.counted for item in taken)
 
 
 class Taking:
@@ -112,6 +120,8 @@ class Taking:
         if reading.revokes is not None:
             file = await revoke(self._connection, self._ledger, file, submission, reading, self._now)
             return Taken(receipt, standing, file)
+        if reading.accepts:
+            return Taken(receipt, standing, await accept(self._connection, file, submission, reading, self._now))
         if reading.ballot is not None:
             asked = file
             file = replace(file, ballots=(*file.ballots, reading.ballot))
@@ -123,9 +133,12 @@ class Taking:
     async def _read(
         self, file: CaseFile, submission: DecisionSubmission, said_by: SaidBy, directory: Directory
     ) -> Reading:
-        if submission.vote is not Vote.revoke:
+        if submission.vote not in (Vote.revoke, Vote.accept):
             return read_decision(file, submission, said_by, directory, self._now)
         issued = await read_issued(self._connection, self._proposal_id, submission.revision)
+        if submission.vote is Vote.accept:
+            file = await with_acceptance(self._connection, file)
+            return read_acceptance(file, submission, said_by, directory, issued.records, self._now)
         return read_revocation(file, submission, said_by, directory, issued.records, self._now)
 
     async def close(self) -> EntryRef | None:
@@ -205,6 +218,8 @@ def receipt_of(
         return receipt.model_copy(update={**more, **({"resolution": file.resolution} if file.resolution else {})})
     if reading.revokes is not None:
         return revoked_receipt(submission, reading.revokes).model_copy(update={"assurance": assurance})
+    if reading.accepts:
+        return accepted_receipt(submission).model_copy(update={"assurance": assurance})
     assert standing is not None
     return DecisionReceipt(
         decision_id=submission.decision_id,

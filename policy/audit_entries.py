@@ -90,6 +90,7 @@ _KEYS: dict[EntryKind, Callable[[_Content], tuple[object, ...]]] = {
     EntryKind.dispatch_refused: _refusal_key,
     EntryKind.claim_refused: lambda content: (content["permit_id"], content["attempt_token"]),
     EntryKind.reported: lambda content: (content["permit_id"],),
+    EntryKind.judging: lambda content: (content["revision"],),
     EntryKind.recorded: lambda _: ("result",),
     EntryKind.violation: _violation_key,
     EntryKind.offered: lambda content: (content["revision"],),

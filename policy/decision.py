@@ -40,6 +40,7 @@ class Vote(StrEnum):
     revoke = "revoke"
     resolve = "resolve"
     amend = "amend"
+    accept = "accept"
 
 
 class Feedback(StrEnum):

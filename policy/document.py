@@ -28,7 +28,7 @@ from policy.facts import Facts
 from policy.governed import Metadata, read_documents
 from policy.operations import RegisteredOperation, RiskTier
 from policy.rules.admission import AdmissionLimit
-from policy.rules.afterwards import Amendments, Compensation, Unresolved
+from policy.rules.afterwards import Amendments, Compensation, Inconclusive, Unresolved
 from policy.rules.aggregate import AggregateLimit
 from policy.rules.calendars import Calendar
 from policy.rules.chains import MAX_STAGES, ApprovalChain, EscalationStep, Requirement, Stage, Verdict
@@ -227,6 +227,7 @@ class PolicyDocument(EdgeModel):
     unresolved: Unresolved | None = None
     amendments: Amendments | None = None
     compensation: Compensation | None = None
+    inconclusive: Inconclusive | None = None
     halt: HaltRule | None = None
 
     @field_validator("permit_ttl")

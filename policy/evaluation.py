@@ -40,11 +40,11 @@ from policy.facts import Facts
 from policy.impact import ImpactAssessment
 from policy.proposal import ActionProposal
 from policy.rollback import NOT_VERIFIED, Rollback, checked
-from policy.rules.afterwards import FailedUndo
 from policy.rules.aggregate import AggregateLimit, alone
 from policy.rules.calendars import timing_of
 from policy.rules.chains import MAX_STAGES, ApprovalChain, Stage, Verdict
 from policy.rules.composition import Answer, Speech, shortened, speeches
+from policy.rules.ending import judging, revocations, stops_at_failed_undo
 from policy.rules.environment import Case, Question
 from policy.rules.exceptions import BreakGlass, PolicyException
 from policy.rules.impossible import why_impossible
@@ -53,6 +53,7 @@ from policy.rules.revocation import Revocation
 from policy.rules.stepping_up import ProofDemand, ProofRule, with_proofs
 from policy.rules.timing import Timing
 from policy.rules.unsigned import asked_unsigned, unsigned_refusals
+from policy.undecided import Judging
 
 REGISTRY = "operations registry"
 
@@ -103,6 +104,7 @@ class Evaluation(RecordModel):
         revocations: who may revoke it, by the documents that speak of it.
         revoke_proofs: what the proof of a revocation must show.
         stops_at_failed_undo: whether nothing more is undone once an undo has failed.
+        judging: how people judge a step of which nobody can tell whether it is good; None where nobody is asked.
         excluded: who does not approve it, besides the people who ask.
         controls: of the rules and limits that decided, and of their documents.
     """
@@ -129,6 +131,7 @@ class Evaluation(RecordModel):
     revocations: tuple[Revocation, ...] = ()
     revoke_proofs: Annotated[tuple[ProofDemand, ...], Field(exclude_if=lambda value: not value)] = ()
     stops_at_failed_undo: Annotated[bool, Field(exclude_if=operator.not_)] = False
+    judging: Annotated[Judging | None, Field(exclude_if=operator.not_)] = None
 
 
 def evaluate(
@@ -160,9 +163,10 @@ def evaluate(
     more = {
         "matched": tuple(dict.fromkeys(matched)),
         "observed": _observed(said),
-        "revocations": _revocations(said),
+        "revocations": revocations(said),
         "revoke_proofs": tuple(item.demand for item in _proofs(said, case) if "revoke" in item.votes),
-        "stops_at_failed_undo": _stops_at_failed_undo(said),
+        "stops_at_failed_undo": stops_at_failed_undo(said),
+        "judging": judging(said),
     }
     return _labelled(decided.model_copy(update=more), rollback)
 
@@ -181,18 +185,6 @@ def _labelled(found: Evaluation, rollback: Rollback | None) -> Evaluation:
     if not rollback.verified:
         reasons = (*reasons, Reason(code=NOT_VERIFIED, message=f"not the undo of {rollback.undoes}: {rollback.why}"))
     return found.model_copy(update={"reasons": reasons, "rollback": rollback})
-
-
-def _revocations(said: list[Speech]) -> tuple[Revocation, ...]:
-    """Who may revoke by each document that speaks of it."""
-    documents = {item.document.metadata.name: item.document for item in said}
-    return tuple(item.revocation for item in documents.values() if item.revocation is not None)
-
-
-def _stops_at_failed_undo(said: list[Speech]) -> bool:
-    """Whether a document that speaks of it wants nothing more undone once an undo has failed."""
-    rules = (item.document.compensation for item in said)
-    return any(rule is not None and rule.on_failed_undo is FailedUndo.stop for rule in rules)
 
 
 def _decide(policy: PolicySet, case: Case, said: list[Speech]) -> Evaluation:

@@ -41,7 +41,9 @@ from policy.rules.chains import ApprovalChain, Verdict
 # What makes a vote count, of what the directory says of its author.
 _HELD = ("groups", "roles", "qualifications", "satisfies")
 _SHOWN = 5
-HALTED, TAKEN_OVER = "halted", "taken_over"
+HALTED, TAKEN_OVER, ON_HOLD = "halted", "taken_over", "on_hold"
+# What others do to an action that has begun: the verb that was approved for a stop applies to what was done.
+_BY_OTHERS = frozenset({HALTED, TAKEN_OVER, ON_HOLD})
 # What people can cure: they are asked again, about a new revision.
 _CURABLE = frozenset(
     {"policy_stricter", "chain_changed", "risk_higher", "material_change", "target_changed", "approval_lapsed"}
@@ -137,8 +139,13 @@ def _halted(inputs: DispatchInputs) -> list[Reason]:
 
 
 def stopped_by_others(reasons: tuple[Reason, ...]) -> bool:
-    """Whether a halt or another action ends what has begun, so that the verb for a stop applies."""
-    return any(reason.code in (HALTED, TAKEN_OVER) for reason in reasons)
+    """Whether a halt, a hold or another action ends what has begun, so that the verb for a stop applies."""
+    return any(ended_by_others(reason.code) for reason in reasons)
+
+
+def ended_by_others(code: str) -> bool:
+    """Whether a reason or a refusal is that others hold, halt or take over what has begun."""
+    return code in _BY_OTHERS
 
 
 def only_halted(reasons: tuple[Reason, ...]) -> bool:
@@ -297,7 +304,7 @@ def _same_assessment(inputs: DispatchInputs) -> list[Reason]:
 
 def _no_hold(inputs: DispatchInputs) -> list[Reason]:
     against = unremedied(inputs.holds, inputs.remedies) if inputs.assessed_verdict.asks else inputs.holds
-    return [Reason(code="on_hold", message=f"target {hold.target} is under hold: {hold.reason}") for hold in against]
+    return [Reason(code=ON_HOLD, message=f"target {hold.target} is under hold: {hold.reason}") for hold in against]
 
 
 def _earlier_steps(inputs: DispatchInputs) -> list[Reason]:
@@ -333,7 +340,13 @@ def out_of_turn(reasons: tuple[Reason, ...]) -> bool:
 
 
 def may_undo(
-    step: int, records: tuple[StepRecord, ...], *, stopped: bool, dispatch_refused: bool, expired: bool = False
+    step: int,
+    records: tuple[StepRecord, ...],
+    *,
+    stopped: bool,
+    dispatch_refused: bool,
+    expired: bool = False,
+    spared: bool = False,
 ) -> tuple[Reason, ...]:
     """Every reason against claiming the undo permit of a step; empty when there is something to undo and a cause.
 
@@ -348,12 +361,14 @@ def may_undo(
         stopped: whether a stop is on record whose verb is to compensate.
         dispatch_refused: whether the gate refused a later step.
         expired: whether the forward permit of a later step expired unclaimed.
+        spared: whether people are asked about what nobody can tell: that is no cause then (`policy/undecided.py`).
     """
     forward = {item.step: item.report for item in records if item.direction == "do"}
     report = forward.get(step)
     if report is None or report.effect != "done":
         return (Reason(code="nothing_to_undo", message=f"step {step} has not reported an effect"),)
-    failed = any(item is not None and (item.failed or item.effect == "none") for item in forward.values())
+    reports = [item for item in forward.values() if item is not None and not (spared and item.inconclusive)]
+    failed = any(item.failed or item.effect == "none" for item in reports)
     void = any(item.direction == "do" and item.use == "void" for item in records)
     if not (failed or void or stopped or dispatch_refused or expired):
         return (Reason(code="no_cause_to_undo", message="no step failed, nobody stopped the action, no gate closed"),)

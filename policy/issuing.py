@@ -85,6 +85,7 @@ def _both(proposal: ActionProposal, revision: Revision, step: int) -> dict[str, 
         "resolved_digest": digest_of(list(revision.facts.resolved)),
         "dry_run": proposal.dry_run,
         "one_by_one": proposal.steps[step - 1].one_by_one,
+        "judging": None if proposal.dry_run else revision.evaluation.judging,
     }
 
 

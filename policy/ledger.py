@@ -54,6 +54,7 @@ class EntryKind(StrEnum):
     dispatch_refused = "dispatch_refused"
     claim_refused = "claim_refused"
     reported = "reported"
+    judging = "judging"
     recorded = "recorded"
     violation = "violation"
     offered = "offered"

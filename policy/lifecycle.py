@@ -18,6 +18,7 @@ class State(StrEnum):
     pending = "pending"
     dispatching = "dispatching"
     executing = "executing"
+    judging = "judging"
     compensating = "compensating"
     recording = "recording"
     closed = "closed"
@@ -41,6 +42,9 @@ class Event(StrEnum):
     never_started = "never_started"
     stopped = "stopped"
     left_as_is = "left_as_is"
+    undecided = "undecided"
+    accepted = "accepted"
+    lapsed = "lapsed"
     undone = "undone"
     undo_failed = "undo_failed"
     recorded = "recorded"
@@ -81,6 +85,14 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
         Event.never_started: State.recording,
         Event.stopped: State.compensating,
         # The approved verb of a stop is to ask people: nothing is undone by itself.
+        Event.left_as_is: State.recording,
+        # Nobody can tell whether what was done is good: people say, or their time is over.
+        Event.undecided: State.judging,
+    },
+    State.judging: {
+        Event.accepted: State.recording,
+        Event.stopped: State.compensating,
+        Event.lapsed: State.compensating,
         Event.left_as_is: State.recording,
     },
     State.compensating: {

@@ -7,6 +7,8 @@
 - Something was done and had to be undone: compensated if every undo reported success, otherwise compensation_failed.
 - Something was done and nothing was undone, because a criterion could not be measured to its end or because of a stop
   whose verb is to ask people: inconclusive.
+- Something was done, nobody can tell whether it is good, and people accepted it, or said nothing in their time where
+  the policy holds it then (`policy/undecided.py`): inconclusive.
 - A dry run changes nothing, so it ends as not_executed, however it went: what was rehearsed is in the reasons. A claim
   of it without a report did nothing either. Only where the record says that something was done under its permits,
   which cannot be, nobody knows: outcome_unknown.
@@ -129,7 +131,8 @@ class EffectReport(RecordModel):
     """What the executor says it did, once per permit. That of a dry run has no effect, and says what was rehearsed.
 
     `baselines` were read before the step. Of a step target by target, `touched` are the targets that it acted on, in
-    order, and `gates` what was measured between them.
+    order, and `gates` what was measured between them. `stopped` says what the executor read in the record that ended it
+    while it ran: a halt, a hold, a stop or a take-over; empty where nothing of the kind did.
     """
 
     permit_id: str
@@ -145,6 +148,7 @@ class EffectReport(RecordModel):
     baselines: Annotated[tuple[Baseline, ...], Field(exclude_if=_is_empty)] = ()
     touched: Annotated[tuple[str, ...], Field(exclude_if=_is_empty)] = ()
     gates: Annotated[tuple[Gate, ...], Field(exclude_if=_is_empty)] = ()
+    stopped: Annotated[str, Field(exclude_if=_is_empty)] = ""
 
     @property
     def succeeded(self) -> bool:
@@ -191,6 +195,7 @@ def conclude(
     criteria: int = 1,
     dry_run: bool = False,
     each_undo: bool = False,
+    left: Reason | None = None,
 ) -> tuple[Outcome, tuple[Reason, ...]]:
     """The outcome of an action of so many steps.
 
@@ -201,6 +206,7 @@ def conclude(
         criteria: how many success criteria were approved; each must have been measured. At least one.
         dry_run: whether a dry run was approved.
         each_undo: whether each undo that failed or was not tried is a reason of its own; earlier releases said less.
+        left: why what nobody can tell is kept as it is; None where it is not.
     """
     if dry_run:
         return _rehearsed(records, steps)
@@ -223,6 +229,13 @@ def conclude(
     if stopped_to_ask:
         stopped = _reason("stopped", "stopped after an effect; the approved verb is to ask people")
         return Outcome.inconclusive, (*refused, *_failures(done), stopped)
+    if left is not None:
+        open_ends = tuple(
+            _reason("criteria_unmeasured", f"step {step}: {report.message}")
+            for step, report in done.items()
+            if report.inconclusive
+        )
+        return Outcome.inconclusive, (*refused, *open_ends, left)
     return _left_done(records if each_undo else (), done, refused, steps, max(criteria, 1))
 
 

@@ -28,6 +28,7 @@ from policy.canonical import digest_of
 from policy.proofs import Assurance
 from policy.proposal import Criterion, Parameters
 from policy.targets import ResolvedTarget
+from policy.undecided import Judging
 
 _NAMESPACE = UUID("6f2c4a0e-7a9b-5d0c-9a44-1c7f0f3c9b11")
 
@@ -60,7 +61,7 @@ class Permit(RecordModel):
 
     `signed` is the permit as the permit role signed it, a compact JWS; None where it was not signed yet. `baselines`
     are the criteria whose values are read before the first step. With `one_by_one` the step acts on one target at a
-    time.
+    time. `judging` is how people judge what measuring cannot; None where the policy did not speak of it.
     """
 
     permit_id: str
@@ -88,6 +89,7 @@ class Permit(RecordModel):
     over_by: Annotated[Instant | None, Field(exclude_if=lambda value: value is None)] = None
     baselines: Annotated[tuple[PermitCriterion, ...], Field(exclude_if=lambda value: not value)] = ()
     one_by_one: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
+    judging: Annotated[Judging | None, Field(exclude_if=lambda value: value is None)] = None
     signed: Annotated[str | None, Field(exclude=True, repr=False)] = None
 
     def begins_in_time(self, now: datetime) -> bool:

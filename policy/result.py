@@ -12,6 +12,7 @@ from policy.base import Instant, Reason, RecordModel
 from policy.operations import RiskTier
 from policy.outcome import REHEARSED, Outcome
 from policy.proofs import Assurance
+from policy.undecided import ACCEPTED
 
 ResultResolution = Literal["approved", "denied", "expired", "withdrawn", "refused"]
 NextAction = Literal["none", "propose_anew", "propose_offered", "ask_a_person", "await_other"]
@@ -84,6 +85,8 @@ def next_action(
     """What a platform can do after this end; after a dry run that went well, nothing. Where nobody was left to approve,
     nobody said no either. `see` is another action.
     """
+    if any(reason.code == ACCEPTED for reason in reasons):
+        return "none"
     if outcome.needs_hold:
         return "ask_a_person"
     if see is not None:

@@ -182,7 +182,7 @@ class AuthorizeAction:
         A gate that closes may lead back to the people.
         """
         case, conversation = self._case, self._conversation
-        effect = Effect(case, conversation.note_stop, conversation.return_to_people)
+        effect = Effect(case, conversation.note_stop, conversation.return_to_people, conversation.judge)
         while case.state in (State.pending, State.dispatching):
             waits = case.state is State.pending
             event = await (conversation.wait_for_people() if waits else effect.run_steps())

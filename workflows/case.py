@@ -3,6 +3,7 @@
 Nothing here decides: the state moves by `policy/lifecycle.py`, all else is what an activity said last.
 """
 
+from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
@@ -10,7 +11,9 @@ from temporalio.common import Priority
 
 with workflow.unsafe.imports_passed_through():
     from policy import search_attributes
+    from policy.base import instant_text
     from policy.lifecycle import Event, State, follow
+    from policy.undecided import WORDS
     from workflows import view
     from workflows.attributes import update_of
     from workflows.messages import ExecuteResult, Plan
@@ -25,6 +28,7 @@ class Case:
         self.stop = False
         self.stop_noted = False
         self.revoked = False
+        self.accepted = False
         self.told: list[ExecuteResult] = []
         self.woken = False
         self._plan: Plan | None = None
@@ -60,6 +64,19 @@ class Case:
     def revoke(self) -> None:
         """Somebody revoked the action, and the record has it: what runs ends, and what was done is undone."""
         self.stop = self.stop_noted = self.revoked = True
+
+    def judged_until(self, until: datetime) -> None:
+        """Show that people are asked what becomes of what nobody can tell, and until when."""
+        assert self.plan.judging is not None
+        then = WORDS[self.plan.judging.on_expiry]
+        self.view.judged = f"somebody who accepts or revokes it until {instant_text(until)}; then {then}"
+        self.view.judged_until = until
+        if search_attributes.STATE in self._attributes:
+            self.show(
+                {search_attributes.STATE: str(State.judging), search_attributes.NEXT_DEADLINE: instant_text(until)}
+            )
+        else:
+            self.details()
 
     def follow(self, event: Event) -> None:
         """Move to the next state."""

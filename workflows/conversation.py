@@ -162,6 +162,21 @@ class Conversation:
         if not self._case.stop_noted:
             await self._advance()
 
+    async def judge(self) -> CaseResult:
+        """Ask the record how it stands with what nobody can tell; people are told once."""
+        plan = self._case.plan
+        answer: CaseResult = await ask(
+            CasePort.advance,
+            lambda now: AdvanceRequest(proposal_id=plan.proposal_id, revision=plan.revision, judging=True, now=now),
+            queue=interface.TASK_QUEUE,
+            priority=self._case.priority,
+        )
+        if answer.unregistered:
+            raise unregistered(plan)
+        if answer.stopped:
+            self._case.revoke()
+        return answer
+
     def _stop_waits(self) -> bool:
         return self._case.stop and not self._case.stop_noted
 
@@ -303,6 +318,7 @@ class Conversation:
         case, standing = self._case, answer.standing
         if answer.stopped:
             case.revoke()
+        case.accepted = case.accepted or answer.judged == "accepted"
         if answer.plan is not None and answer.plan.revision != case.plan.revision:
             self._resolution = answer.resolution
             case.begin(answer.plan)

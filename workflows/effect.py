@@ -5,6 +5,7 @@ asks again at the time that the record said, or when it is woken: by the action 
 anybody, since waking decides nothing.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -17,13 +18,13 @@ with workflow.unsafe.imports_passed_through():
     from workflows.calling import ask
     from workflows.case import Case
     from workflows.execution import Execution
-    from workflows.messages import DispatchRequest, DispatchResult, StepPlan
+    from workflows.messages import CaseResult, DispatchRequest, DispatchResult, ExecuteResult, StepPlan
     from workflows.ports import PermitPort
     from workflows.resolving import resolve
 
 _Done = list[tuple[StepPlan, str | None]]
 # However often somebody wakes it, and whatever an answer says that is not the record's.
-_SHORTEST, _LONGEST = timedelta(seconds=2), timedelta(minutes=20)
+_SHORTEST, _LONGEST, _WEEKS = timedelta(seconds=2), timedelta(minutes=20), timedelta(weeks=52)
 
 
 class Effect:
@@ -33,11 +34,17 @@ class Effect:
         case: the run's memory.
         note_stop: puts a stop on record, once.
         return_to_people: asks whether people are asked again instead of about this revision; True where they are.
+        judge: asks the record how it stands with a step of which nobody can tell whether it is good.
     """
 
     def __init__(
-        self, case: Case, note_stop: Callable[[], Awaitable[None]], return_to_people: Callable[[int], Awaitable[bool]]
+        self,
+        case: Case,
+        note_stop: Callable[[], Awaitable[None]],
+        return_to_people: Callable[[int], Awaitable[bool]],
+        judge: Callable[[], Awaitable[CaseResult]],
     ) -> None:
+        self._judge = judge
         self._case = case
         self._note_stop = note_stop
         self._return_to_people = return_to_people
@@ -61,13 +68,25 @@ class Effect:
                 return Event.effect_unknown
             if told.effect == "done":
                 done.append((step, permit.undo_permit_id))
-            if case.stop_noted:
-                return await self._end_early(done, Event.never_started, Event.stopped)
-            if told.status != "succeeded":
-                return await self._end_early(done, Event.never_started, Event.step_failed)
+            if (ended := await self._ended(told, done)) is not None:
+                return ended
             if step is not plan.steps[-1]:
                 case.follow(Event.step_done)
         return Event.steps_done
+
+    async def _ended(self, told: ExecuteResult, done: _Done) -> Event | None:
+        """The event that ends it after a step; None where the next one may begin."""
+        case = self._case
+        if told.halted and done and not case.stop_noted:
+            case.stop = True
+            await self._note_stop()
+        if case.stop_noted:
+            return await self._end_early(done, Event.never_started, Event.stopped)
+        if told.inconclusive and done and case.plan.judging is not None:
+            return await self._judged(done)
+        if told.status != "succeeded":
+            return await self._end_early(done, Event.never_started, Event.step_failed)
+        return None
 
     async def _unpermitted(self, permit: DispatchResult, done: _Done) -> Event:
         """The event of an answer without a permit: it was halted, or stopped while it waited, or the gate closed."""
@@ -79,6 +98,29 @@ class Effect:
         if permit.curable and not done and await self._return_to_people(self._case.plan.revision):
             return Event.returned
         return await self._end_early(done, Event.dispatch_refused, Event.step_failed)
+
+    async def _judged(self, done: _Done) -> Event:
+        """Nobody can tell whether what was done is good: wait until somebody says so, or their time is over."""
+        case = self._case
+        case.follow(Event.undecided)
+        answer = await self._judge()
+        while answer.judged == "people" and answer.judged_until is not None and not case.stop:
+            case.judged_until(answer.judged_until)
+            pause = min(max(answer.judged_until - workflow.now(), timedelta(0)) + _SHORTEST, _WEEKS)
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: case.stop or case.accepted, timeout=pause, timeout_summary="people say what becomes of it"
+                )
+            if not case.stop:
+                answer = await self._judge()
+        if case.stop:
+            await self._note_stop()
+            return await self._end_early(done, Event.lapsed, Event.stopped)
+        if answer.judged == "accepted":
+            return Event.accepted
+        if case.plan.judging is not None and case.plan.judging.on_expiry == "hold":
+            return Event.left_as_is
+        return await self._end_early(done, Event.lapsed, Event.lapsed)
 
     async def _end_early(self, done: _Done, nothing_done: Event, something_done: Event) -> Event:
         """Undo what was done, in reverse order; with nothing done there is nothing to undo."""

@@ -20,6 +20,7 @@ from policy.ledger import EntryRef
 from policy.proposal import StopVerb
 from policy.result import ActionResult
 from policy.screen import Screen
+from policy.undecided import Judging
 
 Attributes: TypeAlias = dict[str, str | list[str] | None]
 _RESOLUTIONS = (None, "approved", "denied", "expired", "withdrawn")
@@ -135,6 +136,7 @@ class Plan(RecordModel):
     measurement counts; 0 where nobody may ask for one. `accepts_claimed` (whether a name that nobody proves counts) and
     `audience` (what a signature must name) are shown to whoever decides. `resolves`: executors say what it would touch,
     and are asked before each permit. `stops_at_failed_undo`: nothing more is undone once an undo has failed.
+    `judging`: people are asked about a step of which nobody can tell whether it is good.
     """
 
     proposal_id: str
@@ -165,6 +167,7 @@ class Plan(RecordModel):
     audience: str | None = None
     resolves: bool = False
     stops_at_failed_undo: bool = False
+    judging: Judging | None = None
 
 
 class AssessResult(RecordAnswer):
@@ -228,8 +231,9 @@ class DecisionsRequest(Request):
 class AdvanceRequest(Request):
     """Time has passed, or somebody stopped the action: `stop_actor` is given. Who it was is not believed.
 
-    `recheck` asks that it is measured again, `returning` that people are asked again because the gate closed. What is
-    not asked for is left out, so that a request is the same as those of releases that did not know it.
+    `recheck` asks that it is measured again, `returning` that people are asked again because the gate closed,
+    `judging` how it stands with what measuring cannot tell. What is not asked for is left out, so that a request is the
+    same as those of releases that did not know it.
     """
 
     proposal_id: str
@@ -237,12 +241,17 @@ class AdvanceRequest(Request):
     stop_actor: str | None = None
     recheck: Annotated[bool, Field(exclude_if=operator.not_)] = False
     returning: Annotated[bool, Field(exclude_if=operator.not_)] = False
+    judging: Annotated[bool, Field(exclude_if=operator.not_)] = False
     now: Instant
+
+
+Judged = Literal["", "people", "accepted", "lapsed"]
 
 
 class CaseAnswer(RecordAnswer):
     """How the case stands after something moved it. `plan` is given where another revision is open by now than the one
     that the request names. `unblock` is as in `Plan`. `stopped`: it is revoked, and the stop is noted.
+    `judged`: who says what becomes of an inconclusive step: people until then, somebody did, or time.
     """
 
     standing: Standing | None = None
@@ -253,6 +262,8 @@ class CaseAnswer(RecordAnswer):
     entry: EntryRef | None = None
     unlisted: Unlisted = {}
     unblock: tuple[tuple[str, ...], ...] = ()
+    judged: Judged = ""
+    judged_until: Instant | None = None
 
 
 class CaseResult(CaseAnswer):
@@ -317,7 +328,9 @@ class ExecuteRequest(Request):
 class ExecuteResult(Answer):
     """What the executor reported. The workflow waits by it; the record holds the report that counts.
 
-    `claimed` is False only where `observe` found that nobody had claimed the permit.
+    `claimed` is False only where `observe` found that nobody had claimed the permit. `halted`: others ended or refused
+    it, by a halt, a hold, a stop or a take-over on record, and the verb for a stop applies to what was done.
+    `inconclusive`: it was done, and nobody can tell whether it is good.
     """
 
     permit_id: str
@@ -325,6 +338,8 @@ class ExecuteResult(Answer):
     effect: str
     message: str = ""
     claimed: bool = True
+    halted: Annotated[bool, Field(exclude_if=operator.not_)] = False
+    inconclusive: Annotated[bool, Field(exclude_if=operator.not_)] = False
 
     @classmethod
     def unreadable(cls) -> Self:

@@ -59,6 +59,8 @@ class View:
         self.proposal_in_the_clear = False
         self._clear_messages = 0
         self._revision = 1
+        self.judged = ""
+        self.judged_until: datetime | None = None
         self._due_at: datetime | None = None
 
     def take_over(
@@ -126,7 +128,8 @@ class View:
         )
         # Only said where payloads are encrypted.
         clear = {"in_the_clear": self._in_the_clear} if self._in_the_clear else {}
-        return fields | clear | ({"waits_for": self.waits_for} if self.waits_for else {})
+        waits = self.judged if state is State.judging else self.waits_for
+        return fields | clear | ({"waits_for": waits} if waits else {})
 
     def explain(self, state: State) -> dict[str, Any]:
         """Why it is pending, who could unblock it, and what happens at which time."""
@@ -135,6 +138,8 @@ class View:
             then = (
                 [{"at": instant_text(self._due_at), "what": "due"}] if state is State.assessing and self._due_at else []
             )
+            if state is State.judging and self.judged_until is not None:
+                then = [{"at": instant_text(self.judged_until), "what": self.judged.partition("; then ")[2]}]
             nothing: dict[str, Any] = {
                 "waiting_for": [],
                 "proofs": [],
@@ -195,6 +200,8 @@ class View:
             total = len(self._standing.stages)
             waits = "held, to be released" if current.state == "held" else ", ".join(current.missing)
             return f"waiting for stage {current.number} of {total} ({current.name}): {waits}"
+        if state is State.judging and self.judged:
+            return f"done, and nobody can tell whether it is good: it waits for {markdown_text(self.judged, _REASON)}"
         if self.waits_for:
             return f"waits for its turn: {markdown_text(self.waits_for, _REASON)}"
         return str(state)

@@ -6,7 +6,7 @@ from policy.document import PolicySet
 from policy.rules.chains import ApprovalChain
 from policy.rules.durations import written
 
-_NAMES = ("unresolved", "amendments", "compensation")
+_NAMES = ("unresolved", "amendments", "compensation", "inconclusive")
 
 
 def said_afterwards(old: PolicySet, new: PolicySet) -> Iterator[tuple[str, str, str]]:
@@ -28,6 +28,8 @@ def _said(policy: PolicySet) -> dict[str, str]:
             found["amendments"].append(_chain(part.chain(part.amendments.chain)))
         if part.compensation is not None:
             found["compensation"].append(f"on a failed undo {part.compensation.on_failed_undo}")
+        if (judged := part.inconclusive) is not None:
+            found["inconclusive"].append(f"people within {written(judged.within)}, then {judged.on_expiry}")
     return {name: "; ".join(items) for name, items in found.items() if items}
 
 

@@ -29,6 +29,7 @@ class NoticeKind(StrEnum):
     superseded = "superseded"
     resolved = "resolved"
     outcome = "outcome"
+    judging = "judging"
     denied_again = "denied_again"
     break_glass = "break_glass"
     review_overdue = "review_overdue"

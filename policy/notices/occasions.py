@@ -21,6 +21,7 @@ from policy.outcome import Outcome
 from policy.proposal import ActionProposal
 from policy.revision import Revision
 from policy.rules.chains import ApprovalChain, ExpiryVerb, Requirement, Stage
+from policy.undecided import WORDS, Judging
 
 # From here on somebody is asked by every channel at once.
 _LOUD_TIERS = ("critical",)
@@ -182,6 +183,32 @@ def outcome(case: About, ended: Outcome, reasons: tuple[Reason, ...], at: dateti
             word=str(ended),
             text=_text(reasons),
         ),
+    )
+
+
+def judging(case: About, rule: Judging, until: datetime, at: datetime) -> Notice:
+    """That a step is inconclusive is told to those who were asked, the target's owner and whoever asks: until when
+    somebody may accept or revoke it, and what happens then.
+    """
+    asked = [
+        group
+        for stage in (case.chain.stages if case.chain else ())
+        for each in stage.requirements
+        for group in each.groups
+    ]
+    text = f"nobody can tell whether it is good; if nobody says by {instant_text(until)}, {WORDS[rule.on_expiry]}"
+    return Notice(
+        key=case.key(NoticeKind.judging),
+        kind=NoticeKind.judging,
+        urgency=Urgency.urgent,
+        audience=Audience(
+            groups=tuple(dict.fromkeys((*owner_groups(case.owner), *asked))), people=case.requesters, operators=True
+        ),
+        at=at,
+        not_before=at,
+        subject=case.subject,
+        deadline=until,
+        text=text,
     )
 
 

@@ -1,11 +1,12 @@
 """What a policy says of what people do afterwards: about an action that ended without a definite state, about the
-outcome of one that had ended, and about an undo that fails.
+outcome of one that had ended, about an undo that fails, and about what nobody can judge by measuring.
 
 The rules are in `policy/items.py` and `workflows/effect.py`.
 """
 
 from datetime import timedelta
 from enum import StrEnum
+from typing import Literal
 
 from policy.base import EdgeModel, Name
 from policy.rules.durations import PositiveDuration
@@ -35,6 +36,15 @@ class FailedUndo(StrEnum):
 
     proceed = "continue"
     stop = "stop"
+
+
+class Inconclusive(EdgeModel):
+    """How long people have to say what becomes of a step of which nobody can tell whether it is good, and what happens
+    when they say nothing; the rules are in `policy/undecided.py`.
+    """
+
+    within: PositiveDuration
+    on_expiry: Literal["compensate", "hold"]
 
 
 class Compensation(EdgeModel):

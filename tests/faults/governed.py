@@ -33,6 +33,7 @@ POLICY = document(
     """
 unsigned: [{}]
 drift: {min_interval: 1s}
+inconclusive: {within: 15s, on_expiry: compensate}
 limits:
   - {id: barred, match: {targets: ["resource:barred"]}, reason: nothing happens here}
 rules:

@@ -15,6 +15,7 @@ from tests.faults.people import Conduct
 End = tuple[str, int]
 DONE: End = ("succeeded", 1)
 UNDONE: End = ("compensated", 1)
+KEPT: End = ("inconclusive", 1)
 UNKNOWN: End = ("outcome_unknown", 0)
 NOTHING: End = ("not_executed", 0)
 
@@ -27,6 +28,7 @@ class Path:
         kills: state -> point -> end.
         target: which rule of `governed.py` applies.
         fails: whether the success criteria fail, so that it is undone.
+        undecided: whether nobody can tell whether they are met, so that people are asked.
         conduct: what people do.
         observed: for how many seconds the criteria are observed after the effect.
         again: whether the proposal is started once more after its end.
@@ -36,6 +38,7 @@ class Path:
     kills: Mapping[State, Mapping[str, End]]
     target: str = "resource:calm"
     fails: bool = False
+    undecided: bool = False
     conduct: Conduct = Conduct.approve
     observed: int = 0
     again: bool = False
@@ -103,6 +106,16 @@ PATHS: Mapping[str, Path] = {
             State.compensating: around("undo", "execute:3", "execute:4", end=UNDONE),
             State.recording: around("record:1", end=UNDONE),
         },
+    ),
+    "lapsed": Path(
+        undecided=True,
+        kills={State.judging: around("advance:1", "advance:2", end=UNDONE)},
+    ),
+    "accepted": Path(
+        target="resource:open",
+        conduct=Conduct.accept,
+        undecided=True,
+        kills={State.judging: around("take_decision:2", end=KEPT), State.recording: around("record:1", end=KEPT)},
     ),
     "stopped": Path(
         conduct=Conduct.stop,
@@ -179,6 +192,7 @@ COMMITS: Mapping[State, frozenset[str]] = {
     # What closed the gate may go back to people.
     State.dispatching: frozenset({"dispatch", "advance"}),
     State.executing: frozenset({"execute", "effect", "observe", "advance", "take_decision"}),
+    State.judging: frozenset({"advance", "take_decision"}),
     State.compensating: frozenset({"execute", "undo"}),
     State.recording: frozenset({"record"}),
     State.closed: frozenset({"assess"}),

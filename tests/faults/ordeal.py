@@ -49,6 +49,7 @@ class Ordeal:
     point: str
     target: str = "resource:calm"
     fails: bool = False
+    undecided: bool = False
     conduct: Conduct = Conduct.approve
     observed: int = 0
     again: bool = False
@@ -164,7 +165,9 @@ class Ordeal:
             "success_criteria": [
                 {
                     "probe": "count.row.present",
-                    "equals": not self.fails,
+                    "equals": not (self.fails or self.undecided),
+                    # What is read is neither: nobody can tell.
+                    **({"failure": {"equals": "gone"}} if self.undecided else {}),
                     "within_seconds": 1,
                     "observe_seconds": self.observed,
                 }

@@ -29,6 +29,8 @@ class Conduct(StrEnum):
     miss_it_move = "miss_it_move"
     # Who asks for it revokes it: while it is pending, or once its effect has happened.
     revoke = "revoke"
+    # They accept what nobody can tell, once they are asked.
+    accept = "accept"
     # Junk and the approval come in one moment, more than is taken one by one.
     flood = "flood"
 
@@ -61,6 +63,10 @@ async def converse(
                 await _answer(handle, conduct, status)
             if status["state"] == "executing" and conduct in (Conduct.stop, Conduct.revoke) and await happened():
                 await _stop(handle, conduct, status)
+            if status["state"] == "judging" and conduct is Conduct.accept:
+                accepted = {**_revocation(status), "decision_id": "accepted", "vote": "accept"}
+                accepted["proof"] = {"kind": "claimed", "identity": _PEOPLE[0]}
+                await handle.signal(DECIDE, accepted, rpc_timeout=_RPC)
         except RPCError:
             pass
         await asyncio.sleep(0.3)
@@ -68,6 +74,7 @@ async def converse(
 
 _ANSWERS = {
     Conduct.approve: "approve",
+    Conduct.accept: "approve",
     Conduct.deny: "deny",
     Conduct.see_it_move: "approve",
     Conduct.miss_it_move: "approve",

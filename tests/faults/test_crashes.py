@@ -41,6 +41,7 @@ def _ordeal(stack: Stack, name: str, point: str) -> Ordeal:
         point,
         target=path.target,
         fails=path.fails,
+        undecided=path.undecided,
         conduct=path.conduct,
         observed=path.observed,
         again=path.again,

@@ -23,6 +23,7 @@ from policy.search_attributes import TYPES
 from tests.faults.ordeal import Ordeal
 from tests.keyring import fixed
 from tests.replay.flooding import FLOODS
+from tests.replay.judging import JUDGING
 from tests.replay.permitted import PERMITTED
 from tests.replay.recording import SCENARIOS, Recording, recording, two_stages
 from tests.replay.recording_changes import CHANGES
@@ -53,7 +54,7 @@ KILLED = {
 
 EVERY = (
     *(*SCENARIOS, *FLOODS, *CHANGES, *TIMES, *REVOKING, *SIGNING, *PERMITTED),
-    *(*RESOLVING, *STAGING, *SETTLING, *TURNS),
+    *(*RESOLVING, *JUDGING, *STAGING, *SETTLING, *TURNS),
 )
 
 

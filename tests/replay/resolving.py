@@ -55,7 +55,7 @@ class Shelf:
 SHELF = Shelf()
 
 
-def _sweeping(proposal_id: str, things: int, **other: Any) -> dict[str, Any]:
+def sweeping(proposal_id: str, things: int, **other: Any) -> dict[str, Any]:
     """Sweep a shelf, and count what was swept."""
     key = {"key": proposal_id}
     step = {
@@ -71,13 +71,13 @@ def _sweeping(proposal_id: str, things: int, **other: Any) -> dict[str, Any]:
 async def resolved(place: Recording, proposal_id: str) -> None:
     """Two things are found, the policy allows it, and both are swept."""
     SHELF.things[proposal_id] = ("left", "right")
-    await (await place.start(proposal_id, _sweeping(proposal_id, 2, scratch=True))).result()
+    await (await place.start(proposal_id, sweeping(proposal_id, 2, scratch=True))).result()
 
 
 async def target_moved(place: Recording, proposal_id: str) -> None:
     """Between the approval and the permit another thing is there: people are asked again, and it runs."""
     SHELF.things[proposal_id] = ("left",)
-    handle = await place.start(proposal_id, _sweeping(proposal_id, 2))
+    handle = await place.start(proposal_id, sweeping(proposal_id, 2))
     await place.status(handle, lambda item: item["screen"] is not None)
     SHELF.things[proposal_id] = ("left", "right")
     await place.decide(handle, "carol")
@@ -89,7 +89,7 @@ async def target_moved(place: Recording, proposal_id: str) -> None:
 async def target_not_resolved(place: Recording, proposal_id: str) -> None:
     """After the approval nothing is there any more: it is asked for twice, and nothing is permitted."""
     SHELF.things[proposal_id] = ("left",)
-    handle = await place.start(proposal_id, _sweeping(proposal_id, 1))
+    handle = await place.start(proposal_id, sweeping(proposal_id, 1))
     await place.status(handle, lambda item: item["screen"] is not None)
     SHELF.things[proposal_id] = ()
     await place.decide(handle, "carol")
@@ -98,13 +98,13 @@ async def target_not_resolved(place: Recording, proposal_id: str) -> None:
 
 async def unresolved(place: Recording, proposal_id: str) -> None:
     """Nothing is there from the beginning: denied, and nobody is asked."""
-    await (await place.start(proposal_id, _sweeping(proposal_id, 1))).result()
+    await (await place.start(proposal_id, sweeping(proposal_id, 1))).result()
 
 
 async def executor_away(place: Recording, proposal_id: str) -> None:
     """After the approval no executor answers, twice for a minute: the record is asked without, and permits nothing."""
     SHELF.things[proposal_id] = ("left",)
-    handle = await place.start(proposal_id, _sweeping(proposal_id, 1))
+    handle = await place.start(proposal_id, sweeping(proposal_id, 1))
     await place.status(handle, lambda item: item["screen"] is not None)
     SHELF.away.add(proposal_id)
     # What was found for the assessment is more than a minute old when nobody answered for one.
@@ -116,7 +116,7 @@ async def executor_away(place: Recording, proposal_id: str) -> None:
 async def executor_never_there(place: Recording, proposal_id: str) -> None:
     """No executor answers, twice for a minute: the record is asked without, and denies."""
     SHELF.away.add(proposal_id)
-    await (await place.start(proposal_id, _sweeping(proposal_id, 1))).result()
+    await (await place.start(proposal_id, sweeping(proposal_id, 1))).result()
 
 
 RESOLVING: tuple[Scenario, ...] = (

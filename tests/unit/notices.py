@@ -11,7 +11,7 @@ from policy.decision import Vote
 from policy.findings import Amended, Finding
 from policy.items import Item
 from policy.notices.notice import Asked, Notice, NoticeKind, Subject
-from policy.notices.occasions import About, due, notices_of, outcome, resolved
+from policy.notices.occasions import About, due, judging, notices_of, outcome, resolved
 from policy.notices.occasions_told import (
     amended,
     break_glass,
@@ -27,6 +27,7 @@ from policy.notices.occasions_told import (
 from policy.outcome import Outcome
 from policy.proofs import Assurance
 from policy.rules.chains import ApprovalChain
+from policy.undecided import Judging
 from tests.unit.builders import a_ballot, a_case, at, escalation, stage
 
 SUBJECT = Subject(
@@ -118,6 +119,7 @@ def one_of_each(text: str = "the replica lags; see https://evil.example/x @here"
         vote_dropped(CASE, "sam", "d-1", text, at(50)),
         superseded(replace(CASE, subject=SUBJECT.model_copy(update={"revision": 2})), ("sam",), text, at(50)),
         *resolved(CASE, approved, "denied", reasons, at(50)),
+        judging(CASE, Judging(within_seconds=1800, on_expiry="compensate"), at(80), at(50)),
         *outcome(CASE, Outcome.outcome_unknown, (Reason(code="unknown", message=text),), at(50)),
         denied_again(CASE, ("sam",), ("high-impact-0",), at(1)),
         break_glass(CASE, CHAIN, text, at(2)),
