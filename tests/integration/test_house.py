@@ -76,7 +76,7 @@ async def test_a_claim_that_nobody_reports_on_ends_as_unknown_with_a_hold(place:
     assert result is not None
     assert result.outcome == "outcome_unknown"
     assert await holds_of(place.database, "lost") == 1
-    assert await kinds_of(place.database, "lost") == ["assessed", "dispatched", "unresolved_opened", "recorded"]
+    assert await kinds_of(place.database, "lost") == ["assessed", "dispatched", "recorded", "unresolved_opened"]
 
 
 async def test_a_lease_that_ends_without_a_result_is_noted_once(place: Recording) -> None:
