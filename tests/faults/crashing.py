@@ -5,7 +5,8 @@ A point is `WHEN:ACTIVITY:COUNT`: `before` or `after` the COUNT-th commit of an 
 are joined by `+`: each process dies at the first one at which none died before it. The file `mark` has a line for each
 death, so that the worker that is started after the last one goes on in peace.
 
-WHEN may also be a fault that nobody dies of (`disturbing.py`): `fail`, `lose`, `slow` and `twice`. It happens once, too.
+WHEN may also be a fault that nobody dies of (`disturbing.py`): `fail`, `lose`, `slow` and `twice`. It
+happens once, too.
 
 The executor of this process writes rows into a table of its target and never checks for earlier ones, so that an effect
 that happens twice is counted twice.
@@ -26,7 +27,6 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities.channels.file import read_channels
 from activities.connection import connect
 from activities.database import Database
 from activities.executors.base import (
@@ -174,13 +174,13 @@ async def main(config: dict[str, str]) -> None:
     folder = Path(config["mark"]).parent
     archive = folder / "archive"
     archive.mkdir(exist_ok=True)
-    more = {"channels": read_channels(config["channels"].encode())} if "channels" in config else {}
-    given = settings(database_url=config["database"], targets={"target/1": "unused"}, archive_dir=archive, **more)
+    given = settings(database_url=config["database"], targets={"target/1": "unused"}, archive_dir=archive)
     anchor = DisturbedAnchor(folder / "anchor.json", crash)
     ahead = Ahead(timedelta(seconds=float(config["ahead"]))) if "ahead" in config else None
     async with lossy_way(socket_of(config["database"])) as (way, port):
         database = CrashingDatabase(by_way(config["database"], port), crash, way)
-        async with running_workers(client, database, given, clock=ahead, executors=_executors(config, crash), anchor=anchor):
+        executors = _executors(config, crash)
+        async with running_workers(client, database, given, clock=ahead, executors=executors, anchor=anchor):
             await asyncio.Event().wait()
 
 

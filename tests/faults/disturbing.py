@@ -116,7 +116,8 @@ class DisturbedAnchor(FileAnchor):
 
     async def change(self, step: Callable[[bytes | None], bytes | None]) -> None:
         if not activity.in_activity():
-            return await super().change(step)
+            await super().change(step)
+            return
         self._points.reach("before:anchor")
         if self._points.meets("fail:anchor"):
             raise AnchorError("the disk is full")

@@ -20,7 +20,7 @@ from temporalio.service import RPCError
 from activities.connection import connect
 from deploy.dev import Stack
 from deploy.migrations.runner import migrate
-from tests.faults import places
+from tests.faults import crashing, places
 from tests.faults.governed import DOCUMENTS, MOVED
 from tests.faults.keeping import Keeper
 from tests.faults.people import Conduct, converse
@@ -80,7 +80,7 @@ class Ordeal:
     # A fault that the place makes itself, and of what.
     wired: str = ""
     then: Afterwards | None = None
-    told: dict[str, str] = field(default_factory=dict)
+    documents: tuple[bytes, ...] = DOCUMENTS
     name: str = field(default_factory=lambda: f"ordeal_{uuid4().hex[:12]}")
     _moved: list[bool] = field(default_factory=list)
 
@@ -107,7 +107,8 @@ class Ordeal:
             died = mark.read_text().split() if mark.exists() else []
             met = not self.wired or (self.place is not None and self.place.met())
             reached = died == [point for point in self.point.split("+") if point]
-            return await self._books(result, crashed=reached and met)
+            files = len(list((Path(folder) / "archive").glob("**/*.json*")))
+            return await self._books(result, crashed=reached and met, files=files)
 
     async def _play(self, client: Client) -> dict[str, Any]:
         handle: WorkflowHandle[Any, dict[str, Any]] = await client.start_workflow(
@@ -130,7 +131,7 @@ class Ordeal:
         await admin.close()
         url = self.stack.database_url("postgres", self.name)
         await migrate(url)
-        await publish_documents(url, *(self.place.documents if self.place else DOCUMENTS))
+        await publish_documents(url, *(self.place.documents if self.place else self.documents))
         target = await asyncpg.connect(url)
         await target.execute("CREATE TABLE public.effect (permit_id text, direction text, resource text)")
         await target.close()
@@ -152,19 +153,18 @@ class Ordeal:
         raise AssertionError(f"namespace {self.name} did not appear")
 
     async def _keep_worker(self, mark: Path) -> None:
-        """Keep a worker running: what dies is started again."""
-        await Keeper(
-            {
-                "point": self.point,
-                "mark": str(mark),
-                "address": self.stack.temporal_address,
-                "namespace": self.name,
-                "database": self.stack.database_url("countersign_app", self.name),
-                "target": self.stack.database_url("postgres", self.name),
-                **(places.told(self.place) if self.place else {}),
-                **self.told,
-            }
-        ).run()
+        """Keep a worker running: what dies is started again. One that nobody kills runs in this process."""
+        config = {
+            "point": self.point,
+            "mark": str(mark),
+            "address": self.stack.temporal_address,
+            "namespace": self.name,
+            "database": self.stack.database_url("countersign_app", self.name),
+            "target": self.stack.database_url("postgres", self.name),
+            **(places.told(self.place) if self.place else {}),
+        }
+        dies = any(point.startswith(("before:", "after:")) for point in self.point.split("+"))
+        await (Keeper(config).run() if dies else crashing.main(config))
 
     async def _happened(self) -> bool:
         """Whether the target counts an effect."""
@@ -211,7 +211,15 @@ class Ordeal:
             ],
         }
 
-    async def _books(self, result: dict[str, Any], *, crashed: bool) -> Books:
+    async def counts(self) -> dict[str, int]:
+        """How many rows the record has of each of `COUNTED`."""
+        connection = await asyncpg.connect(self.stack.database_url("postgres", self.name))
+        try:
+            return {name: await connection.fetchval(f"SELECT count(*) FROM {what}") for name, what in COUNTED.items()}
+        finally:
+            await connection.close()
+
+    async def _books(self, result: dict[str, Any], *, crashed: bool, files: int) -> Books:
         connection = await asyncpg.connect(self.stack.database_url("postgres", self.name))
 
         async def count(what: str) -> int:
@@ -231,7 +239,7 @@ class Ordeal:
             reported_done=await count("countersign.effect_report WHERE status <> 'unknown'"),
             crashed=crashed,
             holds=await count("countersign.hold"),
-            more={name: await count(what) for name, what in COUNTED.items()},
+            more={**await self.counts(), "files": files},
         )
         await connection.close()
         return books

@@ -8,6 +8,7 @@ import json
 import sys
 import tempfile
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -74,6 +75,10 @@ class Place(ABC):
     @abstractmethod
     async def counted(self, permits: Permits) -> tuple[int, int]:
         """How many effects and how many undos the target has seen, by its own count."""
+
+    def log(self) -> Counter[str]:
+        """What the target's own log has, by permit; where the target knows the permit."""
+        raise AssertionError(f"{self.name} does not count by permit")
 
     def arrange(self, fault: str, *, undo: bool) -> None:
         """Let the next effect, or the next undo, meet a fault of `wired`."""
@@ -150,6 +155,9 @@ probes:
         undos = sum(count for key, count in effects.items() if permits.get(key))
         return effects.total() - undos, undos
 
+    def log(self) -> Counter[str]:
+        return Counter(self.server.effects)
+
     def arrange(self, fault: str, *, undo: bool) -> None:
         how = {"fail": "503", "lose": "lose", "slow": "hang"}[fault]
         self.server.behaviour += [*([""] if undo else []), how]
@@ -191,7 +199,13 @@ if how == "lose":
 class CommandPlace(Place):
     """A program that writes a line each time that it acts."""
 
-    name, resource, operation, undo, probe = "command", "host/web-1", "host.line.add", "host.line.remove", "host.line.there"
+    name, resource, operation, undo, probe = (
+        "command",
+        "host/web-1",
+        "host.line.add",
+        "host.line.remove",
+        "host.line.there",
+    )
     wired = frozenset({"fail", "lose", "slow"})
     registry = """
 operations:
@@ -229,7 +243,9 @@ probes:
             "kind": "command",
             **({"user": account} if account else {}),
             "operations": {"host.line.add": acting("do"), "host.line.remove": acting("undo")},
-            "probes": {"host.line.there": {"parameters": line, "argv": [ours, "read", "--", "{line}"], "text": "string"}},
+            "probes": {
+                "host.line.there": {"parameters": line, "argv": [ours, "read", "--", "{line}"], "text": "string"}
+            },
         }
         return {"executors": {"command": entry}, "urls": {self.resource: "web-1"}}
 
@@ -247,6 +263,9 @@ probes:
     async def counted(self, permits: Permits) -> tuple[int, int]:
         undos = sum(direction == "undo" for _, direction, _ in self.lines())
         return len(self.lines()) - undos, undos
+
+    def log(self) -> Counter[str]:
+        return Counter(permit for permit, _, _ in self.lines())
 
     def arrange(self, fault: str, *, undo: bool) -> None:
         (self._state / f"{'undo' if undo else 'do'}-fault").write_text(fault)
