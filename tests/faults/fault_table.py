@@ -119,7 +119,7 @@ _EFFECTS = tuple(
             place,
             "effect",
             # A 503 is an answer that nothing was done: what is idempotent is asked again by the adapter itself.
-            _all(DONE, before=UNKNOWN, fail=DONE if place == "http" else NOTHING),
+            _all(DONE, before=UNKNOWN, lose=UNSEEN, fail=DONE if place == "http" else NOTHING),
         ),
         Write("an undo", f"the target of {place}", f"{place}, undone", "undo", _all(AGAIN)),
     )
