@@ -149,7 +149,7 @@ def documents(several: list[Action]) -> tuple[bytes, ...]:
     places = {action.kind: action.place for action in several if action.place is not None}
     operations = OPERATIONS
     for place in places.values():
-        operations += b"---" + document("OperationsRegistry", place.name, place.registry)
+        operations += b"---\n" + document("OperationsRegistry", place.name, place.registry)
     entities = dict.fromkeys(action.entity() for action in several)
     return POLICY, operations, KEYED.encode(), catalog(*entities)
 

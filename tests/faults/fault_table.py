@@ -109,20 +109,29 @@ _CASE = (
     Write("the result, which ends the reservation", RECORD, "allowed", "record:1", _all(DONE)),
     Write("the result with its hold and its item", RECORD, "allowed", "after:execute:1+record:1", _all(UNKNOWN)),
 )
-_EFFECTS = tuple(
-    write
-    for place in ("http", "command", "postgres", "temporal", "kubernetes")
-    for write in (
-        Write(
-            "an effect",
-            f"the target of {place}",
-            place,
-            "effect",
-            # A 503 is an answer that nothing was done: what is idempotent is asked again by the adapter itself.
-            _all(DONE, before=UNKNOWN, lose=UNSEEN, fail=DONE if place == "http" else NOTHING),
-        ),
-        Write("an undo", f"the target of {place}", f"{place}, undone", "undo", _all(AGAIN)),
+_STARTED_BY_US = Never(
+    "the executor starts the program itself, once under a claim: nothing between the two could do it again"
+)
+# The program answers that it will not: an undo that is refused is not asked for again.
+REFUSED = End("compensation_failed", 1, more=_LEFT, said="both reports, the result, a hold, an item, a page")
+
+
+def _at(place: str, effect: Mapping[str, End | Never], undo: Mapping[str, End | Never]) -> tuple[Write, Write]:
+    """The effect and the undo at a place, and where it differs from the others."""
+    usual: dict[str, End | Never] = {"before": UNKNOWN, "lose": UNSEEN, "fail": NOTHING}
+    return (
+        Write("an effect", f"the target of {place}", place, "effect", _all(DONE, **{**usual, **effect})),
+        Write("an undo", f"the target of {place}", f"{place}, undone", "undo", _all(AGAIN, **undo)),
     )
+
+
+_EFFECTS = (
+    # A 503 is an answer that nothing was done: what is idempotent is asked again by the adapter itself.
+    *_at("http", {"fail": DONE}, {}),
+    *_at("command", {"twice": _STARTED_BY_US}, {"fail": REFUSED}),
+    *_at("postgres", {}, {}),
+    *_at("temporal", {}, {}),
+    *_at("kubernetes", {}, {}),
 )
 _AFTERWARDS = (
     Write(
@@ -176,8 +185,8 @@ def path_of(write: Write) -> str | None:
     return write.play if write.play in PATHS else None
 
 
-_MADE = """Made from `tests/faults/fault_table.py`, which `make chaos` plays on real servers, and `make test` a few rows of
-it. PostgreSQL and Temporal are real, and so are the targets; Kubernetes is an emulated API server. A worker that is
+_MADE = """Made from `tests/faults/fault_table.py`, which `make chaos` plays on real servers, and `make test` a few rows
+of it. PostgreSQL and Temporal are real, and so are the targets; Kubernetes is an emulated API server. A worker that is
 killed is a process of its own. Beside an outcome stands how often the target itself counted the effect and its undo."""
 
 
