@@ -5,7 +5,8 @@
 - `slow:ACTIVITY:N`: the commit arrives late, later than a local activity may run.
 - `twice:ACTIVITY:N`: the activity runs again, with the same request, after it had answered.
 
-Of `effect`, `undo` and `anchor` the same four are made where the adapter, or the copy outside the record, is called.
+Of `effect` and `undo` the first three are made where the adapter is called, and of `anchor` all four where the copy
+outside the record is.
 """
 
 import asyncio
@@ -91,8 +92,6 @@ class Disturbed:
         if self._points.meets(f"slow:{kind}"):
             await asyncio.sleep(SLOW_SECONDS)
         await self._executor.execute(order)
-        if self._points.meets(f"twice:{kind}"):
-            await self._executor.execute(order)
         self._points.reach(f"after:{kind}")
         if self._points.meets(f"lose:{kind}"):
             raise EffectUnknownError("sent, and no answer came")

@@ -84,6 +84,9 @@ class Write:
     def points(self, fault: Fault) -> str:
         """The point of a fault, as `crashing.py` reads it."""
         *first, last = self.point.split("+")
+        # An effect is asked for again by asking the executor role again, with the same permit.
+        if fault is Fault.twice:
+            last = {"effect": "execute:1", "undo": "execute:2"}.get(last, last)
         return "+".join([*first, f"{fault}:{last}"])
 
 
@@ -109,9 +112,6 @@ _CASE = (
     Write("the result, which ends the reservation", RECORD, "allowed", "record:1", _all(DONE)),
     Write("the result with its hold and its item", RECORD, "allowed", "after:execute:1+record:1", _all(UNKNOWN)),
 )
-_STARTED_BY_US = Never(
-    "the executor starts the program itself, once under a claim: nothing between the two could do it again"
-)
 # The program answers that it will not: an undo that is refused is not asked for again.
 REFUSED = End("compensation_failed", 1, more=_LEFT, said="both reports, the result, a hold, an item, a page")
 
@@ -128,7 +128,7 @@ def _at(place: str, effect: Mapping[str, End | Never], undo: Mapping[str, End | 
 _EFFECTS = (
     # A 503 is an answer that nothing was done: what is idempotent is asked again by the adapter itself.
     *_at("http", {"fail": DONE}, {}),
-    *_at("command", {"twice": _STARTED_BY_US}, {"fail": REFUSED}),
+    *_at("command", {}, {"fail": REFUSED}),
     *_at("postgres", {}, {}),
     *_at("temporal", {}, {}),
     *_at("kubernetes", {}, {}),

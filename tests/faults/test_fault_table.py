@@ -96,7 +96,6 @@ def test_every_write_has_every_fault_or_says_why_not() -> None:
         ("the report", "twice"),
         ("the claim of an undo", "twice"),
         ("the report of an undo", "twice"),
-        ("an effect", "twice"),
     ]
 
 
