@@ -112,7 +112,7 @@ spec: {{type: service, lifecycle: production, owner: team-bench}}
 
 
 def proposal(
-    proposal_id: str, environment: str, operation: str = OPERATION, *, measured: bool = True, fails: bool = False
+    proposal_id: str, environment: str, operation: str = OPERATION, *, measured: int = 1, fails: bool = False
 ) -> dict[str, Any]:
     """A proposal as a platform sends it: one step, one criterion that reads the effect back.
 
@@ -120,7 +120,7 @@ def proposal(
         proposal_id: its id, and what is inserted.
         environment: one of `ENVIRONMENTS`, which says what becomes of it.
         operation: of its step.
-        measured: whether it has the criterion.
+        measured: how many times it has the criterion.
         fails: whether the criterion expects what is not so, and the step has an undo.
     """
     step: dict[str, Any] = {"name": "insert", "operation": operation, "parameters": {"what": proposal_id}}
@@ -137,5 +137,5 @@ def proposal(
         "on_behalf_of": "olga",
         "rationale": "a row is missing in the table of effects",
         "steps": [step],
-        "success_criteria": [criterion] if measured else [],
+        "success_criteria": [criterion] * measured,
     }

@@ -3,8 +3,9 @@
 - Each adapter against its client called directly, on the same target, one after the other in turns: an HTTP request, a
   program, a parameter of PostgreSQL, an activity of a platform. The adapter's part is what it checks, marks and reads
   besides. The ratio is computed within each round and its quartiles are quoted.
-- A step of an action with and without what it can do without: a reservation and a measured criterion. The permit can
-  not be left out: it is timed against the bare workflow, which has neither permit nor record.
+- A step of an action with and without what it can do without: a reservation (an operation that is registered as one
+  that only reads has none), and more criteria than the one that every action needs. The permit cannot be left out: it
+  is timed against the bare workflow, which has neither permit nor record.
 - From the reading of a criterion that fails to the first moment of the undo at the target, by one clock.
 """
 
@@ -22,6 +23,7 @@ from bench.target import FREE
 ROUNDS, STEPS = 9, 12
 SAMPLES = 25
 UNDONE = 30
+MORE = 5
 _PAIR = 2
 
 
@@ -55,9 +57,9 @@ async def _per_step(bench: Bench, samples: int = SAMPLES) -> str:
     """A table: one action of one step at a time, with and without."""
     contestants: Mapping[str, Callable[[], Awaitable[object]]] = {
         "bare: one activity": bench.act_bare,
-        "permit alone": partial(bench.act, operation=FREE, measured=False),
-        "permit and verification": partial(bench.act, operation=FREE),
-        "permit, verification, reservation": bench.act,
+        "permit, one criterion": partial(bench.act, operation=FREE),
+        "permit, one criterion, reservation": bench.act,
+        f"permit, {MORE + 1} criteria, reservation": partial(bench.act, measured=MORE + 1),
     }
     found: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(samples + 1):

@@ -60,7 +60,7 @@ class Bench:
     effects: InsertExecutor
     stack: Stack
 
-    async def act(self, environment: str = "routine", operation: str = OPERATION, **more: bool) -> Mapping[str, Any]:
+    async def act(self, environment: str = "routine", operation: str = OPERATION, **more: Any) -> Mapping[str, Any]:
         """Propose an action as a platform does, and await its result; `more` is as `documents.proposal` has it.
 
         Raises:
@@ -74,7 +74,7 @@ class Bench:
             )
         return result
 
-    async def propose(self, environment: str, operation: str = OPERATION, **more: bool) -> "WorkflowHandle[Any, Any]":
+    async def propose(self, environment: str, operation: str = OPERATION, **more: Any) -> "WorkflowHandle[Any, Any]":
         """Start an action as docs/spec/contract.md recommends."""
         value = proposal(f"{environment}-{uuid4().hex}", environment, operation, **more)
         return await self.client.start_workflow(

@@ -29,7 +29,7 @@ TABLE = "CREATE TABLE effect (what text PRIMARY KEY)"
 OPERATION, PROBE, NAME = "bench.insert", "bench.rows", "bench"
 # The same, of which the executor says before what it would touch.
 FOUND = "bench.insert_found"
-# The same again, registered as if it only read: nothing is reserved for it, and nothing need be measured.
+# The same again, registered as if it only read: nothing is reserved for it.
 FREE = "bench.insert_free"
 # Undoes any of them.
 DELETE = "bench.delete"

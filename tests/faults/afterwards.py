@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
@@ -169,7 +169,7 @@ async def _sent(call: Callable[..., Awaitable[Any]], *values: Any, **options: An
         while True:
             try:
                 return await call(*values, **options, rpc_timeout=_RPC)
-            except RPCError:
+            except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError):
                 await asyncio.sleep(0.5)
 
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
@@ -183,7 +183,7 @@ async def _start(client: Client, action: Action) -> WorkflowHandle[Any, Any]:
             )
         except WorkflowAlreadyStartedError:
             return client.get_workflow_handle(workflow_id(action.proposal_id))
-        except RPCError:
+        except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError):
             await asyncio.sleep(0.5)
 
 
@@ -286,5 +286,5 @@ async def _asked(call: Any, *values: Any, **options: Any) -> Any:
     while True:
         try:
             return await call(*values, **options, rpc_timeout=_RPC)
-        except RPCError:
+        except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError):
             await asyncio.sleep(0.5)

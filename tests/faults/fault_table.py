@@ -56,7 +56,8 @@ class Never:
 _LEFT = {"holds": 1, "items": 1}
 DONE = End("succeeded", 1, said="the report and the result")
 UNDONE = End("compensated", 1, (1, 1), said="both reports and the result")
-AGAIN = End("compensated", 1, (1, 2), said="both reports and the result; an undo may be carried out twice")
+# Until one is reported: an undo may be carried out again.
+AGAIN = End("compensated", 1, (1, 3), said="both reports and the result; an undo may be carried out again")
 UNKNOWN = End("outcome_unknown", 0, more=_LEFT, said="the result, a hold, an item, a page")
 NOTHING = End("not_executed", 0, said="the report that nothing was done, and the result")
 # It happened and nobody can see it by its key: it is said to be unknown, with a hold.
@@ -221,7 +222,7 @@ def page() -> str:
 
 def _short(end: End) -> str:
     least, most = end.undos
-    undos = "" if most == 0 else f", undone {least}" if least == most else f", undone {least} or {most}"
+    undos = "" if most == 0 else f", undone {least}" if least == most else f", undone {least} to {most}"
     more = "".join(f", {count} {name}" for name, count in end.more.items())
     return f"`{end.outcome}`, effect {end.effects}{undos}{more}"
 
