@@ -120,13 +120,14 @@ def proposal(
         proposal_id: its id, and what is inserted.
         environment: one of `ENVIRONMENTS`, which says what becomes of it.
         operation: of its step.
-        measured: how many times it has the criterion.
+        measured: how many criteria it has; the others read rows that are not there.
         fails: whether the criterion expects what is not so, and the step has an undo.
     """
     step: dict[str, Any] = {"name": "insert", "operation": operation, "parameters": {"what": proposal_id}}
     if fails:
         step["undo"] = {"operation": DELETE, "parameters": {"what": proposal_id}}
     criterion = {"probe": PROBE, "parameters": {"what": proposal_id}, "equals": 9 if fails else 1}
+    others = [{"probe": PROBE, "parameters": {"what": f"{proposal_id}/{n}"}, "equals": 0} for n in range(1, measured)]
     return {
         "api_version": "countersign/v1",
         "proposal_id": proposal_id,
@@ -137,5 +138,5 @@ def proposal(
         "on_behalf_of": "olga",
         "rationale": "a row is missing in the table of effects",
         "steps": [step],
-        "success_criteria": [criterion] * measured,
+        "success_criteria": [criterion, *others],
     }

@@ -135,7 +135,7 @@ async def _say(client: Client, name: str, read: Callable[[], Awaitable[ItemFile 
     """Say one thing of an item, as an update under one id."""
     file = await read()
     assert file is not None
-    said = statement(file, "person:olga", **says)
+    said = statement(file, "person:olga", decision_id=f"olga-{uuid4().hex}", **says)
     handle = await _sent(
         client.start_workflow,
         ITEM_WORKFLOW,
