@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from activities.documents import Kind
-from bench.target import DELETE, FOUND, FREE, NAME, OPERATION, PROBE
+from bench.target import DELETE, FOUND, FREE, NAME, OPERATION, PROBE, UNDOABLE
 from signing.keys import generate
 
 ENVIRONMENTS = ("routine", "two-stages", "calm", "impatient", "crowd")
@@ -36,6 +36,7 @@ operations:
     resolves: true
     parameters: {{what: {{type: string}}}}
   - {{name: {FREE}, executor: {NAME}, severity: 10, read_only: true, parameters: {{what: {{type: string}}}}}}
+  - {{name: {UNDOABLE}, executor: {NAME}, severity: 10, inverse: [{DELETE}], parameters: {{what: {{type: string}}}}}}
   - {{name: {DELETE}, executor: {NAME}, severity: 10, needs_no_undo: true, parameters: {{what: {{type: string}}}}}}
 """
 

@@ -18,7 +18,7 @@ from functools import partial
 from bench.executor_targets import Contestants, targets
 from bench.figures import Quartiles, table
 from bench.stack import Bench
-from bench.target import FREE
+from bench.target import FREE, UNDOABLE
 
 ROUNDS, STEPS = 9, 12
 SAMPLES = 25
@@ -82,7 +82,7 @@ async def _per_step(bench: Bench, samples: int = SAMPLES) -> str:
 async def _until_undone(bench: Bench, samples: int = UNDONE) -> str:
     """A table: how long an effect that failed its criterion stands before it begins to be undone."""
     for _ in range(samples):
-        await bench.act(fails=True)
+        await bench.act(operation=UNDOABLE, fails=True)
     effects = bench.effects
     times = [1000 * (began - effects.read_at[name]) for name, began in effects.undo_began.items()]
     last = statistics.quantiles(times, n=100, method="inclusive")[-1]

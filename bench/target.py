@@ -31,7 +31,8 @@ OPERATION, PROBE, NAME = "bench.insert", "bench.rows", "bench"
 FOUND = "bench.insert_found"
 # The same again, registered as if it only read: nothing is reserved for it.
 FREE = "bench.insert_free"
-# Undoes any of them.
+# And one that is undone by the one below.
+UNDOABLE = "bench.insert_undoable"
 DELETE = "bench.delete"
 _INSERT = "INSERT INTO effect (what) VALUES ($1)"
 _DELETE = "DELETE FROM effect WHERE what = $1"
@@ -62,7 +63,7 @@ class InsertExecutor:
 
     name = NAME
     supports = Supports(
-        frozenset({OPERATION, FOUND, FREE, DELETE}),
+        frozenset({OPERATION, FOUND, FREE, UNDOABLE, DELETE}),
         frozenset({PROBE}),
         timedelta(seconds=1),
         observes="by_effect",

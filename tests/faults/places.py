@@ -100,8 +100,8 @@ class Place(ABC):
             "name": "step",
             "operation": self.operation,
             "parameters": self.parameters(),
-            "timeout_seconds": 10,
-            "undo": {"operation": self.undo, "parameters": self.parameters(undo=True), "timeout_seconds": 10},
+            "timeout_seconds": 8,
+            "undo": {"operation": self.undo, "parameters": self.parameters(undo=True), "timeout_seconds": 8},
         }
         return {
             "api_version": "countersign/v1",
