@@ -11,6 +11,7 @@ from bench.assessment import measure_assessment
 from bench.codec import measure_codec
 from bench.decide import measure_decide
 from bench.events import measure_events
+from bench.executors import measure_executors
 from bench.figures import machine
 from bench.permits import measure_permits
 from bench.policies import measure_policies
@@ -25,6 +26,7 @@ _BENCHMARKS: Mapping[str, Callable[[Bench], Awaitable[str]]] = {
     "decide": measure_decide,
     "signing": measure_signing,
     "codec": measure_codec,
+    "executors": measure_executors,
 }
 # Rules alone: no server is started for these.
 _PURE: Mapping[str, Callable[[], str]] = {

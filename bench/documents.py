@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from activities.documents import Kind
-from bench.target import FOUND, NAME, OPERATION, PROBE
+from bench.target import DELETE, FOUND, FREE, NAME, OPERATION, PROBE, UNDOABLE
 from signing.keys import generate
 
 ENVIRONMENTS = ("routine", "two-stages", "calm", "impatient", "crowd")
@@ -35,6 +35,9 @@ operations:
     needs_no_undo: true
     resolves: true
     parameters: {{what: {{type: string}}}}
+  - {{name: {FREE}, executor: {NAME}, severity: 10, read_only: true, parameters: {{what: {{type: string}}}}}}
+  - {{name: {UNDOABLE}, executor: {NAME}, severity: 10, inverse: [{DELETE}], parameters: {{what: {{type: string}}}}}}
+  - {{name: {DELETE}, executor: {NAME}, severity: 10, needs_no_undo: true, parameters: {{what: {{type: string}}}}}}
 """
 
 _KEYS = json.dumps([{"id": key.id, "jwk": key.public} for key in FIRST_KEYS])
@@ -59,7 +62,7 @@ kind: PolicyDocument
 metadata: {name: house, version: "1"}
 unsigned: [{}]
 aggregate:
-  - {id: together, per: target, at_once: 100000}
+  - {id: together, per: target, at_once: 100000, match: {operations: [bench.insert, bench.insert_found]}}
 rules:
   - {id: routine, match: {environments: [routine]}, verdict: allow}
   - {id: two-stages, match: {environments: [two-stages]}, verdict: require_approval, chain: two-stages}
@@ -109,8 +112,23 @@ spec: {{type: service, lifecycle: production, owner: team-bench}}
 """
 
 
-def proposal(proposal_id: str, environment: str, operation: str = OPERATION) -> dict[str, Any]:
-    """A proposal as a platform sends it: one step, one criterion that reads the effect back."""
+def proposal(
+    proposal_id: str, environment: str, operation: str = OPERATION, *, measured: int = 1, fails: bool = False
+) -> dict[str, Any]:
+    """A proposal as a platform sends it: one step, one criterion that reads the effect back.
+
+    Args:
+        proposal_id: its id, and what is inserted.
+        environment: one of `ENVIRONMENTS`, which says what becomes of it.
+        operation: of its step.
+        measured: how many criteria it has; the others read rows that are not there.
+        fails: whether the criterion expects what is not so, and the step has an undo.
+    """
+    step: dict[str, Any] = {"name": "insert", "operation": operation, "parameters": {"what": proposal_id}}
+    if fails:
+        step["undo"] = {"operation": DELETE, "parameters": {"what": proposal_id}}
+    criterion = {"probe": PROBE, "parameters": {"what": proposal_id}, "equals": 9 if fails else 1}
+    others = [{"probe": PROBE, "parameters": {"what": f"{proposal_id}/{n}"}, "equals": 0} for n in range(1, measured)]
     return {
         "api_version": "countersign/v1",
         "proposal_id": proposal_id,
@@ -120,6 +138,6 @@ def proposal(proposal_id: str, environment: str, operation: str = OPERATION) -> 
         "agent": {"id": "bench-agent", "confidence": 0.9},
         "on_behalf_of": "olga",
         "rationale": "a row is missing in the table of effects",
-        "steps": [{"name": "insert", "operation": operation, "parameters": {"what": proposal_id}}],
-        "success_criteria": [{"probe": PROBE, "parameters": {"what": proposal_id}, "equals": 1}],
+        "steps": [step],
+        "success_criteria": [criterion, *others],
     }

@@ -57,24 +57,26 @@ class Bench:
     plain: Client
     record: Database
     admin: "asyncpg.Connection[asyncpg.Record]"
+    effects: InsertExecutor
+    stack: Stack
 
-    async def act(self, environment: str = "routine") -> Mapping[str, Any]:
-        """Propose an action as a platform does, and await its result.
+    async def act(self, environment: str = "routine", operation: str = OPERATION, **more: Any) -> Mapping[str, Any]:
+        """Propose an action as a platform does, and await its result; `more` is as `documents.proposal` has it.
 
         Raises:
-            UnsuccessfulError: it ended in another way than with its effect.
+            UnsuccessfulError: it ended in another way than with its effect; or undone, where it `fails`.
         """
-        handle = await self.propose(environment)
+        handle = await self.propose(environment, operation, **more)
         result: Mapping[str, Any] = await handle.result()
-        if result["outcome"] != "succeeded":
+        if result["outcome"] != ("compensated" if more.get("fails") else "succeeded"):
             raise UnsuccessfulError(
                 f"action {handle.id} ended as {result['resolution']}, {result['outcome']}: {result}"
             )
         return result
 
-    async def propose(self, environment: str, operation: str = OPERATION) -> "WorkflowHandle[Any, Any]":
+    async def propose(self, environment: str, operation: str = OPERATION, **more: Any) -> "WorkflowHandle[Any, Any]":
         """Start an action as docs/spec/contract.md recommends."""
-        value = proposal(f"{environment}-{uuid4().hex}", environment, operation)
+        value = proposal(f"{environment}-{uuid4().hex}", environment, operation, **more)
         return await self.client.start_workflow(
             WORKFLOW_TYPE,
             value,
@@ -151,10 +153,10 @@ async def running_bench(keys: Keys | None = None) -> AsyncIterator[Bench]:
         client = await connect(address=stack.temporal_address, namespace=stack.namespace, identity="bench", keys=keys)
         plain = await Client.connect(stack.temporal_address, namespace=stack.namespace, identity="bench-bare")
         settings = replace(claimed_settings(), anchor_file=Path(stack.data_dir) / ANCHOR_NAME)
-        executors = {NAME: InsertExecutor(pool)}
-        await cleanup.enter_async_context(running_workers(client, record, settings, executors=executors))
+        effects = InsertExecutor(pool)
+        await cleanup.enter_async_context(running_workers(client, record, settings, executors={NAME: effects}))
         await cleanup.enter_async_context(_bare_worker(plain, BareActivities(pool)))
-        yield Bench(client, plain, record, admin)
+        yield Bench(client, plain, record, admin, effects, stack)
 
 
 def claimed_settings() -> Settings:

@@ -3,6 +3,7 @@
 The bare activity and our executor do the same insert through the same pool, so that what differs is not the effect.
 """
 
+import time
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -28,7 +29,13 @@ TABLE = "CREATE TABLE effect (what text PRIMARY KEY)"
 OPERATION, PROBE, NAME = "bench.insert", "bench.rows", "bench"
 # The same, of which the executor says before what it would touch.
 FOUND = "bench.insert_found"
+# The same again, registered as if it only read: nothing is reserved for it.
+FREE = "bench.insert_free"
+# And one that is undone by the one below.
+UNDOABLE = "bench.insert_undoable"
+DELETE = "bench.delete"
 _INSERT = "INSERT INTO effect (what) VALUES ($1)"
+_DELETE = "DELETE FROM effect WHERE what = $1"
 _COUNT = "SELECT count(*) FROM effect WHERE what = $1"
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -56,7 +63,7 @@ class InsertExecutor:
 
     name = NAME
     supports = Supports(
-        frozenset({OPERATION, FOUND}),
+        frozenset({OPERATION, FOUND, FREE, UNDOABLE, DELETE}),
         frozenset({PROBE}),
         timedelta(seconds=1),
         observes="by_effect",
@@ -65,10 +72,16 @@ class InsertExecutor:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        # When a row was last read, and when its undo began, by what it is; seconds of `time.perf_counter`.
+        self.read_at: dict[str, float] = {}
+        self.undo_began: dict[str, float] = {}
 
     async def execute(self, order: Order) -> None:
+        what = str(order.parameters["what"])
+        if order.operation == DELETE:
+            self.undo_began.setdefault(what, time.perf_counter())
         try:
-            await self._pool.execute(_INSERT, order.parameters["what"])
+            await self._pool.execute(_DELETE if order.operation == DELETE else _INSERT, what)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             raise EffectUnknownError(str(error)) from error
 
@@ -87,7 +100,9 @@ class InsertExecutor:
     async def measure(self, order: ProbeOrder) -> Any:
         if order.probe != PROBE:
             raise ProbeError(f"probe {order.probe} on {order.resource} is not {PROBE}")
-        return await self._count(order.parameters["what"])
+        value = await self._count(order.parameters["what"])
+        self.read_at[str(order.parameters["what"])] = time.perf_counter()
+        return value
 
     async def _count(self, what: JsonValue) -> Any:
         return await self._pool.fetchval(_COUNT, what)

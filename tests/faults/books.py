@@ -5,10 +5,13 @@ Rules:
   most once, the outcome says so and a hold is on the target. An undo may be carried out twice, and at least once.
 - Nothing happens under a permit that was not claimed, or under none. No claim is left without a report, except where
   the outcome is unknown and says so.
+- What ended without a definite state has an item and a hold, and nothing else has an item. Nobody has a reservation
+  after its result, and no halt is left that was released.
 - Every proposal has a result, every workflow completed with it, every ledger chain verifies, every history replays.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +40,22 @@ SELECT p.proposal_id, convert_from(r.body, 'UTF8')::jsonb ->> 'outcome' AS outco
        convert_from(r.body, 'UTF8')::jsonb ->> 'resolution' AS resolution
 FROM countersign.proposal p LEFT JOIN countersign.result r USING (proposal_id)
 """
+# Outcomes that need an item (`policy/items.py`), and what is left of an action that has its result.
+_LEFT = """
+WITH ended AS (SELECT proposal_id, convert_from(body, 'UTF8')::jsonb ->> 'outcome' AS outcome FROM countersign.result)
+SELECT e.proposal_id, e.outcome || ', and no item' AS what FROM ended e LEFT JOIN countersign.unresolved u
+  USING (proposal_id) WHERE e.outcome IN ('outcome_unknown', 'compensation_failed') AND u.proposal_id IS NULL
+UNION ALL SELECT u.proposal_id, 'an item, and it ended as ' || coalesce(e.outcome, 'nothing') FROM
+  countersign.unresolved u LEFT JOIN ended e USING (proposal_id)
+  WHERE coalesce(e.outcome, '') NOT IN ('outcome_unknown', 'compensation_failed', 'inconclusive')
+UNION ALL SELECT e.proposal_id, e.outcome || ', and no hold' FROM ended e LEFT JOIN countersign.hold h
+  USING (proposal_id) WHERE e.outcome IN ('outcome_unknown', 'compensation_failed') AND h.proposal_id IS NULL
+UNION ALL SELECT DISTINCT h.proposal_id, 'a hold, and it ended as ' || coalesce(e.outcome, 'nothing')
+  FROM countersign.hold h LEFT JOIN ended e USING (proposal_id)
+  WHERE coalesce(e.outcome, '') NOT IN ('outcome_unknown', 'compensation_failed', 'inconclusive')
+UNION ALL SELECT DISTINCT r.proposal_id, 'a reservation, and no result' FROM countersign.reservation r
+  LEFT JOIN ended e USING (proposal_id) WHERE e.proposal_id IS NULL
+"""
 _ENTRIES = "SELECT body, digest FROM countersign.ledger_entry WHERE proposal_id = $1 ORDER BY position"
 
 
@@ -48,16 +67,17 @@ class Books:
     target: str
     client: Client
     folder: Path
+    # What other targets have counted, by permit.
+    others: Callable[[], Counter[str]] = Counter
 
     async def problems(self, expected: dict[str, tuple[str, ...]]) -> list[str]:
         """Everything that does not add up; `expected` are the ends that each may have, as resolution/outcome."""
         record = await asyncpg.connect(self.record)
         target = await asyncpg.connect(self.target)
         try:
-            found = _effects(
-                Counter({row["permit_id"]: row["n"] for row in await target.fetch(_COUNTED)}),
-                await record.fetch(_PERMITS),
-            )
+            counted = Counter({row["permit_id"]: row["n"] for row in await target.fetch(_COUNTED)}) + self.others()
+            found = _effects(counted, await record.fetch(_PERMITS))
+            found += [f"{row['proposal_id']}: {row['what']}" for row in await record.fetch(_LEFT)]
             ends = {row["proposal_id"]: f"{row['resolution']}/{row['outcome']}" for row in await record.fetch(_RESULTS)}
             found += [
                 f"{proposal}: ended as {ends.get(proposal)}, expected one of {', '.join(may)}"

@@ -5,6 +5,9 @@ A point is `WHEN:ACTIVITY:COUNT`: `before` or `after` the COUNT-th commit of an 
 are joined by `+`: each process dies at the first one at which none died before it. The file `mark` has a line for each
 death, so that the worker that is started after the last one goes on in peace.
 
+WHEN may also be a fault that nobody dies of (`disturbing.py`): `fail`, `lose`, `slow` and `twice`. It
+happens once, too.
+
 The executor of this process writes rows into a table of its target and never checks for earlier ones, so that an effect
 that happens twice is counted twice.
 """
@@ -24,10 +27,10 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities.anchor import FileAnchor
 from activities.connection import connect
 from activities.database import Database
 from activities.executors.base import (
+    Executor,
     Inquiry,
     Order,
     PreconditionFailedError,
@@ -35,9 +38,13 @@ from activities.executors.base import (
     ProbeOrder,
     Seen,
     Supports,
+    TargetCredentials,
     TargetUnreachableError,
 )
+from activities.executors.kinds import make_executors
 from policy.targets import ResolvedTarget
+from tests.faults.disturbing import Disturbed, DisturbedAnchor, Twice, by_way, disturb_commit, socket_of
+from tests.integration.executors.lossy import LossyWay, lossy_way
 from tests.permit_keys import settings
 from worker import running_workers
 
@@ -53,15 +60,24 @@ class Crash:
     def reach(self, what: str) -> None:
         """Note that a point was reached, and die if it is the next one."""
         self._seen[what] = self._seen.get(what, 0) + 1
+        if self._is_next(what):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def meets(self, what: str) -> bool:
+        """Note that a point was reached, and whether it is the next one: then its fault is to happen."""
+        self._seen[what] = self._seen.get(what, 0) + 1
+        return self._is_next(what)
+
+    def _is_next(self, what: str) -> bool:
         died = len(self._mark.read_text().split()) if self._mark.exists() else 0
         left = self._points[died : died + 1]
         if what not in left and f"{what}:{self._seen[what]}" not in left:
-            return
+            return False
         with self._mark.open("a") as file:
             file.write(f"{left[0]}\n")
             file.flush()
             os.fsync(file.fileno())
-        os.kill(os.getpid(), signal.SIGKILL)
+        return True
 
 
 class Ahead:
@@ -75,11 +91,12 @@ class Ahead:
 
 
 class CrashingDatabase(Database):
-    """The record, with a point before and after each commit of an activity."""
+    """The record, with a point before and after each commit of an activity, and with a way to it that may go wrong."""
 
-    def __init__(self, url: str, crash: Crash) -> None:
+    def __init__(self, url: str, crash: Crash, way: LossyWay) -> None:
         super().__init__(url)
         self._crash = crash
+        self._way = way
 
     @asynccontextmanager
     async def transaction(self, proposal_id: str | None = None) -> AsyncIterator[AsyncConnection]:
@@ -87,6 +104,7 @@ class CrashingDatabase(Database):
         async with super().transaction(proposal_id) as connection:
             yield connection
             self._crash.reach(f"before:{name}")
+            await disturb_commit(self._crash, self._way, connection, name)
         self._crash.reach(f"after:{name}")
 
 
@@ -150,15 +168,29 @@ class CountingExecutor:
 async def main(config: dict[str, str]) -> None:
     """Run all roles until killed; `ahead` is by how many seconds their clock is."""
     crash = Crash(config["point"], Path(config["mark"]))
-    client = await connect(address=config["address"], namespace=config["namespace"], identity="crashing")
-    database = CrashingDatabase(config["database"], crash)
-    given = settings(database_url=config["database"], targets={"target/1": "unused"})
-    anchor = FileAnchor(Path(config["mark"]).with_name("anchor.json"))
-    pause = float(config.get("pause", "0"))
-    executors = {"counting": CountingExecutor(config["target"], crash, pause=pause)}
+    client = await connect(
+        address=config["address"], namespace=config["namespace"], identity="crashing", interceptors=[Twice(crash)]
+    )
+    folder = Path(config["mark"]).parent
+    archive = folder / "archive"
+    archive.mkdir(exist_ok=True)
+    given = settings(database_url=config["database"], targets={"target/1": "unused"}, archive_dir=archive)
+    anchor = DisturbedAnchor(folder / "anchor.json", crash)
     ahead = Ahead(timedelta(seconds=float(config["ahead"]))) if "ahead" in config else None
-    async with running_workers(client, database, given, clock=ahead, executors=executors, anchor=anchor):
-        await asyncio.Event().wait()
+    async with lossy_way(socket_of(config["database"])) as (way, port):
+        database = CrashingDatabase(by_way(config["database"], port), crash, way)
+        executors = _executors(config, crash)
+        async with running_workers(client, database, given, clock=ahead, executors=executors, anchor=anchor):
+            await asyncio.Event().wait()
+
+
+def _executors(config: dict[str, str], crash: Crash) -> dict[str, Executor]:
+    """One that counts, and what the operator's entries say, disturbed."""
+    pause = float(config.get("pause", "0"))
+    counting: dict[str, Executor] = {"counting": CountingExecutor(config["target"], crash, pause=pause)}
+    urls, readers = json.loads(config.get("urls", "{}")), json.loads(config.get("readers", "{}"))
+    made = make_executors(json.loads(config.get("executors", "{}")), TargetCredentials(urls, readers))
+    return counting | {name: Disturbed(each, crash) for name, each in made.items()}
 
 
 if __name__ == "__main__":

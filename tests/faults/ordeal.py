@@ -5,6 +5,7 @@ Each ordeal has a namespace, a record and a target of its own on the shared stac
 
 import asyncio
 import tempfile
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -19,13 +20,35 @@ from temporalio.service import RPCError
 from activities.connection import connect
 from deploy.dev import Stack
 from deploy.migrations.runner import migrate
+from tests.faults import crashing, places
 from tests.faults.governed import DOCUMENTS, MOVED
 from tests.faults.keeping import Keeper
 from tests.faults.people import Conduct, converse
+from tests.faults.places import Place
 from tests.world import publish_documents
 from workflows.interface import TASK_QUEUE, WORKFLOW_TYPE, workflow_id
 
-BOUND = 150.0
+BOUND = 300.0
+# What else is counted in the record, by the name that the fault table has for it.
+COUNTED: Mapping[str, str] = {
+    "items": "countersign.unresolved",
+    "items closed": "countersign.unresolved_closed",
+    "amendments": "countersign.amendment",
+    "halts": "countersign.halt",
+    "halts released": "countersign.halt_release",
+    "archived": "countersign.archive",
+    "notices told": "countersign.notice_delivery WHERE status = 'delivered'",
+    # What somebody still has of a target after its action has its result.
+    "reserved": "countersign.reservation AS r WHERE lease_until > now() AND NOT EXISTS"
+    " (SELECT FROM countersign.result AS e WHERE e.proposal_id = r.proposal_id)",
+    "claims without an end": "countersign.permit_use AS u WHERE use = 'claimed' AND NOT EXISTS"
+    " (SELECT FROM countersign.effect_report AS r WHERE r.permit_id = u.permit_id) AND NOT EXISTS"
+    " (SELECT FROM countersign.unresolved)",
+}
+
+
+# What people do once the action has its result: of which ordeal, by which client, in which folder of its worker.
+Afterwards = Callable[["Ordeal", Client, Path], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -39,6 +62,7 @@ class Books:
     reported_done: int
     crashed: bool
     holds: int
+    more: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -53,11 +77,19 @@ class Ordeal:
     conduct: Conduct = Conduct.approve
     observed: int = 0
     again: bool = False
+    place: Place | None = None
+    # A fault that the place makes itself, and of what.
+    wired: str = ""
+    then: Afterwards | None = None
+    documents: tuple[bytes, ...] = DOCUMENTS
     name: str = field(default_factory=lambda: f"ordeal_{uuid4().hex[:12]}")
     _moved: list[bool] = field(default_factory=list)
 
     async def run(self) -> Books:
         """Play it through and close the books; after `prepare`."""
+        if self.wired and self.place is not None:
+            how, _, kind = self.wired.partition(":")
+            self.place.arrange(how, undo=kind == "undo")
         client = await self._client()
         with tempfile.TemporaryDirectory() as folder:
             mark = Path(folder) / "mark"
@@ -68,11 +100,16 @@ class Ordeal:
                     if self.again:
                         first, result = result, await self._play(client)
                         assert result == first, (result, first)
+                    if self.then is not None:
+                        await self.then(self, client, Path(folder))
             finally:
                 keeper.cancel()
                 await asyncio.gather(keeper, return_exceptions=True)
             died = mark.read_text().split() if mark.exists() else []
-            return await self._books(result, crashed=died == self.point.split("+"))
+            met = not self.wired or (self.place is not None and self.place.met())
+            reached = died == [point for point in self.point.split("+") if point]
+            files = len(list((Path(folder) / "archive").glob("**/*.json*")))
+            return await self._books(result, crashed=reached and met, files=files)
 
     async def _play(self, client: Client) -> dict[str, Any]:
         handle: WorkflowHandle[Any, dict[str, Any]] = await client.start_workflow(
@@ -95,7 +132,7 @@ class Ordeal:
         await admin.close()
         url = self.stack.database_url("postgres", self.name)
         await migrate(url)
-        await publish_documents(url, *DOCUMENTS)
+        await publish_documents(url, *(self.place.documents if self.place else self.documents))
         target = await asyncpg.connect(url)
         await target.execute("CREATE TABLE public.effect (permit_id text, direction text, resource text)")
         await target.close()
@@ -117,17 +154,18 @@ class Ordeal:
         raise AssertionError(f"namespace {self.name} did not appear")
 
     async def _keep_worker(self, mark: Path) -> None:
-        """Keep a worker running: what dies is started again."""
-        await Keeper(
-            {
-                "point": self.point,
-                "mark": str(mark),
-                "address": self.stack.temporal_address,
-                "namespace": self.name,
-                "database": self.stack.database_url("countersign_app", self.name),
-                "target": self.stack.database_url("postgres", self.name),
-            }
-        ).run()
+        """Keep a worker running: what dies is started again. One that nobody kills runs in this process."""
+        config = {
+            "point": self.point,
+            "mark": str(mark),
+            "address": self.stack.temporal_address,
+            "namespace": self.name,
+            "database": self.stack.database_url("countersign_app", self.name),
+            "target": self.stack.database_url("postgres", self.name),
+            **(places.told(self.place) if self.place else {}),
+        }
+        dies = any(point.startswith(("before:", "after:")) for point in self.point.split("+"))
+        await (Keeper(config).run() if dies else crashing.main(config))
 
     async def _happened(self) -> bool:
         """Whether the target counts an effect."""
@@ -144,6 +182,8 @@ class Ordeal:
             self._moved.append(True)
 
     def _proposal(self) -> dict[str, Any]:
+        if self.place is not None:
+            return self.place.proposal(self.name, fails=self.fails)
         return {
             "api_version": "countersign/v1",
             "proposal_id": self.name,
@@ -174,20 +214,35 @@ class Ordeal:
             ],
         }
 
-    async def _books(self, result: dict[str, Any], *, crashed: bool) -> Books:
+    async def counts(self) -> dict[str, int]:
+        """How many rows the record has of each of `COUNTED`."""
+        connection = await asyncpg.connect(self.stack.database_url("postgres", self.name))
+        try:
+            return {name: await connection.fetchval(f"SELECT count(*) FROM {what}") for name, what in COUNTED.items()}
+        finally:
+            await connection.close()
+
+    async def _books(self, result: dict[str, Any], *, crashed: bool, files: int) -> Books:
         connection = await asyncpg.connect(self.stack.database_url("postgres", self.name))
 
         async def count(what: str) -> int:
             return int(await connection.fetchval(f"SELECT count(*) FROM {what}"))
 
+        if self.place is not None:
+            rows = await connection.fetch("SELECT permit_id::text, direction FROM countersign.permit")
+            effects, undos = await self.place.counted({row[0]: row[1] == "undo" for row in rows})
+        else:
+            effects = await count("public.effect WHERE direction = 'do'")
+            undos = await count("public.effect WHERE direction = 'undo'")
         books = Books(
             result=result,
-            effects=await count("public.effect WHERE direction = 'do'"),
-            undos=await count("public.effect WHERE direction = 'undo'"),
+            effects=effects,
+            undos=undos,
             claims=await count("countersign.permit_use WHERE use = 'claimed'"),
             reported_done=await count("countersign.effect_report WHERE status <> 'unknown'"),
             crashed=crashed,
             holds=await count("countersign.hold"),
+            more={**await self.counts(), "files": files},
         )
         await connection.close()
         return books

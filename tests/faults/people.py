@@ -83,7 +83,7 @@ _ANSWERS = {
 
 async def _stop(handle: WorkflowHandle[Any, Any], conduct: Conduct, status: dict[str, Any]) -> None:
     if conduct is Conduct.revoke:
-        await handle.signal(DECIDE, _revocation(status), rpc_timeout=_RPC)
+        await handle.signal(DECIDE, revocation(status), rpc_timeout=_RPC)
     else:
         await handle.cancel(rpc_timeout=_RPC)
 
@@ -93,7 +93,7 @@ async def _answer(handle: WorkflowHandle[Any, Any], conduct: Conduct, status: di
     if conduct is Conduct.withdraw:
         await handle.cancel(rpc_timeout=_RPC)
     elif conduct is Conduct.revoke:
-        await handle.signal(DECIDE, _revocation(status), rpc_timeout=_RPC)
+        await handle.signal(DECIDE, revocation(status), rpc_timeout=_RPC)
     elif conduct is Conduct.flood:
         real = _decision(status, "approve")
         every = [*({**real, "decision_id": f"junk-{number}", "revision": 9} for number in range(12)), real]
@@ -121,7 +121,7 @@ def _decision(status: dict[str, Any], vote: str) -> dict[str, Any]:
     }
 
 
-def _revocation(status: dict[str, Any]) -> dict[str, Any]:
+def revocation(status: dict[str, Any]) -> dict[str, Any]:
     """The same revocation whenever it is asked for; where nobody was asked, no screen is sealed that it could name."""
     return {
         "decision_id": "revoked",

@@ -5,7 +5,8 @@ import contextlib
 import os
 import random
 import sys
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,9 +18,10 @@ from activities.database import Database
 from deploy.dev import Stack
 from tests.anchors import MemoryAnchor
 from tests.faults.books import Books
-from tests.faults.chaos import ENDS, Action, actions, documents, play, workers, wreak
+from tests.faults.chaos import ENDS, SHARED, Action, actions, documents, halts, play, workers, wreak
 from tests.faults.crashing import CountingExecutor, Crash
 from tests.faults.outage import fragile_stack, fresh_record
+from tests.faults.places import Place, placed
 from tests.permit_keys import settings
 from worker import running_workers
 
@@ -54,7 +56,21 @@ async def test_the_books_balance_after_random_faults(
     with capsys.disabled():
         sys.stdout.write(f"\nCHAOS_SEED={seed} CHAOS_ACTIONS={ACTIONS}\n")
     source = random.Random(seed)
-    several = actions(ACTIONS, source)
+    async with contextlib.AsyncExitStack() as targets:
+        places = {name: await targets.enter_async_context(placed(name, stack)) for name in SHARED}
+        problems = await _played(stack, tmp_path, capsys, source, places)
+    assert problems == [], f"CHAOS_SEED={seed}"
+
+
+async def _played(
+    stack: Stack,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    source: random.Random,
+    places: Mapping[str, Place],
+) -> list[str]:
+    """Play all of it; what does not add up at the end."""
+    several = actions(ACTIONS, source, places)
     with fragile_stack() as fragile:
         name = await fresh_record(fragile, documents(several))
         client = await connect(address=fragile.temporal_address, identity="chaos")
@@ -64,18 +80,28 @@ async def test_the_books_balance_after_random_faults(
             async with gate:
                 await play(client, action)
 
-        async with _target(stack) as target, workers(fragile, name, target, tmp_path) as keepers:
+        async with (
+            _target(stack) as target,
+            workers(fragile, name, target, tmp_path, places=places.values()) as keepers,
+        ):
             calm = asyncio.Event()
             asyncio.get_running_loop().call_later(FAULTS_SECONDS, calm.set)
             async with asyncio.timeout(BOUND), asyncio.TaskGroup() as group:
                 group.create_task(wreak(fragile, keepers, source, calm))
+                halted = group.create_task(halts(client, random.Random(source.random()), calm))
                 await asyncio.gather(*(one(action) for action in several))
                 calm.set()
-            books = Books(record=fragile.database_url("postgres", name), target=target, client=client, folder=tmp_path)
+            books = Books(
+                record=fragile.database_url("postgres", name),
+                target=target,
+                client=client,
+                folder=tmp_path,
+                others=lambda: sum((place.log() for place in places.values()), Counter()),
+            )
             problems = await books.problems({action.proposal_id: ENDS[action.kind] for action in several})
             with capsys.disabled():
-                sys.stdout.write(f"{dict(await books.outcomes())}\n")
-    assert problems == [], f"CHAOS_SEED={seed}"
+                sys.stdout.write(f"{dict(await books.outcomes())}, {halted.result()} halts\n")
+            return problems
 
 
 async def test_the_check_sees_an_effect_that_happened_twice(fragile: Stack, stack: Stack, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -35,6 +36,8 @@ class FlagServer:
         self.answer: web.StreamResponse | None = None
         self.port = 0
         self.let_go = asyncio.Event()
+        # How long whoever meets `hang` waits, unless it is let go before.
+        self.slow_seconds: float | None = None
 
     @property
     def base(self) -> str:
@@ -83,7 +86,8 @@ class FlagServer:
             assert request.transport is not None
             request.transport.abort()
         if how == "hang":
-            await self.let_go.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.let_go.wait(), self.slow_seconds)
         return web.json_response({"on": self.on}, status=200)
 
     def _refusal(self, request: web.Request, body: Any) -> web.Response | None:

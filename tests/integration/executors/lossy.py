@@ -1,4 +1,7 @@
-"""A way to a real server that loses an answer: everything is passed on, and of one request the answer never comes."""
+"""A way to a real server on which one request goes wrong; everything else is passed on.
+
+Its answer is lost after it was carried out, or it never arrives, or it arrives late.
+"""
 
 import asyncio
 import contextlib
@@ -9,13 +12,22 @@ _CHUNK = 65536
 
 
 class LossyWay:
-    """Passes bytes between clients on loopback and a PostgreSQL server's socket, until it is told to lose an answer."""
+    """Passes bytes between clients on loopback and a PostgreSQL server's socket, until it is told what goes wrong.
+
+    `passed` counts the requests that reached the server and contain one of these texts.
+    """
 
     def __init__(self, socket: str) -> None:
         self._socket = socket
         self._marker: bytes | None = None
         self._requests = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._how, self._seconds = "lose", 0.0
+        self.passed: dict[str, int] = {}
+
+    @property
+    def armed(self) -> bool:
+        """Whether something is still to go wrong."""
+        return self._marker is not None
 
     def lose(self, marker: str, requests: int = 1) -> None:
         """Lose the answer to a request that contains a text, or to one that follows it; then end that connection.
@@ -24,7 +36,19 @@ class LossyWay:
             marker: the text.
             requests: 1 for that request itself, 2 for the next one (that a prepared statement is carried out).
         """
-        self._marker, self._requests = marker.encode(), requests
+        self._arm(marker, requests, "lose")
+
+    def cut(self, marker: str, requests: int = 1) -> None:
+        """Let such a request never arrive: its connection ends instead. Arguments as for `lose`."""
+        self._arm(marker, requests, "cut")
+
+    def hold(self, marker: str, seconds: float, requests: int = 1) -> None:
+        """Let such a request arrive so many seconds late. Arguments as for `lose`."""
+        self._arm(marker, requests, "hold")
+        self._seconds = seconds
+
+    def _arm(self, marker: str, requests: int, how: str) -> None:
+        self._marker, self._requests, self._how = marker.encode(), requests, how
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client."""
@@ -38,7 +62,14 @@ class LossyWay:
                 if self._marker is not None and self._marker in data:
                     self._marker, armed = None, 1
                 if armed and armed == self._requests:
-                    lost.set()
+                    if self._how == "cut":
+                        return
+                    if self._how == "hold":
+                        await asyncio.sleep(self._seconds)
+                    else:
+                        lost.set()
+                for text in self.passed:
+                    self.passed[text] += text.encode() in data
                 from_client.write(data)
                 await from_client.drain()
 

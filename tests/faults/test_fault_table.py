@@ -1,0 +1,116 @@
+"""Whatever goes wrong with a write: nothing runs twice, nothing runs unapproved, and nothing is left unsaid."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from deploy.dev import Stack
+from tests.faults import afterwards
+from tests.faults.fault_table import QUICK, WRITES, End, Fault, Never, Write, page, path_of
+from tests.faults.kill_points import PATHS
+from tests.faults.ordeal import Books, Ordeal
+from tests.faults.places import PLACES, placed
+
+PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
+AT_ONCE = 4
+KILLS = (Fault.before, Fault.after)
+
+
+async def _play(stack: Stack, wanted: list[tuple[Write, Fault]]) -> list[str]:
+    """Play these rows, a few at a time; what is not as the table says."""
+    gate, preparing, alone = asyncio.Semaphore(AT_ONCE), asyncio.Lock(), asyncio.Lock()
+
+    async def one(write: Write, fault: Fault) -> str:
+        async with gate:
+            books = await _played(stack, preparing, alone, write, fault)
+        return _problem(write, fault, books)
+
+    return [problem for problem in await asyncio.gather(*(one(*each) for each in wanted)) if problem]
+
+
+async def _played(stack: Stack, preparing: asyncio.Lock, alone: asyncio.Lock, write: Write, fault: Fault) -> Books:
+    point = write.points(fault)
+    if (name := path_of(write)) is not None:
+        path = PATHS[name]
+        return await _run(Ordeal(stack, point, target=path.target, fails=path.fails, conduct=path.conduct), preparing)
+    if write.play in afterwards.PLAYS:
+        then = afterwards.PLAYS[write.play]
+        return await _run(Ordeal(stack, point, then=then, documents=afterwards.DOCUMENTS), preparing)
+    name, _, undone = write.play.partition(", ")
+    async with contextlib.AsyncExitStack() as after:
+        # kmock's emulators put themselves into aiohttp, one before the other.
+        if name == "kubernetes":
+            await after.enter_async_context(alone)
+        place = await after.enter_async_context(placed(name, stack))
+        wired = str(fault) in place.wired and write.point in ("effect", "undo")
+        ordeal = Ordeal(stack, "" if wired else point, place=place, fails=bool(undone))
+        ordeal.wired = f"{fault}:{write.point}" if wired else ""
+        return await _run(ordeal, preparing)
+
+
+async def _run(ordeal: Ordeal, preparing: asyncio.Lock) -> Books:
+    async with preparing:
+        await ordeal.prepare()
+    return await ordeal.run()
+
+
+def _problem(write: Write, fault: Fault, books: Books) -> str:
+    """What is not as the table says; empty where nothing is."""
+    end = write.ends[fault]
+    assert isinstance(end, End)
+    found = {"holds": books.holds, **books.more}
+    expected = {**dict.fromkeys(found, 0), **end.more}
+    expected.setdefault("files", 0)
+    least, most = end.undos
+    right = (
+        books.crashed
+        and (books.result["outcome"], books.effects) == (end.outcome, end.effects)
+        and least <= books.undos <= most
+        and found == expected
+        and books.claims >= books.effects
+    )
+    what = f"{write.what} to {write.where}, {fault}"
+    differing = {name: found[name] for name in found if found[name] != expected[name]}
+    reasons = [reason["message"] for reason in books.result["reasons"]]
+    said = f"{books.result['outcome']}, {books.effects} effects, {books.undos} undos, {differing}, {reasons}"
+    return "" if right else f"{what}: {'' if books.crashed else 'never reached, '}{said}; expected {end}"
+
+
+async def test_a_few_telling_rows_hold(stack: Stack) -> None:
+    """Answers that are lost and commits that fail, at the record and at every target: done once, and said."""
+    wanted = [(write, fault) for write in WRITES for fault in QUICK.get(write.what, ())]
+    assert await _play(stack, wanted) == []
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("fault", Fault)
+async def test_every_row_holds(stack: Stack, fault: Fault) -> None:
+    """Every write with this fault ends as its row says, by the target's own count."""
+    wanted = [(write, fault) for write in WRITES if isinstance(write.ends[fault], End)]
+    assert await _play(stack, wanted) == []
+
+
+def test_every_write_has_every_fault_or_says_why_not() -> None:
+    """A fault that cannot be had has its reason, and there are no more of these than are known."""
+    assert all(set(write.ends) == set(Fault) for write in WRITES)
+    never = [(write.what, str(fault)) for write in WRITES for fault in Fault if isinstance(write.ends[fault], Never)]
+    assert never == [
+        ("the report", "twice"),
+        ("the claim of an undo", "twice"),
+        ("the report of an undo", "twice"),
+    ]
+
+
+def test_every_executor_that_can_run_here_has_its_rows() -> None:
+    """Effect and undo through each place that there is."""
+    for name in PLACES:
+        assert {write.point for write in WRITES if write.play in (name, f"{name}, undone")} >= {"effect", "undo"}
+
+
+def test_the_page_is_made_from_the_table() -> None:
+    """docs/faults.md is what the table generates."""
+    again = "python -c 'from tests.faults.fault_table import page; print(page(), end=\"\")' > docs/faults.md"
+    assert PAGE.read_text() == page(), f"write it again: {again}"
