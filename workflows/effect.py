@@ -25,6 +25,8 @@ with workflow.unsafe.imports_passed_through():
 _Done = list[tuple[StepPlan, str | None]]
 # However often somebody wakes it, and whatever an answer says that is not the record's.
 _SHORTEST, _LONGEST, _WEEKS = timedelta(seconds=2), timedelta(minutes=20), timedelta(weeks=52)
+# After so many events it is asked again only by the clock, and seldom.
+_WEARY, _REST = 20_000, timedelta(minutes=15)
 
 
 class Effect:
@@ -146,17 +148,28 @@ class Effect:
                 case.wait_for("")
                 return permit.model_copy(update={"retry_at": None})
             case.wait_for(permit.waits_for or "its turn")
-            pause = min(max(permit.retry_at - workflow.now(), _SHORTEST), _LONGEST)
+            # The server ends a run with too long a history: one that was woken often goes by its own clock from then on.
+            weary = workflow.info().get_current_history_length() > _WEARY
+            pause = min(max(permit.retry_at - workflow.now(), _REST if weary else _SHORTEST), _LONGEST)
             try:
-                await workflow.wait_condition(
-                    lambda: case.stop or case.woken, timeout=pause, timeout_summary="it waits for its turn"
-                )
+                await self._turn(pause, wakes=not weary)
             except TimeoutError:
                 continue
             if case.stop:
                 case.wait_for("")
                 return permit
             await workflow.sleep(_SHORTEST, summary="somebody says that it may be its turn")
+
+    async def _turn(self, pause: timedelta, *, wakes: bool) -> None:
+        """Wait for a stop, or where it `wakes` for somebody who says that it may be its turn.
+
+        Raises:
+            TimeoutError: nobody came.
+        """
+        case = self._case
+        await workflow.wait_condition(
+            lambda: case.stop or (wakes and case.woken), timeout=pause, timeout_summary="it waits for its turn"
+        )
 
     async def _dispatch(self, step: StepPlan) -> DispatchResult:
         """Ask for the permits of a step; where its executors say what it touches, after they said it anew.

@@ -64,7 +64,7 @@ async def converse(
             if status["state"] == "executing" and conduct in (Conduct.stop, Conduct.revoke) and await happened():
                 await _stop(handle, conduct, status)
             if status["state"] == "judging" and conduct is Conduct.accept:
-                accepted = {**_revocation(status), "decision_id": "accepted", "vote": "accept"}
+                accepted = {**revocation(status), "decision_id": "accepted", "vote": "accept"}
                 accepted["proof"] = {"kind": "claimed", "identity": _PEOPLE[0]}
                 await handle.signal(DECIDE, accepted, rpc_timeout=_RPC)
         except RPCError:

@@ -4,6 +4,7 @@ import json
 
 from activities.executors.postgres_session import ACTS, application_name
 from activities.stepping import orders_of
+from activities.executors.kubernetes_objects import PERMIT
 from activities.trails import kubernetes
 from policy.permit import Direction
 from policy.targets import ResolvedTarget
@@ -30,7 +31,7 @@ def test_the_mark_of_an_object_is_read_as_that_of_its_permit() -> None:
         "requestReceivedTimestamp": "2026-11-27T12:00:00Z",
         "verb": "patch",
         "user": {"username": "countersign"},
-        "requestObject": {"metadata": {"annotations": {kubernetes.PERMIT: "p-1/deployments/shop/web"}}},
+        "requestObject": {"metadata": {"annotations": {PERMIT: "p-1/deployments/shop/web"}}},
     }
 
     effect = kubernetes._effect(json.loads(json.dumps(event)), "kubernetes/shop")
