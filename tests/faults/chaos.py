@@ -26,7 +26,7 @@ from tests.faults.governed import OPERATIONS, catalog, document, resource
 from tests.faults.keeping import Keeper
 from tests.faults.outage import bring_back
 from tests.faults.people import revocation
-from tests.faults.places import ENVIRONMENT, Place
+from tests.faults.place import ENVIRONMENT, Place
 from tests.world import decision
 from workflows.interface import (
     DECIDE,

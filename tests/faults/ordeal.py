@@ -24,7 +24,7 @@ from tests.faults import crashing, places
 from tests.faults.governed import DOCUMENTS, MOVED
 from tests.faults.keeping import Keeper
 from tests.faults.people import Conduct, converse
-from tests.faults.places import Place
+from tests.faults.place import Place
 from tests.world import publish_documents
 from workflows.interface import TASK_QUEUE, WORKFLOW_TYPE, workflow_id
 

@@ -55,24 +55,6 @@ class LossyWay:
         to_server, from_client = await asyncio.open_unix_connection(self._socket)
         lost = asyncio.Event()
 
-        async def requests() -> None:
-            armed = 0
-            while data := await reader.read(_CHUNK):
-                armed += bool(armed)
-                if self._marker is not None and self._marker in data:
-                    self._marker, armed = None, 1
-                if armed and armed == self._requests:
-                    if self._how == "cut":
-                        return
-                    if self._how == "hold":
-                        await asyncio.sleep(self._seconds)
-                    else:
-                        lost.set()
-                for text in self.passed:
-                    self.passed[text] += text.encode() in data
-                from_client.write(data)
-                await from_client.drain()
-
         async def answers() -> None:
             while data := await to_server.read(_CHUNK):
                 if lost.is_set():
@@ -80,7 +62,7 @@ class LossyWay:
                 writer.write(data)
                 await writer.drain()
 
-        ways = [asyncio.ensure_future(requests()), asyncio.ensure_future(answers())]
+        ways = [asyncio.ensure_future(self._requests_of(reader, from_client, lost)), asyncio.ensure_future(answers())]
         with contextlib.suppress(OSError):
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         for way in ways:
@@ -88,6 +70,30 @@ class LossyWay:
         await asyncio.gather(*ways, return_exceptions=True)
         for end in (writer, from_client):
             end.close()
+
+    async def _requests_of(
+        self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, lost: asyncio.Event
+    ) -> None:
+        """Pass on what a client asks, until a request never arrives."""
+        armed = 0
+        while data := await reader.read(_CHUNK):
+            armed += bool(armed)
+            if self._marker is not None and self._marker in data:
+                self._marker, armed = None, 1
+            if armed and armed == self._requests:
+                if self._how == "cut":
+                    return
+                await self._go_wrong(lost)
+            for text in self.passed:
+                self.passed[text] += text.encode() in data
+            server.write(data)
+            await server.drain()
+
+    async def _go_wrong(self, lost: asyncio.Event) -> None:
+        if self._how == "hold":
+            await asyncio.sleep(self._seconds)
+        else:
+            lost.set()
 
 
 @asynccontextmanager
