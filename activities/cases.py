@@ -132,8 +132,8 @@ class CaseFile:
     """What the record holds of a proposal. `revision` is its newest, and None where nothing was assessed yet.
 
     `reasons` are those of the resolution. `kept` is what people were shown, where a release kept that. `revoked` says
-    who revoked it and why, where somebody did. `halts` are those that nobody released, whatever they are about,
-    and `taken_over` is the action that takes over its reservation.
+    who revoked it and why, where somebody did. `halts` are all that there ever were, whatever they are about and
+    whether they ended or not, and `taken_over` is the action that takes over its reservation.
     """
 
     received: ReceivedProposal

@@ -106,6 +106,7 @@ class HouseActivities(HousePort):
     ) -> None:
         self._database = database
         self._client = client
+        self._documents = documents
         self._looking = LookingAgain(database, documents, client)
         self._clock = clock
         self._archive_dir = archive_dir
@@ -127,8 +128,8 @@ class HouseActivities(HousePort):
         except (RPCError, CountersignError) as error:
             failed.append(f"items that people have to look at: {error}")
         try:
-            await start_halts(self._client, self._database)
-        except RPCError as error:
+            await start_halts(self._client, self._database, self._documents)
+        except (RPCError, CountersignError) as error:
             failed.append(f"halts: {error}")
         failed += await note_lapsed(self._database, now)
         try:
