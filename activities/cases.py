@@ -11,7 +11,7 @@ from sqlalchemy import Text, and_, bindparam, func, literal, or_, select, true, 
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.halts import HALTS, halts_in, taken_over_by
+from activities.halts import HALTS, halts_in, shown_on, taken_over_by
 from activities.ledger import Ledger, head_of
 from activities.tables import (
     AssessmentRow,
@@ -152,6 +152,11 @@ class CaseFile:
     revoked: Reason | None = None
     halts: tuple[HaltFact, ...] = ()
     taken_over: str | None = None
+
+    @property
+    def halted(self) -> str:
+        """By whom it is halted, for people who look; empty where it is not."""
+        return shown_on(self.halts, self.revision.facts.target_environment if self.revision else None)
 
     @property
     def stopped_to_ask(self) -> bool:

@@ -180,6 +180,7 @@ class ControlActivities(CasePort):
             entry=entry,
             unlisted=taking.unlisted,
             unblock=unblock,
+            halted=before.halted,
         )
 
     async def _take_several(self, request: DecisionsRequest) -> DecisionsResult:
@@ -213,6 +214,7 @@ class ControlActivities(CasePort):
             entry=entry,
             unlisted=taking.unlisted,
             unblock=unblock_of(file, last.standing, in_force, request.now),
+            halted=before.halted,
         )
 
     @activity.defn(name="advance")
@@ -250,6 +252,7 @@ class ControlActivities(CasePort):
             attributes=self._of_case(file, standing),
             entry=entry,
             unblock=unblock,
+            halted=file.halted,
         )
 
     @activity.defn(name="record")

@@ -23,13 +23,15 @@ from activities.documents import Documents, InForce
 from activities.halt_proofs import Releases, ended, placed_by, read_signed, signers_of
 from activities.halts import open_halts
 from activities.ledger import Ledger
+from activities.outbox import write
 from activities.tables import LedgerEntryRow
 from activities.tables_halts import HaltReleaseRow, HaltRow, HaltStatementRow
 from policy.base import instant_text
 from policy.canonical import canonical, digest, parse_canonical
 from policy.errors import CanonicalError, DocumentError
-from policy.halting import HALTS_LEDGER, LISTED, HaltStatement, missing, receive_halt
+from policy.halting import HALTS_LEDGER, LISTED, HaltFact, HaltStatement, missing, receive_halt
 from policy.ledger import EntryKind
+from policy.notices.occasions_told import halt_released, halted
 from signing.halting import signed_by
 from workflows.interface import HALT_WORKFLOW, TASK_QUEUE, halt_workflow_id
 from workflows.messages_halts import HaltRequest, HaltResult
@@ -112,7 +114,7 @@ class HaltActivities(HaltPort):
             in_force = await self._documents.in_force(connection)
             row = await _row(connection, request.halt_id)
             if row is not None:
-                await self._note(ledger, row, in_force)
+                await self._note(connection, ledger, row, in_force, request.now)
                 return await self._stands(connection, row, in_force, request.now)
             read = await _read(request, "halt", in_force, request.now)
             if read.why_not is not None or read.statement is None or read.person_id is None:
@@ -120,7 +122,7 @@ class HaltActivities(HaltPort):
             values = halt_row(read.statement, request.statement, read.person_id, request.now)
             await connection.execute(insert(HaltRow), values)
             row = await _row(connection, request.halt_id)
-            await self._note(ledger, row, in_force)
+            await self._note(connection, ledger, row, in_force, request.now)
             return await self._stands(connection, row, in_force, request.now)
 
     @activity.defn(name="release_halt")
@@ -142,7 +144,9 @@ class HaltActivities(HaltPort):
             await _sign(connection, ledger, request, read.person_id, in_force)
             return await self._stands(connection, row, in_force, request.now, ledger)
 
-    async def _note(self, ledger: Ledger, row: Any, in_force: InForce) -> None:
+    async def _note(
+        self, connection: AsyncConnection, ledger: Ledger, row: Any, in_force: InForce, now: datetime
+    ) -> None:
         """The entry of a halt: what was signed, and by whom as far as that holds."""
         person_id, why = await placed_by(row, in_force.policy, in_force.directory)
         content = {
@@ -156,6 +160,7 @@ class HaltActivities(HaltPort):
             "unproven": why,
         }
         await ledger.append(EntryKind.halted, content, row.halt_id)
+        await write(connection, [(halted(_fact(row), person_id, now), None)])
 
     async def _stands(
         self, connection: AsyncConnection, row: Any, in_force: InForce, now: datetime, ledger: Ledger | None = None
@@ -178,7 +183,12 @@ class HaltActivities(HaltPort):
         values = {"halt_id": row.halt_id, "released_at": now, "body": body, "digest": digest(body)}
         await connection.execute(insert_once(HaltReleaseRow).values(values).on_conflict_do_nothing())
         await ledger.append(EntryKind.halt_released, content, row.halt_id, new=not row.released)
+        await write(connection, [(halt_released(_fact(row), tuple(sorted(signers)), now), None)])
         return HaltResult(placed=True, released=True, message=f"released by {' and '.join(sorted(signers))}")
+
+
+def _fact(row: Any) -> HaltFact:
+    return HaltFact.model_validate({name: getattr(row, name) for name in HaltFact.model_fields})
 
 
 async def _row(connection: AsyncConnection, halt_id: str) -> Any:

@@ -5,6 +5,7 @@ something begins.
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import ColumnElement, ScalarSelect, func, select
@@ -14,7 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.halt_proofs import Releases
 from activities.tables_halts import HaltReleaseRow, HaltRow
 from activities.tables_reservations import TakeoverRow
-from policy.halting import HaltFact
+from policy.halting import HaltFact, halts_on, said_of
+
+# How many characters are shown of the halts of a case.
+SHOWN = 500
 
 _HALT = HaltRow.__table__.c  # type: ignore[attr-defined]
 _RELEASE = HaltReleaseRow.__table__.c  # type: ignore[attr-defined]
@@ -40,6 +44,14 @@ def halts_in(value: Any) -> tuple[HaltFact, ...]:
         return ()
     found = json.loads(value) if isinstance(value, str) else value
     return tuple(HaltFact.model_validate(item) for item in found)
+
+
+def shown_on(halts: Iterable[HaltFact], environment: str | None) -> str:
+    """By whom an environment is halted, for people who look, in words; empty where it is not.
+
+    A release counts here as it is written: nobody begins anything by this.
+    """
+    return (said_of(halts_on((item for item in halts if not item.released), environment)) or "")[:SHOWN]
 
 
 async def open_halts(connection: AsyncConnection, releases: Releases) -> tuple[HaltFact, ...]:

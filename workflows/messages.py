@@ -134,7 +134,8 @@ class Plan(RecordModel):
     people who could finish the open stage, to be shown. `min_interval_seconds` is how long a slot is in which one
     measurement counts; 0 where nobody may ask for one. `accepts_claimed` (whether a name that nobody proves counts) and
     `audience` (what a signature must name) are shown to whoever decides. `resolves`: executors say what it would touch,
-    and are asked before each permit. `stops_at_failed_undo`: nothing more is undone once an undo has failed.
+    and are asked before each permit. `stops_at_failed_undo`: nothing more is undone once an undo has failed. `halted`
+    says by whom it is halted, to be shown.
     """
 
     proposal_id: str
@@ -165,6 +166,7 @@ class Plan(RecordModel):
     audience: str | None = None
     resolves: bool = False
     stops_at_failed_undo: bool = False
+    halted: str = ""
 
 
 class AssessResult(RecordAnswer):
@@ -242,7 +244,7 @@ class AdvanceRequest(Request):
 
 class CaseAnswer(RecordAnswer):
     """How the case stands after something moved it. `plan` is given where another revision is open by now than the one
-    that the request names. `unblock` is as in `Plan`. `stopped`: it is revoked, and the stop is noted.
+    that the request names. `unblock` and `halted` are as in `Plan`. `stopped`: it is revoked, and the stop is noted.
     """
 
     standing: Standing | None = None
@@ -253,6 +255,7 @@ class CaseAnswer(RecordAnswer):
     entry: EntryRef | None = None
     unlisted: Unlisted = {}
     unblock: tuple[tuple[str, ...], ...] = ()
+    halted: str = ""
 
 
 class CaseResult(CaseAnswer):
