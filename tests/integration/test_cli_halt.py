@@ -10,18 +10,17 @@ from tests.integration.terminal import DOCUMENTS, House
 POLICY = DOCUMENTS["policy"] + "halt: {who: {groups: [dba]}}\n"
 
 
-@pytest.fixture(name="halting")
-def _halting(house: House, tmp_path: Path) -> House:
-    """The house under a policy that says who halts."""
-    path = tmp_path / "halting.yaml"
-    path.write_text(POLICY)
-    assert house.publish(path).code == exits.OK
-    return house
+@pytest.fixture(name="documents", scope="module")
+def _documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The governed documents, with a policy that says who halts."""
+    folder = tmp_path_factory.mktemp("documents")
+    for name, text in {**DOCUMENTS, "policy": POLICY}.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return folder
 
 
-def test_a_halt_is_rehearsed_placed_seen_and_released(halting: House) -> None:
+def test_a_halt_is_rehearsed_placed_seen_and_released(house: House) -> None:
     """Each command says what is so and what it does; one person alone releases nothing."""
-    house = halting
     house.pending("halted-1")
     rehearsed = house.run("halt", "--dry-run")
     assert rehearsed.code == exits.OK, rehearsed.err
@@ -72,14 +71,14 @@ def _seen(house: House, halt_id: str) -> None:
     ],
     ids=["no reason", "no key"],
 )
-def test_a_halt_that_lacks_something_says_what(halting: House, more: tuple[str, ...], says: str) -> None:
+def test_a_halt_that_lacks_something_says_what(house: House, more: tuple[str, ...], says: str) -> None:
     """Nothing is halted by it."""
-    ran = halting.run("halt", *more, "--yes")
+    ran = house.run("halt", *more, "--yes")
     assert (ran.code, says in ran.err) == (exits.FAILED, True), ran.err
-    assert halting.run("halt", "list").out.strip() == "nothing is halted"
+    assert house.run("halt", "list").out.strip() == "nothing is halted"
 
 
-def test_nobody_halts_unattended_without_saying_so(halting: House) -> None:
+def test_nobody_halts_unattended_without_saying_so(house: House) -> None:
     """Where nobody can be asked, `--yes` has to say it before."""
-    ran = halting.run("halt", "--because", "x", "--key", halting.key("ana"))
+    ran = house.run("halt", "--because", "x", "--key", house.key("ana"))
     assert (ran.code, "add --yes" in ran.err) == (exits.FAILED, True), ran.err
