@@ -44,7 +44,15 @@ _SHOWN = 5
 HALTED, TAKEN_OVER = "halted", "taken_over"
 # What people can cure: they are asked again, about a new revision.
 _CURABLE = frozenset(
-    {"policy_stricter", "chain_changed", "risk_higher", "material_change", "target_changed", "approval_lapsed"}
+    {
+        "aggregate_hold",
+        "policy_stricter",
+        "chain_changed",
+        "risk_higher",
+        "material_change",
+        "target_changed",
+        "approval_lapsed",
+    }
 )
 # Reasons that our workflow never meets: it asks once the action is approved, for the next step, while it is open.
 _OUT_OF_TURN = frozenset({"unknown_step", "step_order", "compensating", "not_approved", "already_closed"})
