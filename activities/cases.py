@@ -11,7 +11,7 @@ from sqlalchemy import Text, and_, bindparam, func, literal, or_, select, true, 
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.halts import HALTS, halts_in, taken_over_by
+from activities.halts import HALTS, halts_in, shown_on, taken_over_by
 from activities.ledger import Ledger, head_of
 from activities.tables import (
     AssessmentRow,
@@ -134,9 +134,9 @@ class CaseFile:
     """What the record holds of a proposal. `revision` is its newest, and None where nothing was assessed yet.
 
     `reasons` are those of the resolution. `kept` is what people were shown, where a release kept that. `revoked` says
-    who revoked it and why, where somebody did. `halts` are those that nobody released, whatever they are about,
-    and `taken_over` is the action that takes over its reservation. `accepted` says who accepted what nobody
-    could measure; only who asks for it reads it (`activities/accepting.py`).
+    who revoked it and why, where somebody did. `halts` are all that there ever were, whatever they are about and
+    whether they ended or not, and `taken_over` is the action that takes over its reservation. `accepted` says who
+    accepted what nobody could measure; only who asks for it reads it (`activities/accepting.py`).
     """
 
     received: ReceivedProposal
@@ -156,6 +156,11 @@ class CaseFile:
     halts: tuple[HaltFact, ...] = ()
     taken_over: str | None = None
     accepted: Reason | None = None
+
+    @property
+    def halted(self) -> str:
+        """By whom it is halted, for people who look; empty where it is not."""
+        return shown_on(self.halts, self.revision.facts.target_environment if self.revision else None)
 
     @property
     def stopped_to_ask(self) -> bool:

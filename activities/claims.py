@@ -4,7 +4,7 @@
    after the stop, the result, the expiry and, for an undo, the cause were read under the same lock.
 2. What a claim may do is in the permit as stored, and only if its proposal has the digest that the permit names. A hold
    that came after the permit was issued forbids a step, unless the action was approved to remedy it. A halt forbids
-   every step, and no undo.
+   every step, and no undo, until its release is proved.
 3. The same attempt asking again is answered, not given a second go. Another attempt is refused, and the refusal is
    recorded: once for each attempt, and at most `REFUSALS_KEPT` for a proposal.
 4. Whoever asks for what was reported gets the report, and no right to act: so an action that is started again goes on
@@ -34,7 +34,6 @@ from activities.permit_trust import PermitTrust
 from activities.permits import PermitError, PermitUse, claim_row, read_issued, read_use, step_permits, store_claim
 from activities.tables import LedgerEntryRow, PermitRow, PermitUseRow
 from policy.gate import HALTED, ON_HOLD, TAKEN_OVER, may_undo
-from policy.halting import halts_on, said_of
 from policy.ledger import EntryKind
 from policy.outcome import Baseline, EffectReport
 from policy.permit import Direction, Permit, entry_id
@@ -147,9 +146,14 @@ class Claims:
         Raises:
             DatabaseUnavailableError: nobody can say; ask again.
         """
+        return await self._trust.with_keys(lambda: self._ended_by(permit))
+
+    async def _ended_by(self, permit: Permit) -> Refused | None:
         async with self._database.snapshot() as connection:
             found = await read_use(connection, permit)
-            return _stopped(permit, found) or await _on_hold(connection, permit, found)
+            if (halted := await self._trust.halted(connection, found.halts, permit)) is not None:
+                return Refused(HALTED, halted)
+            return _stopped(found) or await _on_hold(connection, permit, found)
 
     async def _claim(self, permit_id: str, attempt: Attempt, *, tried: bool) -> Claimed | Reported | Refused:
         now = await self._clock.now()
@@ -207,7 +211,9 @@ class Claims:
             )
         if permit.expires_at is None or now > permit.expires_at:
             return Refused("permit_expired", f"the permit expired at {permit.expires_at}, it is {now}")
-        unfit = self._unfit(permit, now) or _stopped(permit, found)
+        if (halted := await self._trust.halted(connection, found.halts, permit)) is not None:
+            return Refused(HALTED, halted)
+        unfit = self._unfit(permit, now) or _stopped(found)
         return unfit or await _on_hold(connection, permit, found)
 
     def _unfit(self, permit: Permit, now: datetime) -> Refused | None:
@@ -257,10 +263,8 @@ def _not_permitted(permit: Permit, found: PermitUse) -> Refused | None:
     return None
 
 
-def _stopped(permit: Permit, found: PermitUse) -> Refused | None:
+def _stopped(found: PermitUse) -> Refused | None:
     """What has stopped the action of a forward permit since it was issued."""
-    if (halted := said_of(halts_on(found.halts, permit.environment))) is not None:
-        return Refused(HALTED, halted)
     if found.taken_over is not None:
         return Refused(TAKEN_OVER, f"action {found.taken_over} takes over the reservation of this one")
     if found.stop is not None:

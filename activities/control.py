@@ -183,6 +183,7 @@ class ControlActivities(CasePort):
             unlisted=taking.unlisted,
             unblock=unblock,
             judged="accepted" if accepted else "",
+            halted=before.halted,
         )
 
     async def _take_several(self, request: DecisionsRequest) -> DecisionsResult:
@@ -218,6 +219,7 @@ class ControlActivities(CasePort):
             unlisted=taking.unlisted,
             unblock=unblock_of(file, last.standing, in_force, request.now),
             judged="accepted" if accepted else "",
+            halted=before.halted,
         )
 
     @activity.defn(name="advance")
@@ -259,6 +261,7 @@ class ControlActivities(CasePort):
             attributes=self._of_case(file, standing),
             entry=entry,
             unblock=unblock,
+            halted=file.halted,
         )
 
     @activity.defn(name="record")

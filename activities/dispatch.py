@@ -29,6 +29,7 @@ from activities.cases import CaseFile, read_case
 from activities.clock import Clock, differs
 from activities.database import Database, lock_key
 from activities.documents import Documents, InForce
+from activities.halt_proofs import Releases
 from activities.ledger import Ledger
 from activities.observing import is_capped
 from activities.permit_signing import PermitSigner
@@ -90,6 +91,7 @@ class PermitActivities(PermitPort):
         self._prover = prover
         self._signer = signer
         self._anchored = anchored
+        self._releases = Releases(documents)
 
     @activity.defn(name="dispatch")
     async def dispatch(self, request: DispatchRequest) -> DispatchResult:
@@ -143,6 +145,7 @@ class PermitActivities(PermitPort):
 
     async def _inputs(self, asked: "_Asked", facts: Facts) -> DispatchInputs:
         file, in_force, now = asked.file, asked.in_force, asked.request.now
+        halts = halts_on(file.halts, facts.target_environment)
         assert file.revision is not None
         return gate_inputs(
             file.proposal,
@@ -161,7 +164,7 @@ class PermitActivities(PermitPort):
             events=file.events,
             unproven=await unproven_votes(asked.connection, file, self._prover, in_force.directory, now),
             unfounded=await unfounded_escalations(asked.connection, file, self._documents),
-            halted=said_of(halts_on(file.halts, facts.target_environment)),
+            halted=said_of(await self._releases.in_force(asked.connection, halts)),
             taken_over=file.taken_over,
         )
 

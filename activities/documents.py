@@ -173,6 +173,16 @@ class Documents:
         digests = dict.fromkeys(item.digest for item in published if item is not None)
         return tuple([cast("Directory", await self._document(connection, "directory", item)) for item in digests])
 
+    async def deciding_at(self, connection: AsyncConnection, at: datetime) -> tuple[PolicySet, Directory] | None:
+        """The policy and the directory that were in force at an instant (UTC); None where one was not there yet."""
+        published = await in_force_at(connection, at)
+        if "policy" not in published or "directory" not in published:
+            return None
+        policy, directory = [
+            await self._document(connection, kind, published[kind].digest) for kind in ("policy", "directory")
+        ]
+        return cast("PolicySet", policy), cast("Directory", directory)
+
     async def policy_by_digest(self, connection: AsyncConnection, digest: str) -> PolicySet:
         """The policy with a digest, in force or not.
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import func, insert, select
+from sqlalchemy.dialects.postgresql import insert as insert_once
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 from temporalio.client import Client
@@ -19,15 +20,18 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from activities.clock import Clock, differs
 from activities.database import Database
 from activities.documents import Documents, InForce
+from activities.halt_proofs import Releases, ended, placed_by, read_signed, signers_of
 from activities.halts import open_halts
 from activities.ledger import Ledger
+from activities.outbox import write
 from activities.tables import LedgerEntryRow
 from activities.tables_halts import HaltReleaseRow, HaltRow, HaltStatementRow
 from policy.base import instant_text
 from policy.canonical import canonical, digest, parse_canonical
 from policy.errors import CanonicalError, DocumentError
-from policy.halting import HALTS_LEDGER, LISTED, HaltStatement, missing, receive_halt
+from policy.halting import HALTS_LEDGER, LISTED, HaltFact, HaltStatement, missing, receive_halt
 from policy.ledger import EntryKind
+from policy.notices.occasions_told import halt_released, halted
 from signing.halting import signed_by
 from workflows.interface import HALT_WORKFLOW, TASK_QUEUE, halt_workflow_id
 from workflows.messages_halts import HaltRequest, HaltResult
@@ -48,14 +52,14 @@ class _Read(NamedTuple):
     why_not: tuple[str, str] | None
 
 
-async def start_halts(client: Client, database: Database) -> int:
-    """Start the workflow of every open halt that has none; how many were started.
+async def start_halts(client: Client, database: Database, documents: Documents) -> int:
+    """Start the workflow of every halt in force that has none; how many were started.
 
     Raises:
         RPCError: Temporal does not answer.
     """
     async with database.snapshot() as connection:
-        halts = await open_halts(connection)
+        halts = await open_halts(connection, Releases(documents))
     started = 0
     for halt in halts:
         try:
@@ -110,7 +114,7 @@ class HaltActivities(HaltPort):
             in_force = await self._documents.in_force(connection)
             row = await _row(connection, request.halt_id)
             if row is not None:
-                await self._note(connection, ledger, row, in_force)
+                await self._note(connection, ledger, row, in_force, request.now)
                 return await self._stands(connection, row, in_force, request.now)
             read = await _read(request, "halt", in_force, request.now)
             if read.why_not is not None or read.statement is None or read.person_id is None:
@@ -118,7 +122,7 @@ class HaltActivities(HaltPort):
             values = halt_row(read.statement, request.statement, read.person_id, request.now)
             await connection.execute(insert(HaltRow), values)
             row = await _row(connection, request.halt_id)
-            await self._note(connection, ledger, row, in_force)
+            await self._note(connection, ledger, row, in_force, request.now)
             return await self._stands(connection, row, in_force, request.now)
 
     @activity.defn(name="release_halt")
@@ -131,7 +135,7 @@ class HaltActivities(HaltPort):
             row = await _row(connection, request.halt_id)
             if row is None:
                 return HaltResult(code="unknown_halt", message=f"there is no halt {request.halt_id}")
-            if row.released:
+            if row.released and await ended(connection, self._documents, row.halt_id):
                 return HaltResult(placed=True, released=True, message="it was released before")
             read = await _read(request, "release", in_force, request.now)
             if read.why_not is not None or read.person_id is None:
@@ -140,10 +144,11 @@ class HaltActivities(HaltPort):
             await _sign(connection, ledger, request, read.person_id, in_force)
             return await self._stands(connection, row, in_force, request.now, ledger)
 
-    async def _note(self, connection: AsyncConnection, ledger: Ledger, row: Any, in_force: InForce) -> None:
+    async def _note(
+        self, connection: AsyncConnection, ledger: Ledger, row: Any, in_force: InForce, now: datetime
+    ) -> None:
         """The entry of a halt: what was signed, and by whom as far as that holds."""
-        person_id, why = await _placed_by(row, in_force)
-        del connection
+        person_id, why = await placed_by(row, in_force.policy, in_force.directory)
         content = {
             "halt": {
                 **{name: getattr(row, name) for name in ("halt_id", "environment", "placed_by", "reason", "digest")},
@@ -155,24 +160,35 @@ class HaltActivities(HaltPort):
             "unproven": why,
         }
         await ledger.append(EntryKind.halted, content, row.halt_id)
+        await write(connection, [(halted(_fact(row), person_id, now), None)])
 
     async def _stands(
         self, connection: AsyncConnection, row: Any, in_force: InForce, now: datetime, ledger: Ledger | None = None
     ) -> HaltResult:
-        """How a halt stands; ends it where nothing is missing any more."""
-        if row.released:
+        """How a halt stands; ends it where nothing is missing any more.
+
+        A release that somebody wrote without the statements of two people counts for nothing, and is proved when they
+        have signed.
+        """
+        if row.released and await ended(connection, self._documents, row.halt_id):
             return HaltResult(placed=True, released=True)
-        signers = await _signers(connection, row.halt_id, in_force, now)
-        halted_by, _ = await _placed_by(row, in_force)
+        documents = in_force.policy, in_force.directory
+        signers = await signers_of(await read_signed(connection, row.halt_id), row.halt_id, *documents, now)
+        halted_by, _ = await placed_by(row, *documents)
         lacks = missing(signers, halted_by)
         if lacks is not None or ledger is None:
             return HaltResult(placed=True, missing=lacks)
         content = {"halt_id": row.halt_id, "people": sorted(signers), "halted_by": halted_by}
         body = canonical({**content, "at": instant_text(now)})
         values = {"halt_id": row.halt_id, "released_at": now, "body": body, "digest": digest(body)}
-        await connection.execute(insert(HaltReleaseRow), values)
-        await ledger.append(EntryKind.halt_released, content, row.halt_id, new=True)
+        await connection.execute(insert_once(HaltReleaseRow).values(values).on_conflict_do_nothing())
+        await ledger.append(EntryKind.halt_released, content, row.halt_id, new=not row.released)
+        await write(connection, [(halt_released(_fact(row), tuple(sorted(signers)), now), None)])
         return HaltResult(placed=True, released=True, message=f"released by {' and '.join(sorted(signers))}")
+
+
+def _fact(row: Any) -> HaltFact:
+    return HaltFact.model_validate({name: getattr(row, name) for name in HaltFact.model_fields})
 
 
 async def _row(connection: AsyncConnection, halt_id: str) -> Any:
@@ -199,19 +215,6 @@ async def _read(request: HaltRequest, verb: str, in_force: InForce, now: datetim
     return _Read(statement, None, found) if isinstance(found, tuple) else _Read(statement, found, None)
 
 
-async def _placed_by(row: Any, in_force: InForce) -> tuple[str | None, str | None]:
-    """The id of who proved a halt, or why nobody did, as of when it was placed."""
-    try:
-        value = parse_canonical(row.body)
-        statement = receive_halt(value)
-    except (CanonicalError, DocumentError) as error:
-        return None, str(error)
-    if (statement.verb, statement.halt_id, statement.environment) != ("halt", row.halt_id, row.environment):
-        return None, "its statement is about something else"
-    found = await asyncio.to_thread(signed_by, value, statement, in_force.policy, in_force.directory, row.placed_at)
-    return (None, f"{found[0]}: {found[1]}") if isinstance(found, tuple) else (found, None)
-
-
 async def _sign(
     connection: AsyncConnection, ledger: Ledger, request: HaltRequest, person_id: str, in_force: InForce
 ) -> None:
@@ -230,17 +233,6 @@ async def _sign(
         "documents": in_force.digests.model_dump(mode="json"),
     }
     await ledger.append(EntryKind.halt_signed, content, key)
-
-
-async def _signers(connection: AsyncConnection, halt_id: str, in_force: InForce, now: datetime) -> frozenset[str]:
-    """Whose statements count now: valid still, by people who may still, each person once."""
-    found = []
-    for body in await connection.scalars(select(_STATEMENT.body).where(_STATEMENT.halt_id == halt_id)):
-        value = parse_canonical(body)
-        said = await asyncio.to_thread(signed_by, value, receive_halt(value), in_force.policy, in_force.directory, now)
-        if isinstance(said, str):
-            found.append(said)
-    return frozenset(found)
 
 
 async def _refused(

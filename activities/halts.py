@@ -5,24 +5,32 @@ something begins.
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import ColumnElement, ScalarSelect, func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.halt_proofs import Releases
 from activities.tables_halts import HaltReleaseRow, HaltRow
 from activities.tables_reservations import TakeoverRow
-from policy.halting import HaltFact
+from policy.halting import HaltFact, halts_on, said_of
+
+# How many characters are shown of the halts of a case.
+SHOWN = 500
 
 _HALT = HaltRow.__table__.c  # type: ignore[attr-defined]
 _RELEASE = HaltReleaseRow.__table__.c  # type: ignore[attr-defined]
 _TAKEOVER = TakeoverRow.__table__.c  # type: ignore[attr-defined]
-_RELEASED = select(_RELEASE.halt_id).where(_RELEASE.halt_id == _HALT.halt_id).scalar_subquery()
+_RELEASED = select(_RELEASE.halt_id).where(_RELEASE.halt_id == _HALT.halt_id).scalar_subquery().is_not(None)
 _FIELDS = ("halt_id", "environment", "placed_by", "placed_at", "reason")
-_FACT = func.json_build_object(*(part for name in _FIELDS for part in (func.text(name), _HALT[name])))
-# One value: the open halts as JSON, None where there are none.
-HALTS = select(func.json_agg(aggregate_order_by(_FACT, _HALT.placed_at))).where(_RELEASED.is_(None)).scalar_subquery()
+_FACT = func.json_build_object(
+    *(part for name in _FIELDS for part in (func.text(name), _HALT[name])), func.text("released"), _RELEASED
+)
+# One value: all halts that there ever were, as JSON, None where there are none. Whether one of them ended, whoever acts
+# finds out by the statements of its release (`activities/halt_proofs.py`).
+HALTS = select(func.json_agg(aggregate_order_by(_FACT, _HALT.placed_at))).scalar_subquery()
 
 
 def taken_over_by(proposal_id: ColumnElement[str]) -> ScalarSelect[str]:
@@ -31,13 +39,21 @@ def taken_over_by(proposal_id: ColumnElement[str]) -> ScalarSelect[str]:
 
 
 def halts_in(value: Any) -> tuple[HaltFact, ...]:
-    """The open halts in that column."""
+    """The halts in that column, those with a release too."""
     if value is None:
         return ()
     found = json.loads(value) if isinstance(value, str) else value
     return tuple(HaltFact.model_validate(item) for item in found)
 
 
-async def open_halts(connection: AsyncConnection) -> tuple[HaltFact, ...]:
-    """The halts that nobody released, oldest first."""
-    return halts_in(await connection.scalar(select(HALTS)))
+def shown_on(halts: Iterable[HaltFact], environment: str | None) -> str:
+    """By whom an environment is halted, for people who look, in words; empty where it is not.
+
+    A release counts here as it is written: nobody begins anything by this.
+    """
+    return (said_of(halts_on((item for item in halts if not item.released), environment)) or "")[:SHOWN]
+
+
+async def open_halts(connection: AsyncConnection, releases: Releases) -> tuple[HaltFact, ...]:
+    """The halts that are in force, oldest first."""
+    return await releases.in_force(connection, halts_in(await connection.scalar(select(HALTS))))

@@ -107,6 +107,7 @@ class HouseActivities(HousePort):
     ) -> None:
         self._database = database
         self._client = client
+        self._documents = documents
         self._looking = LookingAgain(database, documents, client)
         self._clock = clock
         self._archive_dir = archive_dir
@@ -140,7 +141,7 @@ class HouseActivities(HousePort):
             await start_items(self._client, self._database)
 
         async def halts() -> None:
-            await start_halts(self._client, self._database)
+            await start_halts(self._client, self._database, self._documents)
 
         async def leases() -> Sequence[str]:
             return await note_lapsed(self._database, now)

@@ -1,8 +1,8 @@
 """Leases that ended though their action has no result: nobody is at work on it, and nobody said so.
 
-What it had is free since the lease ended, by itself. That is noted once, in the ledger of the action, and counted: a
-lease that lapses means that a workflow is gone or stuck, and somebody should look at it. An action that began is ended
-by the sweep long before; what is left is one that was permitted and never claimed.
+What it had is free since the lease ended, by itself. That is noted once, in the ledger of the action, counted, and told
+to the operators: a lease that lapses means that a workflow is gone or stuck, and somebody should look at it. An action
+that began is ended by the sweep long before; what is left is one that was permitted and never claimed.
 """
 
 import logging
@@ -11,13 +11,16 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.types import Text
 
+from activities.cases import read_case
 from activities.database import Database
 from activities.ledger import Ledger
+from activities.outbox import about_case, write
 from activities.tables import LedgerEntryRow, ResultRow
 from activities.tables_reservations import ReservationRow
 from policy.base import instant_text
 from policy.errors import CountersignError
 from policy.ledger import EntryKind
+from policy.notices.occasions_told import lease_lapsed
 
 log = logging.getLogger("countersign.house")
 
@@ -62,5 +65,9 @@ async def _note(database: Database, proposal_id: str, now: datetime) -> None:
         if row.until is None or row.until > now:
             return
         content = {"lease_until": instant_text(row.until), "scopes": sorted(row.scopes)}
-        await Ledger(connection, proposal_id, now).append(EntryKind.lease_lapsed, content, content["lease_until"])
+        ledger = Ledger(connection, proposal_id, now)
+        file = await read_case(connection, proposal_id, ledger)
+        await ledger.append(EntryKind.lease_lapsed, content, content["lease_until"])
+        if file is not None and file.revision is not None:
+            await write(connection, [(lease_lapsed(about_case(file), row.until, now), None)])
     log.warning("the lease of %s ended at %s without a result: nobody is at work on it", proposal_id, row.until)

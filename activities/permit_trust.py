@@ -6,10 +6,11 @@
    directory of today: an approval by a key that was revoked meanwhile lets nothing happen any more.
 3. What rests on an identity that was only claimed is refused, unless the process was started for that; and at a
    production target whatever else was set (`Settings.unsafe_claimed_production` is for local stacks and tests alone).
-4. Every target is production of which nobody said that it is not, and every one is in an environment of that name.
+4. A halt ended where the statements of two people say so (`activities/halt_proofs.py`).
+5. Every target is production of which nobody said that it is not, and every one is in an environment of that name.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -20,11 +21,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.clock import TOLERANCE
 from activities.deciding import SaidBy
 from activities.documents import Documents
+from activities.halt_proofs import Releases
 from activities.proving import Prover
 from policy.base import Instant
 from policy.canonical import parse_canonical
 from policy.decision import Refusal, Vote, receive_decision, valid_at
 from policy.errors import CountersignError
+from policy.halting import HaltFact, halts_on, said_of
 from policy.people.directory import Directory
 from policy.permit import Permit
 from policy.permit_claims import WITH_APPROVALS, audience_of, differing, issuer_of
@@ -85,6 +88,11 @@ class PermitTrust:
         self._documents = documents
         self._prover = prover
         self._claimed = claimed
+        self._releases = Releases(documents)
+
+    async def halted(self, connection: AsyncConnection, halts: Iterable[HaltFact], permit: Permit) -> str | None:
+        """By whom the environment of a permit is halted, in words; None where it is not, or two people released it."""
+        return said_of(await self._releases.in_force(connection, halts_on(halts, permit.environment)))
 
     async def check(self, connection: AsyncConnection, permits: Sequence[Permit], now: datetime) -> None:
         """Refuse what is not believed.

@@ -124,7 +124,10 @@ class PermitError(CountersignError):
 
 @dataclass(frozen=True)
 class PermitUse:
-    """What the record has of one permit at one instant, and of its proposal what can forbid its use."""
+    """What the record has of one permit at one instant, and of its proposal what can forbid its use.
+
+    `halts` are all that there ever were, those with a release too.
+    """
 
     use: Literal["unused", "void", "claimed"]
     attempt_token: str | None

@@ -29,6 +29,7 @@ def make_plan(
     shown = file.sealed if pending else None
     return Plan(
         proposal_id=proposal.proposal_id,
+        halted=file.halted,
         revision=revision.revision,
         action_digest=revision.action_digest,
         assessment_digest=file.assessment_digest,

@@ -28,7 +28,7 @@ from activities.recomputing_revocations import check_revocation, counted_again
 from activities.recomputing_signatures import check_signature
 from activities.recomputing_starts import check_refused_start
 from activities.recording import conclusion
-from activities.remeasuring import votes_kept
+from activities.remeasuring import crowded_in, votes_kept
 from activities.revoking import read_revocation
 from activities.taking import receipt_of, refused
 from policy.admission import check_refused
@@ -201,6 +201,8 @@ class Recomputation:
                 before, revision, entry.at, self._documents, refused=refused, permitted=permitted
             )
             found += problems
+            if revision.facts.observed.crowded != crowded_in(self._permitted.refusals):
+                found.append("what it says was in the way is not what the refusal before it says")
             self._permitted.refusals.clear()
         elif revision.revision != FIRST_REVISION or revision.superseded is not None:
             found.append(f"it is revision {revision.revision}, and no entry before it has another one")

@@ -14,6 +14,7 @@ from typing import Any
 from activities.advancing import standing_of
 from activities.cases import CaseFile
 from activities.remeasuring import (
+    closed_by,
     event_of,
     kept_votes,
     newest_effect,
@@ -26,7 +27,7 @@ from policy.approval.standing import Ballot
 from policy.audit import GovernedDocuments, ReadEntry
 from policy.audit_evaluations import difference
 from policy.errors import AuditError
-from policy.gate import DispatchInputs, curable, may_dispatch
+from policy.gate import DispatchInputs, curable
 from policy.gate_inputs import gate_inputs
 from policy.ledger import EntryKind
 from policy.revision import Revision
@@ -65,7 +66,7 @@ def check_superseding(
             found.append("nothing material changed while people were asked")
     elif case.resolution == "approved" and refused:
         inputs = _inputs(case, base, measured, at, documents)
-        if not curable(inputs, may_dispatch(inputs)):
+        if not curable(inputs, closed_by(inputs, measured)):
             found.append("people could not cure what closed the gate")
         kept = None if drift.kind == "material" else kept_votes(measured, base, inputs)
     else:

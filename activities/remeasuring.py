@@ -13,10 +13,11 @@
 All of it happens under the proposal's lock; the database refuses a revision after a permit besides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.advancing import standing_of
@@ -28,13 +29,13 @@ from activities.permits import read_issued
 from activities.registering import note_assessed, store_resolution, store_revision
 from activities.resolutions import fresh_resolution
 from activities.starting import gather
-from activities.tables import CaseEventRow
+from activities.tables import CaseEventRow, LedgerEntryRow
 from policy.approval.ballot import CaseEvent
 from policy.approval.cadence import next_slot
 from policy.approval.drift import LAPSED, Drift, compare, effect_of, keep
 from policy.approval.standing import Ballot, Standing
 from policy.base import Reason, RecordModel
-from policy.canonical import canonical, digest
+from policy.canonical import canonical, digest, parse_canonical
 from policy.decision import Vote
 from policy.document import Verdict
 from policy.gate import DispatchInputs, case_of_today, curable, may_dispatch
@@ -42,6 +43,8 @@ from policy.gate_inputs import gate_inputs
 from policy.ledger import EntryKind
 from policy.notices.occasions import resolved
 from policy.notices.occasions_told import superseded
+from policy.permit import entry_id
+from policy.reserving import HELD, crowded_reasons
 from policy.resolving import asked_of
 from policy.revision import Revision, Superseded, VoidedVote, assess_revision, revision_digest
 from policy.rules.drifting import UNSAID
@@ -50,6 +53,7 @@ from policy.sealing import seal
 VANISHED = "effect_vanished"
 _REASON = 2000
 _EVENT = insert(CaseEventRow)
+_ENTRY = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
 
 
 async def remeasure(
@@ -79,7 +83,7 @@ async def ask_again(
     base = file.revision
     if base is None or file.resolution != "approved" or file.stop is not None or file.result is not None:
         return file
-    measured = await _measure(connection, file, base, in_force, now)
+    measured = await _measure(connection, file, base, in_force, now, await _crowded(connection, base))
     if measured is None:
         return file
     issued = await read_issued(connection, base.proposal_id, base.revision)
@@ -100,7 +104,7 @@ async def ask_again(
     )
     rules = in_force.policy.drift or UNSAID
     drift = compare(base, measured, rules)
-    if drift.kind == "vanished" or not curable(inputs, may_dispatch(inputs)):
+    if drift.kind == "vanished" or not curable(inputs, closed_by(inputs, measured)):
         return file
     if drift.kind == "material":
         final = successor(file, measured, drift, max_voids=rules.max_voids)
@@ -157,8 +161,31 @@ def not_before(file: CaseFile, base: Revision, interval: timedelta) -> datetime:
     return next_slot(base.assessed_at, max((base.assessed_at, *known)), interval)
 
 
+def closed_by(inputs: DispatchInputs, measured: Revision) -> tuple[Reason, ...]:
+    """What closed the gate, or left no room behind it; pure."""
+    return may_dispatch(inputs) or crowded_reasons(measured.facts)
+
+
+async def _crowded(connection: AsyncConnection, base: Revision) -> tuple[str, ...]:
+    """What the permit role found in the way when it refused the first step, where it refused for that."""
+    key = UUID(entry_id(base.proposal_id, EntryKind.dispatch_refused, base.revision, 1))
+    body = await connection.scalar(select(_ENTRY.body).where(_ENTRY.entry_id == key))
+    refused = parse_canonical(body)["content"]["reasons"] if body is not None else ()
+    return crowded_in(Reason.model_validate(item) for item in refused)
+
+
+def crowded_in(refused: Iterable[Reason]) -> tuple[str, ...]:
+    """What was in the way, of the reasons of a refusal; pure."""
+    return tuple(item.message for item in refused if item.code == HELD)
+
+
 async def _measure(
-    connection: AsyncConnection, file: CaseFile, base: Revision, in_force: InForce, now: datetime
+    connection: AsyncConnection,
+    file: CaseFile,
+    base: Revision,
+    in_force: InForce,
+    now: datetime,
+    crowded: tuple[str, ...] = (),
 ) -> Revision | None:
     """What would be the next revision; None where the executors did not say lately what it would touch."""
     resolution = None
@@ -166,9 +193,13 @@ async def _measure(
         resolution = await fresh_resolution(connection, file.received.action_digest, now)
         if resolution is None:
             return None
+    facts = await gather(connection, file.received, in_force, now, resolution=resolution)
+    if crowded:
+        seen = facts.observed.model_copy(update={"crowded": crowded})
+        facts = facts.model_copy(update={"observed": seen})
     return assess_revision(
         file.received,
-        await gather(connection, file.received, in_force, now, resolution=resolution),
+        facts,
         in_force.policy,
         in_force.digests,
         revision=base.revision + 1,

@@ -53,6 +53,7 @@ CODES: Mapping[str, frozenset[str]] = {
                 "record_behind",
                 "assessment_differs",
                 "unfounded_escalation",
+                "aggregate_hold",
                 "aggregate_limit",
                 "halted",
                 "reservation_lost",

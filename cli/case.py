@@ -15,12 +15,15 @@ from temporalio.client import Client, WorkflowQueryFailedError, WorkflowQueryRej
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.connection import TemporalConfigError, TemporalUnavailableError
+from activities.documents import Documents
 from activities.dossier import Dossier, read_dossier
+from activities.halt_proofs import Releases
 from cli.place import NO_RECORD, Place
 from policy.approval.ballot import Ballot
 from policy.base import instant_text
 from policy.decision import Vote
 from policy.errors import CountersignError
+from policy.halting import HaltFact, halts_on, said_of
 from policy.people.age import stale_directory
 from workflows import interface
 from workflows.converter import Undecodable
@@ -42,6 +45,16 @@ class Case:
     dossier: Dossier | None
     live: dict[str, Any] | None
     problem: str
+    halts: tuple[HaltFact, ...] = ()
+
+    @property
+    def halted(self) -> dict[str, str]:
+        """By whom it is halted, as the record has it now; nothing where it is not, or has ended."""
+        if self.dossier is None or self.closed:
+            return {}
+        revision = self.dossier.file.revision
+        said = said_of(halts_on(self.halts, revision.facts.target_environment if revision else None))
+        return {"halted": said} if said else {}
 
     @property
     def closed(self) -> bool:
@@ -51,9 +64,11 @@ class Case:
     def status(self) -> dict[str, Any]:
         """The fields of the query `status`, with their `source`: the record for a closed action."""
         if self.live is not None and not self.closed:
-            return {**self.live, "source": "workflow", "problem": self.problem}
+            live = {name: value for name, value in self.live.items() if name != "halted" or self.dossier is None}
+            return {**live, **self.halted, "source": "workflow", "problem": self.problem}
         assert self.dossier is not None
-        return {**self.dossier.status(datetime.now(UTC)), "source": "record", "problem": self.problem}
+        recorded = self.dossier.status(datetime.now(UTC))
+        return {**recorded, **self.halted, "source": "record", "problem": self.problem}
 
     def checked(self) -> dict[str, Any]:
         """The fields of the query `status` from the record wherever there is one; only `state` is the workflow's."""
@@ -62,7 +77,8 @@ class Case:
         recorded = self.dossier.status(datetime.now(UTC))
         state = self.live["state"] if self.live is not None and not self.closed else recorded["state"]
         accepts = self.live.get("accepts_claimed") if self.live is not None else None
-        return {**recorded, "state": state, "accepts_claimed": accepts, "source": "record", "problem": self.problem}
+        own = {"state": state, "accepts_claimed": accepts, "source": "record", "problem": self.problem}
+        return {**recorded, **self.halted, **own}
 
     def acting_for(self) -> dict[tuple[int, str], str]:
         """For whom a person's newest vote was given by a delegation, by stage and person; nobody without a record."""
@@ -96,11 +112,14 @@ async def look(place: Place, proposal_id: str) -> Case:
         DatabaseUnavailableError: there is a record and it does not answer.
 
     """
+    no_halts: tuple[HaltFact, ...] = ()
     async with place.record() as database:
-        dossier = None
+        dossier, halts = None, no_halts
         if database is not None:
             async with database.snapshot() as connection:
                 dossier = await read_dossier(connection, proposal_id)
+                given = dossier.file.halts if dossier is not None else ()
+                halts = await Releases(Documents()).in_force(connection, given)
     live, problem, namespace = None, "", place.namespace or "default"
     if dossier is None or dossier.file.result is None:
         try:
@@ -112,7 +131,7 @@ async def look(place: Place, proposal_id: str) -> Case:
     if dossier is None and live is None:
         checked = "" if place.settings.database_url else f" ({NO_RECORD})"
         raise UnknownActionError(f"action {proposal_id}: {problem or 'not found'}; the record has none either{checked}")
-    return Case(proposal_id=proposal_id, namespace=namespace, dossier=dossier, live=live, problem=problem)
+    return Case(proposal_id, namespace, dossier, live, problem, halts)
 
 
 async def ask(client: Client, proposal_id: str, query: str) -> tuple[dict[str, Any] | None, str]:
@@ -142,10 +161,12 @@ def _no_answer(error: RPCError) -> str:
 async def why(place: Place, case: Case) -> dict[str, Any]:
     """The fields of the query `explain`, and `because`: the reasons on record."""
     if case.closed or case.live is None:
-        return explain_record(case)
+        return {**explain_record(case), **case.halted}
     answer, problem = await ask(await place.client(), case.proposal_id, interface.EXPLAIN)
     because = _policy_reasons(case)
-    return {**answer, "because": because} if answer is not None else {**explain_record(case), "problem": problem}
+    if answer is None:
+        return {**explain_record(case), **case.halted, "problem": problem}
+    return {**{name: value for name, value in answer.items() if name != "halted"}, **case.halted, "because": because}
 
 
 def explain_record(case: Case) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from temporalio.service import RPCError
 from activities.connection import TemporalUnavailableError
 from activities.database import Database
 from activities.documents import Documents
+from activities.halt_proofs import Releases
 from activities.halting import halt_row
 from activities.halts import open_halts
 from activities.in_flight import states
@@ -138,8 +139,13 @@ async def _known(place: Place, environment: str | None) -> tuple[tuple[HaltFact,
         if database is None:
             raise DocumentError(f"a halt is a row of the record: {NO_RECORD}")
         async with database.snapshot() as connection:
-            in_force = await Documents().in_force(connection)
-            return await open_halts(connection), await states(connection, environment), in_force.directory
+            documents = Documents()
+            in_force = await documents.in_force(connection)
+            return (
+                await open_halts(connection, Releases(documents)),
+                await states(connection, environment),
+                in_force.directory,
+            )
 
 
 def _effect_lines(where: str, found: list[dict[str, Any]], halts: tuple[HaltFact, ...]) -> list[str]:

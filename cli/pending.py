@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,13 +11,17 @@ from temporalio.client import WorkflowExecution
 from temporalio.service import RPCError
 
 from activities.connection import TemporalUnavailableError
+from activities.documents import Documents
+from activities.halt_proofs import Releases
+from activities.halts import open_halts
 from cli import exits, render
 from cli.arguments import Commands
 from cli.page import page_width
-from cli.place import find_place
+from cli.place import Place, find_place
 from policy import search_attributes
 from policy.base import instant_text
 from policy.errors import CountersignError
+from policy.halting import HaltFact, halts_on, said_of
 from policy.lifecycle import State
 from workflows import interface
 
@@ -61,7 +66,8 @@ def query(group: str | None, *, everything: bool, denied_by: str | None = None) 
 
 
 async def _list(args: argparse.Namespace) -> int:
-    client = await find_place().client()
+    place = find_place()
+    client, halts = await place.client(), await _halts(place)
     wanted = query(args.group, everything=args.all, denied_by=args.denied_by)
     try:
         rows = [row(found) async for found in client.list_workflows(wanted, limit=args.limit)]
@@ -70,8 +76,24 @@ async def _list(args: argparse.Namespace) -> int:
             f"temporal cannot list ({error}): run `countersign setup` to register the search attributes, "
             f"and unpause paused workflows"
         ) from error
-    print(json.dumps(rows, indent=2) if args.json else render.pending(rows, page_width()))
+    rows = [{**one, **_halted(halts_on(halts, one["environment"] or None))} for one in rows]
+    shown = [line for halt in halts for line in render.halted(_halted((halt,)))]
+    print(json.dumps(rows, indent=2) if args.json else "\n".join([*shown, render.pending(rows, page_width())]))
     return exits.OK
+
+
+def _halted(halts: Sequence[HaltFact]) -> dict[str, str]:
+    said = said_of(halts)
+    return {"halted": said} if said else {}
+
+
+async def _halts(place: Place) -> tuple[HaltFact, ...]:
+    """The halts in force, where there is a record to ask."""
+    async with place.record() as database:
+        if database is None:
+            return ()
+        async with database.snapshot() as connection:
+            return await open_halts(connection, Releases(Documents()))
 
 
 def row(found: WorkflowExecution) -> dict[str, str]:

@@ -49,6 +49,12 @@ def headline(status: Mapping[str, Any]) -> str:
     return f"{_dry(status)}{_safe(status['proposal_id'])} revision {status['revision']}: {_safe(state)}{_safe(tier)}"
 
 
+def halted(value: Mapping[str, Any]) -> list[str]:
+    """By whom it is halted, and what that means; nothing where it is not."""
+    said = value.get("halted")
+    return [f"HALTED: {_safe(said)}", "answers count; nothing begins until two people release it"] if said else []
+
+
 def screen(value: Mapping[str, Any], *, accepts_claimed: bool | None, ended: bool = False) -> str:
     """What would happen, how bad that is, how it is undone, and who asks.
 
@@ -193,6 +199,7 @@ def explain(value: Mapping[str, Any], status: Mapping[str, Any] = NO_STATUS) -> 
     return _join(
         [
             _safe(value["summary"]),
+            *halted(value),
             *_section("waiting for", [_safe(item) for item in value["waiting_for"]]),
             *_section("what proves who decides", [_safe(item) for item in value.get("proofs", ())]),
             *_section("could unblock it", unblock),

@@ -53,7 +53,12 @@ def show_text(case: Case, place: Place) -> str:
     """Everything known of an action, most important first."""
     status = case.checked()
     link = place.link(case.proposal_id, case.namespace)
-    parts = [render.headline(status), *_warnings(case, place), f"temporal ui  {link}" if link else ""]
+    parts = [
+        render.headline(status),
+        *render.halted(status),
+        *_warnings(case, place),
+        f"temporal ui  {link}" if link else "",
+    ]
     if status["result"]:
         parts += ["", render.result(status["result"], case.acting_for())]
         if case.dossier is not None and (known := timeline.known_now(case.dossier.entries)):

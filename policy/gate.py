@@ -46,7 +46,15 @@ HALTED, TAKEN_OVER, ON_HOLD = "halted", "taken_over", "on_hold"
 _BY_OTHERS = frozenset({HALTED, TAKEN_OVER, ON_HOLD})
 # What people can cure: they are asked again, about a new revision.
 _CURABLE = frozenset(
-    {"policy_stricter", "chain_changed", "risk_higher", "material_change", "target_changed", "approval_lapsed"}
+    {
+        "aggregate_hold",
+        "policy_stricter",
+        "chain_changed",
+        "risk_higher",
+        "material_change",
+        "target_changed",
+        "approval_lapsed",
+    }
 )
 # Reasons that our workflow never meets: it asks once the action is approved, for the next step, while it is open.
 _OUT_OF_TURN = frozenset({"unknown_step", "step_order", "compensating", "not_approved", "already_closed"})

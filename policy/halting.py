@@ -61,19 +61,24 @@ class HaltStatement(EdgeModel):
 
 
 class HaltFact(RecordModel):
-    """A halt that nobody released. `environment` is None where it is of everything."""
+    """A halt. `environment` is None where it is of everything.
+
+    `released`: the record has a row of its end. That is believed only where it is proved (`activities/halt_proofs.py`).
+    """
 
     halt_id: str
     environment: str | None = None
     placed_by: str
     placed_at: Instant
     reason: str = ""
+    released: bool = False
 
     @property
     def says(self) -> str:
-        """It in words."""
+        """It in words, as a halt that is in force."""
         where = f"environment {self.environment}" if self.environment else "everything"
-        return f"{where} is halted by {self.placed_by} since {self.placed_at:%Y-%m-%dT%H:%M:%SZ}: {self.reason}"
+        since = f"{where} is halted by {self.placed_by} since {self.placed_at:%Y-%m-%dT%H:%M:%SZ}"
+        return f"{since}{' (its release is not proved)' if self.released else ''}: {self.reason}"
 
 
 def receive_halt(value: Any) -> HaltStatement:

@@ -186,6 +186,7 @@ class Observed(RecordModel):
         resolution: what the executors found that it would touch; None where nobody asks them, or they did not answer
             lately.
         declared: what the executors of its operations say that they can do; none of those that said nothing.
+        crowded: what was in the way of the approved revision before, in limits that let people decide anew.
     """
 
     at: Instant | None = None
@@ -206,3 +207,4 @@ class Observed(RecordModel):
     signature: Annotated[Signature | None, Field(exclude_if=lambda value: value is None)] = None
     resolution: Annotated[TargetResolution | None, Field(exclude_if=lambda value: value is None)] = None
     declared: Annotated[tuple[Declared, ...], Field(exclude_if=lambda value: not value)] = ()
+    crowded: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()

@@ -14,6 +14,8 @@
   claim, and the verb that was approved for a stop. It begins once the other has its result, and not before.
 - Whoever waits asks again, and keeps the place only until shortly after it should have: an action that nobody is at
   work on any more holds up nobody.
+- Where a limit says `hold`, people are asked again, about a new revision that says what is in the way: every time that
+  they approved and there is no room. What nobody was asked about is refused.
 - A lease ends when nothing that was permitted can still run: every step had its permit's life, its timeout and its
   criteria, every undo all of its attempts. From then on the ids are free, whatever became of the action. An undo asks
   for no reservation. A step after its lease needs a new one; where there is none, the action goes backwards.
@@ -47,7 +49,7 @@ GRACE = timedelta(minutes=2)
 # How long an executor needs besides, to claim, to measure and to report.
 MARGIN = timedelta(seconds=90)
 _SHOWN = 5
-DENIED = "aggregate_limit"
+DENIED, HELD = "aggregate_limit", "aggregate_hold"
 LOST = "reservation_lost"
 
 
@@ -283,7 +285,13 @@ def unreserved(found: Reserving, step: int) -> tuple[Reason, ...]:
         return tuple(Reason(code=LOST, message=f"its reservation ended: {item.message}") for item in found.conflicts)
     if found.waits:
         return ()
-    return tuple(Reason(code=DENIED, message=item.message) for item in found.conflicts if item.verb == "deny")
+    codes = {"deny": DENIED, "hold": HELD}
+    return tuple(Reason(code=codes[item.verb], message=item.message) for item in found.conflicts if item.verb in codes)
+
+
+def crowded_reasons(facts: Facts) -> tuple[Reason, ...]:
+    """Why people are asked again about an action that found no room, as the refusal on record says it; pure."""
+    return tuple(Reason(code=HELD, message=said) for said in facts.observed.crowded)
 
 
 def pause(asked_before: int) -> timedelta:

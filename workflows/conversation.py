@@ -329,7 +329,7 @@ class Conversation:
             # What was asked about a revision that is superseded by now says nothing of the open one.
             standing = None
         if case.state is State.pending:
-            known = case.view.stand(standing, answer.unblock)
+            known = case.view.stand(standing, answer.unblock, answer.halted)
             # A timer that is set and dropped in one task would leave no event. The next run sets its own.
             if not self.rolling:
                 self._set_alarm(known)

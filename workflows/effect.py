@@ -148,7 +148,7 @@ class Effect:
                 case.wait_for("")
                 return permit.model_copy(update={"retry_at": None})
             case.wait_for(permit.waits_for or "its turn")
-            # The server ends a run with too long a history: one that was woken often goes by its own clock from then on.
+            # The server ends a run with too long a history: one that was woken often goes by its own clock then.
             weary = workflow.info().get_current_history_length() > _WEARY
             pause = min(max(permit.retry_at - workflow.now(), _REST if weary else _SHORTEST), _LONGEST)
             try:

@@ -136,7 +136,8 @@ class Plan(RecordModel):
     measurement counts; 0 where nobody may ask for one. `accepts_claimed` (whether a name that nobody proves counts) and
     `audience` (what a signature must name) are shown to whoever decides. `resolves`: executors say what it would touch,
     and are asked before each permit. `stops_at_failed_undo`: nothing more is undone once an undo has failed.
-    `judging`: people are asked about a step of which nobody can tell whether it is good.
+    `judging`: people are asked about a step of which nobody can tell whether it is good. `halted` says by whom it is
+    halted, to be shown.
     """
 
     proposal_id: str
@@ -168,6 +169,7 @@ class Plan(RecordModel):
     resolves: bool = False
     stops_at_failed_undo: bool = False
     judging: Judging | None = None
+    halted: str = ""
 
 
 class AssessResult(RecordAnswer):
@@ -250,7 +252,7 @@ Judged = Literal["", "people", "accepted", "lapsed"]
 
 class CaseAnswer(RecordAnswer):
     """How the case stands after something moved it. `plan` is given where another revision is open by now than the one
-    that the request names. `unblock` is as in `Plan`. `stopped`: it is revoked, and the stop is noted.
+    that the request names. `unblock` and `halted` are as in `Plan`. `stopped`: it is revoked, and the stop is noted.
     `judged`: who says what becomes of an inconclusive step: people until then, somebody did, or time.
     """
 
@@ -264,6 +266,7 @@ class CaseAnswer(RecordAnswer):
     unblock: tuple[tuple[str, ...], ...] = ()
     judged: Judged = ""
     judged_until: Instant | None = None
+    halted: str = ""
 
 
 class CaseResult(CaseAnswer):

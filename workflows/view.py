@@ -42,6 +42,7 @@ LOOK_AGAIN_HELP = (
 RECEIPTS_KEPT = 500
 _DIGESTS = ("action_digest", "assessment_digest", "policy_digest")
 _REASON, _DUE = 400, 5
+HALTED_MEANS = "Answers count; nothing begins until two people release it."
 
 
 class View:
@@ -56,6 +57,7 @@ class View:
         self._receipts: OrderedDict[str, DecisionReceipt] = OrderedDict()
         self.refused = 0
         self.waits_for = ""
+        self.halted = ""
         self.proposal_in_the_clear = False
         self._clear_messages = 0
         self._revision = 1
@@ -82,13 +84,16 @@ class View:
     def begin(self, plan: Plan) -> None:
         """The action goes on."""
         self._plan, self._standing, self._unblock = plan, plan.standing, plan.unblock
+        self.halted = plan.halted
         # Made once: the details are set at every step, and what is asked about does not change.
         self._shown = screen_markdown(plan.screen) if plan.screen else []
 
-    def stand(self, standing: Standing | None, unblock: tuple[tuple[str, ...], ...] = ()) -> Standing | None:
+    def stand(
+        self, standing: Standing | None, unblock: tuple[tuple[str, ...], ...] = (), halted: str = ""
+    ) -> Standing | None:
         """The case moved; where nothing new is known it stands as before. Returns how it stands."""
         if standing is not None:
-            self._standing, self._unblock = standing, unblock
+            self._standing, self._unblock, self.halted = standing, unblock, halted
         return self._standing
 
     def answered(self, receipt: DecisionReceipt) -> None:
@@ -129,7 +134,8 @@ class View:
         # Only said where payloads are encrypted.
         clear = {"in_the_clear": self._in_the_clear} if self._in_the_clear else {}
         waits = self.judged if state is State.judging else self.waits_for
-        return fields | clear | ({"waits_for": waits} if waits else {})
+        halted = {"halted": self.halted} if self.halted and state is State.pending else {}
+        return fields | clear | halted | ({"waits_for": waits} if waits else {})
 
     def explain(self, state: State) -> dict[str, Any]:
         """Why it is pending, who could unblock it, and what happens at which time."""
@@ -150,6 +156,7 @@ class View:
             return {"summary": self._summary(state), **nothing, "then": then}
         return {
             "summary": self._summary(state),
+            **({"halted": self.halted} if self.halted else {}),
             "waiting_for": standing.waiting_for(),
             "proofs": standing.proofs(),
             "could_unblock": standing.could_unblock(),
@@ -162,6 +169,8 @@ class View:
         """The current details: what, how bad, how undone, who may decide and how, and last the proposer's words."""
         screen = self._plan.screen if self._plan else None
         parts = [f"## {self._summary(state)}", _identities(self._plan)]
+        if self.halted and state is State.pending:
+            parts.insert(1, f"**when it was last looked at**, {markdown_text(self.halted, _REASON)}. {HALTED_MEANS}")
         if self._in_the_clear:
             parts.append(f"payloads are encrypted, but in the clear came: {', '.join(self._in_the_clear)}")
         if self._result is not None:

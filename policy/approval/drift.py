@@ -4,6 +4,7 @@
   material once they are one large one together.
 - Always material: it resolves to other ids, or executors find other targets there; the verdict is stricter; people are
   asked, and other ones or in another way; the tier is higher.
+- Material, too: it was approved, and a limit on all actions together had no room for it and says `hold`.
 - Material where the policy lists it (`policy/rules/drifting.py`), and only where it got worse: the score by a step or
   more; more dependents; another action under way in the same failure domains; another hold; less of an error budget
   (from enough to less than a tenth, to none, to unknown); a fact that is stale by now.
@@ -158,6 +159,8 @@ def _always(base: Revision, measured: Revision) -> Iterator[_Change]:
     if now != before:
         text = f"it resolved to {_names(before)}, and resolves to {_names(now)} now"
         yield _Change("target_changed", text, material=True)
+    for text in measured.facts.observed.crowded:
+        yield _Change("aggregate_hold", text, material=True)
     for text in moved(base.facts.found, measured.facts.found):
         yield _Change("target_changed", text, material=True)
     old, new = base.evaluation, measured.evaluation

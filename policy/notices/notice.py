@@ -35,6 +35,9 @@ class NoticeKind(StrEnum):
     review_overdue = "review_overdue"
     unresolved_overdue = "unresolved_overdue"
     amended = "amended"
+    halted = "halted"
+    halt_released = "halt_released"
+    lease_lapsed = "lease_lapsed"
     undelivered = "undelivered"
     digest = "digest"
 

@@ -7,6 +7,7 @@
   too. Neither is told to whoever stands behind it.
 - What is unresolved and overdue is urgent each time that it is told. How an action ended after all is told to whoever
   asked for it, and to the owner of its target.
+- A halt, its end, and a lease that ended though its action did not are urgent, and told to the operators.
 - A channel that gave up is told to the operators, once an hour for each channel.
 - A digest stands for several notices to one person or group; the same ones make the same digest.
 """
@@ -18,13 +19,21 @@ from policy.approval.ballot import Ballot
 from policy.approval.standing import StageStanding
 from policy.canonical import digest_of
 from policy.findings import Finding
+from policy.halting import HaltFact
 from policy.items import Item as AboutItem
 from policy.notices.notice import Asked, Audience, Item, Notice, NoticeKind, Urgency
 from policy.notices.occasions import About, asked_by, owner_groups
 from policy.rules.chains import ApprovalChain
 
 _LISTED = 100
-_URGENT = (NoticeKind.break_glass, NoticeKind.review_overdue, NoticeKind.unresolved_overdue)
+_URGENT = (
+    NoticeKind.break_glass,
+    NoticeKind.review_overdue,
+    NoticeKind.unresolved_overdue,
+    NoticeKind.halted,
+    NoticeKind.halt_released,
+    NoticeKind.lease_lapsed,
+)
 
 
 def said(case: About, ballot: Ballot, ballots: tuple[Ballot, ...], stage: StageStanding) -> tuple[Notice, ...]:
@@ -115,6 +124,36 @@ def amended(case: About, item: AboutItem, finding: Finding, by: tuple[str, ...],
 def _anybody(chain: ApprovalChain) -> tuple[Asked, ...]:
     """Whomever any stage of a chain asks."""
     return tuple(dict.fromkeys(asked_by(item) for stage in chain.stages for item in stage.requirements))
+
+
+def halted(halt: HaltFact, by: str | None, at: datetime) -> Notice:
+    """The operators are told that everything is halted, or an environment; `by` who proved that, None where nobody."""
+    return _of_halt(NoticeKind.halted, halt, (by,) if by else (), halt.reason, at)
+
+
+def halt_released(halt: HaltFact, by: tuple[str, ...], at: datetime) -> Notice:
+    """The operators are told that a halt ended, and by whom."""
+    return _of_halt(NoticeKind.halt_released, halt, by, f"it was placed for: {halt.reason}", at)
+
+
+def lease_lapsed(case: About, until: datetime, at: datetime) -> Notice:
+    """The operators are told that a lease ended though its action has no result: nobody is at work on it."""
+    told = _told(case, NoticeKind.lease_lapsed, (), at, until.isoformat())
+    return told.model_copy(update={"audience": Audience(operators=True), "deadline": until})
+
+
+def _of_halt(kind: NoticeKind, halt: HaltFact, by: tuple[str, ...], text: str, at: datetime) -> Notice:
+    return Notice(
+        key=f"{kind}/{halt.halt_id}",
+        kind=kind,
+        urgency=Urgency.urgent,
+        audience=Audience(operators=True),
+        at=at,
+        not_before=at,
+        by=by,
+        word=halt.environment or "",
+        text=text,
+    )
 
 
 def undelivered(channel: str, notice: Notice, reason: str, at: datetime) -> Notice | None:

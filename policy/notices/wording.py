@@ -21,6 +21,8 @@ NO_VOTE = "This message decides nothing, and neither does an answer to it."
 _FAR = datetime.max.replace(tzinfo=UTC)
 _SENTENCE = 400
 _OVERDUE = (NoticeKind.review_overdue, NoticeKind.unresolved_overdue)
+_ENDED = (NoticeKind.lease_lapsed,)
+_HALTS = {NoticeKind.halted: "is halted", NoticeKind.halt_released: "is not halted any more"}
 _RESOLVE: Line = ("say what you found: countersign unresolved",)
 
 _ITEMS: dict[NoticeKind, str] = {
@@ -41,6 +43,7 @@ _ITEMS: dict[NoticeKind, str] = {
     NoticeKind.review_overdue: "was not reviewed in time",
     NoticeKind.unresolved_overdue: "is unresolved, and nobody said what they found",
     NoticeKind.amended: "ended otherwise than was recorded",
+    NoticeKind.lease_lapsed: "has no result, and its lease ended: nobody is at work on it",
 }
 
 
@@ -81,14 +84,18 @@ def _lines(notice: Notice, screen: Screen | None, link: str | None) -> tuple[Lin
 
 
 def _head(notice: Notice) -> Line:
+    where: Line
     if notice.kind is NoticeKind.digest:
         return (f"countersign: {len(notice.items) + notice.more} things wait to be read",)
     if notice.kind is NoticeKind.undelivered:
         return ("countersign: notices are not delivered by ", *_names(notice.by))
+    if notice.kind in _HALTS:
+        where = ("environment ", Named(notice.word)) if notice.word else ("everything",)
+        return ("countersign: ", *where, f" {_HALTS[notice.kind]}")
     word = notice.word.replace("_", " ")
     what = {NoticeKind.resolved: word, NoticeKind.outcome: f"a person is needed, {word}"}.get(notice.kind)
-    where: Line = (": ", *_subject(notice.subject)) if notice.subject else ()
-    return (f"countersign: {what or _ITEMS[notice.kind]}", *where)
+    subject: Line = (": ", *_subject(notice.subject)) if notice.subject else ()
+    return (f"countersign: {what or _ITEMS[notice.kind]}", *subject)
 
 
 def _subject(subject: Subject) -> Line:
@@ -148,6 +155,15 @@ def _amended(notice: Notice) -> tuple[Line, ...]:
     return ((f"known now: {notice.word.replace('_', ' ')}",), *_reason(notice), *by)
 
 
+def _halt(notice: Notice) -> tuple[Line, ...]:
+    by: Line = ("by ", *_names(notice.by)) if notice.by else ("nobody has proved by whom; it halts all the same",)
+    return (by, *_reason(notice), ("look: countersign halt list",))
+
+
+def _lapsed(_: Notice) -> tuple[Line, ...]:
+    return (("what it had is free for others; its workflow is gone or stuck, or nobody claimed its permit",),)
+
+
 def _channel(notice: Notice) -> tuple[Line, ...]:
     return (("the last failure: ", Noted(notice.text, _SENTENCE)), ("look: countersign notices --undelivered",))
 
@@ -169,7 +185,7 @@ def _item(item: Item) -> Line:
 def _deadline(notice: Notice) -> tuple[Line, ...]:
     if notice.deadline is None:
         return ()
-    word = "was due" if notice.kind in _OVERDUE else "answers count until"
+    word = "was due" if notice.kind in _OVERDUE else "ended at" if notice.kind in _ENDED else "answers count until"
     return ((f"{word} {minute_text(notice.deadline)}",),)
 
 
@@ -201,6 +217,8 @@ _WRITERS: dict[NoticeKind, Callable[[Notice], tuple[Line, ...]]] = {
     NoticeKind.review_overdue: _review,
     NoticeKind.unresolved_overdue: _unresolved,
     NoticeKind.amended: _amended,
+    **dict.fromkeys(_HALTS, _halt),
+    NoticeKind.lease_lapsed: _lapsed,
     NoticeKind.undelivered: _channel,
     NoticeKind.digest: _digest,
 }

@@ -10,7 +10,8 @@
   share of the target's capacity. Shares of different targets do not add up, so a limit that counts them is per target.
   What an action takes counts whole in each of its scopes.
 - `at_once` is the most that may be reserved, `per_hour` the most that may have been reserved within an hour.
-- What would exceed it waits for its turn (`queue`), or is refused (`deny`). What alone is more than the limit, or takes
+- What would exceed it waits for its turn (`queue`), goes back to the people who approved it (`hold`), or is refused
+  (`deny`). What alone is more than the limit, or takes
   nobody knows how much, is denied when it is assessed: waiting would not help.
 - It counts what was dispatched under its id. A limit of a new id begins with nothing.
 """
@@ -26,7 +27,7 @@ from policy.rules.match import Scoped
 
 Per = Literal["target", "failure_domain", "system", "environment", "everything"]
 Counts = Literal["actions", "ids", "units", "share"]
-Exceeded = Literal["queue", "deny"]
+Exceeded = Literal["queue", "hold", "deny"]
 # Sums of shares are sums of fractions: five times 10 % are 50 %.
 EPSILON = 1e-9
 _Most = Annotated[float, Field(gt=0, le=1_000_000)]

@@ -1,16 +1,25 @@
 """Real runs that wait for their turn, that another action takes over, and that a halt stops or keeps waiting."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
+import yaml
 
+from policy.base import instant_text
 from policy.canonical import canonical, digest
-from tests.replay.recording import BOUND_SECONDS, Recording, Scenario, allowed, proposal, reads
+from policy.proofs import Domain
+from signing.keys import generate
+from tests.replay.recording import BOUND_SECONDS, DOCUMENTS, Recording, Scenario, allowed, proposal, reads
+from tests.replay.signing import AUDIENCE, publish
+from tests.unit.signed import by_key
 from workflows import interface
+
+SIGNERS = {f"person:{name}": generate(f"{name}-halts") for name in ("alice", "bob")}
 
 
 async def queued(place: Recording, proposal_id: str) -> None:
@@ -43,7 +52,7 @@ async def halted(place: Recording, proposal_id: str) -> None:
         async with _first_step(place, admin, proposal_id) as handle:
             await _halt(admin, proposal_id)
         await handle.result()
-        await _release(admin, proposal_id)
+        await _release(place, admin, proposal_id)
 
 
 async def halted_before(place: Recording, proposal_id: str) -> None:
@@ -52,7 +61,7 @@ async def halted_before(place: Recording, proposal_id: str) -> None:
         await _halt(admin, proposal_id)
         handle = await place.start(proposal_id, proposal(proposal_id, scratch=True))
         await place.status(handle, lambda item: "waits_for" in item)
-        await _release(admin, proposal_id)
+        await _release(place, admin, proposal_id)
     await handle.signal(interface.LOOK_AGAIN)
     await handle.result()
 
@@ -104,21 +113,31 @@ async def _halt(admin: Any, name: str) -> None:
     )
 
 
-async def _release(admin: Any, name: str) -> None:
-    """As the record would have it of two people who signed."""
-    halt_id = f"halt-{name}"
-    for person in ("alice", "bob"):
-        body = canonical({"release": name, "by": person})
+async def _release(place: Recording, admin: Any, name: str) -> None:
+    """As the record has it of two people who signed; in force are their keys, and who operates an executor."""
+    halt_id, now = f"halt-{name}", datetime.now(UTC)
+    value = yaml.safe_load((DOCUMENTS / "directory.yaml").read_bytes())
+    for person in value["people"]:
+        if person["id"] in SIGNERS:
+            person["keys"] = [{"id": SIGNERS[person["id"]].id, "jwk": SIGNERS[person["id"]].public}]
+    value |= {"audience": AUDIENCE, "executors": [{"name": "postgres", "operators": list(SIGNERS)}]}
+    await publish(place, json.dumps(value).encode())
+    times = {"issued_at": instant_text(now), "expires_at": instant_text(now + timedelta(minutes=5))}
+    said = {"audience": AUDIENCE, "verb": "release", "halt_id": halt_id, "reason": "it is over", **times}
+    received_at = datetime.now(UTC)
+    for person_id, key in SIGNERS.items():
+        body = canonical(by_key(said, key, Domain.halt))
         await admin.execute(
             "INSERT INTO countersign.halt_statement (halt_id, digest, person_id, received_at, body)"
             " VALUES ($1, $2, $3, $4, $5)",
-            *(halt_id, digest(body), person, datetime.now(UTC), body),
+            *(halt_id, digest(body), person_id, received_at, body),
         )
     body = canonical({"released": name})
     await admin.execute(
         "INSERT INTO countersign.halt_release (halt_id, released_at, body, digest) VALUES ($1, $2, $3, $4)",
-        *(halt_id, datetime.now(UTC), body, digest(body)),
+        *(halt_id, received_at, body, digest(body)),
     )
+    await publish(place, (DOCUMENTS / "directory.yaml").read_bytes())
 
 
 TURNS: tuple[Scenario, ...] = (queued, taken_over, halted, halted_before)

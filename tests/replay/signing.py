@@ -34,14 +34,15 @@ async def _platform_signs(place: Recording) -> AsyncIterator[None]:
     plain = (DOCUMENTS / "directory.yaml").read_bytes()
     value = yaml.safe_load(plain)
     value["agents"][0]["keys"] = [{"id": PLATFORM.id, "jwk": PLATFORM.public}]
-    await _publish(place, json.dumps({**value, "audience": AUDIENCE}).encode())
+    await publish(place, json.dumps({**value, "audience": AUDIENCE}).encode())
     try:
         yield
     finally:
-        await _publish(place, plain)
+        await publish(place, plain)
 
 
-async def _publish(place: Recording, body: bytes) -> None:
+async def publish(place: Recording, body: bytes) -> None:
+    """Put a directory in force."""
     url = place.stack.database_url("postgres", "countersign")
     await publish_one(url, "directory", body, by="tests", at=datetime.now(UTC))
 

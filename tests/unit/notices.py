@@ -9,6 +9,7 @@ from policy.approval.standing import Standing, due_until, stand
 from policy.base import Reason
 from policy.decision import Vote
 from policy.findings import Amended, Finding
+from policy.halting import HaltFact
 from policy.items import Item
 from policy.notices.notice import Asked, Notice, NoticeKind, Subject
 from policy.notices.occasions import About, due, judging, notices_of, outcome, resolved
@@ -16,7 +17,10 @@ from policy.notices.occasions_told import (
     amended,
     break_glass,
     denied_again,
+    halt_released,
+    halted,
     held,
+    lease_lapsed,
     review_overdue,
     said,
     superseded,
@@ -96,6 +100,9 @@ def an_item() -> Item:
     )
 
 
+A_HALT = HaltFact(halt_id="halt-of-the-tests", environment="production", placed_by="ann", placed_at=at(503))
+
+
 def one_of_each(text: str = "the replica lags; see https://evil.example/x @here") -> dict[NoticeKind, Notice]:
     """A notice of every kind but digests, with an untrusted text wherever there is room for one."""
     yes = a_ballot("sam", "approve", 5, "sre")
@@ -126,6 +133,9 @@ def one_of_each(text: str = "the replica lags; see https://evil.example/x @here"
         review_overdue(CASE, CHAIN, at(500), at(501)),
         unresolved_overdue(CASE, an_item(), 1, at(501)),
         amended(CASE, an_item(), Finding(outcome=Amended.caused_incident, incident="INC-1"), ("sam",), at(502)),
+        halted(A_HALT.model_copy(update={"reason": text}), "ann", at(503)),
+        halt_released(A_HALT.model_copy(update={"reason": text}), ("sam", "ann"), at(504)),
+        lease_lapsed(CASE, at(505), at(506)),
         alarm,
     )
     return {notice.kind: notice for notice in found}

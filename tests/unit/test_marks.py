@@ -2,9 +2,9 @@
 
 import json
 
+from activities.executors.kubernetes_objects import PERMIT
 from activities.executors.postgres_session import ACTS, application_name
 from activities.stepping import orders_of
-from activities.executors.kubernetes_objects import PERMIT
 from activities.trails import kubernetes
 from policy.permit import Direction
 from policy.targets import ResolvedTarget

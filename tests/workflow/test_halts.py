@@ -1,8 +1,7 @@
 """Halting everything: what waits, what ends, what goes on, and who lets it go on."""
 
 import asyncio
-import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -12,79 +11,13 @@ from temporalio.client import WorkflowHandle
 
 from activities.halting import halt_row
 from activities.settings import Role
-from cli.signers import KeySigner
 from deploy.dev import Stack
-from policy.base import instant_text
 from policy.halting import HALTS_LEDGER, receive_halt
-from policy.people.directory import read_directory
-from policy.proofs import Domain
-from signing.keys import generate
-from tests.world import BOUND, DOCUMENTS, Handle, World, publish_documents, until
-from workflows.interface import HALT_WORKFLOW, LOOK_AGAIN, RELEASE, STATUS, TASK_QUEUE, halt_workflow_id
+from tests.halts import begun, halt, prepared, release, signed
+from tests.world import BOUND, Handle, World, until
+from workflows.interface import LOOK_AGAIN, RELEASE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-AUDIENCE = "countersign/tests"
-# Who has which key; `cara` is another name of cleo, with a key of its own.
-KEYS = {name: generate(f"{name}-key") for name in ("ann", "bob", "cleo", "cara", "dan", "olga")}
-DIRECTORY = (DOCUMENTS / "directory.yaml").read_text()
-POLICY = (DOCUMENTS / "policy.yaml").read_bytes() + b"halt: {who: {groups: [ops]}, release: {groups: [ops, dba]}}\n"
-
-
-def directory() -> bytes:
-    """The directory of the tests with keys, and an audience."""
-    text = DIRECTORY.replace("people:\n", f"audience: {AUDIENCE}\npeople:\n", 1)
-    for name in ("ann", "bob", "cleo", "dan", "olga"):
-        own = [KEYS[name], *([KEYS["cara"]] if name == "cleo" else [])]
-        keys = json.dumps([{"id": key.id, "jwk": key.public} for key in own])
-        text = text.replace(f"  - {{id: {name}, ", f"  - {{id: {name}, keys: {keys}, ", 1)
-    return text.encode()
-
-
-async def signed(who: str, verb: str, halt_id: str, **more: Any) -> dict[str, Any]:
-    """A statement with its proof."""
-    now = datetime.now(UTC)
-    value: dict[str, Any] = {
-        "audience": AUDIENCE,
-        "verb": verb,
-        "halt_id": halt_id,
-        "reason": "an incident",
-        "issued_at": instant_text(now - timedelta(seconds=5)),
-        "expires_at": instant_text(now + timedelta(minutes=30)),
-        **more,
-    }
-    proof = await KeySigner(KEYS[who]).prove(value, Domain.halt, read_directory(directory()), None)
-    return {**value, "proof": proof}
-
-
-async def halt(world: World, who: str = "ann", **more: Any) -> "tuple[str, WorkflowHandle[Any, Any], dict[str, Any]]":
-    """Halt through Temporal; the id, the workflow, and what it says."""
-    halt_id = f"halt-{uuid4().hex}"
-    return await begun(world, halt_id, await signed(who, "halt", halt_id, **more))
-
-
-async def begun(world: World, halt_id: str, statement: Any) -> "tuple[str, WorkflowHandle[Any, Any], dict[str, Any]]":
-    """Start the workflow of a halt with a statement."""
-    handle = await world.client.start_workflow(
-        HALT_WORKFLOW,
-        {"halt_id": halt_id, "statement": statement},
-        id=halt_workflow_id(halt_id),
-        task_queue=TASK_QUEUE,
-    )
-    said = await until(lambda: handle.query(STATUS), lambda found: found["placed"] or found["code"])
-    return halt_id, handle, said
-
-
-async def release(handle: "WorkflowHandle[Any, Any]", halt_id: str, *people: str) -> dict[str, Any]:
-    """Let it go on, one after the other; what the last one is answered."""
-    answer: dict[str, Any] = {}
-    for who in people:
-        answer = await handle.execute_update(RELEASE, await signed(who, "release", halt_id))
-    return answer
-
-
-async def prepared(world: World) -> None:
-    await publish_documents(world.url, POLICY, directory())
 
 
 async def test_nothing_begins_while_everything_is_halted_and_it_begins_after_the_release(world: World) -> None:
@@ -108,6 +41,34 @@ async def test_nothing_begins_while_everything_is_halted_and_it_begins_after_the
     assert (await world.result(action)).outcome == "succeeded"
     kinds = [entry["kind"] for entry in await world.entries(HALTS_LEDGER)]
     assert kinds[-4:] == ["halted", "halt_signed", "halt_signed", "halt_released"]
+
+
+async def test_who_is_asked_about_what_is_halted_sees_it_and_the_operators_are_told(world: World) -> None:
+    """Status, explanation and details say since when and by whom; the release leaves nothing of it."""
+    await prepared(world)
+    halt_id, handle, _ = await halt(world)
+    body = world.propose("bench.put")
+    action = await world.start(body)
+    status = await world.pending(action)
+    assert status["halted"].startswith("everything is halted by ann since 20")
+    assert (await action.query("explain"))["halted"] == status["halted"]
+    assert "everything is halted by ann since" in await details(action)
+    assert (await release(handle, halt_id, "ann", "bob"))["released"]
+    await world.decide(action, "bob")
+    assert "halted" not in await world.pending(action, stage=2)
+    assert "halted" not in await details(action)
+    told = await world.sql(
+        "SELECT kind FROM countersign.notice WHERE kind LIKE 'halt%' AND recipient_kind = 'audience'"
+        " AND convert_from(body, 'UTF8')::jsonb->>'key' LIKE '%' || $1 ORDER BY created_at",
+        halt_id,
+    )
+    assert [row["kind"] for row in told] == ["halted", "halt_released"]
+    await world.decide(action, "cleo", "deny", justification="not today")
+
+
+async def details(action: Handle) -> str:
+    """What the Temporal UI shows of a run."""
+    return str(await action.query("__temporal_workflow_metadata"))
 
 
 async def test_what_runs_ends_its_step_and_is_undone(world: World) -> None:

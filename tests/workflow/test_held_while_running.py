@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.halts import halt, prepared, release
 from tests.items import findings
-from tests.workflow.test_halts import halt, prepared, release
 from tests.world import BOUND, Handle, World, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -149,6 +149,49 @@ async def test_what_alone_is_more_than_all_may_take_is_denied_before_anybody_is_
     assert "nobody knows how much it takes" in result.reasons[0].message
 
 
+async def test_what_was_approved_and_finds_no_room_goes_back_to_people(world: World) -> None:
+    """They see what is in the way, their votes are void, and once they approved again and there is room it runs."""
+    limit = f"held-{world.id()}"
+    held = f"{{id: {limit}, per: everything, at_once: 1, exceeded: hold}}"
+    await publish_documents(world.url, policy("{id: many, per: target, at_once: 1000}", held))
+    first, one = await hanging(world, "room-1")
+    body = world.propose("bench.put", target="room-2")
+    handle, name = await world.start(body), body["proposal_id"]
+    await _approved_by_both(world, handle)
+    await until(lambda: world.status(handle), lambda found: found["revision"] == 2)
+    (superseded,) = [
+        entry["content"]["revision"]["superseded"]
+        for entry in await world.entries(name, "assessed")
+        if entry["content"]["revision"]["revision"] == 2
+    ]
+    assert superseded["rule"] == "aggregate_hold"
+    assert superseded["changes"][0].startswith(f"{limit} everything: 1 actions are under way")
+    assert await world.effects(name) == []
+    world.bench.go_on[first].set()
+    assert (await world.result(one)).outcome == "succeeded"
+    await _approved_by_both(world, handle)
+    assert (await world.result(handle)).outcome == "succeeded"
+    (refused,) = await world.entries(name, "dispatch_refused")
+    assert [reason["code"] for reason in refused["content"]["reasons"]] == ["aggregate_hold"]
+
+
+async def _approved_by_both(world: World, handle: Handle) -> None:
+    for person, stage in (("bob", 1), ("cleo", 2)):
+        await world.pending(handle, stage)
+        await world.decide(handle, person)
+
+
+async def test_what_nobody_was_asked_about_is_refused_where_people_should_decide(world: World) -> None:
+    """There is nobody whom it could go back to."""
+    held = f"{{id: held-{world.id()}, per: everything, at_once: 1, exceeded: hold}}"
+    await publish_documents(world.url, policy("{id: many, per: target, at_once: 1000}", held))
+    first, one = await hanging(world, "room-1")
+    result = await world.run(world.propose("bench.touch", target="room-2"))
+    assert (result.outcome, result.reasons[0].code) == ("not_executed", "aggregate_hold")
+    world.bench.go_on[first].set()
+    await world.result(one)
+
+
 async def _ended(world: World, handle: Handle) -> bool:
     """Whether an action came to its end, once it is at work or over."""
     name = handle.id.removeprefix("action/")
