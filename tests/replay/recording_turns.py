@@ -36,27 +36,6 @@ async def queued(place: Recording, proposal_id: str) -> None:
     await handle.result()
 
 
-async def held_for_room(place: Recording, proposal_id: str) -> None:
-    """It was approved and another action is all that may run: people are asked again, and then it runs."""
-    first = f"{proposal_id}-first"
-    policy = (DOCUMENTS / "policy.yaml").read_bytes()
-    held = b"aggregate:\n  - {id: one-at-all, per: everything, at_once: 1, exceeded: hold}\n"
-    await publish(place, policy.replace(b"aggregate:\n", held, 1), "policy")
-    slow = proposal(first, scratch=True, success_criteria=[reads("32MB", observe_seconds=8)])
-    other = await place.start(first, slow)
-    async with _record(place) as admin:
-        await _until_claimed(admin, first)
-    handle = await place.start(proposal_id, proposal(proposal_id))
-    for who in ("carol", "bob"):
-        await place.decide(handle, who)
-    await place.status(handle, lambda item: item["revision"] == 2 and item["state"] == "pending")
-    await other.result()
-    for who in ("carol", "bob"):
-        await place.decide(handle, who)
-    await handle.result()
-    await publish(place, policy, "policy")
-
-
 async def taken_over(place: Recording, proposal_id: str) -> None:
     """While its first step runs another action takes over: it gets no second permit, and undoes the first."""
     taker = f"{proposal_id}-taker"
@@ -161,4 +140,4 @@ async def _release(place: Recording, admin: Any, name: str) -> None:
     await publish(place, (DOCUMENTS / "directory.yaml").read_bytes())
 
 
-TURNS: tuple[Scenario, ...] = (queued, held_for_room, taken_over, halted, halted_before)
+TURNS: tuple[Scenario, ...] = (queued, taken_over, halted, halted_before)

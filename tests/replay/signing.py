@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
@@ -41,10 +41,10 @@ async def _platform_signs(place: Recording) -> AsyncIterator[None]:
         await publish(place, plain)
 
 
-async def publish(place: Recording, body: bytes, kind: Literal["directory", "policy"] = "directory") -> None:
-    """Put a document in force."""
+async def publish(place: Recording, body: bytes) -> None:
+    """Put a directory in force."""
     url = place.stack.database_url("postgres", "countersign")
-    await publish_one(url, kind, body, by="tests", at=datetime.now(UTC))
+    await publish_one(url, "directory", body, by="tests", at=datetime.now(UTC))
 
 
 async def signed(place: Recording, proposal_id: str) -> None:
