@@ -20,6 +20,7 @@ from activities.cases import REVOKED, CaseFile, read_case
 from activities.clock import Clock, differs
 from activities.database import TRANSACTION_SECONDS, Database
 from activities.documents import Documents, InForce
+from activities.halts import every_halt
 from activities.ledger import Ledger
 from activities.noticing import notice
 from activities.offering import offer, wants_offer
@@ -140,6 +141,8 @@ class ControlActivities(CasePort):
             result = await end_without_effect(connection, ledger, file, request.now, offered)
             under = await self._asked_under(connection, standing) if result is None else None
             unblock = unblock_of(file, standing, under, request.now) if under is not None else ()
+            if under is not None:
+                file = replace(file, halts=await every_halt(connection))
             head = await ledger.head()
         if result is not None:
             return AssessResult(result=result, attributes=self._of_result(received, result, file), entry=head)

@@ -56,4 +56,9 @@ def shown_on(halts: Iterable[HaltFact], environment: str | None) -> str:
 
 async def open_halts(connection: AsyncConnection, releases: Releases) -> tuple[HaltFact, ...]:
     """The halts that are in force, oldest first."""
-    return await releases.in_force(connection, halts_in(await connection.scalar(select(HALTS))))
+    return await releases.in_force(connection, await every_halt(connection))
+
+
+async def every_halt(connection: AsyncConnection) -> tuple[HaltFact, ...]:
+    """The halts that there ever were, oldest first."""
+    return halts_in(await connection.scalar(select(HALTS)))
