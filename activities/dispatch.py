@@ -23,6 +23,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.anchored import Anchored
 from activities.cases import CaseFile, read_case
@@ -34,6 +35,7 @@ from activities.observing import is_capped
 from activities.permit_signing import PermitSigner
 from activities.permits import Issued, read_issued, store_permits
 from activities.proving import Prover
+from activities.releases import Releases
 from activities.reproving import unfounded_escalations, unproven_votes
 from activities.reserving import asks_again_at, reserve, take_over
 from activities.resolutions import fresh_resolution
@@ -90,6 +92,7 @@ class PermitActivities(PermitPort):
         self._prover = prover
         self._signer = signer
         self._anchored = anchored
+        self._releases = Releases(documents, prover)
 
     @activity.defn(name="dispatch")
     async def dispatch(self, request: DispatchRequest) -> DispatchResult:
@@ -123,6 +126,7 @@ class PermitActivities(PermitPort):
         """Ask the gate, and where it is open, whether there is room."""
         connection, request, file, in_force = asked.connection, asked.request, asked.file, asked.in_force
         facts = await gather(connection, file.received, in_force, request.now, resolution=asked.resolution)
+        facts = await self._with_unshown(asked, facts)
         inputs = await self._inputs(asked, facts)
         kept = _kept(inputs, facts, in_force, asked.behind)
         reasons = may_dispatch(inputs) or reasons_of(kept)
@@ -140,6 +144,20 @@ class PermitActivities(PermitPort):
         if reasons:
             return await _refuse(asked, inputs, kept, reasons)
         return await self._issue(asked, inputs, facts, kept)
+
+    async def _with_unshown(self, asked: "_Asked", facts: Facts) -> Facts:
+        """The facts with the holds whose release nothing shows.
+
+        Raises:
+            ApplicationError: nobody can say now, and there is time to ask again.
+        """
+        found = await self._releases.standing(asked.connection, (asked.file.proposal.target_ref,), facts.resolved)
+        if not found:
+            return facts
+        if any(item.passing for item in found) and asked.request.now <= asked.file.absolute_deadline:
+            raise ApplicationError(found[0].hold.reason, type="Unverifiable")
+        holds = (*facts.observed.holds, *(item.hold for item in found))
+        return facts.model_copy(update={"observed": facts.observed.model_copy(update={"holds": holds})})
 
     async def _inputs(self, asked: "_Asked", facts: Facts) -> DispatchInputs:
         file, in_force, now = asked.file, asked.in_force, asked.request.now

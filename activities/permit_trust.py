@@ -21,6 +21,7 @@ from activities.clock import TOLERANCE
 from activities.deciding import SaidBy
 from activities.documents import Documents
 from activities.proving import Prover
+from activities.releases import Releases
 from policy.base import Instant
 from policy.canonical import parse_canonical
 from policy.decision import Refusal, Vote, receive_decision, valid_at
@@ -78,6 +79,9 @@ class PermitTrust:
         documents: the directory: which installation this is, and whose keys the approvers' are.
         prover: proves the approvers' statements.
         claimed: where claimed identities are enough.
+
+    Attributes:
+        releases: asks whether the holds that the record has as released are.
     """
 
     def __init__(self, keys: PermitKeys, documents: Documents, prover: Prover, claimed: ClaimedTargets) -> None:
@@ -85,6 +89,7 @@ class PermitTrust:
         self._documents = documents
         self._prover = prover
         self._claimed = claimed
+        self.releases = Releases(documents, prover)
 
     async def check(self, connection: AsyncConnection, permits: Sequence[Permit], now: datetime) -> None:
         """Refuse what is not believed.
