@@ -212,8 +212,12 @@ class Claims:
 
     async def _released(self, connection: AsyncConnection, permit: Permit, found: PermitUse) -> Refused | None:
         """A hold that was released, as the record has it, and nothing shows that it was."""
-        standing = await self._trust.releases.standing(connection, _named(permit, found), permit.resolved)
-        against = unremedied((item.hold for item in standing), found.remedies)
+        named = _named(permit, found)
+        standing = await self._trust.releases.standing(connection, named, permit.resolved)
+        if not standing:
+            return None
+        known = (*await read_holds(connection, named, permit.resolved), *(item.hold for item in standing))
+        against = unremedied(known, found.remedies)
         if not against:
             return None
         passing = any(item.passing for item in standing)

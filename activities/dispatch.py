@@ -61,6 +61,7 @@ from policy.ledger import EntryKind, EntryRef
 from policy.outcome import StepRecord
 from policy.permit import Direction, Permit
 from policy.proposal import ActionProposal
+from policy.remedying import remedied
 from policy.reserving import unreserved
 from policy.resolving import asked_of, carried, ended_at
 from policy.reviewing import review_of
@@ -157,6 +158,11 @@ class PermitActivities(PermitPort):
         if any(item.passing for item in found) and asked.request.now <= asked.file.absolute_deadline:
             raise ApplicationError(found[0].hold.reason, type="Unverifiable")
         holds = (*facts.observed.holds, *(item.hold for item in found))
+        revision = asked.file.revision
+        if revision is not None and revision.evaluation.verdict.asks:
+            # What people approved to remedy it was assessed by whoever took it for released: no more is said of it.
+            let_through = remedied(holds, asked.file.proposal.remedies) - {one.hold_id for one in facts.observed.holds}
+            holds = tuple(one for one in holds if one.hold_id not in let_through)
         return facts.model_copy(update={"observed": facts.observed.model_copy(update={"holds": holds})})
 
     async def _inputs(self, asked: "_Asked", facts: Facts) -> DispatchInputs:
