@@ -35,6 +35,7 @@ class NoticeKind(StrEnum):
     review_overdue = "review_overdue"
     unresolved_overdue = "unresolved_overdue"
     amended = "amended"
+    violation = "violation"
     undelivered = "undelivered"
     digest = "digest"
 

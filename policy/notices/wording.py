@@ -41,6 +41,7 @@ _ITEMS: dict[NoticeKind, str] = {
     NoticeKind.review_overdue: "was not reviewed in time",
     NoticeKind.unresolved_overdue: "is unresolved, and nobody said what they found",
     NoticeKind.amended: "ended otherwise than was recorded",
+    NoticeKind.violation: "was changed without a permit",
 }
 
 
@@ -85,6 +86,8 @@ def _head(notice: Notice) -> Line:
         return (f"countersign: {len(notice.items) + notice.more} things wait to be read",)
     if notice.kind is NoticeKind.undelivered:
         return ("countersign: notices are not delivered by ", *_names(notice.by))
+    if notice.kind is NoticeKind.violation:
+        return ("countersign: changed without a permit that allows it: ", Named(notice.word))
     word = notice.word.replace("_", " ")
     what = {NoticeKind.resolved: word, NoticeKind.outcome: f"a person is needed, {word}"}.get(notice.kind)
     where: Line = (": ", *_subject(notice.subject)) if notice.subject else ()
@@ -148,6 +151,12 @@ def _amended(notice: Notice) -> tuple[Line, ...]:
     return ((f"known now: {notice.word.replace('_', ' ')}",), *_reason(notice), *by)
 
 
+def _violation(notice: Notice) -> tuple[Line, ...]:
+    by: tuple[Line, ...] = (("done by ", *_names(notice.by)),) if notice.by else ()
+    look: Line = ("look: countersign detect --target ", Named(notice.word))
+    return (("its own trail says: ", Noted(notice.text, _SENTENCE)), *by, look)
+
+
 def _channel(notice: Notice) -> tuple[Line, ...]:
     return (("the last failure: ", Noted(notice.text, _SENTENCE)), ("look: countersign notices --undelivered",))
 
@@ -201,6 +210,7 @@ _WRITERS: dict[NoticeKind, Callable[[Notice], tuple[Line, ...]]] = {
     NoticeKind.review_overdue: _review,
     NoticeKind.unresolved_overdue: _unresolved,
     NoticeKind.amended: _amended,
+    NoticeKind.violation: _violation,
     NoticeKind.undelivered: _channel,
     NoticeKind.digest: _digest,
 }

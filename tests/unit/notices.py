@@ -22,6 +22,7 @@ from policy.notices.occasions_told import (
     superseded,
     undelivered,
     unresolved_overdue,
+    violation,
     vote_dropped,
 )
 from policy.outcome import Outcome
@@ -107,7 +108,10 @@ def one_of_each(text: str = "the replica lags; see https://evil.example/x @here"
     )
     reasons = (Reason(code="denied", message=text),)
     alarm = undelivered("mail", resolved(CASE, approved, "denied", reasons, at(50))[0], text, at(50))
+    changed = {"sign": "no_permit", "resource": "postgres/orders", "actor": text}
+    wrong = violation("postgres/orders", ({"what": "", "trail": changed},), at(50))
     assert alarm is not None
+    assert wrong is not None
     found = (
         *notices_of(CASE, None, first, at(1)),
         *notices_of(CASE, first, again, at(40)),
@@ -126,6 +130,7 @@ def one_of_each(text: str = "the replica lags; see https://evil.example/x @here"
         review_overdue(CASE, CHAIN, at(500), at(501)),
         unresolved_overdue(CASE, an_item(), 1, at(501)),
         amended(CASE, an_item(), Finding(outcome=Amended.caused_incident, incident="INC-1"), ("sam",), at(502)),
+        wrong,
         alarm,
     )
     return {notice.kind: notice for notice in found}
