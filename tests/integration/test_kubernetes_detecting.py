@@ -1,7 +1,7 @@
 """A cluster's own trail through the operator's file, the detector and `detect`: what a real server wrote down once.
 
-`tests/data/kubernetes-audit.jsonl` (see `tests/unit/test_kubernetes_trail.py`) has the marks of permits of that run. Here
-one of its permits is in the record, under the id that this record gives it; the others are nobody's.
+`tests/data/kubernetes-audit.jsonl` (see `tests/unit/test_kubernetes_trail.py`) has the marks of permits of that run.
+Here one of its permits is in the record, under the id that this record gives it; the others are nobody's.
 """
 
 import json
@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from activities.clock import SystemClock
@@ -106,11 +107,13 @@ async def test_the_schedule_writes_it_down_once_and_tells_the_operators(
         assert [await detector.detect(), await detector.detect()] == [7, 0]
     finally:
         await control.close()
-    entries = await world.admin.fetch(
+    record = await asyncpg.connect(world.url)
+    entries = await record.fetch(
         "SELECT body FROM countersign.ledger_entry WHERE proposal_id = $1 AND kind = 'violation'", TRAILS_LEDGER
     )
     assert sum(CLUSTER in bytes(row["body"]).decode() for row in entries) == 7
-    notices = await world.admin.fetch("SELECT urgency, body FROM countersign.notice WHERE kind = 'violation'")
+    notices = await record.fetch("SELECT urgency, body FROM countersign.notice WHERE kind = 'violation'")
+    await record.close()
     [told] = [json.loads(row["body"]) for row in notices if CLUSTER in bytes(row["body"]).decode()]
     assert (told["audience"]["operators"], told["urgency"]) == (True, "urgent")
     assert told["text"] == "4 forged marker; 3 no permit"
