@@ -140,7 +140,7 @@ class Items:
         if self._released is None:
             return []
         said = parse_canonical(self._released.encode())
-        by, repair = said["released_by"], said.get("proposal_id")
+        by, repair = said.get("released_by", "nobody"), said.get("proposal_id")
         people, repaired_by = self._closed_by or ([], repair)
         if (by == "item" and people) or (by == "remedy" and (people or repair == repaired_by)):
             return []

@@ -75,8 +75,9 @@ async def as_control(world: World, table: Any, **values: Any) -> None:
 async def release(world: World, action: str, by: str, repair: str | None = None) -> None:
     """Write, as control, that the hold of an action ended."""
     [row] = await world.sql(HOLDS, action)
-    now = datetime.now(UTC)
-    await as_control(world, HoldReleaseRow, hold_id=row["hold_id"], proposal_id=repair, released_by=by, released_at=now)
+    values = {"hold_id": row["hold_id"], "proposal_id": repair, "released_by": by, "released_at": datetime.now(UTC)}
+    said = {"hold_id": str(row["hold_id"]), "proposal_id": repair, "released_by": by}
+    await as_control(world, HoldReleaseRow, **values, body=canonical(said))
 
 
 async def write_statement(world: World, file: ItemFile, said: dict[str, Any], **values: Any) -> None:

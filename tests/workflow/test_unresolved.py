@@ -74,10 +74,6 @@ async def test_a_person_says_what_became_of_it(world: World, found: str, amends:
     assert (await world.entries(action, "recorded"))[0]["content"]["result"]["outcome"] == "outcome_unknown"
     assert (await world.run(world.propose("bench.touch", target=room))).outcome == "succeeded"
     assert await findings(world, action) == []
-    history = await handle.fetch_history()
-    import os  # noqa
-    if found == "done" and os.environ.get("W2DUMP"):
-        open(os.environ["W2DUMP"], "w").write(history.to_json())
 
 
 async def test_who_asked_for_it_and_whom_nobody_asks_does_not_say_how_it_ended(world: World) -> None:
