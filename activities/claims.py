@@ -3,8 +3,9 @@
 1. One row decides: a permit is claimed by one attempt, once, or void. The row is written under the proposal's lock,
    after the stop, the result, the expiry and, for an undo, the cause were read under the same lock.
 2. What a claim may do is in the permit as stored, and only if its proposal has the digest that the permit names. A hold
-   that came after the permit was issued forbids a step, unless the action was approved to remedy it. A halt forbids
-   every step, and no undo, until its release is proved.
+   that came after the permit was issued forbids a step, unless the action was approved to remedy it; that one was
+   released is asked again (`activities/releases.py`). A halt forbids every step, and no undo, until its release is
+   proved.
 3. The same attempt asking again is answered, not given a second go. Another attempt is refused, and the refusal is
    recorded: once for each attempt, and at most `REFUSALS_KEPT` for a proposal.
 4. Whoever asks for what was reported gets the report, and no right to act: so an action that is started again goes on
@@ -214,7 +215,21 @@ class Claims:
         if (halted := await self._trust.halted(connection, found.halts, permit)) is not None:
             return Refused(HALTED, halted)
         unfit = self._unfit(permit, now) or _stopped(found)
-        return unfit or await _on_hold(connection, permit, found)
+        return unfit or await _on_hold(connection, permit, found) or await self._released(connection, permit, found)
+
+    async def _released(self, connection: AsyncConnection, permit: Permit, found: PermitUse) -> Refused | None:
+        """A hold that was released, as the record has it, and nothing shows that it was."""
+        named = _named(permit, found)
+        standing = await self._trust.releases.standing(connection, named, permit.resolved)
+        if not standing:
+            return None
+        known = (*await read_holds(connection, named, permit.resolved), *(item.hold for item in standing))
+        against = unremedied(known, found.remedies)
+        if not against:
+            return None
+        passing = any(item.passing for item in standing)
+        message = f"target {against[0].target} is under hold: {against[0].reason}"
+        return Refused("on_hold", message, passing=passing)
 
     def _unfit(self, permit: Permit, now: datetime) -> Refused | None:
         """Why an effect is not begun now, or not by this permit, or None."""
@@ -294,10 +309,14 @@ def _again(mine: Claimed, found: PermitUse, attempt: Attempt, *, tried: bool) ->
 
 async def _on_hold(connection: AsyncConnection, permit: Permit, found: PermitUse) -> Refused | None:
     """A hold on the target, or on an id under any other name, that the action does not remedy."""
-    named = (found.target,) if found.target is not None else ()
-    holds = await read_holds(connection, (*named, *permit.resolved), permit.resolved)
+    holds = await read_holds(connection, _named(permit, found), permit.resolved)
     against = unremedied(holds, found.remedies)
     return Refused(ON_HOLD, f"target {against[0].target} is under hold: {against[0].reason}") if against else None
+
+
+def _named(permit: Permit, found: PermitUse) -> tuple[str, ...]:
+    """The names under which a hold on what a permit is for may have been placed."""
+    return (*((found.target,) if found.target is not None else ()), *permit.resolved)
 
 
 async def _no_undo(connection: AsyncConnection, permit: Permit, *, stopped: bool, now: datetime) -> Refused | None:

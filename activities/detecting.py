@@ -4,7 +4,8 @@
   look ended, because an effect is judged with all others under its permit. How far it came is on record.
 - It has no credential of a target and reads files only; what is in them is as good as who can write them.
 - What a violation is, `policy/trails.py` says. Each is an entry once, however often it is seen: in the ledger of the
-  action whose permit is named, or in `@trails`. The alert on `countersign_violations` pages.
+  action whose permit is named, or in `@trails`. The operators are told with it; the alert on `countersign_violations`
+  pages.
 - A trail that cannot be read stops the look at that trail alone, is logged, and fails the activity, so that it is seen.
 """
 
@@ -24,11 +25,13 @@ from temporalio.exceptions import ApplicationError
 from activities.clock import Clock
 from activities.database import Database
 from activities.ledger import Ledger
+from activities.outbox import write
 from activities.permits import PermitError, read_permit
 from activities.tables import EffectReportRow, LedgerEntryRow, PermitRow, PermitUseRow
 from activities.tables_trails import TrailLookRow
 from activities.trails.kinds import Looked, TrailError, TrailSource, look
 from policy.ledger import EntryKind
+from policy.notices.occasions_told import violation
 from policy.outcome import EffectReport
 from policy.permit import entry_id
 from policy.trails import (
@@ -129,6 +132,8 @@ class DetectActivities(DetectPort):
             ledger = Ledger(connection, name, now)
             for content in written:
                 await ledger.append(EntryKind.violation, content, *trail_key(content["trail"]))
+            if (told := violation(resource, written, now)) is not None:
+                await write(connection, [(told, None)])
         if written:
             signs = ", ".join(sorted({str(content["trail"]["sign"]) for content in written}))
             log.warning("%s: %d violations in the trail of %s: %s", name, len(written), resource, signs)

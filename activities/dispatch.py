@@ -23,18 +23,20 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.anchored import Anchored
 from activities.cases import CaseFile, read_case
 from activities.clock import Clock, differs
 from activities.database import Database, lock_key
 from activities.documents import Documents, InForce
-from activities.halt_proofs import Releases
+from activities.halt_proofs import Releases as HaltReleases
 from activities.ledger import Ledger
 from activities.observing import is_capped
 from activities.permit_signing import PermitSigner
 from activities.permits import Issued, read_issued, store_permits
 from activities.proving import Prover
+from activities.releases import Releases
 from activities.reproving import unfounded_escalations, unproven_votes
 from activities.reserving import asks_again_at, reserve, take_over
 from activities.resolutions import fresh_resolution
@@ -60,6 +62,7 @@ from policy.ledger import EntryKind, EntryRef
 from policy.outcome import StepRecord
 from policy.permit import Direction, Permit
 from policy.proposal import ActionProposal
+from policy.remedying import remedied
 from policy.reserving import unreserved
 from policy.resolving import asked_of, carried, ended_at
 from policy.reviewing import review_of
@@ -91,7 +94,8 @@ class PermitActivities(PermitPort):
         self._prover = prover
         self._signer = signer
         self._anchored = anchored
-        self._releases = Releases(documents)
+        self._halt_releases = HaltReleases(documents)
+        self._releases = Releases(documents, prover)
 
     @activity.defn(name="dispatch")
     async def dispatch(self, request: DispatchRequest) -> DispatchResult:
@@ -125,6 +129,7 @@ class PermitActivities(PermitPort):
         """Ask the gate, and where it is open, whether there is room."""
         connection, request, file, in_force = asked.connection, asked.request, asked.file, asked.in_force
         facts = await gather(connection, file.received, in_force, request.now, resolution=asked.resolution)
+        facts = await self._with_unshown(asked, facts)
         inputs = await self._inputs(asked, facts)
         kept = _kept(inputs, facts, in_force, asked.behind)
         reasons = may_dispatch(inputs) or reasons_of(kept)
@@ -142,6 +147,25 @@ class PermitActivities(PermitPort):
         if reasons:
             return await _refuse(asked, inputs, kept, reasons)
         return await self._issue(asked, inputs, facts, kept)
+
+    async def _with_unshown(self, asked: "_Asked", facts: Facts) -> Facts:
+        """The facts with the holds whose release nothing shows.
+
+        Raises:
+            ApplicationError: nobody can say now, and there is time to ask again.
+        """
+        found = await self._releases.standing(asked.connection, (asked.file.proposal.target_ref,), facts.resolved)
+        if not found:
+            return facts
+        if any(item.passing for item in found) and asked.request.now <= asked.file.absolute_deadline:
+            raise ApplicationError(found[0].hold.reason, type="Unverifiable")
+        holds = (*facts.observed.holds, *(item.hold for item in found))
+        revision = asked.file.revision
+        if revision is not None and revision.evaluation.verdict.asks:
+            # What people approved to remedy it was assessed by whoever took it for released: no more is said of it.
+            let_through = remedied(holds, asked.file.proposal.remedies) - {one.hold_id for one in facts.observed.holds}
+            holds = tuple(one for one in holds if one.hold_id not in let_through)
+        return facts.model_copy(update={"observed": facts.observed.model_copy(update={"holds": holds})})
 
     async def _inputs(self, asked: "_Asked", facts: Facts) -> DispatchInputs:
         file, in_force, now = asked.file, asked.in_force, asked.request.now
@@ -164,7 +188,7 @@ class PermitActivities(PermitPort):
             events=file.events,
             unproven=await unproven_votes(asked.connection, file, self._prover, in_force.directory, now),
             unfounded=await unfounded_escalations(asked.connection, file, self._documents),
-            halted=said_of(await self._releases.in_force(asked.connection, halts)),
+            halted=said_of(await self._halt_releases.in_force(asked.connection, halts)),
             taken_over=file.taken_over,
         )
 

@@ -4,7 +4,8 @@ It reads in one snapshot and decides nothing. It serves actions whose workflow i
 it is what the command line believes where a workflow says something else.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.cases import CaseFile, read_case
+from activities.documents import Documents
+from activities.outside import Stated, stated_outside
 from activities.tables import DecisionRow, LedgerEntryRow
 from policy.approval.standing import Standing, stand
 from policy.canonical import canonical, digest, parse_canonical
@@ -19,6 +22,7 @@ from policy.decision import DecisionReceipt
 from policy.errors import AuditError
 from policy.ledger import EntryKind, verify_chain
 from policy.lifecycle import State
+from policy.outside import Happened
 from policy.screen import Screen, make_screen
 from policy.screens.status import status_fields
 from policy.sealing import untrue
@@ -29,12 +33,15 @@ _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
 
 @dataclass(frozen=True)
 class Dossier:
-    """A case with its ledger. `broken` says where the ledger's chain does not hold, and is empty where it does."""
+    """A case with its ledger. `broken` says where its chain does not hold, and is empty where it does; `stated`
+    is what people state to have done outside of what a trail says that happened.
+    """
 
     file: CaseFile
     entries: tuple[dict[str, Any], ...]
     broken: str
     receipts: dict[str, DecisionReceipt]
+    stated: dict[Happened, tuple[Stated, ...]] = field(default_factory=dict)
 
     @property
     def screen(self) -> Screen | None:
@@ -108,7 +115,18 @@ async def read_dossier(connection: AsyncConnection, proposal_id: str) -> Dossier
     if file is None:
         return None
     entries, broken = await _entries(connection, proposal_id)
-    return Dossier(file=file, entries=entries, broken=broken, receipts=await _receipts(connection, proposal_id))
+    stated = await stated_outside(connection, Documents(), _happened(entries)) if _happened(entries) else {}
+    receipts = await _receipts(connection, proposal_id)
+    return Dossier(file=file, entries=entries, broken=broken, receipts=receipts, stated=stated)
+
+
+def _happened(entries: Sequence[dict[str, Any]]) -> list[Happened]:
+    """What targets' trails say that happened and nobody authorized."""
+    trails = [entry["content"]["trail"] for entry in entries if "trail" in entry["content"]]
+    return [
+        Happened(str(trail["resource"]), str(trail.get("target", "")), datetime.fromisoformat(str(trail["at"])))
+        for trail in trails
+    ]
 
 
 async def read_receipt(connection: AsyncConnection, proposal_id: str, decision_id: str) -> DecisionReceipt | None:

@@ -20,7 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.database import Database
 from activities.documents import stored
-from activities.tables import ArchiveRow, LedgerEntryRow, ProposalRow, ResultRow
+from activities.tables import ArchiveRow, HoldReleaseRow, HoldRow, LedgerEntryRow, ProposalRow, ResultRow
 from policy.audit import AuditFile, ExportedDocument, ExportedEntry, named_documents, read_entries
 from policy.errors import AuditError
 from workflows.interface import workflow_id
@@ -29,6 +29,9 @@ _PROPOSAL = ProposalRow.__table__.c  # type: ignore[attr-defined]
 _RESULT = ResultRow.__table__.c  # type: ignore[attr-defined]
 _ENTRY = LedgerEntryRow.__table__.c  # type: ignore[attr-defined]
 _ARCHIVE = ArchiveRow.__table__.c  # type: ignore[attr-defined]
+_HOLD = HoldRow.__table__.c  # type: ignore[attr-defined]
+_RELEASE = HoldReleaseRow.__table__.c  # type: ignore[attr-defined]
+_ENDED = select(_RELEASE.body).join(HoldRow, _HOLD.hold_id == _RELEASE.hold_id)
 _PREFIX = workflow_id("")
 
 
@@ -110,6 +113,7 @@ async def export_record(connection: AsyncConnection, workflow: str, at: datetime
     proposal_id = proposal_of(workflow)
     proposal = await connection.scalar(select(_PROPOSAL.body).where(_PROPOSAL.proposal_id == proposal_id))
     result = await connection.scalar(select(_RESULT.body).where(_RESULT.proposal_id == proposal_id))
+    released = await connection.scalar(_ENDED.where(_HOLD.proposal_id == proposal_id))
     listed = select(_ENTRY.digest, _ENTRY.body).where(_ENTRY.proposal_id == proposal_id).order_by(_ENTRY.position)
     entries = tuple(
         ExportedEntry(digest=row.digest, body=bytes(row.body).decode()) for row in await connection.execute(listed)
@@ -124,6 +128,7 @@ async def export_record(connection: AsyncConnection, workflow: str, at: datetime
         entries=entries,
         documents=(),
         result=bytes(result).decode() if result is not None else None,
+        released=bytes(released).decode() if released is not None else None,
     )
     return file.model_copy(update={"documents": await _documents(connection, file)})
 

@@ -4,6 +4,7 @@ At the commit, what is true: the row and its entry in the ledger of such stateme
 that does not count is answered and leaves nothing: it is evidence of nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,7 +23,7 @@ from activities.tables_items import OutsideRow
 from policy.canonical import canonical, digest, parse_canonical
 from policy.decision import DecisionReceipt, Refusal
 from policy.ledger import EntryKind
-from policy.outside import OUTSIDE_LEDGER, OutsideError, OutsideStatement, receive_outside, why_not
+from policy.outside import OUTSIDE_LEDGER, Happened, OutsideError, OutsideStatement, covers, receive_outside, why_not
 from policy.permit import entry_id
 from policy.proofs import Domain, Principal
 from workflows.interface import outside_item
@@ -33,6 +34,14 @@ STATED = "stated"
 _ROW = OutsideRow.__table__.c  # type: ignore[attr-defined]
 _KNOWN = select(_ROW.body).where(_ROW.outside_id == bindparam("outside_id"))
 _LISTED = select(_ROW.body, _ROW.stated_by, _ROW.stated_at).order_by(_ROW.began_at.desc()).limit(bindparam("most"))
+
+_BETWEEN = (
+    select(_ROW.body, _ROW.stated_by, _ROW.stated_at)
+    .where(_ROW.began_at <= bindparam("until"), _ROW.ended_at >= bindparam("since"))
+    .order_by(_ROW.began_at)
+    .limit(bindparam("most"))
+)
+_MOST_STATED = 1000
 
 
 @dataclass(frozen=True)
@@ -120,6 +129,29 @@ async def read_stated(connection: AsyncConnection, most: int) -> tuple[Stated, .
     """What was stated, the newest deeds first."""
     rows = await connection.execute(_LISTED, {"most": most})
     return tuple(Stated(receive_outside(parse_canonical(row.body)), row.stated_by, row.stated_at) for row in rows)
+
+
+async def stated_outside(
+    connection: AsyncConnection, documents: Documents, happened: Sequence[Happened]
+) -> dict[Happened, tuple[Stated, ...]]:
+    """What people state of each thing that happened, the earliest deeds first; nothing of what no statement covers.
+
+    Which target stands for which resources the catalog in force says.
+    """
+    if not happened:
+        return {}
+    span = {"since": min(one.at for one in happened), "until": max(one.at for one in happened), "most": _MOST_STATED}
+    rows = (await connection.execute(_BETWEEN, span)).all()
+    if not rows:
+        return {}
+    stated = [Stated(receive_outside(parse_canonical(row.body)), row.stated_by, row.stated_at) for row in rows]
+    catalog = (await documents.in_force(connection)).catalog
+    found = {}
+    for what in happened:
+        by = [one for one in stated if covers(one.statement, catalog.resolve(one.statement.target), what)]
+        if by:
+            found[what] = tuple(by)
+    return found
 
 
 def _answer(name: str, refused: tuple[Refusal, str] | None) -> ItemResult:

@@ -21,8 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.clock import TOLERANCE
 from activities.deciding import SaidBy
 from activities.documents import Documents
-from activities.halt_proofs import Releases
+from activities.halt_proofs import Releases as HaltReleases
 from activities.proving import Prover
+from activities.releases import Releases
 from policy.base import Instant
 from policy.canonical import parse_canonical
 from policy.decision import Refusal, Vote, receive_decision, valid_at
@@ -81,6 +82,9 @@ class PermitTrust:
         documents: the directory: which installation this is, and whose keys the approvers' are.
         prover: proves the approvers' statements.
         claimed: where claimed identities are enough.
+
+    Attributes:
+        releases: asks whether the holds that the record has as released are.
     """
 
     def __init__(self, keys: PermitKeys, documents: Documents, prover: Prover, claimed: ClaimedTargets) -> None:
@@ -88,11 +92,12 @@ class PermitTrust:
         self._documents = documents
         self._prover = prover
         self._claimed = claimed
-        self._releases = Releases(documents)
+        self.releases = Releases(documents, prover)
+        self._halt_releases = HaltReleases(documents)
 
     async def halted(self, connection: AsyncConnection, halts: Iterable[HaltFact], permit: Permit) -> str | None:
         """By whom the environment of a permit is halted, in words; None where it is not, or two people released it."""
-        return said_of(await self._releases.in_force(connection, halts_on(halts, permit.environment)))
+        return said_of(await self._halt_releases.in_force(connection, halts_on(halts, permit.environment)))
 
     async def check(self, connection: AsyncConnection, permits: Sequence[Permit], now: datetime) -> None:
         """Refuse what is not believed.

@@ -83,7 +83,7 @@ class Recomputation:
         self.proposal_id = file.proposal_id
         self._documents = GovernedDocuments(file.documents, read_proved_directory)
         self._debts = Debts(self._documents)
-        self._items = Items(self._documents)
+        self._items = Items(self._documents, file.released)
         self._permitted = Permitted(self._documents)
         self._listed = Listed()
         self._kept: tuple[Ballot, ...] | None = None

@@ -2,6 +2,7 @@
 
 - What is unresolved is opened by an end without a definite state, and is what the policy of the assessment makes of it.
 - Every statement about it or about the outcome is read again; what it came to is closed and amended, and nothing else.
+- That its hold ended is what the record says beside the ledger: people must have settled it, or an action remedied it.
 - That another action remedied it, and how an action ended that is named as a repair, are observations: taken as
   recorded, like those of an assessment.
 """
@@ -16,6 +17,7 @@ from activities.recomputing_proofs import check_principal, said_again
 from policy.audit import GovernedDocuments, ReadEntry
 from policy.audit_evaluations import compare
 from policy.base import instant_text
+from policy.canonical import parse_canonical
 from policy.decision import receive_decision
 from policy.errors import AuditError
 from policy.findings import Finding
@@ -24,10 +26,13 @@ from policy.ledger import EntryKind
 
 
 class Items:
-    """The items of one ledger, entry by entry."""
+    """The items of one ledger, entry by entry; `released` is how the record says that the hold ended."""
 
-    def __init__(self, documents: GovernedDocuments) -> None:
+    def __init__(self, documents: GovernedDocuments, released: str | None = None) -> None:
         self._documents = documents
+        self._released = released
+        # Who closed it, or which action remedied it.
+        self._closed_by: tuple[list[str], str | None] | None = None
         self._file: ItemFile | None = None
         self._amending: ItemFile | None = None
         self._amended = 0
@@ -109,6 +114,7 @@ class Items:
         said = (content["item_id"], content["found"], content["by"], content["repaired_by"])
         real = (file.item.item_id, finding.found, list(by), finding.repaired_by) if finding is not None else None
         self._file = replace(file, closed=content["found"])
+        self._closed_by = content["by"], content["repaired_by"]
         return found if said == real else [*found, f"it says {said}, the statements come to {real}"]
 
     def amended(self, entry: ReadEntry, case: CaseFile) -> list[str]:
@@ -126,7 +132,19 @@ class Items:
 
     def missing(self) -> list[str]:
         """What should be on record at the end and is not."""
-        return ["what people settled has no amendment"] if self._owed is not None else []
+        owed = ["what people settled has no amendment"] if self._owed is not None else []
+        return [*owed, *self._wrongly_released()]
+
+    def _wrongly_released(self) -> list[str]:
+        """What speaks against the release of the hold; an action that remedied it is on record before it is closed."""
+        if self._released is None:
+            return []
+        said = parse_canonical(self._released.encode())
+        by, repair = said.get("released_by", "nobody"), said.get("proposal_id")
+        people, repaired_by = self._closed_by or ([], repair)
+        if (by == "item" and people) or (by == "remedy" and (people or repair == repaired_by)):
+            return []
+        return [f"the record has its hold as released by {repair or by}, and no statements or repair that did"]
 
     def _known(self) -> ItemFile:
         if self._file is None:

@@ -1,7 +1,8 @@
 """`detect`: what was done to a target without a permit that allows it, by the target's own audit trail.
 
 It reads a file and the record, and changes neither; what the schedule finds is in the ledger as well. Every violation
-is one line; the exit code is that of an audit that found something.
+is one line; the exit code is that of an audit that found something. What somebody stated to have been done outside at
+that time on that target is said below it: it is a violation all the same.
 """
 
 import argparse
@@ -11,11 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from activities.detecting import detected
+from activities.documents import Documents
+from activities.outside import stated_outside
 from activities.trails.kinds import KINDS, Looked, TrailError, TrailSource
 from cli import exits
 from cli.arguments import Commands
+from cli.outside import outside_said
 from cli.place import NO_RECORD, find_place
 from policy.base import instant_text
+from policy.outside import Happened
 from policy.screens.neutral import visible
 from policy.trails import Finding
 
@@ -43,11 +48,15 @@ async def _detect(args: argparse.Namespace) -> int:
         if record is None:
             raise TrailError(NO_RECORD)
         findings, looked = await detected(record, args.target, source, args.since)
+        async with record.snapshot() as connection:
+            stated = await stated_outside(connection, Documents(), [_happened(finding) for finding in findings])
+    told = [(finding, outside_said(stated.get(_happened(finding), ()))) for finding in findings]
     if args.json:
-        print(json.dumps([finding.content for finding in findings], indent=2))
+        known = [{**finding.content, **({"stated_outside": said} if said else {})} for finding, said in told]
+        print(json.dumps(known, indent=2))
     else:
-        for finding in findings:
-            print(_line(finding))
+        for finding, said in told:
+            print("\n".join([_line(finding), *(f"  {one}" for one in said)]))
         sys.stderr.write(_summary(args.target, findings, looked))
     return exits.INCONSISTENT if findings else exits.OK
 
@@ -72,6 +81,10 @@ def _line(finding: Finding) -> str:
     known = [f"{name} {trail[name]}" for name in ("target", "permit_id", "why", "evidence") if name in trail]
     who = trail.get("actor", "nobody")
     return visible(f"{trail['at']} {finding.sign} {trail.get('operation', '-')} by {who}: {'; '.join(known)}")
+
+
+def _happened(finding: Finding) -> Happened:
+    return Happened(finding.resource, finding.target, finding.at)
 
 
 def _summary(resource: str, findings: tuple[Finding, ...], looked: Looked) -> str:

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError
 
 from activities.export import export_action, write_whole
-from activities.outside import STATED, read_stated
+from activities.outside import STATED, Stated, read_stated
 from cli import exits
 from cli.arguments import Commands
 from cli.case import UnknownActionError
@@ -113,6 +114,17 @@ async def _send(place: Place, identity: str, statement: dict[str, Any]) -> dict[
         iter(receipts.values()), {"counted": closed == STATED, "code": None, "message": closed}
     )
     return found
+
+
+def outside_said(stated: Sequence[Stated]) -> list[str]:
+    """What people state of something that happened, a line each; it stays what it is."""
+    return [
+        visible(
+            f"stated outside by {one.by}: {one.statement.what} (done by {one.statement.done_by},"
+            f" {instant_text(one.statement.began_at)} to {instant_text(one.statement.ended_at)})"
+        )
+        for one in stated
+    ]
 
 
 async def _export(args: argparse.Namespace) -> int:

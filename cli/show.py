@@ -6,6 +6,7 @@ import json
 from cli import exits, render, timeline
 from cli.arguments import Commands, add_proposal_id
 from cli.case import Case, look, why
+from cli.outside import outside_said
 from cli.place import NO_RECORD, Place, find_place
 from policy.errors import CountersignError
 from policy.screens.neutral import visible
@@ -74,6 +75,8 @@ def show_text(case: Case, place: Place) -> str:
     parts += ["", render.digests(status)]
     if case.dossier is not None:
         parts += ["", render.timeline(timeline.lines(case.dossier.entries))]
+        said = [line for stated in case.dossier.stated.values() for line in outside_said(stated)]
+        parts += ["", *dict.fromkeys(said)] if said else []
     return "\n".join(parts)
 
 

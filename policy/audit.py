@@ -11,9 +11,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, TypeAlias, TypeVar, cast, get_args
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast, get_args
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from policy.base import Digest, EdgeModel, Instant
 from policy.canonical import digest, parse_json
@@ -49,7 +49,9 @@ class ExportedDocument(EdgeModel):
 
 
 class AuditFile(EdgeModel):
-    """One run of one action, exported. `history` is None where Temporal had none any more; `history_note` says why."""
+    """One run of one action, exported. `history` is None where Temporal had none any more; `history_note` says why.
+    `released` is how the record says that the hold ended which the action left; None where it left none or it stands.
+    """
 
     format: Literal["countersign-audit/1"] = FORMAT
     exported_at: Instant
@@ -62,6 +64,7 @@ class AuditFile(EdgeModel):
     entries: tuple[ExportedEntry, ...]
     documents: tuple[ExportedDocument, ...]
     result: str | None = None
+    released: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
 
     def body(self) -> bytes:
         """The bytes of the file: JSON, sorted and indented, so that two exports can be compared by eye."""

@@ -7,8 +7,9 @@
 - Anybody whom the directory knows may state it. It counts once, by its id.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -58,6 +59,30 @@ class OutsideStatement(EdgeModel):
     def target_ref(self) -> str:
         """The target as the catalog writes it."""
         return normalize(self.target)
+
+
+def covers(statement: OutsideStatement, ids: Iterable[str], happened: "Happened") -> bool:
+    """Whether a statement speaks of what happened; pure.
+
+    It explains that, and makes none of it authorized. `ids` are what its target stands for by the catalog of today: the
+    resource whose trail it is, or a part of it that what was changed is in.
+    """
+    if not statement.began_at <= happened.at <= statement.ended_at:
+        return False
+    changed = f"/{happened.target.partition('@')[0]}/"
+    return any(
+        happened.resource == one
+        or (one.startswith(f"{happened.resource}/") and f"{one.removeprefix(happened.resource)}/" in changed)
+        for one in {statement.target, *ids}
+    )
+
+
+class Happened(NamedTuple):
+    """What a trail says that happened: to which resource and what of it, when (UTC)."""
+
+    resource: str
+    target: str
+    at: datetime
 
 
 def receive_outside(value: Any) -> OutsideStatement:

@@ -5,8 +5,8 @@
    nothing: anybody who can write at the target can write one. No mark is no permit.
 2. The window begins at the claim and ends with the report, or where there is none when the permitted time is over; an
    undo may begin before its claim is on record. Two clocks may differ by `CLOCK_SECONDS`.
-   A trail of a whole cluster is of everything in it, and may name a thing without telling it from an earlier one of the
-   same name.
+   A trail of a whole cluster is of everything in it, of which a permit names what it is for, and may name a thing
+   without telling it from an earlier one of the same name.
 3. A permit covers what its operation does to each of its targets, once. What comes after that under it is one too many.
    An undo may be tried again, so it covers the same as often as it was tried within its window, and what it takes away
    first of what its step left half done (`ALSO`).
@@ -170,8 +170,9 @@ def held_against(
         if wrong is None and known is not None:
             before = seen[known.permit.permit_id]
             before[effect.target] += 1
-            if before[effect.target] > 1 and known.permit.direction is Direction.do:
-                wrong = TrailSign.twice, f"number {before[effect.target]} of {effect.operation} on {effect.target}"
+            times = _times(before, effect.target)
+            if times > 1 and known.permit.direction is Direction.do:
+                wrong = TrailSign.twice, f"number {times} of {effect.operation} on {effect.target}"
         if wrong is not None:
             found.append(_of_effect(effect, *wrong, known))
     found += [
@@ -225,6 +226,8 @@ def _unauthorized(effect: TrailEffect, known: TrailPermit | None, resource: str)
     if effect.resource != resource or not any(_is_within(resource, one) for one in permit.resolved):
         return TrailSign.other_target, f"that permit is for {', '.join(permit.resolved)}"
     ids = {item.id for item in permit.targets if _is_within(resource, item.resource)}
+    if not ids and resource not in permit.resolved:
+        return TrailSign.other_target, "that permit is for a part of it, and names no target in it"
     if ids and effect.target not in ids and not _is_any(effect.target, ids):
         return TrailSign.other_target, f"that permit is for {', '.join(sorted(ids))}"
     if not window[0] <= effect.at <= window[1]:
@@ -242,7 +245,19 @@ def _is_within(resource: str, one: str) -> bool:
 
 def _is_any(target: str, ids: Iterable[str]) -> bool:
     """Whether a target is named by any of the ids, where the trail does not tell which of its name it was (`@uid`)."""
-    return "@" not in target and any(target == one.rpartition("@")[0] for one in ids)
+    return bool(target) and "@" not in target and any(target == _name_of(one) for one in ids)
+
+
+def _name_of(target: str) -> str:
+    """A target without what tells it from an earlier one of its name."""
+    return target.partition("@")[0]
+
+
+def _times(before: Counter[str], target: str) -> int:
+    """How often a target was changed, with those times that do not tell which one of its name it was."""
+    if "@" in target:
+        return before[target] + before[_name_of(target)]
+    return sum(times for other, times in before.items() if _name_of(other) == target)
 
 
 def _owes(
@@ -270,7 +285,7 @@ def _of_effect(effect: TrailEffect, sign: TrailSign, why: str, known: TrailPermi
 def _without_trace(known: TrailPermit, resource: str) -> Finding:
     permit, at = known.permit, known.used_at
     assert at is not None
-    target = ", ".join(item.id for item in permit.targets if item.resource == resource)
+    target = ", ".join(item.id for item in permit.targets if _is_within(resource, item.resource))
     why = f"it was claimed at {instant_text(at)}, and reported as done"
     said = (resource, target, permit.operation, "", permit.permit_id, "")
     return Finding(TrailSign.no_trace, at, *said, why, permit.proposal_id)

@@ -38,6 +38,7 @@ class NoticeKind(StrEnum):
     halted = "halted"
     halt_released = "halt_released"
     lease_lapsed = "lease_lapsed"
+    violation = "violation"
     undelivered = "undelivered"
     digest = "digest"
 

@@ -8,12 +8,16 @@
 - What is unresolved and overdue is urgent each time that it is told. How an action ended after all is told to whoever
   asked for it, and to the owner of its target.
 - A halt, its end, and a lease that ended though its action did not are urgent, and told to the operators.
+- What a target's own trail says that nobody authorized is told to the operators: once for each look at a trail that
+  found something new, urgently.
 - A channel that gave up is told to the operators, once an hour for each channel.
 - A digest stands for several notices to one person or group; the same ones make the same digest.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from policy.approval.ballot import Ballot
 from policy.approval.standing import StageStanding
@@ -26,6 +30,7 @@ from policy.notices.occasions import About, asked_by, owner_groups
 from policy.rules.chains import ApprovalChain
 
 _LISTED = 100
+_SIGNS = 10
 _URGENT = (
     NoticeKind.break_glass,
     NoticeKind.review_overdue,
@@ -119,6 +124,33 @@ def amended(case: About, item: AboutItem, finding: Finding, by: tuple[str, ...],
     said += [f"incident {finding.incident}"] if finding.incident else []
     more = {"audience": audience, "by": by, "word": str(finding.outcome), "text": "; ".join(said)}
     return told.model_copy(update=more)
+
+
+def violation(resource: str, found: Sequence[Mapping[str, Any]], at: datetime) -> Notice | None:
+    """The operators are told what one look at a trail found that nobody authorized; None where it found nothing.
+
+    Args:
+        resource: whose trail it is.
+        found: what the new entries say (`policy/trails.py`).
+        at: the instant (UTC) of the look.
+    """
+    if not found:
+        return None
+    trails = [content["trail"] for content in found]
+    counted = Counter(str(trail["sign"]) for trail in trails)
+    names = dict.fromkeys(str(trail["actor"]) for trail in trails if trail.get("actor"))
+    signs = "; ".join(f"{number} {sign.replace('_', ' ')}" for sign, number in sorted(counted.items()))
+    return Notice(
+        key=f"{NoticeKind.violation}/{resource}/{digest_of(trails)}",
+        kind=NoticeKind.violation,
+        urgency=Urgency.urgent,
+        audience=Audience(operators=True),
+        at=at,
+        not_before=at,
+        by=tuple(names)[:_SIGNS],
+        word=resource,
+        text=signs,
+    )
 
 
 def _anybody(chain: ApprovalChain) -> tuple[Asked, ...]:

@@ -44,6 +44,7 @@ _ITEMS: dict[NoticeKind, str] = {
     NoticeKind.unresolved_overdue: "is unresolved, and nobody said what they found",
     NoticeKind.amended: "ended otherwise than was recorded",
     NoticeKind.lease_lapsed: "has no result, and its lease ended: nobody is at work on it",
+    NoticeKind.violation: "was changed without a permit",
 }
 
 
@@ -92,6 +93,8 @@ def _head(notice: Notice) -> Line:
     if notice.kind in _HALTS:
         where = ("environment ", Named(notice.word)) if notice.word else ("everything",)
         return ("countersign: ", *where, f" {_HALTS[notice.kind]}")
+    if notice.kind is NoticeKind.violation:
+        return ("countersign: changed without a permit that allows it: ", Named(notice.word))
     word = notice.word.replace("_", " ")
     what = {NoticeKind.resolved: word, NoticeKind.outcome: f"a person is needed, {word}"}.get(notice.kind)
     subject: Line = (": ", *_subject(notice.subject)) if notice.subject else ()
@@ -164,6 +167,12 @@ def _lapsed(_: Notice) -> tuple[Line, ...]:
     return (("what it had is free for others; its workflow is gone or stuck, or nobody claimed its permit",),)
 
 
+def _violation(notice: Notice) -> tuple[Line, ...]:
+    by: tuple[Line, ...] = (("done by ", *_names(notice.by)),) if notice.by else ()
+    look: Line = ("look: countersign detect --target ", Named(notice.word))
+    return (("its own trail says: ", Noted(notice.text, _SENTENCE)), *by, look)
+
+
 def _channel(notice: Notice) -> tuple[Line, ...]:
     return (("the last failure: ", Noted(notice.text, _SENTENCE)), ("look: countersign notices --undelivered",))
 
@@ -219,6 +228,7 @@ _WRITERS: dict[NoticeKind, Callable[[Notice], tuple[Line, ...]]] = {
     NoticeKind.amended: _amended,
     **dict.fromkeys(_HALTS, _halt),
     NoticeKind.lease_lapsed: _lapsed,
+    NoticeKind.violation: _violation,
     NoticeKind.undelivered: _channel,
     NoticeKind.digest: _digest,
 }

@@ -222,12 +222,20 @@ async def test_what_was_stopped_or_closed_does_not_begin(
     assert world.target.orders == []
 
 
-@pytest.mark.parametrize("target", ["resource:default/shop", "memory/a", "resource:default/shop-by-another-name"])
+@pytest.mark.parametrize("target", ["resource:default/NAME", "memory/NAME", "resource:default/by-another-name"])
 @pytest.mark.parametrize("left_by", ["another", None, "p-0"])
-async def test_a_hold_that_came_after_the_permit_is_respected(world: World, target: str, left_by: str | None) -> None:
-    """A hold on the target or on what it resolves to, by whatever name, refuses the claim; a remedy is let through."""
-    permit = await world.permit(proposal=b'{"remedies":"p-0","target":"Resource:shop"}')
-    hold, body = uuid4(), canonical({"resolved": ["memory/a"] if target.endswith("name") else []})
+@pytest.mark.parametrize("released_by", [None, "item"])
+async def test_a_hold_that_came_after_the_permit_is_respected(
+    world: World, target: str, left_by: str | None, released_by: str | None
+) -> None:
+    """A hold on the target or on what it resolves to, by whatever name, refuses the claim; a remedy is let through. So
+    does one that is released, where nothing shows that it was.
+    """
+    hold = uuid4()
+    name, target = f"shop-{hold}", target.replace("NAME", f"shop-{hold}")
+    world.resolved = (f"memory/{name}",)
+    permit = await world.permit(proposal=canonical({"remedies": "p-0", "target": f"Resource:{name}"}))
+    body = canonical({"resolved": [f"memory/{name}"] if target.endswith("another-name") else []})
     await world.write(
         "hold",
         hold_id=hold,
@@ -239,13 +247,11 @@ async def test_a_hold_that_came_after_the_permit_is_respected(world: World, targ
         body=body,
         digest=digest(body),
     )
+    if released_by is not None:
+        released = {"hold_id": hold, "proposal_id": None, "released_by": released_by}
+        await world.write("hold_release", **released, released_at=world.clock.at)
 
-    try:
-        result = await execute(world, permit.permit_id)
-    finally:
-        await world.write(
-            "hold_release", hold_id=hold, proposal_id=None, released_by="test", released_at=world.clock.at
-        )
+    result = await execute(world, permit.permit_id)
 
     assert result.status == ("succeeded" if left_by == "p-0" else "failed")
     assert len(world.target.orders) == (left_by == "p-0")

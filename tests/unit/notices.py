@@ -26,6 +26,7 @@ from policy.notices.occasions_told import (
     superseded,
     undelivered,
     unresolved_overdue,
+    violation,
     vote_dropped,
 )
 from policy.outcome import Outcome
@@ -114,7 +115,10 @@ def one_of_each(text: str = "the replica lags; see https://evil.example/x @here"
     )
     reasons = (Reason(code="denied", message=text),)
     alarm = undelivered("mail", resolved(CASE, approved, "denied", reasons, at(50))[0], text, at(50))
+    changed = {"sign": "no_permit", "resource": "postgres/orders", "actor": text}
+    wrong = violation("postgres/orders", ({"what": "", "trail": changed},), at(50))
     assert alarm is not None
+    assert wrong is not None
     found = (
         *notices_of(CASE, None, first, at(1)),
         *notices_of(CASE, first, again, at(40)),
@@ -136,6 +140,7 @@ def one_of_each(text: str = "the replica lags; see https://evil.example/x @here"
         halted(A_HALT.model_copy(update={"reason": text}), "ann", at(503)),
         halt_released(A_HALT.model_copy(update={"reason": text}), ("sam", "ann"), at(504)),
         lease_lapsed(CASE, at(505), at(506)),
+        wrong,
         alarm,
     )
     return {notice.kind: notice for notice in found}

@@ -99,6 +99,7 @@ IN_CLUSTER = TrailPermit(
     "claimed",
     NOW,
 )
+OF_NO_TARGET = TrailPermit(_permit(resolved=(f"{ORDERS}/shop",), targets=()), "claimed", NOW)
 REINDEX: dict[str, Any] = {"operation": "postgres.index.create", "targets": ()}
 INDEX_UNDO = TrailPermit(_permit(direction=Direction.undo, **REINDEX), "claimed", NOW)
 
@@ -133,6 +134,21 @@ INDEX_UNDO = TrailPermit(_permit(direction=Direction.undo, **REINDEX), "claimed"
         pytest.param([_effect(target="d/shop/web@u-1")], IN_CLUSTER, [], id="the very one"),
         pytest.param([_effect(target="d/shop/web@u-2")], IN_CLUSTER, ["other_target"], id="one of the same name"),
         pytest.param([_effect(target="d/shop/we")], IN_CLUSTER, ["other_target"], id="the beginning of its name"),
+        pytest.param([_effect(target="")], IN_CLUSTER, ["other_target"], id="nothing that has a name"),
+        pytest.param([_effect(target="")], CLAIMED, ["other_target"], id="nothing that has a name, of a database"),
+        pytest.param([_effect()], OF_NO_TARGET, ["other_target"], id="by a permit of a part that names nothing in it"),
+        pytest.param(
+            [_effect(5, target="d/shop/web"), _effect(6, target="d/shop/web@u-1")],
+            IN_CLUSTER,
+            ["twice"],
+            id="the same again, and which one it is told once",
+        ),
+        pytest.param(
+            [_effect(5, target="d/shop/web@u-1"), _effect(6, target="d/shop/web")],
+            IN_CLUSTER,
+            ["twice"],
+            id="the same again, and which one it is not told any more",
+        ),
         pytest.param([_effect(5), _effect(6)], CLAIMED, ["twice"], id="the same again"),
         pytest.param([_effect(5), _effect(6), _effect(7)], CLAIMED, ["twice", "twice"], id="and again"),
         pytest.param([_effect(5, permit_id=UNDO_ID), _effect(9, permit_id=UNDO_ID)], UNDO, [], id="an undo, again"),
