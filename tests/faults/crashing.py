@@ -180,8 +180,11 @@ async def main(config: dict[str, str]) -> None:
     async with lossy_way(socket_of(config["database"])) as (way, port):
         database = CrashingDatabase(by_way(config["database"], port), crash, way)
         executors = _executors(config, crash)
-        async with running_workers(client, database, given, clock=ahead, executors=executors, anchor=anchor):
-            await asyncio.Event().wait()
+        try:
+            async with running_workers(client, database, given, clock=ahead, executors=executors, anchor=anchor):
+                await asyncio.Event().wait()
+        finally:
+            await database.close()
 
 
 def _executors(config: dict[str, str], crash: Crash) -> dict[str, Executor]:

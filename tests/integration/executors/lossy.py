@@ -4,7 +4,6 @@ Its answer is lost after it was carried out, or it never arrives, or it arrives 
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -23,6 +22,7 @@ class LossyWay:
         self._requests = 0
         self._how, self._seconds = "lose", 0.0
         self.passed: dict[str, int] = {}
+        self._clients: set[asyncio.Task[None]] = set()
 
     @property
     def armed(self) -> bool:
@@ -50,8 +50,18 @@ class LossyWay:
     def _arm(self, marker: str, requests: int, how: str) -> None:
         self._marker, self._requests, self._how = marker.encode(), requests, how
 
+    async def close(self) -> None:
+        """Break off what goes through it."""
+        for client in self._clients:
+            client.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._clients.add(task)
+        task.add_done_callback(self._clients.discard)
         to_server, from_client = await asyncio.open_unix_connection(self._socket)
         lost = asyncio.Event()
 
@@ -63,13 +73,14 @@ class LossyWay:
                 await writer.drain()
 
         ways = [asyncio.ensure_future(self._requests_of(reader, from_client, lost)), asyncio.ensure_future(answers())]
-        with contextlib.suppress(OSError):
+        try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
-        for end in (writer, from_client):
-            end.close()
+        finally:
+            for way in ways:
+                way.cancel()
+            for end in (writer, from_client):
+                end.transport.abort()
+            await asyncio.gather(*ways, return_exceptions=True)
 
     async def _requests_of(
         self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, lost: asyncio.Event
@@ -102,4 +113,7 @@ async def lossy_way(socket: str) -> AsyncIterator[tuple[LossyWay, int]]:
     way = LossyWay(socket)
     server = await asyncio.start_server(way.handle, "127.0.0.1", 0)
     async with server:
-        yield way, server.sockets[0].getsockname()[1]
+        try:
+            yield way, server.sockets[0].getsockname()[1]
+        finally:
+            await way.close()
