@@ -36,6 +36,7 @@ from policy.outcome import StepRecord
 from policy.proposal import ActionProposal, Criterion, ReceivedProposal, StopVerb, effect_digest
 from policy.result import ActionResult
 from policy.revision import Revision
+from policy.screens.telling import deniers
 from policy.sealing import Sealed, seal
 from policy.signature import Signed
 from policy.undecided import Judging, undecided
@@ -156,6 +157,11 @@ class CaseFile:
     halts: tuple[HaltFact, ...] = ()
     taken_over: str | None = None
     accepted: Reason | None = None
+
+    @property
+    def denied_by(self) -> tuple[str, ...]:
+        """Whom to tell that an effect which they denied is proposed again."""
+        return deniers(self.revision.facts) if self.revision is not None else ()
 
     @property
     def halted(self) -> str:

@@ -45,7 +45,6 @@ from policy.lifecycle import State
 from policy.proposal import ReceivedProposal
 from policy.resolving import asked_of
 from policy.result import ActionResult, Offer
-from policy.screens.telling import deniers
 from workflows.messages import (
     PACE,
     UNVERIFIED,
@@ -376,7 +375,7 @@ class ControlActivities(CasePort):
                 proposer=file.proposal.agent.id,
                 waiting_groups=current.groups if current else (),
                 next_deadline=current.deadline if current else None,
-                denied_by=_denied_by(file),
+                denied_by=file.denied_by,
             )
         )
 
@@ -391,14 +390,9 @@ class ControlActivities(CasePort):
                 target=proposal.target,
                 environment=proposal.environment,
                 proposer=proposal.agent.id,
-                denied_by=_denied_by(file),
+                denied_by=file.denied_by if file is not None else (),
             )
         )
 
     def _known(self, attributes: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in attributes.items() if name in self._attributes.names}
-
-
-def _denied_by(file: CaseFile | None) -> tuple[str, ...]:
-    """Whom to tell that an effect which they denied is proposed again."""
-    return deniers(file.revision.facts) if file is not None and file.revision is not None else ()
