@@ -14,7 +14,7 @@ from activities.database import Database
 from activities.reserving import TOLD_AT_ONCE, next_in_row, take
 from deploy.dev import Stack
 from policy.canonical import canonical, digest
-from policy.reserving import AGED, GRACE, Reserving, Turn, Wanted, pause, unreserved
+from policy.reserving import AGED, GRACE, Lease, Reserving, Turn, Wanted, after, decide, pause, unreserved
 from tests.world import record
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -342,3 +342,27 @@ async def test_what_a_later_step_takes_more_counts_in_the_hour(book: Book) -> No
     assert (await book.ask(other, units(30, per_hour=60), at=half)).used[0].in_hour == 40
     found = await book.ask(other, units(30, per_hour=60), at=later)
     assert (found.used[0].in_hour, [item.kind for item in found.conflicts]) == (40, ["per_hour"])
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_what_an_entry_keeps_of_a_reservation_computes_to_the_same(book: Book, seed: int) -> None:
+    """By the entries before it alone, as an audit does, whatever the steps take and however long their leases last."""
+    chance = random.Random(seed)
+    mine, other = [await book.register(f"p-{number}") for number in range(2)]
+    leases: dict[str, Lease] = {}
+    at, conflicts, had = NOW, 0, 0
+    for step in range(1, 25):
+        at += timedelta(minutes=chance.randint(1, 40))
+        lasts = timedelta(minutes=chance.randint(5, 60))
+        if step % 3 == 0:
+            await book.ask(other, units(chance.randint(1, 30), at_once=60, per_hour=90), at=at, step=step)
+        wanted = units(chance.randint(1, 50), at_once=60, per_hour=90)
+        found = await book.ask(mine, wanted, at=at, step=step, lasts=lasts)
+        again = decide(wanted, found.used, found.turn, at, lease_until=at + lasts, leases=leases)
+        assert again == found
+        conflicts, had = conflicts + bool(found.conflicts), had + bool(found.had)
+        if found.lease_until is not None:
+            (item,) = wanted
+            leases[item.scope] = after(leases.get(item.scope), found.lease_until, item.amount, at)
+    assert conflicts
+    assert had
