@@ -302,7 +302,7 @@ async def test_a_take_over_finds_whom_it_names_beyond_what_is_counted(
 
 
 def units(amount: float, **most: float) -> tuple[Wanted, ...]:
-    return (Wanted(scope="units all", limit="units", count="units", amount=amount, shared=True, **most),)  # type: ignore[arg-type]
+    return (Wanted(scope="units all", limit="units", count="units", amount=amount, shared=True, **most),)
 
 
 async def test_a_later_step_that_takes_more_needs_room_for_it(book: Book) -> None:
