@@ -5,7 +5,6 @@ cause that it needed then.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from activities.cases import REVOKED, CaseFile
 from activities.recomputing_proofs import unproven_again
@@ -20,20 +19,21 @@ from policy.ledger import EntryKind
 from policy.outcome import Baseline, EffectReport, StepRecord
 from policy.permit import Direction, Permit, permit_id
 from policy.proposal import StopVerb
+from policy.reserving import Lease
 from policy.revision import Revision
 from policy.undecided import check_judging
 
 
 class Permitted:
     """The permits of one ledger as far as it was walked. `refusals` are why the gate closed on the open revision,
-    `leased` until when it has each scope.
+    `leased` what it has of each scope, and until when.
     """
 
     def __init__(self, documents: GovernedDocuments) -> None:
         self.permits: dict[str, Permit] = {}
         self.reports: dict[str, EffectReport] = {}
         self.refusals: list[Reason] = []
-        self.leased: dict[str, datetime] = {}
+        self.leased: dict[str, Lease] = {}
         self._documents = documents
 
     def of_revision(self, revision: int) -> tuple[Permit, ...]:

@@ -12,15 +12,15 @@ from policy.audit import GovernedDocuments, ReadEntry
 from policy.audit_evaluations import compare, facts_of
 from policy.ledger import EntryKind
 from policy.observed import Observed
-from policy.reserving import Reserving, decide, lease_until, taken_over, wanted_of
+from policy.reserving import Lease, Reserving, after, decide, lease_until, taken_over, wanted_of
 from policy.revision import DocumentDigests
 from workflows.ports import UNDO_RETRY
 
 
 def check_reserved(
-    entry: ReadEntry, case: CaseFile, documents: GovernedDocuments, leased: dict[str, datetime]
+    entry: ReadEntry, case: CaseFile, documents: GovernedDocuments, leased: dict[str, Lease]
 ) -> list[str]:
-    """What differs of a reservation; `leased` is until when the action had each scope, and is brought up to date."""
+    """What differs of a reservation; `leased` is what the action had of each scope, and is brought up to date."""
     content = entry.content
     if "reserved" not in content:
         return []
@@ -43,7 +43,7 @@ def check_reserved(
             permit_ttl=policy.permit_ttl,
             undo_attempts=UNDO_RETRY.maximum_attempts,
         ),
-        had=tuple(sorted(scope for scope, until in leased.items() if until > entry.at)),
+        leases=leased,
     )
     found = compare("reservation", content["reserved"], computed)
     if entry.kind is EntryKind.queued and not computed.waits:
@@ -52,15 +52,15 @@ def check_reserved(
         found.append("it was permitted, and what it needs was not free")
     if computed.lease_until is not None and entry.kind is EntryKind.dispatched:
         for item in computed.wanted:
-            leased[item.scope] = max(computed.lease_until, leased.get(item.scope, computed.lease_until))
+            leased[item.scope] = after(leased.get(item.scope), computed.lease_until, item.amount, entry.at)
     return found
 
 
-def check_lapsed(entry: ReadEntry, case: CaseFile, leased: dict[str, datetime]) -> list[str]:
+def check_lapsed(entry: ReadEntry, case: CaseFile, leased: dict[str, Lease]) -> list[str]:
     """What differs where a lease is said to have ended without a result."""
     until = datetime.fromisoformat(entry.content["lease_until"])
     found = ["the action had its result before"] if case.result is not None else []
-    if not leased or sorted(leased) != entry.content["scopes"] or max(leased.values()) != until:
+    if not leased or sorted(leased) != entry.content["scopes"] or max(item.until for item in leased.values()) != until:
         found.append("no entry before it takes a lease of these scopes that ends then")
     return found if until <= entry.at else [*found, "the lease had not ended yet"]
 

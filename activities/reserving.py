@@ -6,7 +6,10 @@
    them: a reservation ends with the row of a result, which only ever makes room.
 3. What is decided from what was read is `policy/reserving.py`; the entry keeps all of it.
 
-Each look-up stops at a number of rows of an index: 10,000 reservations of a scope, 50 who wait for it.
+4. What has its result is left out before anything is counted. Of what is left 10,000 rows of a scope are counted, and
+   the entry says where that was not all: then there is no room, whatever the sum is.
+5. All who wait for a scope are put in order, and the first 50 are read: a look-up that stopped before would choose
+   whom it obeys.
 """
 
 import json
@@ -28,11 +31,13 @@ from activities.tables_reservations import ReservationRow, ReservationWaitRow, T
 from policy import reserving
 from policy.facts import Facts
 from policy.ledger import EntryKind
-from policy.reserving import GRACE, Reserving, Turn, Used, Wanted, decide, pause, wanted_of
+from policy.reserving import AGED, GRACE, Lease, Reserving, Turn, Used, Wanted, after, decide, pause, wanted_of
 from policy.urgency import urgency
 from workflows.ports import UNDO_RETRY
 
 LOCKS = 128
+# How many reservations of a scope are counted. Where there are as many, there is no room.
+COUNTED = 10_000
 # How many of those who wait are told that something became free; the first of them gets it.
 TOLD_AT_ONCE = 5
 _HOUR = timedelta(hours=1)
@@ -42,40 +47,52 @@ _TAKEOVER = TakeoverRow.__table__.c  # type: ignore[attr-defined]
 _TURNS = text(
     "SELECT pg_advisory_xact_lock(turn.key) FROM (SELECT key FROM unnest(:keys) AS asked (key) ORDER BY key) AS turn"
 ).bindparams(bindparam("keys", type_=ARRAY(BigInteger)))
-_HELD = """
+_OPEN = "(SELECT e.proposal_id FROM countersign.result AS e WHERE e.proposal_id = one.proposal_id) IS NULL"
+_LIVING = f"""
+  SELECT one.* FROM countersign.reservation AS one WHERE one.scope = asked.scope AND one.lease_until > :at
+    AND one.proposal_id <> :proposal_id AND {_OPEN}"""  # noqa: S608
+_HELD = f"""
   SELECT coalesce(sum(h.amount), 0) AS at_once, coalesce(bool_or(NOT h.shared), false) AS alone,
+    coalesce(sum(h.n) >= :counted, false) AS more_at_once,
     json_agg(json_build_object('proposal_id', h.proposal_id, 'since', h.since, 'until', h.lease_until,
-      'shared', h.shared) ORDER BY h.since, h.proposal_id) FILTER (WHERE h.place <= 5) AS holders
-  FROM (SELECT one.*, row_number() OVER (ORDER BY one.since, one.proposal_id) AS place
-    FROM (SELECT DISTINCT ON (r.proposal_id) r.* FROM (
-        SELECT * FROM countersign.reservation AS every WHERE every.scope = asked.scope AND every.lease_until > :at
-          AND every.proposal_id <> :proposal_id LIMIT 10000) AS r
-      WHERE (SELECT e.proposal_id FROM countersign.result AS e WHERE e.proposal_id = r.proposal_id) IS NULL
-      ORDER BY r.proposal_id, r.lease_until DESC) AS one) AS h"""
+      'shared', h.shared) ORDER BY h.since, h.proposal_id)
+      FILTER (WHERE h.place <= 5 OR h.proposal_id = :takes_over) AS holders
+  FROM (SELECT r.proposal_id, max(r.amount) AS amount, bool_and(r.shared) AS shared, min(r.since) AS since,
+      max(r.lease_until) AS lease_until, count(*) AS n,
+      row_number() OVER (ORDER BY min(r.since), r.proposal_id) AS place
+    FROM (({_LIVING} LIMIT :counted) UNION ({_LIVING} AND one.proposal_id = :takes_over)) AS r
+    GROUP BY r.proposal_id) AS h"""  # noqa: S608
 _IN_HOUR = """
-  SELECT coalesce(sum(begun.amount), 0) AS in_hour FROM (
-    SELECT r.amount FROM countersign.reservation AS r WHERE r.scope = asked.scope AND r.since > :hour_since
-      AND NOT r.renewed AND r.proposal_id <> :proposal_id LIMIT 10000) AS begun"""
-# Of those who wait: not who has ended, was stopped, or has what it waited for by now.
-_WAITING = """
+  SELECT coalesce(sum(begun.amount), 0) AS in_hour, coalesce(sum(begun.n) >= :counted, false) AS more_in_hour
+  FROM (SELECT max(r.amount) AS amount, count(*) AS n FROM (
+      SELECT one.* FROM countersign.reservation AS one WHERE one.scope = asked.scope AND one.since > :hour_since
+        AND NOT one.renewed AND one.proposal_id <> :proposal_id LIMIT :counted) AS r
+    GROUP BY r.proposal_id) AS begun"""
+# Of those who wait: not who has ended, was stopped, or has what it waited for by now. `rank` is what `Turn.order` says.
+_LINE = f"""
+  SELECT one.*, CASE WHEN one.since <= :aged_since THEN 0 ELSE one.priority END AS rank
+  FROM (SELECT w.proposal_id, min(w.priority) AS priority, min(w.registered_at) AS registered_at, min(w.since) AS since
+    FROM countersign.reservation_wait AS w
+    WHERE w.scope = asked.scope AND w.until > :at AND w.proposal_id <> :proposal_id GROUP BY w.proposal_id) AS one
+  WHERE {_OPEN}
+    AND (SELECT s.proposal_id FROM countersign.stop AS s WHERE s.proposal_id = one.proposal_id) IS NULL
+    AND NOT EXISTS (SELECT FROM countersign.reservation AS r
+      WHERE r.proposal_id = one.proposal_id AND r.lease_until > :at)"""  # noqa: S608
+_ORDER = 'w.rank, w.registered_at, w.proposal_id COLLATE "C"'
+_WAITING = f"""
   SELECT json_agg(json_build_object('proposal_id', w.proposal_id, 'priority', w.priority,
-      'registered_at', w.registered_at, 'since', w.since) ORDER BY w.registered_at, w.proposal_id) AS waiting
-  FROM (SELECT DISTINCT ON (one.registered_at, one.proposal_id) one.* FROM countersign.reservation_wait AS one
-    WHERE one.scope = asked.scope AND one.until > :at AND one.proposal_id <> :proposal_id
-      AND (SELECT e.proposal_id FROM countersign.result AS e WHERE e.proposal_id = one.proposal_id) IS NULL
-      AND (SELECT s.proposal_id FROM countersign.stop AS s WHERE s.proposal_id = one.proposal_id) IS NULL
-      AND NOT EXISTS (SELECT FROM countersign.reservation AS r
-        WHERE r.proposal_id = one.proposal_id AND r.lease_until > :at)
-    ORDER BY one.registered_at, one.proposal_id LIMIT 50) AS w"""
+      'registered_at', w.registered_at, 'since', w.since) ORDER BY {_ORDER}) AS waiting
+  FROM (SELECT w.* FROM ({_LINE}) AS w ORDER BY {_ORDER} LIMIT 50) AS w"""  # noqa: S608
 _USED = f"""
   SELECT asked.scope, held.*, hour.*, line.* FROM unnest(:scopes) AS asked (scope)
     CROSS JOIN LATERAL ({_HELD}) AS held CROSS JOIN LATERAL ({_IN_HOUR}) AS hour
     CROSS JOIN LATERAL ({_WAITING}) AS line
-  WHERE held.at_once > 0 OR held.holders IS NOT NULL OR hour.in_hour > 0 OR line.waiting IS NOT NULL
+  WHERE held.holders IS NOT NULL OR hour.in_hour > 0 OR hour.more_in_hour OR line.waiting IS NOT NULL
   ORDER BY asked.scope"""  # noqa: S608
 _OWN = """
-  SELECT r.scope, max(r.lease_until) AS until, min(r.since) AS since FROM countersign.reservation AS r
-  WHERE r.proposal_id = :proposal_id GROUP BY r.scope"""
+  SELECT r.scope, max(r.lease_until) AS until, min(r.since) AS since,
+    coalesce(max(r.amount) FILTER (WHERE r.lease_until > :at), max(r.amount)) AS amount
+  FROM countersign.reservation AS r WHERE r.proposal_id = :proposal_id GROUP BY r.scope"""
 _ASKED = """
   SELECT min(w.since) AS since, count(DISTINCT w.asked_at) AS times FROM countersign.reservation_wait AS w
   WHERE w.proposal_id = :proposal_id"""
@@ -87,15 +104,19 @@ _READ = text(
     bindparam("proposal_id", type_=Text),
     bindparam("at", type_=_INSTANT),
     bindparam("hour_since", type_=_INSTANT),
+    bindparam("aged_since", type_=_INSTANT),
+    bindparam("takes_over", type_=Text),
+    bindparam("counted", type_=BigInteger),
 )
 _NEXT = text(
-    "SELECT w.proposal_id FROM (SELECT DISTINCT scope FROM countersign.reservation WHERE proposal_id = :proposal_id)"
-    " AS mine CROSS JOIN LATERAL (SELECT one.* FROM countersign.reservation_wait AS one"
-    "   WHERE one.scope = mine.scope AND one.until > :at"
-    "     AND (SELECT e.proposal_id FROM countersign.result AS e WHERE e.proposal_id = one.proposal_id) IS NULL"
-    "   ORDER BY one.until LIMIT 50) AS w"
-    " GROUP BY w.proposal_id ORDER BY min(w.priority), min(w.registered_at), w.proposal_id LIMIT :most"
-).bindparams(bindparam("proposal_id", type_=Text), bindparam("at", type_=_INSTANT))
+    "SELECT w.proposal_id FROM (SELECT DISTINCT scope FROM countersign.reservation WHERE proposal_id = :proposal_id)"  # noqa: S608
+    f" AS asked CROSS JOIN LATERAL ({_LINE}) AS w"
+    " GROUP BY w.proposal_id ORDER BY min(w.rank), min(w.registered_at), w.proposal_id LIMIT :most"
+).bindparams(
+    bindparam("proposal_id", type_=Text),
+    bindparam("at", type_=_INSTANT),
+    bindparam("aged_since", type_=_INSTANT),
+)
 
 
 async def reserve(
@@ -115,7 +136,8 @@ async def reserve(
     if not wanted:
         return None
     lease = lease_of(file, in_force, step, now)
-    return await take(connection, wanted, turn_of(file), step=step, now=now, lease_until=lease)
+    named = file.proposal.takes_over if takes_over(file) else None
+    return await take(connection, wanted, turn_of(file), step=step, now=now, lease_until=lease, takes_over=named)
 
 
 async def take(
@@ -126,6 +148,7 @@ async def take(
     step: int,
     now: datetime,
     lease_until: datetime,
+    takes_over: str | None = None,
 ) -> Reserving:
     """Take all of some scopes, or for a first step a place in the row of each.
 
@@ -136,22 +159,33 @@ async def take(
         step: the one that is to be permitted, from 1.
         now: the instant (UTC).
         lease_until: until when it would have them.
+        takes_over: whose reservation people approved that it takes over; it is found among however many.
     """
     scopes = [item.scope for item in wanted]
     await connection.execute(_TURNS, {"keys": sorted({lock_of(scope) for scope in scopes})})
-    key = {"scopes": scopes, "proposal_id": turn.proposal_id, "at": now, "hour_since": now - _HOUR}
+    key = {
+        "scopes": scopes,
+        "proposal_id": turn.proposal_id,
+        "takes_over": takes_over,
+        "counted": COUNTED,
+        "at": now,
+        "hour_since": now - _HOUR,
+        "aged_since": now - AGED,
+    }
     row = (await connection.execute(_READ, key)).one()
     used, own, asked = ([] if value is None else _value(value) for value in row)
+    begun = {item["scope"]: datetime.fromisoformat(item["since"]) for item in own}
+    leases = {item["scope"]: Lease(datetime.fromisoformat(item["until"]), item["amount"]) for item in own}
     found = decide(
         wanted,
         tuple(Used.model_validate({name: item for name, item in each.items() if item is not None}) for each in used),
         Turn.model_validate({**turn.model_dump(), "since": asked["since"], "asked": asked["times"]}),
         now,
         lease_until=lease_until,
-        had=tuple(sorted(item["scope"] for item in own if datetime.fromisoformat(item["until"]) > now)),
+        leases=leases,
     )
     if found.lease_until is not None:
-        await _store(connection, found, {item["scope"]: item for item in own}, step, now)
+        await _store(connection, found, leases, begun, step, now)
     elif found.waits and step == 1:
         await _wait(connection, found, now)
     return found
@@ -223,27 +257,40 @@ def asks_again_at(found: Reserving, now: datetime, deadline: datetime) -> dateti
 
 async def next_in_row(connection: AsyncConnection, proposal_id: str, now: datetime) -> tuple[str, ...]:
     """The first of those who wait for anything that an action had."""
-    key = {"proposal_id": proposal_id, "at": now, "most": TOLD_AT_ONCE}
+    key = {"proposal_id": proposal_id, "at": now, "aged_since": now - AGED, "most": TOLD_AT_ONCE}
     return tuple(await connection.scalars(_NEXT, key))
 
 
-async def _store(connection: AsyncConnection, found: Reserving, own: dict[str, Any], step: int, now: datetime) -> None:
-    """Write what is new: scopes that are not its own, and longer leases of those that are."""
+async def _store(
+    connection: AsyncConnection,
+    found: Reserving,
+    leases: dict[str, Lease],
+    begun: dict[str, datetime],
+    step: int,
+    now: datetime,
+) -> None:
+    """Write what is new: scopes that are not its own, and of those that are a longer lease, or more."""
     assert found.lease_until is not None
-    rows = [
-        {
-            "proposal_id": found.turn.proposal_id,
-            "scope": item.scope,
-            "step": step,
-            "amount": item.amount,
-            "shared": item.shared,
-            "since": datetime.fromisoformat(own[item.scope]["since"]) if item.scope in found.had else now,
-            "renewed": item.scope in own,
-            "lease_until": found.lease_until,
-        }
-        for item in found.wanted
-        if item.scope not in found.had or datetime.fromisoformat(own[item.scope]["until"]) < found.lease_until
-    ]
+    rows = []
+    for item in found.wanted:
+        before = leases.get(item.scope)
+        lease = after(before, found.lease_until, item.amount, now)
+        if lease == before:
+            continue
+        # What it takes more is begun now, and counts in the hour.
+        renewed = before is not None and item.amount <= before.amount
+        rows.append(
+            {
+                "proposal_id": found.turn.proposal_id,
+                "scope": item.scope,
+                "step": step,
+                "amount": lease.amount,
+                "shared": item.shared,
+                "since": begun[item.scope] if renewed and item.scope in found.had else now,
+                "renewed": renewed,
+                "lease_until": lease.until,
+            }
+        )
     if rows:
         await connection.execute(insert(ReservationRow), rows)
 

@@ -6,6 +6,10 @@
 - Without any policy an action has each id that its target resolves to for itself. An aggregate limit that says how many
   actions may be at one target (`shares_targets`) lets those that it speaks of be there together; next to one that it
   does not speak of they wait. What only reads takes no id, and what only rehearses takes nothing.
+- A later step keeps what the first one took, whole, until the result. Where it takes more than that, all of it must
+  find room beside the others; those who wait do not come before it. Where there is none, it goes backwards.
+- More than can be counted is no room: where others have so much of a scope that it was not counted to the end, or begun
+  so much in an hour, a limit counts as reached and an id as not shared.
 - Whoever finds no room waits in a row: the more urgent first (`policy/urgency.py`), and of equals who was registered
   first. Whoever has waited for an hour is as urgent as anybody. Nobody goes ahead of one who waits for any of the same
   scopes, though there were room: else an action that needs much would wait for ever.
@@ -23,10 +27,10 @@
 All instants are passed in (UTC); what others hold is read by the caller, under the locks of the scopes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -84,6 +88,13 @@ class Holder(RecordModel):
     shared: bool = False
 
 
+class Lease(NamedTuple):
+    """What an action took of a scope before, and until when (UTC)."""
+
+    until: datetime
+    amount: float
+
+
 class Turn(RecordModel):
     """A place in the row. `since` is when it first found no room, None for whoever asks for the first time; `asked` how
     often it found none.
@@ -102,8 +113,10 @@ class Turn(RecordModel):
 
 
 class Used(RecordModel):
-    """What others have of one scope. `holders` are those who have it longest, `alone` whether any of them has it for
-    itself, `waiting` who waits for it.
+    """What others have of one scope. `holders` are those who have it longest, and whose is taken over; `alone` whether
+    any of them has it for itself; `waiting` who waits for it, those first whose turn it is first.
+
+    `more_at_once` and `more_in_hour`: there was so much that it was not counted to the end.
     """
 
     scope: str
@@ -112,6 +125,8 @@ class Used(RecordModel):
     alone: bool = False
     holders: tuple[Holder, ...] = ()
     waiting: tuple[Turn, ...] = ()
+    more_at_once: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
+    more_in_hour: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
 
 
 class Conflict(RecordModel):
@@ -206,7 +221,7 @@ def decide(
     now: datetime,
     *,
     lease_until: datetime,
-    had: Sequence[str] = (),
+    leases: Mapping[str, Lease] | None = None,
 ) -> Reserving:
     """Whether there is room for an action now; pure.
 
@@ -216,47 +231,80 @@ def decide(
         turn: its own place in the row.
         now: the instant (UTC) at which it asks.
         lease_until: how long it would have it.
-        had: the scopes that are its own already.
+        leases: what it took before, by scope; what still lasts is its own, and asks for room only where it became more.
     """
     of = {item.scope: item for item in used}
-    new = [item for item in wanted if item.scope not in had and item.scope in of]
-    conflicts = tuple(found for item in new for found in _conflicts(item, of[item.scope], turn, now))
-    until = None if conflicts else lease_until
+    had = {scope: lease.amount for scope, lease in (leases or {}).items() if lease.until > now}
+    conflicts: list[Conflict] = []
+    for item in wanted:
+        others = of.get(item.scope)
+        if others is None or item.amount <= had.get(item.scope, -1.0):
+            continue
+        conflicts += _of_room(item, others)
+        if item.scope not in had:
+            conflicts += _of_turn(item, others, turn, now)
     return Reserving(
-        wanted=tuple(wanted), turn=turn, had=tuple(had), used=tuple(used), conflicts=conflicts, lease_until=until
+        wanted=tuple(wanted),
+        turn=turn,
+        had=tuple(sorted(had)),
+        used=tuple(used),
+        conflicts=tuple(conflicts),
+        lease_until=None if conflicts else lease_until,
     )
 
 
-def _conflicts(item: Wanted, used: Used, turn: Turn, now: datetime) -> Iterator[Conflict]:
+def after(before: Lease | None, until: datetime, amount: float, now: datetime) -> Lease:
+    """What an action has of a scope once a step was permitted: nothing that it had becomes shorter or less; pure.
+
+    Args:
+        before: what it took before; None where it took nothing.
+        until: the end of the lease that the step takes (UTC).
+        amount: how much the step takes.
+        now: when it is permitted (UTC).
+    """
+    if before is None or before.until <= now:
+        return Lease(until, amount)
+    return Lease(max(before.until, until), max(before.amount, amount))
+
+
+def _of_room(item: Wanted, used: Used) -> Iterator[Conflict]:
     by = tuple(holder.proposal_id for holder in used.holders)
     if item.limit is None:
-        if used.holders and (used.alone or not item.shared):
+        if used.holders and (used.alone or used.more_at_once or not item.shared):
             first = used.holders[0]
             message = f"action {first.proposal_id} has {item.scope} since {_at(first.since)}"
             yield Conflict(scope=item.scope, limit=None, verb="queue", kind="held", by=by, message=message)
     else:
         taken = said(item.amount, item.count)
-        if item.at_once is not None and used.at_once + item.amount > item.at_once + EPSILON:
+        if item.at_once is not None and (used.more_at_once or used.at_once + item.amount > item.at_once + EPSILON):
             message = (
-                f"{item.scope}: {said(used.at_once, item.count)} are under way and it takes {taken}, "
+                f"{item.scope}: {_counted(used.at_once, item, used.more_at_once)} are under way and it takes {taken}, "
                 f"{said(item.at_once, item.count)} at once are the most"
             )
             yield Conflict(
                 scope=item.scope, limit=item.limit, verb=item.exceeded, kind="at_once", by=by, message=message
             )
-        if item.per_hour is not None and used.in_hour + item.amount > item.per_hour + EPSILON:
+        if item.per_hour is not None and (used.more_in_hour or used.in_hour + item.amount > item.per_hour + EPSILON):
+            begun = _counted(used.in_hour, item, used.more_in_hour)
             message = (
-                f"{item.scope}: {said(used.in_hour, item.count)} were begun within an hour and it takes {taken}, "
+                f"{item.scope}: {begun} were begun within an hour and it takes {taken}, "
                 f"{said(item.per_hour, item.count)} are the most"
             )
             yield Conflict(
                 scope=item.scope, limit=item.limit, verb=item.exceeded, kind="per_hour", by=by, message=message
             )
+
+
+def _of_turn(item: Wanted, used: Used, turn: Turn, now: datetime) -> Iterator[Conflict]:
     if before := [other for other in used.waiting if other.order(now) < turn.order(now)]:
         first_in_row = min(before, key=lambda other: other.order(now))
         message = f"action {first_in_row.proposal_id} waits for {item.scope} and comes before it"
         names = tuple(other.proposal_id for other in before[:_SHOWN])
         yield Conflict(scope=item.scope, limit=item.limit, verb="queue", kind="turn", by=names, message=message)
+
+
+def _counted(value: float, item: Wanted, more: bool) -> str:
+    return f"{'at least ' if more else ''}{said(value, item.count)}"
 
 
 def _at(instant: datetime) -> str:
@@ -279,10 +327,10 @@ def taken_over(found: Reserving, proposal: ActionProposal, *, approved: bool) ->
 def unreserved(found: Reserving, step: int) -> tuple[Reason, ...]:
     """Why a step is refused for want of room; nothing where it has it, or waits.
 
-    What has begun does not wait half-way: its lease ended, others are there, and it goes backwards.
+    What has begun does not wait half-way: its lease ended or it needs more, others are there, and it goes backwards.
     """
     if step > 1:
-        return tuple(Reason(code=LOST, message=f"its reservation ended: {item.message}") for item in found.conflicts)
+        return tuple(Reason(code=LOST, message=f"{_lost(found, item)}: {item.message}") for item in found.conflicts)
     if found.waits:
         return ()
     codes = {"deny": DENIED, "hold": HELD}
@@ -292,6 +340,10 @@ def unreserved(found: Reserving, step: int) -> tuple[Reason, ...]:
 def crowded_reasons(facts: Facts) -> tuple[Reason, ...]:
     """Why people are asked again about an action that found no room, as the refusal on record says it; pure."""
     return tuple(Reason(code=HELD, message=said) for said in facts.observed.crowded)
+
+
+def _lost(found: Reserving, item: Conflict) -> str:
+    return "it takes more than it reserved" if item.scope in found.had else "its reservation ended"
 
 
 def pause(asked_before: int) -> timedelta:

@@ -18,10 +18,12 @@ from policy.reserving import (
     AGED,
     LONGEST_PAUSE,
     Holder,
+    Lease,
     Reserving,
     Turn,
     Used,
     Wanted,
+    after,
     decide,
     lease_until,
     pause,
@@ -103,6 +105,13 @@ ROOM: dict[str, tuple[Wanted, Used, list[str]]] = {
     "four times 10 % and 10 % are 50 %": (SHARE, Used(scope="few x", at_once=0.1 + 0.1 + 0.1 + 0.1), []),
     "five times are more": (SHARE, Used(scope="few x", at_once=0.5), ["at_once"]),
     "the hour is full": (HOURLY, Used(scope="few x", in_hour=2), ["per_hour"]),
+    "more than are counted are there": (FEW, Used(scope="few x", at_once=1, more_at_once=True), ["at_once"]),
+    "more than are counted share it": (
+        SHARED,
+        Used(scope=ID, at_once=1, holders=(HOLDER,), more_at_once=True),
+        ["held"],
+    ),
+    "more than are counted were begun": (HOURLY, Used(scope="few x", in_hour=1, more_in_hour=True), ["per_hour"]),
     "somebody waits who came before": (
         FEW,
         Used(scope="few x", waiting=(Turn(proposal_id="p-0", priority=3, registered_at=T0 - timedelta(seconds=1)),)),
@@ -132,7 +141,40 @@ def test_whether_there_is_room(item: Wanted, used: Used, kinds: list[str]) -> No
 def test_what_is_its_own_already_is_not_asked_again() -> None:
     """Though somebody else waits for it, and came before."""
     used = Used(scope=ID, waiting=(Turn(proposal_id="p-0", priority=1, registered_at=T0),))
-    assert asked(ALONE, used, had=(ID,)).lease_until is not None
+    mine = Lease(T0 + timedelta(seconds=1), 1.0)
+    assert asked(ALONE, used, leases={ID: mine}).lease_until is not None
+    assert asked(ALONE, used, leases={ID: mine._replace(until=T0)}).lease_until is None
+
+
+UNITS = Wanted(scope="few x", limit="few", count="units", amount=50, at_once=60, shared=True)
+# name: what it had, what others have, what is in the way of 50 of 60
+GROWN: dict[str, tuple[float, Used, list[str]]] = {
+    "no more than it had": (50, Used(scope="few x", at_once=40), []),
+    "more, and there is room": (20, Used(scope="few x", at_once=10), []),
+    "more, and there is none": (20, Used(scope="few x", at_once=40), ["at_once"]),
+    "more, and somebody waits": (
+        20,
+        Used(scope="few x", waiting=(Turn(proposal_id="p-0", priority=1, registered_at=T0),)),
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize(("had", "used", "kinds"), GROWN.values(), ids=GROWN)
+def test_a_later_step_that_takes_more_needs_room_for_all_of_it(had: float, used: Used, kinds: list[str]) -> None:
+    found = asked(UNITS, used, leases={"few x": Lease(T0 + timedelta(hours=1), had)})
+    assert [conflict.kind for conflict in found.conflicts] == kinds
+    assert found.had == ("few x",)
+    lost = [reason.message.partition(":")[0] for reason in unreserved(found, 2)]
+    assert lost == ["it takes more than it reserved" for _ in kinds]
+
+
+def test_nothing_that_an_action_had_becomes_less_before_its_lease_ends() -> None:
+    long, short = T0 + timedelta(hours=2), T0 + timedelta(hours=1)
+    assert after(None, short, 3, T0) == (short, 3)
+    assert after(Lease(long, 5), short, 3, T0) == (long, 5)
+    assert after(Lease(short, 3), long, 5, T0) == (long, 5)
+    assert after(Lease(T0, 5), short, 3, T0) == (short, 3)
 
 
 def test_who_has_waited_for_an_hour_is_overtaken_by_nobody() -> None:
@@ -261,3 +303,13 @@ def test_a_limit_is_said_and_its_change_is_seen() -> None:
     (told,) = [item.says for item in effective(old, T0) if item.what == "aggregate"]
     assert told == "2 actions at once per environment, else queue"
     assert diff(old, new, now=T0).changes
+
+
+def test_a_record_without_what_was_not_counted_reads_as_it_was() -> None:
+    """Neither a history nor an entry of a release before becomes another."""
+    used = Used(scope=ID, at_once=1)
+    assert not {"more_at_once", "more_in_hour"} & used.model_dump(mode="json").keys()
+    full = Used(scope=ID, more_at_once=True, more_in_hour=True)
+    assert Used.model_validate(full.model_dump(mode="json")) == full
+    found = asked(FEW, Used(scope="few x", at_once=1, more_at_once=True))
+    assert "at least 1 actions are under way" in found.conflicts[0].message
