@@ -34,7 +34,7 @@ class Fleet(Target):
         self.state[resource] = self.after.get(resource, 1) if order.direction == "do" else 0
 
     async def observe(self, order: Order) -> Seen:
-        return self.shown.get(order.permit_id.partition("/")[2], "none")
+        return self.shown.get(order.resolved[0], "none")
 
     async def measure(self, order: ProbeOrder) -> Any:
         self.measured += 1

@@ -32,7 +32,7 @@ async def test_each_target_is_measured_before_the_next_is_begun(world: World, fl
 
     report = await reported(world, permit)
     assert (result.status, touched(fleet), report.touched) == ("succeeded", list(FLEET), FLEET)
-    assert [order.permit_id for order in fleet.orders] == [f"{permit.permit_id}/{name}" for name in FLEET]
+    assert [order.permit_id for order in fleet.orders] == [f"{permit.permit_id}.{number}" for number in (1, 2, 3)]
     assert [(gate.after, gate.open) for gate in report.gates] == [("memory/a", True), ("memory/b", True)]
     assert [(item.resource, item.met) for item in report.measurements] == [(name, True) for name in FLEET]
 

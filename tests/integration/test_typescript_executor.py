@@ -27,7 +27,7 @@ from activities.executors.base import (
 from activities.executors.temporal import TemporalExecutor, make
 from deploy.dev import Stack
 from policy.canonical import canonical, digest_of
-from policy.permit import Direction, Permit
+from policy.permit import Direction, Permit, part_key
 from policy.targets import ResolvedTarget
 from signing.jws import sign
 from signing.keys import generate
@@ -229,7 +229,7 @@ async def test_one_target_at_a_time_has_a_run_of_its_own(site: Site) -> None:
     """The worker acts on the one that the id names, once, and on none that the permit does not name."""
     name = fresh()
     order = Order.under(a_permit(name, claims={"one_by_one": True}))
-    part, other = (replace(order, permit_id=f"{order.permit_id}/{each}") for each in (name, "another"))
+    part, other = (replace(order, permit_id=part_key(order.permit_id, number)) for number in (1, 2))
 
     await asyncio.gather(*(site.executor.execute(part) for _ in range(2)))
 

@@ -28,7 +28,7 @@ from activities.executors.temporal_answers import (
 )
 from tests.unit.permitted import EXECUTOR_FOLDER
 
-PERMITTED = ("billing/till", "order-7")
+PERMITTED = {"billing/till": (("billing/till", None),), "order-7": (("billing/till", "order-7"),)}
 TARGET = {"id": "order-7", "resource": "billing/till"}
 
 
