@@ -6,9 +6,9 @@
    stops it, too. At the end everything is measured on all of them.
 3. A stop is told to the effect that runs, which ends it where the executor says that it can. No further target is
    begun.
-4. An undo acts on the targets that were touched and on no others, also where a step on all at once was refused half-way:
-   the others may be somebody else's by now. Target by target the last one comes first; it goes on where one fails, and
-   says which.
+4. An undo acts on the targets that were touched and on no others, also where a step on all at once was refused
+   half-way: the others may be somebody else's by now. Target by target the last one comes first; it goes on where one
+   fails, and says which.
 5. An attempt that left no report is looked for target by target. Only where every target shows it is it done: of the
    first that does not show it nobody knows whether it was begun.
 """
@@ -82,10 +82,7 @@ async def do(
 
     for number, (name, order) in enumerate(orders.items(), start=1):
         acted, interrupted = await uninterrupted(act(executor, permit, order), order.stop.set)
-        if name and acted.effect != "none":
-            touched.append(name)
-        if not name:
-            touched += _names(permit, acted.touched)
+        touched += _touched(permit, name, acted)
         if acted.failed:
             return ended(_after(acted, name, touched))
         last = number == len(orders)
@@ -174,6 +171,13 @@ def _on(permit: Permit, touched: tuple[str, ...]) -> dict[str, Order]:
     if (resolved, targets) == (whole.resolved, whole.targets):
         return orders
     return {"": replace(whole, resolved=resolved, targets=targets, part_of=whole)}
+
+
+def _touched(permit: Permit, name: str, acted: Acted) -> tuple[str, ...]:
+    """What an order of a step touched, by the name of its target; without one it was for all at once."""
+    if not name:
+        return _names(permit, acted.touched)
+    return (name,) if acted.effect != "none" else ()
 
 
 def _names(permit: Permit, reached: tuple[Reached, ...]) -> tuple[str, ...]:

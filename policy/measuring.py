@@ -8,8 +8,8 @@ Each look is a success, a failure, neither (`between`), or reads no value. The f
 - Once it is settled, every failure counts. The last look of the observation must be a success.
 - More failures than `failure_limit` are a failure, at once.
 - More looks than `error_limit` without a value and without a success between them leave it inconclusive. Without such a
-  limit, what reads no success and no failure for longer than `within_seconds` does. With it, more than half of the looks
-  from the one that settled it on must have read a value.
+  limit, what reads no success and no failure for longer than `within_seconds` does. With it, half of the looks from
+  the one that settled it on must have read a value.
 - What changes too often to be kept is inconclusive. What ends early is not met: a series that is cut short says
   nothing.
 

@@ -115,7 +115,7 @@ class Permit(RecordModel):
 
     @property
     def places(self) -> tuple[str, ...]:
-        """The names of everything that it acts on, in order: targets by id, or resource ids where it names no target."""
+        """The names of all that it acts on, in order: of targets their ids, without targets the resource ids."""
         ids = [target.id for target in self.targets]
         if len(set(ids)) == len(ids):
             return tuple(ids) or self.resolved

@@ -53,7 +53,7 @@ REFUSED_PERMITS = frozenset(
             "wrong_action",
             "wrong_operation",
         ),
-        *("wrong_id", "not_yet", "expired", "assurance_not_accepted", "not_approved", "dry_run"),
+        *("wrong_id", "nothing_permitted", "not_yet", "expired", "assurance_not_accepted", "not_approved", "dry_run"),
     }
 )
 Shape = TypeVar("Shape", bound=EdgeModel)

@@ -96,11 +96,12 @@ class Permit:
         Raises:
             PermitError: it names nothing of what was permitted (`nothing_permitted`).
         """
-        named = [order.get("resolved"), order.get("targets")] if isinstance(order, Mapping) else []
-        if self.direction != "undo" or not all(isinstance(each, list) for each in named) or not named:
+        given = order if isinstance(order, Mapping) else {}
+        resources, named = given.get("resolved"), given.get("targets")
+        if self.direction != "undo" or not isinstance(resources, list) or not isinstance(named, list):
             return self
-        resolved = [each for each in self.resolved if each in named[0]]
-        ids = [(item.get("resource"), item.get("id")) for item in named[1] if isinstance(item, Mapping)]
+        resolved = [each for each in self.resolved if each in resources]
+        ids = [(item.get("resource"), item.get("id")) for item in named if isinstance(item, Mapping)]
         targets = [each for each in self._targets if (each["resource"], each["id"]) in ids]
         if not resolved or (self._targets and not targets):
             raise PermitError("nothing_permitted", f"its order names nothing that permit {self.id} is for")

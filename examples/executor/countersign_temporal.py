@@ -75,8 +75,8 @@ class _Guarded(ActivityInboundInterceptor):
 
     def _verified(self, given: ExecuteActivityInput) -> tuple[Permit, bool]:
         """The permit of a call, and whether it is to be rehearsed only."""
-        value = given.args[0] if len(given.args) == 1 else None
-        token = value.get("permit") if isinstance(value, Mapping) else None
+        value = given.args[0] if len(given.args) == 1 and isinstance(given.args[0], Mapping) else {}
+        token = value.get("permit")
         if not isinstance(token, str):
             raise PermitError("no_permit", "send one json object whose member permit is the signed permit")
         permit = self._permits.verifier.verify(token)

@@ -67,6 +67,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "criterion_cannot_fail",
         "forgives 3 failures, and is looked at 3 times",
     ),
+    "half of the looks forgiven": (
+        {"success": {"at_most": 5}, "observe_seconds": 3600, "error_limit": 61},
+        "criterion_cannot_fail",
+        "forgives 61 looks in a row without a value, and is looked at 121 times: forgive fewer than half",
+    ),
     "failures forgiven where none counts": (
         {"success": {"at_most": 5}, "failure_limit": 1},
         "criterion_cannot_fail",
