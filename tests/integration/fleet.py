@@ -21,9 +21,14 @@ class Fleet(Target):
     after: dict[str, Any] = field(default_factory=dict)
     shown: dict[str, Seen] = field(default_factory=dict)
     stopping: dict[str, Any] = field(default_factory=dict)
+    halves: ExecutorError | None = None
 
     async def execute(self, order: Order) -> None:
         await super().execute(order)
+        if self.halves is not None:
+            if order.direction == "do":
+                raise self.halves
+            return
         (resource,) = order.resolved
         if resource in self.stopping:
             self.begun.set()
