@@ -239,6 +239,19 @@ async def test_one_target_at_a_time_has_a_run_of_its_own(site: Site) -> None:
     assert [line for line in site.journal() if name in line] == [f"show {name} {order.permit_id}"]
 
 
+async def test_an_undo_is_for_what_its_order_names_of_the_permitted(site: Site) -> None:
+    """Part of what was permitted is carried out; what names nothing of it is refused."""
+    name = fresh()
+    both = tuple(ResolvedTarget(id=each, resource=RESOURCE) for each in (name, "other"))
+    undo = Order.under(a_permit(name, Direction.undo, targets=both))
+    nothing = replace(undo, targets=(ResolvedTarget(id="another", resource=RESOURCE),))
+
+    assert "names nothing that permit" in str(await wrong(site, nothing))
+    await site.executor.execute(replace(undo, targets=both[:1]))
+
+    assert [line for line in site.journal() if name in line] == [f"hide {name} {undo.permit_id}"]
+
+
 async def test_what_does_not_fit_is_refused_and_rehearsed_first(site: Site) -> None:
     """A dry run says what would happen, changes nothing and uses up nothing; what is refused was not done."""
     name = fresh()

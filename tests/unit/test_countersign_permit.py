@@ -213,7 +213,8 @@ def test_an_undo_is_for_what_its_order_names_of_the_permitted(order: Any, left: 
 def test_an_undo_of_nothing_that_was_permitted_is_refused() -> None:
     undo = verifier().verify(sign_permit(claims(Direction.undo, targets=TARGETS), KEY), now=NOW)
 
-    for order in ({"resolved": [], "targets": []}, {"resolved": ["orders/7"], "targets": [{"id": "c"}]}):
+    orders: list[Any] = [{"resolved": [], "targets": []}, {"resolved": ["orders/7"], "targets": [{"id": "c"}]}]
+    for order in orders:
         with pytest.raises(alone.PermitError, match="nothing_permitted"):
             undo.within(order)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from activities import stepping
-from activities.executors.base import Executor, Inquiry, TargetCredentials
+from activities.executors.base import Executor, Inquiry, Order, TargetCredentials
 from activities.executors.command import make as command
 from activities.executors.http import make as http
 from activities.stepping import Stepped
@@ -103,7 +103,7 @@ async def test_an_object_that_was_not_written_gets_no_undo(tmp_path: Path, monke
         common: dict[str, Any] = {"executor": "kubernetes", "operation": RESTART_ALL, "resolved": (RESOURCE,)}
         do = permit(Direction.do, **common, parameters=given, targets=found)
         undo = permit(Direction.undo, **common, parameters=given, targets=without_versions(found))
-        stops = stepping.Order.under(do)
+        stops = Order.under(do)
         stored = EmulatedCluster._stored
 
         def stop(cluster: EmulatedCluster, *written: Any) -> None:
