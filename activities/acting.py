@@ -10,6 +10,7 @@ from activities.executors.base import (
     ExecutorError,
     Order,
     PreconditionFailedError,
+    Reached,
     Seen,
     TargetUnreachableError,
 )
@@ -29,11 +30,13 @@ class Acted:
         effect: what is known of it.
         message: why it did not succeed; empty where it did.
         again: an effect that may be repeated may succeed the next time.
+        touched: where it went wrong on several targets, those that it may have changed; empty where nobody knows.
     """
 
     effect: Effect
     message: str = ""
     again: bool = False
+    touched: tuple[Reached, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -74,9 +77,9 @@ async def act(executor: Executor, permit: Permit, order: Order) -> Acted:
     except PreconditionFailedError as error:
         return Acted("none", _say(error))
     except EffectUnknownError as error:
-        return Acted("unknown", _say(error), again=True)
+        return Acted("unknown", _say(error), again=True, touched=error.touched)
     except ExecutorError as error:
-        return Acted("done", _say(error), again=True)
+        return Acted("done", _say(error), again=True, touched=error.touched)
     except Exception as error:  # noqa: BLE001 - a fault in an adapter says nothing about the target: unknown
         return Acted("unknown", f"executor {permit.executor} broke: {_say(error)}", again=True)
     finally:

@@ -67,7 +67,7 @@ _EXPIRED = (
 @dataclass(frozen=True)
 class Before:
     """What earlier reports say that an attempt needs: what was read before the first step, and of an undo the targets
-    that its step touched one after the other.
+    that its step touched; none where that was all of them.
     """
 
     baselines: tuple[Baseline, ...] = ()
@@ -255,7 +255,7 @@ class Claims:
 async def read_before(connection: AsyncConnection, permit: Permit) -> Before:
     """What the reports before a permit say that it needs; nothing is read where it needs nothing."""
     compares = permit.step > 1 and any(item.needs_baseline for item in permit.criteria)
-    partly = permit.direction is Direction.undo and permit.one_by_one
+    partly = permit.direction is Direction.undo and len(permit.places) > 1
     if not compares and not partly:
         return Before()
     records = (await read_issued(connection, permit.proposal_id, permit.revision)).records

@@ -101,7 +101,7 @@ class EffectMemory:
         return self._reports.get(wanted)
 
     def touched(self, undo: Permit) -> tuple[str, ...]:
-        """The targets that the step of an undo touched one after the other, as this process saw it."""
+        """The targets that the step of an undo touched, as this process saw it; none where that was all of them."""
         forward = permit_id(undo.proposal_id, undo.revision, undo.step, Direction.do)
         report = self._reports.get(forward)
         return report.touched if report is not None else ()

@@ -1,13 +1,14 @@
 """What is done under one permit: all at once, or one target after the other, and what is measured.
 
 1. What the criteria compare with what was before is read before anything is done; without it nothing is begun.
-2. Target by target, each has an idempotency key of its own (the permit's id, a slash, the target), and the next one is
+2. Target by target, each has an idempotency key of its own (the permit's id, a dot, its number), and the next one is
    begun only where every criterion of the last one, and every guard, was measured and met: what cannot be measured
    stops it, too. At the end everything is measured on all of them.
 3. A stop is told to the effect that runs, which ends it where the executor says that it can. No further target is
    begun.
-4. An undo acts on the targets that were touched and on no others, the last one first; it goes on where one fails, and
-   says which.
+4. An undo acts on the targets that were touched and on no others, also where a step on all at once was refused
+   half-way: the others may be somebody else's by now. Target by target the last one comes first; it goes on where one
+   fails, and says which.
 5. An attempt that left no report is looked for target by target. Only where every target shows it is it done: of the
    first that does not show it nobody knows whether it was begun.
 """
@@ -19,11 +20,12 @@ from dataclasses import dataclass, replace
 from activities import criteria
 from activities.acting import Acted, act, observe
 from activities.attempt import asked_to_stop, uninterrupted
-from activities.executors.base import Executor, Order
+from activities.executors.base import Executor, Order, Reached
 from policy.outcome import Baseline, Effect, Gate, Measurement
-from policy.permit import Permit
+from policy.permit import Permit, part_key
 
 STOPPED = "stopped"
+_MESSAGE_LIMIT = 500
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,12 @@ def orders_of(permit: Permit) -> dict[str, Order]:
     if not permit.one_by_one:
         return {"": whole}
     found = {}
-    for number, name in enumerate(permit.parts):
-        key = f"{permit.permit_id}/{name}"
+    for number, name in enumerate(permit.parts, start=1):
         # The step had keys of its own for each target: what an undo undoes is one of these.
-        undoes = f"{whole.undoes}/{name}" if whole.undoes is not None else None
-        one = replace(whole, permit_id=key, undoes=undoes)
+        undoes = part_key(whole.undoes, number) if whole.undoes is not None else None
+        one = replace(whole, permit_id=part_key(whole.permit_id, number), undoes=undoes)
         if permit.targets:
-            target = permit.targets[number]
+            target = permit.targets[number - 1]
             found[name] = replace(one, resolved=(target.resource,), targets=(target,))
         else:
             found[name] = replace(one, resolved=(name,))
@@ -81,8 +82,7 @@ async def do(
 
     for number, (name, order) in enumerate(orders.items(), start=1):
         acted, interrupted = await uninterrupted(act(executor, permit, order), order.stop.set)
-        if name and acted.effect != "none":
-            touched.append(name)
+        touched += _touched(permit, name, acted)
         if acted.failed:
             return ended(_after(acted, name, touched))
         last = number == len(orders)
@@ -124,15 +124,18 @@ async def measured_after(
 
 async def undo(executor: Executor, permit: Permit, touched: tuple[str, ...]) -> Stepped:
     """Undo what was done on the targets that were touched, the last one first; on all where the report names none."""
-    orders = orders_of(permit)
-    names = [name for name in reversed(orders) if not touched or not permit.one_by_one or name in touched]
+    orders = _on(permit, touched) if touched else orders_of(permit)
+    names = list(reversed(orders))
+    if not names:
+        message = f"its step touched {', '.join(touched)}, of which its permit names none"
+        return Stepped(Acted("none", message[:_MESSAGE_LIMIT]))
     found: dict[str, Acted] = {}
     for name in names:
         found[name], _ = await uninterrupted(act(executor, permit, orders[name]))
     undone = tuple(name for name in names if name and found[name].effect != "none")
     failed = {name: acted for name, acted in found.items() if acted.failed}
-    if len(names) == 1 and not names[0]:
-        return Stepped(found[names[0]])
+    if not names[0]:
+        return Stepped(found[""], touched=_names(permit, found[""].touched))
     if not failed:
         return Stepped(Acted("done"), touched=undone)
     message = "; ".join(f"{name}: {acted.message}" for name, acted in failed.items())
@@ -148,6 +151,40 @@ async def seen(executor: Executor, permit: Permit) -> tuple[bool, tuple[str, ...
     found = await asyncio.gather(*(observe(executor, order) for order in orders.values()))
     shown = [name for name, seen_as in zip(orders, found, strict=True) if seen_as == "done"]
     return len(shown) == len(orders), tuple(name for name in shown if name)
+
+
+def _on(permit: Permit, touched: tuple[str, ...]) -> dict[str, Order]:
+    """The orders of a permit for the targets that were touched: by their names, or by those of their resources."""
+    orders = orders_of(permit)
+    if permit.one_by_one:
+        return {name: order for name, order in orders.items() if name in touched}
+    whole = orders[""]
+    targets = tuple(
+        target
+        for name, target in zip(permit.places, permit.targets, strict=False)
+        if name in touched or target.resource in touched
+    )
+    within = {*touched, *(target.resource for target in targets)}
+    resolved = tuple(resource for resource in whole.resolved if resource in within)
+    if not resolved:
+        return {}
+    if (resolved, targets) == (whole.resolved, whole.targets):
+        return orders
+    return {"": replace(whole, resolved=resolved, targets=targets, part_of=whole)}
+
+
+def _touched(permit: Permit, name: str, acted: Acted) -> tuple[str, ...]:
+    """What an order of a step touched, by the name of its target; without one it was for all at once."""
+    if not name:
+        return _names(permit, acted.touched)
+    return (name,) if acted.effect != "none" else ()
+
+
+def _names(permit: Permit, reached: tuple[Reached, ...]) -> tuple[str, ...]:
+    """What was reached, as the permit names it."""
+    pairs = ((target.resource, target.id) for target in permit.targets)
+    known = dict(zip(pairs, permit.places, strict=False))
+    return tuple(known[each] if each in known else each[0] for each in reached)
 
 
 def _after(acted: Acted, name: str, touched: list[str]) -> Acted:

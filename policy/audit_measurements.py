@@ -4,7 +4,8 @@
   `policy/measuring.py` concludes from the looks and the baselines that were kept. A record from before looks were kept
   has the one value that it was concluded from.
 - Of a step target by target: the targets are the permit's, in order, and whoever went on to the next one had everything
-  measured and met after the last one. Only a report of somebody who merely looked afterwards has nothing of that.
+  measured and met after the last one. Only a report of somebody who merely looked afterwards has nothing of that. No
+  other report names a target that is not the permit's.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,8 @@ def check_measurements(permit: Permit, report: EffectReport, baselines: tuple[Ba
         yield from _judged(report.measurements, pairs, known)
     if permit.one_by_one and permit.direction is Direction.do:
         yield from _in_parts(permit, report, known)
+    elif strange := sorted(set(report.touched) - {*permit.places, *permit.resolved}):
+        yield f"it touched {', '.join(strange)}, permitted are {', '.join(permit.places)}"
     met = len(measured) == len(wanted) and all(item.met for item in report.measurements)
     if report.status == "succeeded" and not (report.effect == "done" and met):
         yield "it is reported as succeeded without an effect, or without every criterion met"

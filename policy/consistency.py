@@ -9,7 +9,8 @@
   was found for its step, so where an inverse resolves, what it undoes does too, by the same executor.
 - Where probes are declared, a criterion's probe is one of them, with parameters and a value of its types, and is not
   constant: a minimum that cannot fail is none. What is made sure of before is read by who makes sure of it.
-- Each `$name` of a probe's text is one of its parameters, or `$resource`: the id that it is read on.
+- Each `$name` of a probe's text is one of its parameters, or `$resource`: the id that it is read on. So no parameter of
+  a probe has that name: a proposal would choose by its value what is measured.
 
 Records that were written under older rules are not held to these; they are checked where a text is read.
 """
@@ -185,6 +186,8 @@ def _probe(probe: "Probe") -> list[str]:
     found = [
         f"identifies {name}, which is no parameter of it" for name in probe.identifies if name not in probe.parameters
     ]
+    if RESOURCE in probe.parameters:
+        found.append(f"its parameter {RESOURCE} has the name of what it is read on: give it another name")
     text = Template(probe.query)
     if not text.is_valid():
         return [*found, "its query has a $ that names nothing: write $name, or $$ for one that is part of the query"]

@@ -55,6 +55,9 @@ def _counts(item: Measured) -> Iterator[tuple[str, str]]:
     if item.failure_limit and item.failure_limit >= _counting(item):
         forgiven = f"forgives {item.failure_limit} failures, and is looked at {_counting(item)} times"
         yield CANNOT_FAIL, f"{forgiven} in which one would count"
+    if item.observe_seconds and item.error_limit and 2 * item.error_limit >= item.looks:
+        forgiven = f"forgives {item.error_limit} looks in a row without a value, and is looked at {item.looks} times"
+        yield CANNOT_FAIL, f"{forgiven}: forgive fewer than half"
 
 
 def _values(item: Measured, probe: "Probe") -> Iterator[tuple[str, str]]:

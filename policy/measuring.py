@@ -8,7 +8,8 @@ Each look is a success, a failure, neither (`between`), or reads no value. The f
 - Once it is settled, every failure counts. The last look of the observation must be a success.
 - More failures than `failure_limit` are a failure, at once.
 - More looks than `error_limit` without a value and without a success between them leave it inconclusive. Without such a
-  limit, what reads no success and no failure for longer than `within_seconds` does.
+  limit, what reads no success and no failure for longer than `within_seconds` does. With it, half of the looks from
+  the one that settled it on must have read a value.
 - What changes too often to be kept is inconclusive. What ends early is not met: a series that is cut short says
   nothing.
 
@@ -125,6 +126,7 @@ class _Fold:
         self.settled_at: float | None = None
         self._criterion = criterion
         self._streak = self._failures = self._errors = 0
+        self._read = self._unread = 0  # of the looks since it is settled
         self._good_at = 0.0
 
     def follow(self, item: Looks, said: Says) -> Judgement | None:
@@ -155,7 +157,7 @@ class _Fold:
         if said == "success" and self._streak >= self._criterion.consecutive_successes:
             if item.last > by + _LATE_SECONDS:
                 return self.ends(None, f"was looked at {item.last:.0f} s after the step, and not within {by} s")
-            self.settled_at = item.last
+            self.settled_at, self._read = item.last, 1
             return None if self._criterion.observe_seconds else self.ends(True, "met")
         if item.last < by:
             return None
@@ -168,6 +170,12 @@ class _Fold:
         criterion = self._criterion
         assert self.settled_at is not None
         over = item.last >= self.settled_at + criterion.observe_seconds
+        if said == "none":
+            self._unread += item.count
+        else:
+            self._read += item.count
+        if over and said == "success" and criterion.error_limit is not None and self._unread > self._read:
+            return self.ends(None, f"read no value {self._unread} times of {self._unread + self._read}")
         if over and said == "success":
             return self.ends(True, f"met for {criterion.observe_seconds} s")
         if over:

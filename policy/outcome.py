@@ -131,8 +131,9 @@ class EffectReport(RecordModel):
     """What the executor says it did, once per permit. That of a dry run has no effect, and says what was rehearsed.
 
     `baselines` were read before the step. Of a step target by target, `touched` are the targets that it acted on, in
-    order, and `gates` what was measured between them. `stopped` says what the executor read in the record that ended it
-    while it ran: a halt, a hold, a stop or a take-over; empty where nothing of the kind did.
+    order, and `gates` what was measured between them. Of one on several targets at once that went wrong, `touched` are
+    those that it may have changed, where that is known. `stopped` says what the executor read in the record that ended
+    it while it ran: a halt, a hold, a stop or a take-over; empty where nothing of the kind did.
     """
 
     permit_id: str

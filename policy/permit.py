@@ -111,8 +111,11 @@ class Permit(RecordModel):
     @property
     def parts(self) -> tuple[str, ...]:
         """The names of the targets that it acts on one at a time, in order; a single empty one where it does not."""
-        if not self.one_by_one:
-            return ("",)
+        return self.places if self.one_by_one else ("",)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The names of all that it acts on, in order: of targets their ids, without targets the resource ids."""
         ids = [target.id for target in self.targets]
         if len(set(ids)) == len(ids):
             return tuple(ids) or self.resolved
@@ -140,6 +143,20 @@ class Permit(RecordModel):
 def permit_id(proposal_id: str, revision: int, step: int, direction: Direction) -> str:
     """The one id a permit of this step can have: issuing twice gives the same permit."""
     return str(uuid5(_NAMESPACE, f"permit/{proposal_id}/{revision}/{step}/{direction}"))
+
+
+def part_key(permit: str, number: int) -> str:
+    """The idempotency key of one of the targets of a permit: the permit's id, and the target's number from 1 on.
+
+    A target's own name is anybody's text: in a header, a path or a list it could end the key, or be read as another's.
+    """
+    return f"{permit}.{number}"
+
+
+def permit_of(key: str) -> str:
+    """The id of the permit in a key: the permit's own, or that of one of its targets."""
+    # What was written before the keys had numbers has the target's name after a slash.
+    return key.partition("/")[0].partition(".")[0]
 
 
 def order_digest(environment: str, resolved: tuple[str, ...], operation: str, parameters: Parameters) -> str:

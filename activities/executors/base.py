@@ -21,18 +21,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from pydantic import JsonValue
 
-from policy.permit import Direction, Permit, permit_id
+from policy.permit import Direction, Permit, permit_id, permit_of
 from policy.targets import Capability, Observes, ResolvedTarget, Stops
 
 Seen = Literal["done", "none", "unknown"]
+# What an order acted on: a resource id, and the id of the target in it; None where that is the whole resource.
+Reached: TypeAlias = tuple[str, str | None]
 
 
 class ExecutorError(Exception):
-    """The effect was done, in whole or in part, and went wrong: it has to be undone."""
+    """The effect was done, in whole or in part, and went wrong: it has to be undone.
+
+    Args:
+        message: what went wrong.
+        touched: of an order on several targets, those that it may have changed. An undo is given no others. Empty where
+            nobody knows: then it is all of them.
+    """
+
+    def __init__(self, message: str = "", *, touched: tuple[Reached, ...] = ()) -> None:
+        super().__init__(message)
+        self.touched = touched
 
 
 class PreconditionFailedError(ExecutorError):
@@ -114,7 +126,7 @@ class Order:
     acts in the end can verify it (`docs/spec/permit.md`). `targets` are what it resolved to when it was permitted,
     where the executor resolves the operation; it acts on these and on no others. `stop` is set when it is told to stop.
     `undoes` is the permit of the step that an undo undoes: a target that keeps the ids tells by it whether somebody
-    else came after.
+    else came after. `part_of` is the permit's whole order, where this one names only what the step touched.
     """
 
     permit_id: str
@@ -128,6 +140,7 @@ class Order:
     targets: tuple[ResolvedTarget, ...] = ()
     stop: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
     undoes: str | None = None
+    part_of: "Order | None" = field(default=None, repr=False)
 
     @classmethod
     def under(cls, permit: Permit) -> "Order":
@@ -149,7 +162,7 @@ class Order:
     @property
     def of_permit(self) -> str:
         """The id of the permit itself: `permit_id` names one of its targets, too, where they are taken one by one."""
-        return self.permit_id.partition("/")[0]
+        return permit_of(self.permit_id)
 
     def check_real(self) -> None:
         """Refuse to carry out what may only be rehearsed.

@@ -30,6 +30,7 @@ from activities.executors.base import (
     PreconditionFailedError,
     ProbeError,
     ProbeOrder,
+    Reached,
     Seen,
     Supports,
     TargetChangedError,
@@ -128,19 +129,21 @@ class KubernetesExecutor:
     async def _do(self, order: Order, tasks: list[Task]) -> None:
         """Check all, then write one after the other."""
         ready = [await self._writer(task).checked(task) for task in tasks]
-        touched: list[str] = []
+        touched: list[Task] = []
         for task in ready:
             if order.stop.is_set():
                 raise _stopped(touched)
             try:
                 await self._writer(task).write(task)
             except EffectUnknownError as error:
-                raise EffectUnknownError(f"{error}{_and(touched)}") from error
-            except ExecutorError as error:
+                raise EffectUnknownError(f"{error}{_and(touched)}", touched=_reached(*touched, task)) from error
+            except PreconditionFailedError as error:
                 if not touched:
                     raise
-                raise ExecutorError(f"{error}{_and(touched)}") from error
-            touched.append(str(task.ref))
+                raise ExecutorError(f"{error}{_and(touched)}", touched=_reached(*touched)) from error
+            except ExecutorError as error:
+                raise ExecutorError(f"{error}{_and(touched)}", touched=_reached(*touched, task)) from error
+            touched.append(task)
 
     async def _undo(self, tasks: list[Task]) -> None:
         """Undo each that can be, whatever becomes of the others."""
@@ -204,11 +207,15 @@ def make(name: str, given: Mapping[str, Any], targets: TargetCredentials) -> Kub
     return KubernetesExecutor(KubernetesSettings.model_validate(dict(given)), name)
 
 
-def _stopped(touched: list[str]) -> ExecutorError:
+def _stopped(touched: list[Task]) -> ExecutorError:
     if not touched:
         return PreconditionFailedError("stopped before anything was touched")
-    return ExecutorError(f"stopped{_and(touched)}")
+    return ExecutorError(f"stopped{_and(touched)}", touched=_reached(*touched))
 
 
-def _and(touched: list[str]) -> str:
-    return f"; touched before it: {', '.join(touched)}" if touched else ""
+def _and(touched: list[Task]) -> str:
+    return f"; touched before it: {', '.join(str(task.ref) for task in touched)}" if touched else ""
+
+
+def _reached(*tasks: Task) -> tuple[Reached, ...]:
+    return tuple((task.target.resource, task.target.id) for task in tasks)

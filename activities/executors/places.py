@@ -3,13 +3,22 @@
 - Each place has a key of its own, that the target is given as idempotency key: the permit's id where there is one
   place, and the id with the number of the place where there are several.
 - A stop counts between places. What was not begun is not done.
-- Where an earlier place is done and a later one is refused, the order is done in part.
+- Where an earlier place is done and a later one is refused, the order is done in part: the error says in which places,
+  so that an undo is not carried out in others. In those it has the keys that it would have in all of them.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from activities.executors.base import EffectUnknownError, ExecutorError, Order, PreconditionFailedError, Seen
+from activities.executors.base import (
+    EffectUnknownError,
+    ExecutorError,
+    Order,
+    PreconditionFailedError,
+    Reached,
+    Seen,
+)
+from policy.permit import part_key
 from policy.targets import ResolvedTarget
 
 
@@ -31,6 +40,11 @@ class Place:
     def version(self) -> str | None:
         """What must not have changed since it was resolved; None where nobody knows one."""
         return self.target.version if self.target else None
+
+    @property
+    def reached(self) -> Reached:
+        """What is touched by who acts here."""
+        return self.resource, self.target.id if self.target else None
 
     def __str__(self) -> str:
         return f"{self.target.id} in {self.resource}" if self.target else self.resource
@@ -56,9 +70,12 @@ def places_of(order: Order, *, resolves: bool) -> tuple[Place, ...]:
         raise PreconditionFailedError(f"{order.operation} has no target: nothing is touched")
     if len(set(order.resolved)) != len(order.resolved) or len({(r, t and t.id) for r, t in found}) != len(found):
         raise PreconditionFailedError(f"{order.operation} has the same target twice")
+    if order.part_of is not None:
+        mine = {(resource, target and target.id) for resource, target in found}
+        return tuple(place for place in places_of(order.part_of, resolves=resolves) if place.reached in mine)
     if len(found) == 1:
         return (Place(order.permit_id, *found[0]),)
-    return tuple(Place(f"{order.permit_id}.{number}", *each) for number, each in enumerate(found, start=1))
+    return tuple(Place(part_key(order.permit_id, number), *each) for number, each in enumerate(found, start=1))
 
 
 async def in_turn(order: Order, places: Sequence[Place], act: Callable[[Place], Awaitable[None]]) -> None:
@@ -67,8 +84,9 @@ async def in_turn(order: Order, places: Sequence[Place], act: Callable[[Place], 
     Raises:
         PreconditionFailedError: nothing was done.
         EffectUnknownError: it cannot be told.
-        ExecutorError: done, in whole or in part, and it went wrong.
+        ExecutorError: done, in whole or in part, and it went wrong; it names the places that were reached.
     """
+    reached = tuple(place.reached for place in places)
     for done, place in enumerate(places):
         try:
             _check_not_stopped(order)
@@ -76,9 +94,12 @@ async def in_turn(order: Order, places: Sequence[Place], act: Callable[[Place], 
         except PreconditionFailedError as error:
             if not done:
                 raise
-            raise ExecutorError(f"done for {done} of {len(places)} targets, then {place}: {error}") from error
+            message = f"done for {done} of {len(places)} targets, then {place}: {error}"
+            raise ExecutorError(message, touched=reached[:done]) from error
         except EffectUnknownError as error:
-            raise EffectUnknownError(f"{place}: {error}") from error
+            raise EffectUnknownError(f"{place}: {error}", touched=reached[: done + 1]) from error
+        except ExecutorError as error:
+            raise ExecutorError(f"{place}: {error}", touched=reached[: done + 1]) from error
 
 
 def _check_not_stopped(order: Order) -> None:

@@ -21,6 +21,7 @@ from activities.executors.base import (
     TargetCredentials,
     TargetUnreachableError,
 )
+from policy.permit import permit_of
 
 Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -85,7 +86,7 @@ async def reading_session(
 def application_name(permit_id: str | None) -> str:
     """The name that a session under a permit has at the server, which keeps 63 bytes of it."""
     # Of a permit that acts on one target after the other, each session has the name of the permit, which fits.
-    return f"{ACTS}{permit_id.partition('/')[0]}" if permit_id is not None else LOOKS
+    return f"{ACTS}{permit_of(permit_id)}" if permit_id is not None else LOOKS
 
 
 def _settings(name: str, statement_seconds: float, *, read_only: bool) -> dict[str, str]:

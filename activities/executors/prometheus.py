@@ -94,7 +94,7 @@ def query_of(order: ProbeOrder) -> str:
     """
     if not order.query:
         raise ProbeError(f"probe {order.probe} has no query in the operations registry")
-    values: dict[str, JsonValue] = {RESOURCE: order.resource, **order.parameters}
+    values: dict[str, JsonValue] = {**order.parameters, RESOURCE: order.resource}
     places = list(_PLACE.finditer(order.query))
     for found in places:
         if (name := found["named"] or found["braced"]) is not None:

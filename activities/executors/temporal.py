@@ -32,6 +32,7 @@ from activities.executors.base import (
     PreconditionFailedError,
     ProbeError,
     ProbeOrder,
+    Reached,
     Seen,
     Supports,
     TargetCredentials,
@@ -318,8 +319,12 @@ def order_input(order: Order, *, dry_run: bool = False) -> dict[str, Any]:
     }
 
 
-def _permitted(order: Order) -> frozenset[str]:
-    return frozenset({*order.resolved, *(target.id for target in order.targets)})
+def _permitted(order: Order) -> answers.Permitted:
+    """What a worker may name as touched, and what that is."""
+    found: dict[str, tuple[Reached, ...]] = {resource: ((resource, None),) for resource in order.resolved}
+    for target in order.targets:
+        found[target.id] = (*found.get(target.id, ()), (target.resource, target.id))
+    return found
 
 
 async def _any(*tasks: "asyncio.Task[Any]", until: float) -> None:

@@ -12,7 +12,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
 
@@ -20,6 +20,7 @@ from activities.executors.base import (
     EffectUnknownError,
     ExecutorError,
     PreconditionFailedError,
+    Reached,
     TargetChangedError,
     TargetUnreachableError,
 )
@@ -27,6 +28,9 @@ from policy.base import EdgeModel
 from policy.canonical import parse_json
 from policy.errors import CanonicalError
 from policy.targets import MAX_TARGETS, ResolvedTarget
+
+# What a worker may name as touched: resource ids and ids of targets, and what that is.
+Permitted: TypeAlias = Mapping[str, tuple[Reached, ...]]
 
 MAX_ANSWER_BYTES = 64 * 1024
 _MESSAGE = 400
@@ -49,7 +53,7 @@ REFUSED_PERMITS = frozenset(
             "wrong_action",
             "wrong_operation",
         ),
-        *("wrong_id", "not_yet", "expired", "assurance_not_accepted", "not_approved", "dry_run"),
+        *("wrong_id", "nothing_permitted", "not_yet", "expired", "assurance_not_accepted", "not_approved", "dry_run"),
     }
 )
 Shape = TypeVar("Shape", bound=EdgeModel)
@@ -110,7 +114,7 @@ class Ended:
     failure: tuple[str, str] | None = None
 
 
-def verdict(ended: Ended, permitted: Collection[str]) -> ExecutorError | None:
+def verdict(ended: Ended, permitted: Permitted) -> ExecutorError | None:
     """What went wrong with an order; None where it was done.
 
     Args:
@@ -136,7 +140,7 @@ def rehearsed(ended: Ended) -> str:
     Raises:
         PreconditionFailedError: it would not be carried out, or nobody said.
     """
-    wrong = verdict(ended, ())
+    wrong = verdict(ended, {})
     if wrong is None:
         return shown(_read(WorkerAnswer, ended).message) or "the platform's worker would carry it out"
     raise wrong if isinstance(wrong, PreconditionFailedError) else PreconditionFailedError(str(wrong))
@@ -173,7 +177,7 @@ def shown(text: str) -> str:
     return line if len(line) <= _MESSAGE else f"{line[: _MESSAGE - 1]}…"
 
 
-def _answered(ended: Ended, permitted: Collection[str]) -> ExecutorError | None:
+def _answered(ended: Ended, permitted: Permitted) -> ExecutorError | None:
     try:
         answer = _read(WorkerAnswer, ended)
     except EffectUnknownError as error:
@@ -181,6 +185,7 @@ def _answered(ended: Ended, permitted: Collection[str]) -> ExecutorError | None:
     message = shown(answer.message)
     if strange := sorted(set(answer.touched) - set(permitted)):
         return ExecutorError(f"it touched {shown(', '.join(strange))}, which is not permitted")
+    touched = tuple(dict.fromkeys(each for name in answer.touched for each in permitted[name]))
     match answer.status:
         case "done":
             return None
@@ -189,9 +194,9 @@ def _answered(ended: Ended, permitted: Collection[str]) -> ExecutorError | None:
         case "refused":
             return PreconditionFailedError(message or "the platform's worker refused it")
         case "failed":
-            return ExecutorError(message or "the platform's worker says that it went wrong")
+            return ExecutorError(message or "the platform's worker says that it went wrong", touched=touched)
         case "unknown":
-            return EffectUnknownError(message or "the platform's worker cannot tell")
+            return EffectUnknownError(message or "the platform's worker cannot tell", touched=touched)
 
 
 def _check_completed(ended: Ended) -> None:

@@ -36,6 +36,7 @@ from activities.executors.kubernetes_objects import PERMIT, WROTE
 from policy.canonical import parse_json
 from policy.errors import CanonicalError
 from policy.importing.kinds import object_kind
+from policy.permit import permit_of
 from policy.trails import TrailEffect
 
 MAX_LINE_BYTES = 2 * 1024 * 1024
@@ -145,7 +146,7 @@ def _effect(event: Mapping[str, Any], resource: str) -> TrailEffect:
         operation=_operation(event, where, annotations),
         actor=_actor(event),
         # Of a permit that acts on one target after the other, the mark names the target besides.
-        permit_id=permit.partition("/")[0][:_TEXT] if isinstance(permit, str) and permit else None,
+        permit_id=permit_of(permit)[:_TEXT] if isinstance(permit, str) and permit else None,
         evidence=_evidence(event),
     )
 

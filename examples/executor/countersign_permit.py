@@ -64,45 +64,62 @@ class Permit:
     environment: str
     parameters: Mapping[str, Any] = field(repr=False)
     dry_run: bool
-    part: str = ""
+    part: int = 0
 
     @property
     def key(self) -> str:
-        """What can be used once: the permit, or the part of it that is for one target."""
-        return f"{self.id}/{self.part}" if self.part else self.id
+        """What can be used once: the permit, or the part of it that is for one target, by its number from 1 on."""
+        return f"{self.id}.{self.part}" if self.part else self.id
 
     def of_run(self, run_id: str) -> "Permit":
         """What a run with an id may do. A permit counts in the run `permit/<jti>` only; where it acts on one target at
-        a time, each has a run `permit/<jti>/<target>` of its own.
+        a time, each has a run `permit/<jti>.<number>` of its own.
 
         Raises:
             PermitError: nothing, under this id (`wrong_id`).
         """
-        parts = self._parts() if self.claims.get("one_by_one") else {"": (list(self.resolved), self._targets)}
-        for part, (resolved, targets) in parts.items():
-            if run_id == f"permit/{self.id}{'/' if part else ''}{part}":
-                return replace(
-                    self,
-                    part=part,
-                    resolved=tuple(resolved),
-                    claims={**self.claims, "resolved": resolved, **({"targets": targets} if targets else {})},
-                )
+        if not self.claims.get("one_by_one"):
+            if run_id == f"permit/{self.id}":
+                return self
+        else:
+            for number, (resolved, targets) in enumerate(self._parts(), start=1):
+                part = replace(self._only(resolved, targets), part=number)
+                if run_id == f"permit/{part.key}":
+                    return part
         raise PermitError("wrong_id", f"permit {self.id} counts only in a run of the id permit/{self.id}")
+
+    def within(self, order: Any) -> "Permit":
+        """What of an undo its order names: of a step that ended half-way Countersign undoes only what it touched.
+
+        Nothing comes in by it that was not permitted, and a step is always of all that was.
+
+        Raises:
+            PermitError: it names nothing of what was permitted (`nothing_permitted`).
+        """
+        given = order if isinstance(order, Mapping) else {}
+        resources, named = given.get("resolved"), given.get("targets")
+        if self.direction != "undo" or not isinstance(resources, list) or not isinstance(named, list):
+            return self
+        resolved = [each for each in self.resolved if each in resources]
+        ids = [(item.get("resource"), item.get("id")) for item in named if isinstance(item, Mapping)]
+        targets = [each for each in self._targets if (each["resource"], each["id"]) in ids]
+        if not resolved or (self._targets and not targets):
+            raise PermitError("nothing_permitted", f"its order names nothing that permit {self.id} is for")
+        return self._only(resolved, targets)
+
+    def _only(self, resolved: list[str], targets: list[Any]) -> "Permit":
+        kept = {**self.claims, "resolved": resolved, **({"targets": targets} if targets else {})}
+        return replace(self, resolved=tuple(resolved), claims=kept)
 
     @property
     def _targets(self) -> list[Any]:
         return list(self.claims.get("targets", []))
 
-    def _parts(self) -> dict[str, tuple[list[str], list[Any]]]:
-        """By the name of each target, its resource and itself."""
+    def _parts(self) -> list[tuple[list[str], list[Any]]]:
+        """Of each target, its resource and itself; in their order."""
         if not self._targets:
-            return {each: ([each], []) for each in self.resolved}
-        ids = [target["id"] for target in self._targets]
-        alone = len(set(ids)) == len(ids)
-        return {
-            target["id"] if alone else f"{target['resource']}/{target['id']}": ([target["resource"]], [target])
-            for target in self._targets
-        }
+            return [([each], []) for each in self.resolved]
+        return [([target["resource"]], [target]) for target in self._targets]
 
     @property
     def order(self) -> dict[str, Any]:

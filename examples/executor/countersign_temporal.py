@@ -12,7 +12,8 @@
 4. Without a permit that holds, the activity does not run; the failure is not retryable, and its type is the code.
 5. Countersign's executor `temporal` starts each step under the id `permit/<jti>`. With `by_id` a permit counts in a
    run of that id only: a workflow, or an activity that was started alone. So there is one run of it, and one effect.
-   A permit that acts on one target at a time has a run for each, and each is called with that target alone.
+   A permit that acts on one target at a time has a run for each, and each is called with that target alone. Of an undo
+   the activity is called with what its order names of the permitted: a step that ended half-way touched no more.
 6. A dry run is let through for the operations that are named in `rehearses`, with `dry_run` in its order: it must
    change nothing, so its permit is not used up.
 """
@@ -74,8 +75,8 @@ class _Guarded(ActivityInboundInterceptor):
 
     def _verified(self, given: ExecuteActivityInput) -> tuple[Permit, bool]:
         """The permit of a call, and whether it is to be rehearsed only."""
-        value = given.args[0] if len(given.args) == 1 else None
-        token = value.get("permit") if isinstance(value, Mapping) else None
+        value = given.args[0] if len(given.args) == 1 and isinstance(given.args[0], Mapping) else {}
+        token = value.get("permit")
         if not isinstance(token, str):
             raise PermitError("no_permit", "send one json object whose member permit is the signed permit")
         permit = self._permits.verifier.verify(token)
@@ -87,10 +88,10 @@ class _Guarded(ActivityInboundInterceptor):
         if permit.dry_run or _asks_dry_run(value):
             raise PermitError("dry_run", "it is of a dry run: nothing is carried out under it")
         if self._permits.by_id:
-            return permit.of_run(info.workflow_id or info.activity_id), False
+            return permit.of_run(info.workflow_id or info.activity_id).within(value.get("order")), False
         if permit.claims.get("one_by_one"):
             raise PermitError("wrong_id", "it acts on one target at a time, which the id of its run names: set by_id")
-        return permit, False
+        return permit.within(value.get("order")), False
 
     def _attempt(self, permit: Permit) -> str:
         if self._permits.by_id and permit.direction == "undo":

@@ -21,9 +21,14 @@ class Fleet(Target):
     after: dict[str, Any] = field(default_factory=dict)
     shown: dict[str, Seen] = field(default_factory=dict)
     stopping: dict[str, Any] = field(default_factory=dict)
+    halves: ExecutorError | None = None
 
     async def execute(self, order: Order) -> None:
         await super().execute(order)
+        if self.halves is not None:
+            if order.direction == "do":
+                raise self.halves
+            return
         (resource,) = order.resolved
         if resource in self.stopping:
             self.begun.set()
@@ -34,7 +39,7 @@ class Fleet(Target):
         self.state[resource] = self.after.get(resource, 1) if order.direction == "do" else 0
 
     async def observe(self, order: Order) -> Seen:
-        return self.shown.get(order.permit_id.partition("/")[2], "none")
+        return self.shown.get(order.resolved[0], "none")
 
     async def measure(self, order: ProbeOrder) -> Any:
         self.measured += 1

@@ -32,7 +32,7 @@ async def test_each_target_is_measured_before_the_next_is_begun(world: World, fl
 
     report = await reported(world, permit)
     assert (result.status, touched(fleet), report.touched) == ("succeeded", list(FLEET), FLEET)
-    assert [order.permit_id for order in fleet.orders] == [f"{permit.permit_id}/{name}" for name in FLEET]
+    assert [order.permit_id for order in fleet.orders] == [f"{permit.permit_id}.{number}" for number in (1, 2, 3)]
     assert [(gate.after, gate.open) for gate in report.gates] == [("memory/a", True), ("memory/b", True)]
     assert [(item.resource, item.met) for item in report.measurements] == [(name, True) for name in FLEET]
 
@@ -235,3 +235,34 @@ async def test_a_process_that_did_it_undoes_what_it_touched_while_the_record_is_
     result = await asyncio.wait_for(running, BOUND)
 
     assert (result.status, touched(fleet, "undo")) == ("succeeded", ["memory/b", "memory/a"])
+
+
+@pytest.mark.parametrize("by_record", [True, False])
+async def test_all_at_once_what_was_not_touched_is_not_undone(world: World, fleet: Fleet, by_record: bool) -> None:
+    """The report says where it ended, and the undo is given that alone, by whoever knows it."""
+    world.one_by_one = False
+    fleet.halves = ExecutorError("b refused", touched=(("memory/a", None),))
+    permit = await world.permit()
+
+    result = await execute(world, permit.permit_id)
+    by = world.process() if by_record else world.activities
+    await execute(world, undo_of(permit), attempt(activity="2"), by=by)
+
+    report = await _reported_first(world, permit)
+    assert (result.status, result.effect, report.touched) == ("failed", "done", ("memory/a",))
+    undo = fleet.orders[-1]
+    assert (undo.direction, undo.resolved) == ("undo", ("memory/a",))
+    assert undo.part_of is not None
+    assert undo.part_of.resolved == FLEET
+
+
+async def test_where_nobody_knows_what_was_touched_all_is_undone(world: World, fleet: Fleet) -> None:
+    world.one_by_one = False
+    fleet.halves = ExecutorError("it broke")
+    permit = await world.permit()
+
+    await execute(world, permit.permit_id)
+    await execute(world, undo_of(permit), attempt(activity="2"))
+
+    assert (await _reported_first(world, permit)).touched == ()
+    assert (fleet.orders[-1].direction, fleet.orders[-1].resolved) == ("undo", FLEET)

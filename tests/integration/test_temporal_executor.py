@@ -29,7 +29,7 @@ from activities.executors.temporal import TemporalExecutor, make, order_input
 from activities.executors.temporal_runs import run_of
 from activities.executors.temporal_settings import TemporalSettings
 from deploy.dev import Stack
-from policy.permit import Direction
+from policy.permit import Direction, part_key
 from policy.targets import ResolvedTarget
 from signing.keys import generate
 from tests.integration.executors.platform import EXECUTOR, KEY, RESOURCE, Platform, permitted, platform_workers
@@ -157,13 +157,16 @@ async def test_one_target_at_a_time_has_a_run_of_its_own(stack: Stack, platform:
     acting = executor(stack, platform, workflow=workflow)
     found = tuple(ResolvedTarget(id=f"order-{number}", resource=RESOURCE, version="1") for number in (7, 8))
     whole = order(targets=found, claims={"one_by_one": True})
-    parts = [replace(whole, permit_id=f"{whole.permit_id}/{each.id}", targets=(each,)) for each in found]
+    parts = [
+        replace(whole, permit_id=part_key(whole.permit_id, number), targets=(each,))
+        for number, each in enumerate(found, start=1)
+    ]
 
     await acting.execute(parts[0])
 
     assert platform.till.booked == 1
     assert [await acting.observe(part) for part in parts] == ["done", "none"]
-    for stranger in (whole, replace(whole, permit_id=f"{whole.permit_id}/order-9")):
+    for stranger in (whole, replace(whole, permit_id=part_key(whole.permit_id, 3))):
         assert "wrong_id" in str(await wrong(acting, stranger))
     # The worker is called with what its run is for: order-7 in its answer is not what this one permits.
     assert "order-7, which is not permitted" in str(await wrong(acting, parts[1]))

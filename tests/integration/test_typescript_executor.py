@@ -27,7 +27,7 @@ from activities.executors.base import (
 from activities.executors.temporal import TemporalExecutor, make
 from deploy.dev import Stack
 from policy.canonical import canonical, digest_of
-from policy.permit import Direction, Permit
+from policy.permit import Direction, Permit, part_key
 from policy.targets import ResolvedTarget
 from signing.jws import sign
 from signing.keys import generate
@@ -229,7 +229,7 @@ async def test_one_target_at_a_time_has_a_run_of_its_own(site: Site) -> None:
     """The worker acts on the one that the id names, once, and on none that the permit does not name."""
     name = fresh()
     order = Order.under(a_permit(name, claims={"one_by_one": True}))
-    part, other = (replace(order, permit_id=f"{order.permit_id}/{each}") for each in (name, "another"))
+    part, other = (replace(order, permit_id=part_key(order.permit_id, number)) for number in (1, 2))
 
     await asyncio.gather(*(site.executor.execute(part) for _ in range(2)))
 
@@ -237,6 +237,19 @@ async def test_one_target_at_a_time_has_a_run_of_its_own(site: Site) -> None:
     for wrong_one in (order, other):
         assert "wrong_id" in str(await wrong(site, wrong_one))
     assert [line for line in site.journal() if name in line] == [f"show {name} {order.permit_id}"]
+
+
+async def test_an_undo_is_for_what_its_order_names_of_the_permitted(site: Site) -> None:
+    """Part of what was permitted is carried out; what names nothing of it is refused."""
+    name = fresh()
+    both = tuple(ResolvedTarget(id=each, resource=RESOURCE) for each in (name, "other"))
+    undo = Order.under(a_permit(name, Direction.undo, targets=both))
+    nothing = replace(undo, targets=(ResolvedTarget(id="another", resource=RESOURCE),))
+
+    assert "names nothing that permit" in str(await wrong(site, nothing))
+    await site.executor.execute(replace(undo, targets=both[:1]))
+
+    assert [line for line in site.journal() if name in line] == [f"hide {name} {undo.permit_id}"]
 
 
 async def test_what_does_not_fit_is_refused_and_rehearsed_first(site: Site) -> None:

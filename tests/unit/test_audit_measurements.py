@@ -123,6 +123,16 @@ def test_a_value_that_had_to_be_compared_is_judged_by_the_baseline_that_was_kept
     assert "says None" in next(check_measurements(permit, measured))
 
 
+def test_a_target_that_is_not_the_permits_is_found_also_where_all_are_done_at_once() -> None:
+    permit, report = _recorded("allowed")
+
+    def said(*touched: str) -> list[str]:
+        return list(check_measurements(permit, EffectReport.model_validate(report | {"touched": touched})))
+
+    assert said(permit.resolved[0]) == []
+    assert said("elsewhere") == [f"it touched elsewhere, permitted are {permit.resolved[0]}"]
+
+
 def test_the_corpus_is_there() -> None:
     """The runs of these tests are those of the replay corpus."""
     assert (Path(__file__).parents[1] / "replay/histories/one-by-one.json").exists()

@@ -188,3 +188,45 @@ def test_keys_that_cannot_be_told_apart_are_refused() -> None:
     """One kid is one key."""
     with pytest.raises(ValueError, match="occurs twice"):
         alone.Verifier({"keys": [KEYS["keys"][0], KEYS["keys"][0]]}, issuer=AUDIENCE, executor=EXECUTOR)
+
+
+TARGETS = [{"id": name, "resource": "orders/7", "version": None} for name in ("a", "b")]
+NAMED: dict[str, tuple[Any, list[str]]] = {
+    "what the step touched": ({"resolved": ["orders/7"], "targets": TARGETS[:1]}, ["a"]),
+    "more than was permitted": ({"resolved": ["orders/7", "x"], "targets": [*TARGETS[1:], {"id": "c"}, 3]}, ["b"]),
+    "nothing said": (None, ["a", "b"]),
+    "half of it said": ({"targets": TARGETS[:1]}, ["a", "b"]),
+}
+
+
+@pytest.mark.parametrize(("order", "left"), NAMED.values(), ids=NAMED)
+def test_an_undo_is_for_what_its_order_names_of_the_permitted(order: Any, left: list[str]) -> None:
+    undo, do = (
+        verifier().verify(sign_permit(claims(way, targets=TARGETS), KEY), now=NOW) for way in reversed(Direction)
+    )
+
+    assert [item["id"] for item in undo.within(order).order["targets"]] == left
+    assert undo.within(order).key == undo.key
+    assert do.within(order) == do
+
+
+def test_an_undo_of_nothing_that_was_permitted_is_refused() -> None:
+    undo = verifier().verify(sign_permit(claims(Direction.undo, targets=TARGETS), KEY), now=NOW)
+
+    orders: list[Any] = [{"resolved": [], "targets": []}, {"resolved": ["orders/7"], "targets": [{"id": "c"}]}]
+    for order in orders:
+        with pytest.raises(alone.PermitError, match="nothing_permitted"):
+            undo.within(order)
+
+
+def test_targets_taken_one_at_a_time_have_numbers_in_the_ids_of_their_runs() -> None:
+    """Whatever they are called: `a` in two resources, or a name with a slash."""
+    permit = verifier().verify(sign_permit(claims(targets=TARGETS, one_by_one=True), KEY), now=NOW)
+
+    runs = [permit.of_run(f"permit/{permit.id}.{number}") for number in (1, 2)]
+
+    assert [[item["id"] for item in run.order["targets"]] for run in runs] == [["a"], ["b"]]
+    assert [run.key for run in runs] == [f"{permit.id}.1", f"{permit.id}.2"]
+    for other in (permit.id, f"{permit.id}.3", f"{permit.id}.0", f"{permit.id}/a"):
+        with pytest.raises(alone.PermitError, match="wrong_id"):
+            permit.of_run(f"permit/{other}")

@@ -67,6 +67,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "criterion_cannot_fail",
         "forgives 3 failures, and is looked at 3 times",
     ),
+    "half of the looks forgiven": (
+        {"success": {"at_most": 5}, "observe_seconds": 3600, "error_limit": 61},
+        "criterion_cannot_fail",
+        "forgives 61 looks in a row without a value, and is looked at 121 times: forgive fewer than half",
+    ),
     "failures forgiven where none counts": (
         {"success": {"at_most": 5}, "failure_limit": 1},
         "criterion_cannot_fail",
@@ -252,3 +257,11 @@ SENTENCES: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(("said", "sentence"), SENTENCES.values(), ids=SENTENCES)
 def test_people_read_a_criterion_as_a_sentence(said: dict[str, Any], sentence: str) -> None:
     assert criterion_words(_proposal(said).success_criteria[0]) == sentence
+
+
+def test_no_parameter_of_a_probe_has_the_name_of_what_it_is_read_on() -> None:
+    """A proposal would choose by its value which resource is measured."""
+    probe = "probes:\n  - {name: web.errors, executor: metrics, type: number, parameters: {resource: {type: string}}}"
+
+    with pytest.raises(DocumentError, match="its parameter resource has the name of what it is read on"):
+        read_operations((HEAD + probe).encode())

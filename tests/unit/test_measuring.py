@@ -83,6 +83,11 @@ CASES = {
     "errors forgiven": Case(OBSERVED | {"error_limit": 2}, [(0, True), (1, NONE), (9, NONE), (10, True)], True),
     "errors in a row": Case(OBSERVED | {"error_limit": 1}, [(0, True), (1, NONE), (2, NONE)], None),
     "errors apart": Case(OBSERVED | {"error_limit": 1}, [(0, True), (1, NONE), (2, True), (3, NONE), (10, True)], True),
+    "errors most of the time": Case(
+        OBSERVED | {"error_limit": 2},
+        [(0, True), (1, NONE), (2, NONE), (3, True), (4, NONE), (5, NONE), (10, True)],
+        None,
+    ),
     "errors before it is settled": Case(ON | {"error_limit": 0}, [(0, NONE)], None),
     "often enough": Case(ON | {"consecutive_successes": 3}, [(0, True), (1, True), (2, True)], True),
     "not in a row": Case(ON | {"consecutive_successes": 2}, [(0, True), (1, False), (5, True)], None),

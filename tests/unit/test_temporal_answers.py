@@ -28,7 +28,7 @@ from activities.executors.temporal_answers import (
 )
 from tests.unit.permitted import EXECUTOR_FOLDER
 
-PERMITTED = ("billing/till", "order-7")
+PERMITTED = {"billing/till": (("billing/till", None),), "order-7": (("billing/till", "order-7"),)}
 TARGET = {"id": "order-7", "resource": "billing/till"}
 
 
@@ -176,3 +176,11 @@ def test_every_code_of_the_example_verifiers_is_known() -> None:
 
     assert len(files) >= 2
     assert used - {"reused"} == REFUSED_PERMITS
+
+
+@pytest.mark.parametrize("status", ["failed", "unknown"])
+def test_what_it_touched_before_it_went_wrong_is_kept(status: str) -> None:
+    """An undo is given no more; an answer that names nothing may have touched everything."""
+    found = [verdict(completed({"status": status, "touched": names}), PERMITTED) for names in (["order-7"], [])]
+
+    assert [error and error.touched for error in found] == [(("billing/till", "order-7"),), ()]

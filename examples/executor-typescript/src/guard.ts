@@ -7,13 +7,14 @@
  *    the permitted order in place of both.
  * 2. Its type is the permitted operation, and the workflow, or the activity without one, has the id `permit/<jti>`: under
  *    an id Temporal starts one run, so there is one. A permit that acts on one target at a time has a run for each.
+ *    An undo is for what its order names of the permitted: a step that ended half-way touched no more.
  * 3. A permit is used once. For a step each attempt counts: nobody knows what the first one did. An undo may be tried
  *    again.
  * 4. A dry run is let through, changes nothing and uses up nothing.
  */
 import { Context, ApplicationFailure } from '@temporalio/activity';
 import type { ActivityExecuteInput, ActivityInboundCallsInterceptor, ActivityInterceptorsFactory, Next } from '@temporalio/worker';
-import { ofRun, PermitError, type JsonObject, type Permit, type Verifier } from './permit';
+import { ofRun, within, PermitError, type JsonObject, type Permit, type Verifier } from './permit';
 import type { FolderStore } from './store';
 
 /** What an activity is called with: everything in it was permitted. */
@@ -31,6 +32,12 @@ export function guard(verifier: Verifier, store: FolderStore): ActivityIntercept
   return () => ({ inbound: new Guard(verifier, store) });
 }
 
+interface Asked {
+  dry_run?: unknown;
+  resolved?: unknown;
+  targets?: unknown;
+}
+
 class Guard implements ActivityInboundCallsInterceptor {
   constructor(private readonly verifier: Verifier, private readonly store: FolderStore) {}
 
@@ -46,7 +53,7 @@ class Guard implements ActivityInboundCallsInterceptor {
   }
 
   private permitted(args: unknown[]): Order {
-    const given = args.length === 1 ? (args[0] as { permit?: unknown; order?: { dry_run?: unknown } } | null) : null;
+    const given = args.length === 1 ? (args[0] as { permit?: unknown; order?: Asked } | null) : null;
     if (typeof given?.permit !== 'string') {
       throw new PermitError('no_permit', 'send one json object whose member permit is the signed permit');
     }
@@ -60,7 +67,7 @@ class Guard implements ActivityInboundCallsInterceptor {
       throw new PermitError('dry_run', 'it is of a dry run: nothing is carried out under it');
     }
     if (dryRun) return orderOf(permit, dryRun);
-    const part = ofRun(permit, info.workflowExecution?.workflowId ?? info.activityId);
+    const part = within(ofRun(permit, info.workflowExecution?.workflowId ?? info.activityId), given.order);
     this.store.claim(part, attempt(part));
     return orderOf(part, dryRun);
   }

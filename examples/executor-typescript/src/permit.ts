@@ -170,7 +170,7 @@ function read(claims: JsonObject): Permit {
 
 /**
  * What a run with an id may do: a permit counts in the run `permit/<jti>` only; where it acts on one target at a time,
- * each has a run `permit/<jti>/<target>` of its own. Throws PermitError.
+ * each has a run `permit/<jti>.<number>` of its own. Throws PermitError.
  */
 export function ofRun(permit: Permit, runId: string): Permit {
   for (const part of permit.claims.one_by_one === true ? parts(permit) : [permit]) {
@@ -181,12 +181,32 @@ export function ofRun(permit: Permit, runId: string): Permit {
 
 function parts(permit: Permit): Permit[] {
   const { id, targets } = permit;
-  if (targets.length === 0) return permit.resolved.map((each) => ({ ...permit, key: `${id}/${each}`, resolved: [each] }));
-  const alone = new Set(targets.map((target) => target.id)).size === targets.length;
-  return targets.map((target) => {
-    const name = alone ? target.id : `${target.resource}/${target.id}`;
-    return { ...permit, key: `${id}/${name}`, resolved: [String(target.resource)], targets: [target] };
-  });
+  if (targets.length === 0) {
+    return permit.resolved.map((each, at) => ({ ...permit, key: `${id}.${at + 1}`, resolved: [each] }));
+  }
+  return targets.map((target, at) => ({
+    ...permit,
+    key: `${id}.${at + 1}`,
+    resolved: [String(target.resource)],
+    targets: [target],
+  }));
+}
+
+/**
+ * What of an undo its order names: of a step that ended half-way Countersign undoes only what it touched. Nothing comes in
+ * by it that was not permitted, and a step is always of all that was. Throws PermitError.
+ */
+export function within(permit: Permit, order: { resolved?: unknown; targets?: unknown } | undefined): Permit {
+  const { resolved: ids, targets: named } = order ?? {};
+  if (permit.direction !== 'undo' || !Array.isArray(ids) || !Array.isArray(named)) return permit;
+  const resolved = permit.resolved.filter((each) => ids.includes(each));
+  const targets = permit.targets.filter((each) =>
+    named.some((one: JsonObject | null) => one?.resource === each.resource && one?.id === each.id),
+  );
+  if (resolved.length === 0 || (permit.targets.length > 0 && targets.length === 0)) {
+    throw new PermitError('nothing_permitted', `its order names nothing that permit ${permit.id} is for`);
+  }
+  return { ...permit, resolved, targets };
 }
 
 /** The RFC 8785 form of a JSON value: JSON.stringify writes numbers and texts like that, only members are to be sorted. */

@@ -118,6 +118,7 @@ WRITTEN: dict[str, tuple[str, dict[str, Any], str]] = {
     "a whole number": ("topk($n, x)", {"n": 3}, "topk(3, x)"),
     "whether": ('x{on="${on}"}', {"on": True}, 'x{on="true"}'),
     "the resource": ('x{of="$resource"}', {}, 'x{of="web/till"}'),
+    "the resource, whatever a parameter says": ('x{of="$resource"}', {"resource": "quiet"}, 'x{of="web/till"}'),
     "a dollar": ('x{of=~"a$$"}', {}, 'x{of=~"a$"}'),
 }
 
