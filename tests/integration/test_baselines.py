@@ -170,7 +170,7 @@ async def test_what_was_read_before_is_lost_with_the_process_and_nobody_guesses_
     one.go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(running, BOUND)
-    one.seen, one.shown = "done", {"": "done"}
+    one.seen, one.shown = "done", {"memory/a": "done"}
     world.let_attempts_end()
 
     result = await observe(world, permit.permit_id, world.process())
