@@ -22,7 +22,7 @@ from policy.outcome import EffectReport, Measurement, Rehearsal
 from policy.permit import Direction, Permit, permit_id
 from policy.proposal import receive
 from tests.anchors import anchored_by
-from tests.integration.left_behind import UNDO_OVERDUE, assessed, recorded, release_holds
+from tests.integration.left_behind import UNDO_OVERDUE, assessed, forget_holds, recorded
 from tests.permit_keys import SIGNER, trust
 from tests.replay import recording as scenes
 from tests.replay.recording import DOCUMENTS, Recording
@@ -90,7 +90,7 @@ class Past:
     async def begun(self, proposal_id: str, target: str, **other: Any) -> None:
         """An allowed action that is at work: its permit is claimed, its report is still to come."""
         now = datetime.now(UTC)
-        await release_holds(self.place.database, now)
+        await forget_holds(self.place)
         answer = await assessed(self.place, proposal(proposal_id, target, **other))
         assert answer.plan is not None, answer.result
         prover = Prover(accepts_claimed=True)

@@ -40,9 +40,9 @@ from tests.integration.left_behind import (
     LaterClock,
     claimed,
     control,
+    forget_holds,
     holds_of,
     kinds_of,
-    release_holds,
     reported,
     result_of,
 )
@@ -182,7 +182,7 @@ async def test_a_sweep_is_bounded_and_goes_on_the_next_time(place: Recording, mo
 
 async def test_closed_runs_are_archived_once_and_can_be_audited(place: Recording, tmp_path: Path) -> None:
     """Every closed run becomes one file whose digest is on record, a refused and a failed start included."""
-    await release_holds(place.database, datetime.now(UTC))
+    await forget_holds(place)
     for scene in (scenes.allowed, scenes.malformed_start, scenes.start_refused):
         await scene(place, f"archived-{scene.__name__}")
     await _listed(place, 3)

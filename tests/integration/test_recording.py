@@ -14,7 +14,7 @@ from cli.policy import publish_one
 from deploy.dev import Stack
 from policy.permit import Direction
 from policy.proposal import receive
-from tests.integration.left_behind import OVERDUE, UNDO_OVERDUE, assessed, claimed, recorded, release_holds, reported
+from tests.integration.left_behind import OVERDUE, UNDO_OVERDUE, assessed, claimed, forget_holds, recorded, reported
 from tests.replay import recording as scenes
 from tests.replay.recording import DOCUMENTS, Recording, recording
 
@@ -83,7 +83,7 @@ async def test_another_name_in_the_catalog_lifts_no_hold(place: Recording) -> No
     answer = await assessed(place, renamed)
 
     await publish_catalog(place, catalog)
-    await release_holds(place.database, datetime.now(UTC))
+    await forget_holds(place)
     assert answer.result is not None
     assert [reason.code for reason in answer.result.reasons] == ["on_hold"]
 
@@ -94,7 +94,7 @@ async def test_only_people_make_an_effect_riskier_by_denying_it(place: Recording
     await HouseActivities(place.database, place.client, Documents(), OVERDUE, None).sweep()
     by_rule = scenes.proposal("by-rule", scratch=True)
     answer = await assessed(place, by_rule)
-    await release_holds(place.database, datetime.now(UTC))
+    await forget_holds(place)
     await scenes.denied_by_person(place, "by-person")
     later = [receive(scenes.proposal("later", scratch=scratch)) for scratch in (True, False)]
 
