@@ -146,18 +146,27 @@ def _because(file: CaseFile) -> dict[str, str]:
 def _ballot(
     submission: DecisionSubmission, person: PersonFacts, said_by: Principal, now: datetime, asked: str | None
 ) -> Ballot:
+    more = {
+        "asked": asked if submission.vote is Vote.request_info else None,
+        "answers": submission.answers,
+        "feedback": submission.feedback,
+    }
+    return ballot_of(submission, person, said_by, now, submission.vote).model_copy(update=more)
+
+
+def ballot_of(
+    submission: DecisionSubmission, person: PersonFacts, said_by: Principal, at: datetime, vote: Vote
+) -> Ballot:
+    """What a statement counts as: who makes it, how that is shown, and the vote that it is, at an instant (UTC)."""
     return Ballot(
         **dict(person),
         decision_id=submission.decision_id,
         stage=submission.stage,
-        vote=submission.vote,
-        received_at=now,
+        vote=vote,
+        received_at=at,
         assurance=said_by.assurance,
         key_id=said_by.key_id if said_by.kind in ("key", "ssh") else None,
         justification=submission.justification,
-        asked=asked if submission.vote is Vote.request_info else None,
-        answers=submission.answers,
-        feedback=submission.feedback,
     )
 
 

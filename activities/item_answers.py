@@ -5,23 +5,22 @@ and kept with the statement: an auditor takes it as recorded, like every other o
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from activities.deciding import Reading, SaidBy, Why
+from activities.deciding import Reading, SaidBy, Why, ballot_of
 from activities.statements import who_says
-from policy.approval.standing import Ballot, Standing, refuse
+from policy.approval.standing import refuse
 from policy.base import RecordModel
-from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, Vote
+from policy.decision import DecisionSubmission, Refusal, Vote
 from policy.findings import AMENDS, Finding, Found
 from policy.items import Item, Said, agreeing
 from policy.outcome import Outcome
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
-from policy.proofs import Assurance, Principal
+from policy.proofs import Principal
 from policy.rules.stepping_up import too_weak, wanted_in
 
-_TICK = timedelta(microseconds=1)
 _OWN = "a statement about an item is one's own: send it without on_behalf_of"
 
 
@@ -102,7 +101,8 @@ def _answered(
         why = (Refusal.self_approval, message)
     if why is not None or finding is None:
         return ItemReading(person=person, refusal=why)
-    ballot = _ballot(file, submission, said_by, person, now)
+    at = item.case(tuple(one.ballot for one in file.said)).after(now)
+    ballot = ballot_of(submission, person, said_by, at, Vote.approve)
     if refused := refuse(item.case(agreeing(file.said, finding)), ballot):
         return ItemReading(person=person, refusal=refused)
     wanted = wanted_in(item.chain, submission.stage, Vote.approve)
@@ -153,37 +153,6 @@ def _no_repair(item: Item, named: str, repair: Repair | None) -> str | None:
     if repair.remedies != item.proposal_id and repair.target != item.target:
         return f"action {named} acted on {repair.target} and remedies {repair.remedies or 'nothing'}"
     return None
-
-
-def _ballot(
-    file: ItemFile, submission: DecisionSubmission, said_by: Principal, person: PersonFacts, now: datetime
-) -> Ballot:
-    last = max((one.ballot.received_at for one in file.said), default=None)
-    return Ballot(
-        **person.model_dump(),
-        decision_id=submission.decision_id,
-        stage=submission.stage,
-        vote=Vote.approve,
-        received_at=now if last is None or now > last else last + _TICK,
-        assurance=said_by.assurance,
-        justification=submission.justification,
-        key_id=said_by.key_id if said_by.kind in ("key", "ssh") else None,
-    )
-
-
-def item_receipt(submission: DecisionSubmission, reading: ItemReading, standing: Standing) -> DecisionReceipt:
-    """What a statement about an item is answered; `standing` is how the item stands for what it says."""
-    code, message = reading.refusal if reading.refusal is not None else (None, "counted")
-    return DecisionReceipt(
-        decision_id=submission.decision_id,
-        counted=reading.counts,
-        code=code,
-        message=message,
-        missing=standing.current.missing,
-        resolution=standing.resolution,
-        assurance=reading.principal.assurance if reading.principal is not None else Assurance.claimed,
-        wanted=reading.wanted,
-    )
 
 
 def with_said(file: ItemFile, reading: ItemReading) -> ItemFile:

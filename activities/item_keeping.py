@@ -17,7 +17,7 @@ from activities.cases import CaseFile, read_case
 from activities.clock import Clock, differs
 from activities.database import Database
 from activities.documents import Documents, InForce
-from activities.item_answers import ItemFile, item_receipt, read_item_answer, with_said
+from activities.item_answers import ItemFile, read_item_answer, with_said
 from activities.item_rows import (
     amend,
     close_unresolved,
@@ -35,6 +35,7 @@ from activities.item_rows import (
 from activities.ledger import Ledger
 from activities.outbox import about_case, write
 from activities.proving import Prover
+from activities.statements import statement_receipt
 from policy.decision import DecisionReceipt, DecisionSubmission, Refusal
 from policy.findings import Finding
 from policy.items import Item, agreeing, amendment_item, item_id, settled, standing_of
@@ -126,7 +127,7 @@ class ItemKeeper:
         reading = read_item_answer(file, submission, said_by, in_force.directory, repair, now)
         after = with_said(file, reading)
         standing = _standing(after, reading.finding, now)
-        receipt = item_receipt(submission, reading, standing)
+        receipt = statement_receipt(submission, reading, standing)
         person = reading.person.person_id if reading.person else None
         if reading.counts or await lists_refusal(connection, item.item_id, person):
             await store_answer(

@@ -16,17 +16,17 @@ from sqlalchemy.dialects.postgresql import insert as insert_once
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.cases import CaseFile
-from activities.deciding import proved
 from activities.documents import stored
 from activities.item_answers import ItemFile, ItemReading, Repair, kept
 from activities.ledger import Ledger
 from activities.observing import history_of
+from activities.statements import answered_before, columns_of, content_of
 from activities.tables import HoldReleaseRow, HoldRow, ProposalRow, ResultRow
 from activities.tables_items import AmendmentRow, ItemDecisionRow, UnresolvedClosedRow, UnresolvedRow
 from policy.base import instant_text
 from policy.canonical import canonical, digest, parse_canonical
 from policy.catalog import normalize
-from policy.decision import DecisionReceipt, DecisionSubmission, Refusal
+from policy.decision import DecisionReceipt, DecisionSubmission
 from policy.document import read_policy
 from policy.errors import CountersignError
 from policy.findings import AMENDS, Finding, Found
@@ -190,15 +190,7 @@ async def stored_answer(
 ) -> DecisionReceipt | None:
     """The receipt of a decision id that this item has seen before."""
     key = {"item_id": UUID(wanted), "decision_id": submission.decision_id}
-    found = (await connection.execute(_STORED, key)).first()
-    if found is None:
-        return None
-    if found.digest == digest(canonical(received)):
-        return DecisionReceipt.model_validate_json(found.receipt)
-    message = f"decision id {submission.decision_id} was used for another decision: choose a new one"
-    return DecisionReceipt(
-        decision_id=submission.decision_id, counted=False, code=Refusal.decision_id_reused, message=message
-    )
+    return answered_before((await connection.execute(_STORED, key)).first(), submission, received)
 
 
 async def lists_refusal(connection: AsyncConnection, wanted: str, person_id: str | None) -> bool:
@@ -225,35 +217,11 @@ async def store_answer(
     """Store a statement, counted or refused, with its entry: as it was `received`, which is what was signed. `named`
     are the digests of the documents that were asked.
     """
-    ballot = reading.ballot.model_dump(mode="json") if reading.ballot else None
     more = kept(reading, repair)
-    body = canonical(received)
-    row = {
-        "item_id": UUID(item.item_id),
-        "decision_id": submission.decision_id,
-        "person_id": reading.person.person_id if reading.person else None,
-        "vote": str(submission.vote),
-        "counted": reading.counts,
-        "code": receipt.code,
-        "body": body,
-        "digest": digest(body),
-        "receipt": canonical({**receipt.model_dump(mode="json"), "ballot": ballot, "finding": more["finding"]}),
-        "arrival": arrival,
-        "received_at": now,
-    }
-    await connection.execute(insert(ItemDecisionRow), row)
-    content = {
-        "item": item.model_dump(mode="json"),
-        "submission": received,
-        "channel": channel,
-        "arrival": arrival,
-        **named,
-        "person": reading.person.model_dump(mode="json") if reading.person else None,
-        "ballot": ballot,
-        "receipt": receipt.model_dump(mode="json"),
-        **more,
-        **proved(reading),
-    }
+    columns = columns_of(submission, received, reading, receipt, arrival=arrival, now=now, finding=more["finding"])
+    await connection.execute(insert(ItemDecisionRow), {"item_id": UUID(item.item_id), **columns})
+    said = content_of(received, reading, receipt, channel=channel, arrival=arrival)
+    content = {"item": item.model_dump(mode="json"), **named, **said, **more}
     await ledger.append(EntryKind.item_decided, content, item.item_id, submission.decision_id, new=True)
 
 

@@ -28,7 +28,6 @@ from activities.outside import OutsideKeeper
 from activities.proving import Prover
 from activities.reviews import (
     ReviewFile,
-    answer_receipt,
     close,
     lists_refusal,
     note_overdue,
@@ -38,6 +37,7 @@ from activities.reviews import (
     store_answer,
     stored_answer,
 )
+from activities.statements import statement_receipt
 from policy.approval.standing import stand
 from policy.decision import DecisionReceipt, DecisionSubmission, Refusal, receive_decision
 from policy.errors import DecisionError
@@ -173,7 +173,7 @@ class ItemActivities(ItemPort):
             if reading.ballot is not None:
                 case = file.review.case((*file.ballots, reading.ballot))
                 standing = stand(case, request.now, deadline_counts_as_passed=False)
-            receipt = answer_receipt(submission, reading, standing)
+            receipt = statement_receipt(submission, reading, standing)
             ledger = Ledger(connection, file.review.proposal_id, request.now)
             person = reading.person.person_id if reading.person else None
             if reading.counts or await lists_refusal(connection, file, person):

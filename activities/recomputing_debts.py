@@ -14,7 +14,8 @@ from activities.cases import CaseFile
 from activities.offering import considering, observed_of, offered
 from activities.recomputing_proofs import check_principal, said_again
 from activities.recomputing_signatures import check_offered
-from activities.reviews import ReviewFile, answer_receipt, read_answer
+from activities.reviews import ReviewFile, read_answer
+from activities.statements import statement_receipt
 from policy.approval.standing import Ballot
 from policy.audit import GovernedDocuments, ReadEntry
 from policy.audit_evaluations import compare
@@ -78,7 +79,7 @@ class Debts:
         reading = read_answer(file, submission, said_by, directory, entry.at)
         if content["ballot"] is not None:
             self._review = replace(file, ballots=(*file.ballots, Ballot.model_validate(content["ballot"])))
-        receipt = answer_receipt(submission, reading, self._known().standing(entry.at))
+        receipt = statement_receipt(submission, reading, self._known().standing(entry.at))
         return [
             *check_principal(content, said_by),
             *compare("person", content["person"], reading.person),

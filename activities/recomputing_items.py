@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from activities.cases import CaseFile
-from activities.item_answers import ItemFile, Repair, item_receipt, read_item_answer, with_said
+from activities.item_answers import ItemFile, Repair, read_item_answer, with_said
 from activities.item_rows import repaired
 from activities.recomputing_proofs import check_principal, said_again
+from activities.statements import statement_receipt
 from policy.audit import GovernedDocuments, ReadEntry
 from policy.audit_evaluations import compare
 from policy.base import instant_text
@@ -78,7 +79,7 @@ class Items:
         repair = Repair.model_validate(content["repair"]) if content["repair"] is not None else None
         reading = read_item_answer(file, submission, said_by, directory, repair, entry.at)
         after = with_said(file, reading)
-        receipt = item_receipt(submission, reading, standing_of(file.item, after.said, reading.finding, entry.at))
+        receipt = statement_receipt(submission, reading, standing_of(file.item, after.said, reading.finding, entry.at))
         if kind == "unresolved":
             self._file = after
         else:

@@ -5,7 +5,7 @@ that action. The rules are in `policy/reviewing.py`.
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,9 +15,9 @@ from sqlalchemy.dialects.postgresql import insert as insert_once
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
-from activities.deciding import Reading, SaidBy, proved
+from activities.deciding import Reading, SaidBy, ballot_of
 from activities.ledger import Ledger
-from activities.statements import who_says
+from activities.statements import answered_before, columns_of, content_of, who_says
 from activities.tables_reviews import ReviewClosedRow, ReviewDecisionRow, ReviewRow
 from policy.approval.standing import Ballot, Standing, refuse, stand
 from policy.base import instant_text
@@ -27,13 +27,12 @@ from policy.ledger import EntryKind
 from policy.observed import GlassBreak
 from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
-from policy.proofs import Assurance, Principal
+from policy.proofs import Principal
 from policy.refusals import Listed
 from policy.reviewing import Found, Review, found_by
 from policy.rules.stepping_up import too_weak, wanted_in
 
 KEY = "review"
-_TICK = timedelta(microseconds=1)
 _ANSWERS = frozenset({Vote.approve, Vote.deny, Vote.abstain, Vote.retract, Vote.recuse, Vote.acknowledge})
 
 _REVIEW = ReviewRow.__table__.c  # type: ignore[attr-defined]
@@ -186,18 +185,9 @@ def _answered(
     if submission.vote not in _ANSWERS:
         why = f"a review is answered by approve or deny, not by {submission.vote}"
         return Reading(person=person, refusal=(Refusal.not_authorized, why))
-    last = max((ballot.received_at for ballot in file.ballots), default=None)
-    ballot = Ballot(
-        **person.model_dump(),
-        decision_id=submission.decision_id,
-        stage=submission.stage,
-        vote=submission.vote,
-        received_at=now if last is None or now > last else last + _TICK,
-        assurance=said_by.assurance,
-        justification=submission.justification,
-        key_id=said_by.key_id if said_by.kind in ("key", "ssh") else None,
-    )
-    if refused := refuse(review.case(file.ballots), ballot):
+    case = review.case(file.ballots)
+    ballot = ballot_of(submission, person, said_by, case.after(now), submission.vote)
+    if refused := refuse(case, ballot):
         return Reading(person=person, refusal=refused)
     wanted = wanted_in(review.chain, submission.stage, submission.vote)
     if weak := too_weak(said_by, wanted, now):
@@ -205,35 +195,12 @@ def _answered(
     return Reading(person=person, ballot=ballot)
 
 
-def answer_receipt(submission: DecisionSubmission, reading: Reading, standing: Standing) -> DecisionReceipt:
-    """What an answer to a review is answered; `standing` is how the review stands with it."""
-    code, message = reading.refusal if reading.refusal is not None else (None, "counted")
-    return DecisionReceipt(
-        decision_id=submission.decision_id,
-        counted=reading.counts,
-        code=code,
-        message=message,
-        missing=standing.current.missing,
-        resolution=standing.resolution,
-        assurance=reading.principal.assurance if reading.principal is not None else Assurance.claimed,
-        wanted=reading.wanted,
-    )
-
-
 async def stored_answer(
     connection: AsyncConnection, file: ReviewFile, submission: DecisionSubmission, received: Any
 ) -> DecisionReceipt | None:
     """The receipt of a decision id that this review has seen before."""
     key = {"review_id": UUID(file.review.review_id), "decision_id": submission.decision_id}
-    found = (await connection.execute(_STORED, key)).first()
-    if found is None:
-        return None
-    if found.digest == digest(canonical(received)):
-        return DecisionReceipt.model_validate_json(found.receipt)
-    message = f"decision id {submission.decision_id} was used for another decision: choose a new one"
-    return DecisionReceipt(
-        decision_id=submission.decision_id, counted=False, code=Refusal.decision_id_reused, message=message
-    )
+    return answered_before((await connection.execute(_STORED, key)).first(), submission, received)
 
 
 async def lists_refusal(connection: AsyncConnection, file: ReviewFile, person_id: str | None) -> bool:
@@ -259,32 +226,9 @@ async def store_answer(
     """Store an answer, counted or refused, with its entry: as it was `received`, which is what was signed. `directory`
     is the digest of the one that was asked.
     """
-    ballot = reading.ballot.model_dump(mode="json") if reading.ballot else None
-    body = canonical(received)
-    row = {
-        "review_id": UUID(file.review.review_id),
-        "decision_id": submission.decision_id,
-        "person_id": reading.person.person_id if reading.person else None,
-        "vote": str(submission.vote),
-        "counted": reading.counts,
-        "code": receipt.code,
-        "body": body,
-        "digest": digest(body),
-        "receipt": canonical({**receipt.model_dump(mode="json"), "ballot": ballot}),
-        "arrival": arrival,
-        "received_at": now,
-    }
-    await connection.execute(insert(ReviewDecisionRow), row)
-    content = {
-        "submission": received,
-        "channel": channel,
-        "arrival": arrival,
-        "directory": directory,
-        "person": reading.person.model_dump(mode="json") if reading.person else None,
-        "ballot": ballot,
-        "receipt": receipt.model_dump(mode="json"),
-        **proved(reading),
-    }
+    columns = columns_of(submission, received, reading, receipt, arrival=arrival, now=now)
+    await connection.execute(insert(ReviewDecisionRow), {"review_id": UUID(file.review.review_id), **columns})
+    content = content_of(received, reading, receipt, channel=channel, arrival=arrival) | {"directory": directory}
     await ledger.append(EntryKind.review_decided, content, submission.decision_id, new=True)
 
 
