@@ -30,6 +30,11 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_the_control_role_writes_no_key_down",
         "test_what_stops_the_real_action_stops_its_rehearsal",
         "test_a_rehearsal_that_fails_says_why_and_is_no_effect",
+        "test_control_cannot_release_in_the_name_of_people",
+        "test_control_cannot_release_by_a_repair_that_was_none",
+        "test_a_release_that_control_made_up_opens_no_gate",
+        "test_a_release_that_control_made_up_lets_nothing_be_claimed",
+        "test_dispatch_alone_is_no_way_around_the_executors",
     ),
     "2 at most once; where it cannot be known, outcome_unknown": (
         "test_a_killed_worker_never_doubles_an_effect",
@@ -43,6 +48,8 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_two_dispatchers_that_race_issue_one_permit",
         "test_a_copied_permit_is_used_up",
         "test_of_many_attempts_at_once_one_claims",
+        "test_the_same_permit_again_does_nothing_more_where_the_target_knows_its_id",
+        "test_an_effect_whose_answer_is_lost_is_unknown_and_seen_by_its_key",
     ),
     "3 what was approved is what runs": (
         "test_a_permit_that_does_not_hold_together_is_refused",
@@ -51,6 +58,10 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_a_draft_over_another_policy_than_the_one_in_force_is_denied",
         "test_a_publication_in_between_stops_the_one_that_was_approved",
         "test_a_decision_that_does_not_count_is_answered_and_recorded",
+        "test_what_is_found_is_assessed_permitted_and_acted_on",
+        "test_what_changed_before_the_permit_is_asked_about_again",
+        "test_a_target_that_moved_on_is_left_alone",
+        "test_no_other_role_says_what_is_there",
     ),
     "4 one computation, one now": (
         "test_rules_and_workflows_read_no_world",
@@ -77,6 +88,11 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_who_can_approve",
         "test_a_chain_that_nobody_could_satisfy_is_refused",
         "test_a_recusal_that_leaves_nobody_ends_the_action_at_once",
+        "test_a_selector_that_matches_nothing_resolves_to_nothing",
+        "test_an_order_without_targets_touches_nothing",
+        "test_a_criterion_that_measures_nothing_is_refused",
+        "test_a_share_of_nothing_is_no_success_and_nothing_is_begun",
+        "test_what_cannot_be_used_denies",
     ),
     "6 nothing that the proposer controls lowers the tier": (
         "test_nothing_the_proposer_writes_lowers",
@@ -118,6 +134,8 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_a_policy_in_force_that_asks_too_few_is_not_followed",
         "test_a_policy_that_locks_the_door_or_leaves_it_open_is_denied",
         "test_a_review_is_owed_and_people_close_it",
+        "test_who_asked_for_it_and_whom_nobody_asks_does_not_say_how_it_ended",
+        "test_one_person_releases_nothing_under_however_many_names_and_keys",
     ),
     "8 dispatch re-checks everything": (
         "test_gate_closes",
@@ -130,6 +148,8 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_small_steps_become_material_once_they_are_a_large_one",
         "test_a_vote_that_lost_its_standing_goes_back_to_people_and_the_others_are_kept",
         "test_an_edit_of_what_changed_is_named",
+        "test_no_interleaving_exceeds_a_limit_and_everybody_ends",
+        "test_a_permit_that_was_issued_before_is_not_claimed",
     ),
     "9 refused attempts are evidence": (
         "test_a_decision_that_does_not_count_is_answered_and_recorded",
@@ -160,6 +180,8 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_a_mutated_document_is_answered",
         "test_anything_is_imported_or_refused",
         "test_whatever_is_imported_can_be_published",
+        "test_an_owner_that_can_be_no_group_is_nobody_and_keeps_nothing_from_its_end",
+        "test_an_answer_that_nobody_can_read_wedges_nothing",
     ),
     "11 write-ahead audit; compensation never waits": (
         "test_without_the_record_nothing_starts_and_an_undo_still_runs",
@@ -172,6 +194,10 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_a_revocation_while_a_step_runs_ends_and_undoes_it",
         "test_a_hold_admits_only_the_approved_repair_of_what_is_held",
         "test_an_effect_that_nobody_knows_is_never_repeated",
+        "test_a_failing_undo_goes_on_or_stops_and_is_never_swallowed",
+        "test_a_repair_that_fails_itself_can_be_repaired_with_what_it_was_to_repair",
+        "test_nobody_closes_an_item_by_the_server",
+        "test_what_no_permit_names_is_not_undone_on_all",
     ),
     "13 every released history replays": ("test_a_recorded_run_holds_under_the_code_of_today",),
     "14 time is explicit": (
@@ -183,6 +209,7 @@ INVARIANTS: dict[str, tuple[str, ...]] = {
         "test_the_dates_are_those_of_dateutil",
         "test_zones_are_those_of_the_locked_package",
         "test_a_rule_enforces_from_the_beginning_of_its_day",
+        "test_when_nobody_says_anything_the_verb_of_the_policy_applies",
     ),
 }
 
