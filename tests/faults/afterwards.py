@@ -46,9 +46,9 @@ from workflows.interface import (
 
 _RPC = timedelta(seconds=5)
 _PATIENCE_SECONDS = 45.0
-_AUDIENCE = "countersign/faults"
+AUDIENCE = "countersign/faults"
 _KEYS = {name: generate(f"{name}-key") for name in ("olga", "dirk")}
-PEOPLE = DIRECTORY.decode().replace("people:\n", f"audience: {_AUDIENCE}\npeople:\n", 1)
+PEOPLE = DIRECTORY.decode().replace("people:\n", f"audience: {AUDIENCE}\npeople:\n", 1)
 for _name, _key in _KEYS.items():
     _own = json.dumps([{"id": _key.id, "jwk": _key.public}])
     PEOPLE = PEOPLE.replace(f"{{id: person:{_name}, ", f"{{id: person:{_name}, keys: {_own}, ", 1)
@@ -152,7 +152,7 @@ async def signed_halt(who: str, verb: str, halt_id: str) -> dict[str, Any]:
     """A statement about a halt by olga or dirk; `verb` is halt or release."""
     now = datetime.now(UTC)
     value: dict[str, Any] = {
-        "audience": _AUDIENCE,
+        "audience": AUDIENCE,
         "verb": verb,
         "halt_id": halt_id,
         "reason": "an incident",

@@ -3,13 +3,16 @@
 Rules:
 - What a report says was done was done once; what it says was not done was not; where nobody can know, it happened at
   most once, the outcome says so and a hold is on the target. An undo may be carried out twice, and at least once.
+- Of a step that takes one object after the other, the same of each: those that the report names, once.
+- What was meant to succeed and was undone all the same was stopped by somebody, and its report says by whom.
 - Nothing happens under a permit that was not claimed, or under none. No claim is left without a report, except where
   the outcome is unknown and says so.
-- What ended without a definite state has an item and a hold, and nothing else has an item. Nobody has a reservation
-  after its result, and no halt is left that was released.
+- What ended without a definite state has an item and a hold, and nothing else has an item. The item that people have
+  settled is closed, its hold released, and no other. Nobody has a reservation after its result, and no halt is left.
 - Every proposal has a result, every workflow completed with it, every ledger chain verifies, every history replays.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +25,7 @@ from temporalio.worker import Replayer
 
 from policy.errors import AuditError
 from policy.ledger import verify_chain
+from policy.permit import permit_of
 from worker import workflow_runner
 from workflows.authorize import AuthorizeAction
 from workflows.converter import DATA_CONVERTER
@@ -30,6 +34,7 @@ from workflows.interface import workflow_id
 _PERMITS = """
 SELECT permit_id::text, proposal_id, direction, use,
        convert_from(r.body, 'UTF8')::jsonb ->> 'effect' AS effect,
+       convert_from(r.body, 'UTF8')::jsonb -> 'touched' AS touched,
        convert_from(s.body, 'UTF8')::jsonb ->> 'outcome' AS outcome,
        EXISTS (SELECT FROM countersign.hold h WHERE h.proposal_id = p.proposal_id) AS held
 FROM countersign.permit p LEFT JOIN countersign.permit_use USING (permit_id)
@@ -53,6 +58,15 @@ UNION ALL SELECT e.proposal_id, e.outcome || ', and no hold' FROM ended e LEFT J
 UNION ALL SELECT DISTINCT h.proposal_id, 'a hold, and it ended as ' || coalesce(e.outcome, 'nothing')
   FROM countersign.hold h LEFT JOIN ended e USING (proposal_id)
   WHERE coalesce(e.outcome, '') NOT IN ('outcome_unknown', 'compensation_failed', 'inconclusive')
+UNION ALL SELECT u.proposal_id, 'settled, and its hold is there' FROM countersign.unresolved_closed
+  JOIN countersign.unresolved u USING (item_id) JOIN countersign.hold h ON h.proposal_id = u.proposal_id
+  LEFT JOIN countersign.hold_release f ON f.hold_id = h.hold_id WHERE f.hold_id IS NULL
+UNION ALL SELECT h.proposal_id, 'not settled, and its hold is gone' FROM countersign.hold h
+  JOIN countersign.hold_release f ON f.hold_id = h.hold_id
+  LEFT JOIN countersign.unresolved u ON u.proposal_id = h.proposal_id
+  LEFT JOIN countersign.unresolved_closed c ON c.item_id = u.item_id WHERE c.item_id IS NULL
+UNION ALL SELECT h.halt_id::text, 'a halt that nobody released' FROM countersign.halt h
+  LEFT JOIN countersign.halt_release f USING (halt_id) WHERE f.halt_id IS NULL
 UNION ALL SELECT DISTINCT r.proposal_id, 'a reservation, and no result' FROM countersign.reservation r
   LEFT JOIN ended e USING (proposal_id) WHERE e.proposal_id IS NULL
 """
@@ -73,10 +87,8 @@ class Books:
     async def problems(self, expected: dict[str, tuple[str, ...]]) -> list[str]:
         """Everything that does not add up; `expected` are the ends that each may have, as resolution/outcome."""
         record = await asyncpg.connect(self.record)
-        target = await asyncpg.connect(self.target)
         try:
-            counted = Counter({row["permit_id"]: row["n"] for row in await target.fetch(_COUNTED)}) + self.others()
-            found = _effects(counted, await record.fetch(_PERMITS))
+            found = _effects(await self.counted(), await record.fetch(_PERMITS))
             found += [f"{row['proposal_id']}: {row['what']}" for row in await record.fetch(_LEFT)]
             ends = {row["proposal_id"]: f"{row['resolution']}/{row['outcome']}" for row in await record.fetch(_RESULTS)}
             found += [
@@ -88,18 +100,29 @@ class Books:
                 found += _chain(proposal, await record.fetch(_ENTRIES, proposal))
         finally:
             await record.close()
-            await target.close()
         for proposal in expected:
             found += await self._history(proposal)
         return found
 
-    async def outcomes(self) -> Counter[str]:
-        """How often each end came."""
+    async def counted(self) -> Counter[str]:
+        """How many effects the targets have counted, by key; they are there whatever is killed."""
+        target = await asyncpg.connect(self.target)
+        try:
+            rows = await target.fetch(_COUNTED)
+        finally:
+            await target.close()
+        return Counter({row["permit_id"]: row["n"] for row in rows}) + self.others()
+
+    async def totals(self) -> dict[str, Any]:
+        """How much there is of everything."""
         record = await asyncpg.connect(self.record)
         try:
-            return Counter(f"{row['resolution']}/{row['outcome']}" for row in await record.fetch(_RESULTS))
+            ends = Counter(f"{row['resolution']}/{row['outcome']}" for row in await record.fetch(_RESULTS))
+            permits = await record.fetch(_PERMITS)
         finally:
             await record.close()
+        counted = await self.counted()
+        return {"ends": dict(ends.most_common()), **{way: _total(counted, permits, way) for way in ("do", "undo")}}
 
     async def _history(self, proposal: str) -> list[str]:
         handle = self.client.get_workflow_handle(workflow_id(proposal))
@@ -120,26 +143,44 @@ class Books:
 _COUNTED = "SELECT permit_id, count(*) AS n FROM public.effect GROUP BY permit_id"
 
 
+def _total(counted: Counter[str], permits: list[Any], way: str) -> dict[str, int]:
+    """How many permits of one direction were claimed, what their reports say, and what the targets counted."""
+    claimed = {
+        row["permit_id"]: row["effect"] for row in permits if row["use"] == "claimed" and row["direction"] == way
+    }
+    said = Counter(f"reported {effect or 'nothing'}" for effect in claimed.values())
+    seen = {permit_of(key) for key in counted}
+    return {"claimed": len(claimed), "had an effect": len(seen & set(claimed)), **said}
+
+
 def _effects(counted: Counter[str], permits: list[Any]) -> list[str]:
-    found = [
+    """What differs between effects by key and permits; a permit that takes one object after the other has several."""
+    found: dict[str, list[int]] = {}
+    for key, count in counted.items():
+        found.setdefault(permit_of(key), []).append(count)
+    problems = [
         f"{row['proposal_id']}: permit {row['permit_id']} ({row['direction']}) is {row['use']}, reported "
-        f"{row['effect']}, outcome {row['outcome']}, hold {row['held']}: {counted[row['permit_id']]} effects"
+        f"{row['effect']} of {row['touched']}, outcome {row['outcome']}, hold {row['held']}: "
+        f"{found.get(row['permit_id'], [])} effects"
         for row in permits
-        if not _adds_up(row, counted[row["permit_id"]])
+        if not _adds_up(row, found.get(row["permit_id"], []))
     ]
-    strangers = set(counted) - {row["permit_id"] for row in permits}
-    return found + [f"{counted[permit]} effects without a permit: {permit}" for permit in sorted(strangers)]
+    strangers = set(found) - {row["permit_id"] for row in permits}
+    return problems + [f"{found[permit]} effects without a permit: {permit}" for permit in sorted(strangers)]
 
 
-def _adds_up(row: Any, count: int) -> bool:
+def _adds_up(row: Any, counts: list[int]) -> bool:
     if row["use"] != "claimed":
-        return count == 0
+        return not counts
     unknown = row["effect"] in (None, "unknown")
     if row["direction"] == "undo":
-        return bool(row["held"] if unknown else count >= (row["effect"] == "done"))
+        return bool(row["held"] if unknown else sum(counts) >= (row["effect"] == "done"))
+    if any(count > 1 for count in counts):
+        return False
     if unknown:
-        return count <= 1 and row["outcome"] == "outcome_unknown" and bool(row["held"])
-    return bool(count == (row["effect"] == "done"))
+        return row["outcome"] == "outcome_unknown" and bool(row["held"])
+    expected = len(json.loads(row["touched"] or "[]")) or 1
+    return len(counts) == (expected if row["effect"] == "done" else 0)
 
 
 def _chain(proposal: str, rows: list[Any]) -> list[str]:

@@ -108,24 +108,30 @@ class CrashingDatabase(Database):
         self._crash.reach(f"after:{name}")
 
 
+PARTS = ("first", "second", "third")
+_ON_PARTS = frozenset({"count.rows.add", "count.rows.remove"})
+
+
 class CountingExecutor:
-    """Writes one row per effect; asked twice, it writes two. `times` is for an executor that breaks its promise.
+    """Writes one row per effect; asked twice, it writes two. What it does to the resource `twice` it does twice, as
+    an executor does that breaks its promise. Of `count.rows.*` it finds `PARTS` objects in each resource.
 
     It pauses for so many seconds before and after the effect, which gives a killer from outside a chance.
     """
 
     name = "counting"
     supports = Supports(
-        operations=frozenset({"count.row.add", "count.row.remove"}),
+        operations=frozenset({"count.row.add", "count.row.remove", *_ON_PARTS}),
         probes=frozenset({"count.row.present"}),
         stops_within=timedelta(seconds=5),
         observes="by_key",
+        resolves=_ON_PARTS,
     )
 
-    def __init__(self, url: str, crash: Crash, *, times: int = 1, pause: float = 0) -> None:
+    def __init__(self, url: str, crash: Crash, *, twice: str = "", pause: float = 0) -> None:
         self._url = url
         self._crash = crash
-        self._times = times
+        self._twice = twice
         self._pause = pause
 
     async def execute(self, order: Order) -> None:
@@ -133,14 +139,16 @@ class CountingExecutor:
         self._crash.reach(f"before:{kind}")
         await asyncio.sleep(self._pause)
         row = (order.permit_id, str(order.direction), order.resolved[0])
-        for _ in range(self._times):
+        for _ in range(2 if order.resolved[0] == self._twice else 1):
             await self._run("INSERT INTO effect (permit_id, direction, resource) VALUES ($1, $2, $3)", *row)
         await asyncio.sleep(self._pause)
         self._crash.reach(f"after:{kind}")
 
     async def resolve(self, inquiry: Inquiry) -> tuple[ResolvedTarget, ...]:
-        """It acts on what the catalog names; see `Executor.resolve`."""
-        raise PreconditionFailedError(f"what {inquiry.operation} would touch is what the catalog names")
+        """Of `count.row.*` it acts on what the catalog names; see `Executor.resolve`."""
+        if inquiry.operation not in _ON_PARTS:
+            raise PreconditionFailedError(f"what {inquiry.operation} would touch is what the catalog names")
+        return tuple(ResolvedTarget(id=part, resource=each) for each in inquiry.resources for part in PARTS)
 
     async def dry_run(self, order: Order) -> str:
         raise PreconditionFailedError(f"{order.operation} is not rehearsed here")
@@ -190,7 +198,8 @@ async def main(config: dict[str, str]) -> None:
 def _executors(config: dict[str, str], crash: Crash) -> dict[str, Executor]:
     """One that counts, and what the operator's entries say, disturbed."""
     pause = float(config.get("pause", "0"))
-    counting: dict[str, Executor] = {"counting": CountingExecutor(config["target"], crash, pause=pause)}
+    twice = config.get("twice", "")
+    counting: dict[str, Executor] = {"counting": CountingExecutor(config["target"], crash, twice=twice, pause=pause)}
     urls, readers = json.loads(config.get("urls", "{}")), json.loads(config.get("readers", "{}"))
     made = make_executors(json.loads(config.get("executors", "{}")), TargetCredentials(urls, readers))
     return counting | {name: Disturbed(each, crash) for name, each in made.items()}

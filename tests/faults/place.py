@@ -60,6 +60,10 @@ class Place(ABC):
         """What the target's own log has, by permit; where the target knows the permit."""
         raise AssertionError(f"{self.name} does not count by permit")
 
+    async def another(self, number: int) -> "Place":
+        """One more target at the same server, so that nobody who acts on one waits for another; where there can be."""
+        raise AssertionError(f"{self.name} has one target, and was asked for number {number}")
+
     def arrange(self, fault: str, *, undo: bool) -> None:
         """Let the next effect, or the next undo, meet a fault of `wired`."""
         raise AssertionError(f"{fault} cannot be had at {self.name}: make it at the adapter (undo: {undo})")

@@ -12,7 +12,7 @@ from deploy.dev import Stack
 from tests.faults.disturbing import SLOW_SECONDS
 from tests.faults.place import Permits, Place
 from tests.integration.executors.command_harness import allowed_program
-from tests.integration.executors.flag_server import FlagServer, flag_server
+from tests.integration.executors.flag_server import CHECKOUT, Flag, FlagServer, flag_server
 from tests.integration.executors.http_harness import PROBES, SET
 from tests.integration.executors.http_harness import entry as http_entry
 
@@ -35,9 +35,9 @@ probes:
   - {name: http.flag.enabled, executor: http, type: boolean, identifies: [flag], parameters: {flag: {type: string}}}
 """
 
-    def __init__(self, server: FlagServer) -> None:
+    def __init__(self, server: FlagServer, flag: str = CHECKOUT, resource: str = resource) -> None:
         super().__init__()
-        self.server = server
+        self.server, self.flag, self.resource = server, flag, resource
 
     @property
     def config(self) -> dict[str, Any]:
@@ -45,10 +45,10 @@ probes:
         return {"executors": {"http": entry}, "urls": {self.resource: self.server.base}}
 
     def parameters(self, *, undo: bool = False) -> dict[str, Any]:
-        return {"flag": "checkout", "value": not undo}
+        return {"flag": self.flag, "value": not undo}
 
     def criterion(self, *, fails: bool) -> dict[str, Any]:
-        return {"probe": self.probe, "parameters": {"flag": "checkout"}, "equals": not fails}
+        return {"probe": self.probe, "parameters": {"flag": self.flag}, "equals": not fails}
 
     async def counted(self, permits: Permits) -> tuple[int, int]:
         effects = self.server.effects
@@ -57,6 +57,11 @@ probes:
 
     def log(self) -> Counter[str]:
         return Counter(self.server.effects)
+
+    async def another(self, number: int) -> Place:
+        flag = f"flag-{number}"
+        self.server.flags[flag] = Flag()
+        return HttpPlace(self.server, flag, f"{self.resource}/{number}")
 
     def arrange(self, fault: str, *, undo: bool) -> None:
         how = {"fail": "503", "lose": "lose", "slow": "hang"}[fault]
@@ -121,9 +126,9 @@ probes:
   - {name: host.line.there, executor: command, type: string, identifies: [line], parameters: {line: {type: string}}}
 """
 
-    def __init__(self, program: Path) -> None:
+    def __init__(self, program: Path, resource: str = resource) -> None:
         super().__init__()
-        self.program = program
+        self.program, self.resource = program, resource
         self._state = program.parent / "state"
 
     @property
@@ -166,6 +171,9 @@ probes:
 
     def log(self) -> Counter[str]:
         return Counter(permit for permit, _, _ in self.lines())
+
+    async def another(self, number: int) -> Place:
+        return CommandPlace(self.program, f"{self.resource}/{number}")
 
     def arrange(self, fault: str, *, undo: bool) -> None:
         (self._state / f"{'undo' if undo else 'do'}-fault").write_text(fault)

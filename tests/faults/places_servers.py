@@ -1,6 +1,7 @@
 """Places that are servers of others: a database, a platform with its own Temporal workers, a Kubernetes API."""
 
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -102,9 +103,9 @@ operations:
   - {{name: orders.take_back, executor: billing, resolves: true, severity: 5, needs_no_undo: true, {_REFUND}}}
 """
 
-    def __init__(self, platform: Platform, address: str) -> None:
+    def __init__(self, platform: Platform, address: str, resource: str = resource) -> None:
         super().__init__()
-        self.platform, self._address = platform, address
+        self.platform, self._address, self.resource = platform, address, resource
 
     @property
     def config(self) -> dict[str, Any]:
@@ -119,6 +120,12 @@ operations:
     async def counted(self, permits: Permits) -> tuple[int, int]:
         till = self.platform.till
         return till.booked, till.booked - len(till.refunded)
+
+    def log(self) -> Counter[str]:
+        return Counter(self.platform.till.slips)
+
+    async def another(self, number: int) -> Place:
+        return TemporalPlace(self.platform, self._address, f"{self.resource}/{number}")
 
 
 _WORKLOAD = {"kind": "deployment", "namespace": "shop", "name": "web"}
@@ -184,9 +191,9 @@ async def postgres_place(stack: Stack) -> AsyncIterator[Place]:
 
 
 @asynccontextmanager
-async def temporal_place(stack: Stack) -> AsyncIterator[Place]:
-    """A place for the executor of the kind temporal."""
-    believed: dict[str, Any] = {"key": KEY, "issuer": UNNAMED, "accepts_claimed": True}
+async def temporal_place(stack: Stack, issuer: str = UNNAMED) -> AsyncIterator[Place]:
+    """A place for the executor of the kind temporal, whose workers believe the permits of one installation."""
+    believed: dict[str, Any] = {"key": KEY, "issuer": issuer, "accepts_claimed": True}
     with tempfile.TemporaryDirectory() as folder:
         async with platform_workers(stack.temporal_address, Path(folder), **believed) as platform:
             yield TemporalPlace(platform, stack.temporal_address)

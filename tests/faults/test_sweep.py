@@ -20,7 +20,8 @@ from activities.database import Database
 from deploy.dev import Stack
 from policy.result import ActionResult
 from tests.anchors import MemoryAnchor
-from tests.faults.chaos import Action, documents, worker_config
+from tests.faults.chaos import worker_config
+from tests.faults.chaos_actions import Action, documents
 from tests.faults.keeping import Keeper
 from tests.faults.outage import fresh_record
 from tests.permit_keys import settings

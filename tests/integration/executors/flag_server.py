@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -16,14 +17,25 @@ from aiohttp import web
 SECRET = "whsec_" + base64.b64encode(b"the secret of the flags endpoint").decode()
 TOKEN = "Bearer acts-on-flags-7f3a"
 READING_TOKEN = "Bearer reads-flags-91bc"
+CHECKOUT = "checkout"
+
+
+@dataclass
+class Flag:
+    """Whether it is on, and how often it was changed."""
+
+    on: bool = False
+    version: int = 1
 
 
 class FlagServer:
-    """`behaviour` is what the next requests that act meet; `requests` is everything that came, in order."""
+    """`behaviour` is what the next requests that act meet; `requests` is everything that came, in order.
+
+    `on` and `version` are those of the flag that is there from the start, CHECKOUT.
+    """
 
     def __init__(self) -> None:
-        self.on = False
-        self.version = 1
+        self.flags = {CHECKOUT: Flag()}
         self.effects: Counter[str] = Counter()
         self.answers: dict[str, tuple[int, Any]] = {}
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
@@ -38,6 +50,18 @@ class FlagServer:
         self.let_go = asyncio.Event()
         # How long whoever meets `hang` waits, unless it is let go before.
         self.slow_seconds: float | None = None
+
+    @property
+    def on(self) -> bool:
+        return self.flags[CHECKOUT].on
+
+    @property
+    def version(self) -> int:
+        return self.flags[CHECKOUT].version
+
+    @version.setter
+    def version(self, version: int) -> None:
+        self.flags[CHECKOUT].version = version
 
     @property
     def base(self) -> str:
@@ -79,30 +103,38 @@ class FlagServer:
             return web.Response(status=int(how), headers=headers | {"Location": self.location})
         if refused := self._refusal(request, body):
             return refused
-        self.on, self.version = body["on"], self.version + 1
+        flag = self._flag(request)
+        flag.on, flag.version = body["on"], flag.version + 1
         self.effects[key] += 1
-        self.answers[key] = (200, {"on": self.on})
+        self.answers[key] = (200, {"on": flag.on})
         if how == "lose":
             assert request.transport is not None
             request.transport.abort()
         if how == "hang":
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.let_go.wait(), self.slow_seconds)
-        return web.json_response({"on": self.on}, status=200)
+        return web.json_response({"on": flag.on}, status=200)
+
+    def _flag(self, request: web.Request) -> Flag:
+        return self.flags.get(request.match_info["flag"], self.flags[CHECKOUT])
 
     def _refusal(self, request: web.Request, body: Any) -> web.Response | None:
-        if request.headers.get("If-Match", f'"{self.version}"') != f'"{self.version}"':
+        flag = self._flag(request)
+        if request.headers.get("If-Match", f'"{flag.version}"') != f'"{flag.version}"':
             return web.Response(status=412)
-        return web.Response(status=409) if body.get("expected", self.on) is not self.on else None
+        return web.Response(status=409) if body.get("expected", flag.on) is not flag.on else None
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Authorization") != READING_TOKEN:
             return web.Response(status=401)
-        one = {"name": "checkout", "version": self.version, "env": "production", "on": self.on}
-        return web.json_response({"flags": [one] if request.query["name"] == "checkout" else []})
+        name = request.query["name"]
+        found = [flag for each, flag in self.flags.items() if each == name]
+        listed = [{"name": name, "version": each.version, "env": "production", "on": each.on} for each in found]
+        return web.json_response({"flags": listed})
 
     async def _read(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response({"state": {"on": self.on is not self.stuck}, "many": [1], "none": None})
+        on = self._flag(request).on
+        return web.json_response({"state": {"on": on is not self.stuck}, "many": [1], "none": None})
 
     async def _effect(self, request: web.Request) -> web.StreamResponse:
         return web.Response(status=200 if self.effects[request.match_info["key"]] else 404)

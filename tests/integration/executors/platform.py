@@ -1,10 +1,12 @@
 """A platform with a till, and its Temporal workers in a namespace that is not ours: for the tests of the executor.
 
-The workers are protected as `examples/executor` says. The till is what counts: it knows nothing of permits or runs.
+The workers are protected as `examples/executor` says. The till is what counts: it keeps the word
+that a booking came with and asks nothing about it.
 """
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -39,15 +41,21 @@ _BEAT_SECONDS = 0.2
 
 @dataclass
 class Till:
-    """Orders and what was refunded of each; `booked` counts every booking there ever was."""
+    """Orders and what was refunded of each; `booked` counts every booking there ever was, `slips` what each names."""
 
     refunded: dict[str, int] = field(default_factory=dict)
     booked: int = 0
     version: int = 1
+    slips: Counter[str] = field(default_factory=Counter)
 
-    def book(self, order: str, amount: int) -> None:
+    def book(self, order: str, amount: int, slip: str = "") -> None:
         self.refunded[order] = self.refunded.get(order, 0) + amount
         self.booked += 1
+        self.slips[slip] += 1
+
+    def take_back(self, order: str, slip: str) -> None:
+        self.refunded.pop(order, None)
+        self.slips[slip] += 1
 
 
 @dataclass
@@ -77,7 +85,7 @@ class Platform:
             return {"status": "refused", "message": "told to stop before it booked anything"}
         if self.raises is not None:
             raise self.raises
-        self.till.book(number, amount)
+        self.till.book(number, amount, order["permit_id"])
         if self.after is not None:
             await self.after()
         return self.answer or {"status": "done", "touched": [f"order-{number}"] if "targets" in order else []}
@@ -85,7 +93,7 @@ class Platform:
     @activity.defn(name="orders.take_back")
     async def take_back(self, order: dict[str, Any]) -> Any:
         """Books a refund back, if it is there."""
-        self.till.refunded.pop(order["parameters"]["order"], None)
+        self.till.take_back(order["parameters"]["order"], order["permit_id"])
         if self.raises is not None:
             raise self.raises
         return {"status": "done"}
