@@ -4,7 +4,7 @@ Rules:
 - What a report says was done was done once; what it says was not done was not; where nobody can know, it happened at
   most once, the outcome says so and a hold is on the target. An undo may be carried out twice, and at least once.
 - Of a step that takes one object after the other, the same of each: those that the report names, once.
-- What was meant to succeed and was undone all the same was stopped by somebody, and its report says by whom.
+- What was meant to succeed and was undone all the same was stopped, or nobody could tell how it was: its report says.
 - Nothing happens under a permit that was not claimed, or under none. No claim is left without a report, except where
   the outcome is unknown and says so.
 - What ended without a definite state has an item and a hold, and nothing else has an item. The item that people have
@@ -40,10 +40,16 @@ SELECT permit_id::text, proposal_id, direction, use,
 FROM countersign.permit p LEFT JOIN countersign.permit_use USING (permit_id)
 LEFT JOIN countersign.effect_report r USING (permit_id) LEFT JOIN countersign.result s USING (proposal_id)
 """
+# With what its steps' reports say of why it may have been undone: somebody stopped it, or it was not measured to its end.
 _RESULTS = """
 SELECT p.proposal_id, convert_from(r.body, 'UTF8')::jsonb ->> 'outcome' AS outcome,
-       convert_from(r.body, 'UTF8')::jsonb ->> 'resolution' AS resolution
-FROM countersign.proposal p LEFT JOIN countersign.result r USING (proposal_id)
+       convert_from(r.body, 'UTF8')::jsonb ->> 'resolution' AS resolution,
+       coalesce(bool_or(body ->> 'stopped' <> ''), false) AS stopped,
+       coalesce(bool_or(body @? '$.measurements[*] ? (@.met == null)'), false) AS unclear
+FROM countersign.proposal p LEFT JOIN countersign.result r USING (proposal_id) LEFT JOIN (
+  SELECT m.proposal_id, convert_from(e.body, 'UTF8')::jsonb AS body
+  FROM countersign.permit m JOIN countersign.effect_report e USING (permit_id) WHERE m.direction = 'do'
+) AS said USING (proposal_id) GROUP BY p.proposal_id, r.body
 """
 # Outcomes that need an item (`policy/items.py`), and what is left of an action that has its result.
 _LEFT = """
@@ -90,7 +96,7 @@ class Books:
         try:
             found = _effects(await self.counted(), await record.fetch(_PERMITS))
             found += [f"{row['proposal_id']}: {row['what']}" for row in await record.fetch(_LEFT)]
-            ends = {row["proposal_id"]: f"{row['resolution']}/{row['outcome']}" for row in await record.fetch(_RESULTS)}
+            ends = {row["proposal_id"]: _end(row) for row in await record.fetch(_RESULTS)}
             found += [
                 f"{proposal}: ended as {ends.get(proposal)}, expected one of {', '.join(may)}"
                 for proposal, may in expected.items()
@@ -117,12 +123,17 @@ class Books:
         """How much there is of everything."""
         record = await asyncpg.connect(self.record)
         try:
-            ends = Counter(f"{row['resolution']}/{row['outcome']}" for row in await record.fetch(_RESULTS))
+            ends = Counter(_end(row) for row in await record.fetch(_RESULTS))
             permits = await record.fetch(_PERMITS)
+            held = await record.fetchval("SELECT count(*) FROM countersign.halt")
         finally:
             await record.close()
         counted = await self.counted()
-        return {"ends": dict(ends.most_common()), **{way: _total(counted, permits, way) for way in ("do", "undo")}}
+        return {
+            "ends": dict(ends.most_common()),
+            "halts": held,
+            **{way: _total(counted, permits, way) for way in ("do", "undo")},
+        }
 
     async def _history(self, proposal: str) -> list[str]:
         handle = self.client.get_workflow_handle(workflow_id(proposal))
@@ -141,6 +152,12 @@ class Books:
 
 
 _COUNTED = "SELECT permit_id, count(*) AS n FROM public.effect GROUP BY permit_id"
+
+
+def _end(row: Any) -> str:
+    """How an action ended, and why it was undone where somebody stopped it or nobody could tell."""
+    why = " (stopped)" if row["stopped"] else " (unclear)" if row["unclear"] else ""
+    return f"{row['resolution']}/{row['outcome']}" + (why if row["outcome"] == "compensated" else "")
 
 
 def _total(counted: Counter[str], permits: list[Any], way: str) -> dict[str, int]:

@@ -13,10 +13,12 @@ from tests.faults.afterwards import PEOPLE as KEYED
 from tests.faults.governed import catalog, document, resource
 from tests.faults.place import ENVIRONMENT, Place
 
-# What was never claimed never ran; what nobody can know is on hold; what a halt ended while it ran is undone.
+# What was never claimed never ran; what nobody can know is on hold; what a halt or a kill ended while it ran or was
+# measured is undone.
 _NOBODY_KNOWS = ("approved/outcome_unknown", "approved/not_executed")
-RAN = ("approved/succeeded", "approved/compensated", *_NOBODY_KNOWS)
-UNDONE = ("approved/compensated", "approved/compensation_failed", *_NOBODY_KNOWS)
+_CUT_SHORT = ("approved/compensated (stopped)", "approved/compensated (unclear)")
+RAN = ("approved/succeeded", *_CUT_SHORT, *_NOBODY_KNOWS)
+UNDONE = ("approved/compensated", *_CUT_SHORT, *_NOBODY_KNOWS)
 _WITHDRAWN = "withdrawn/not_executed"
 # kind -> how much of it there is, and how such an action may end.
 KINDS: Mapping[str, tuple[int, tuple[str, ...]]] = {
@@ -29,7 +31,7 @@ KINDS: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "withdrawn": (2, (_WITHDRAWN,)),
     "revoked": (1, (_WITHDRAWN,)),
     # Stopped while it runs; whoever comes too late stops nothing.
-    "stopped": (2, (*RAN, _WITHDRAWN)),
+    "stopped": (2, (*RAN, "approved/compensated", _WITHDRAWN)),
     # Nobody can tell whether it is good: people accept it, or say nothing in time.
     "accepted": (2, ("approved/inconclusive", *UNDONE)),
     "lapsed": (2, UNDONE),

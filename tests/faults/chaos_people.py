@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.database import Database, DatabaseUnavailableError
 from activities.item_rows import read_open_items
@@ -155,7 +155,7 @@ async def halts(client: Client, source: random.Random, calm: asyncio.Event) -> i
             await asyncio.wait_for(calm.wait(), source.uniform(20, 40))
             return number
         number += 1
-        halt_id = f"halt-{number}"
+        halt_id = f"chaos-halt-{number}"
         body = {"halt_id": halt_id, "statement": await signed_halt("olga", "halt", halt_id)}
         options: dict[str, Any] = {"task_queue": TASK_QUEUE, "task_timeout": timedelta(seconds=5)}
         where = {"id": halt_workflow_id(halt_id), "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING}
@@ -167,9 +167,13 @@ async def halts(client: Client, source: random.Random, calm: asyncio.Event) -> i
 
 
 async def _asked(call: Any, *values: Any, **options: Any) -> Any:
-    """Ask until somebody answers."""
+    """Ask until somebody answers. Whoever asks again after a lost answer may find that what it asked for is over."""
+    asked = False
     while True:
         try:
             return await call(*values, **options, rpc_timeout=_RPC)
-        except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        except _GONE as error:
+            if isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND and asked:
+                return None
+            asked = True
             await asyncio.sleep(0.5)
