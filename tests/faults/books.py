@@ -40,7 +40,7 @@ SELECT permit_id::text, proposal_id, direction, use,
 FROM countersign.permit p LEFT JOIN countersign.permit_use USING (permit_id)
 LEFT JOIN countersign.effect_report r USING (permit_id) LEFT JOIN countersign.result s USING (proposal_id)
 """
-# With what its steps' reports say of why it may have been undone: somebody stopped it, or it was not measured to its end.
+# With what its steps' reports say of why it may have been undone: it was stopped, or not measured to its end.
 _RESULTS = """
 SELECT p.proposal_id, convert_from(r.body, 'UTF8')::jsonb ->> 'outcome' AS outcome,
        convert_from(r.body, 'UTF8')::jsonb ->> 'resolution' AS resolution,
