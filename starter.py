@@ -35,6 +35,7 @@ MODULES = {
     "cli.withdraw": ("withdraw",),
     "cli.notices": ("notices",),
     "cli.revoke": ("revoke",),
+    "cli.accept": ("accept",),
     "cli.halt": ("halt",),
     "cli.reviews": ("reviews",),
     "cli.unresolved": ("unresolved", "resolve", "holds"),
