@@ -1,17 +1,21 @@
 """A person holds one target: nothing is done there, as under any hold, until two people released it."""
 
 import asyncio
+from datetime import UTC, datetime
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
+from activities.halting import halt_row
 from activities.settings import Role
-from policy.halting import HALTS_LEDGER
+from deploy.dev import Stack
+from policy.halting import HALTS_LEDGER, receive_halt
 from tests.halts import POLICY, begun, directory, halt, prepared, release, signed
 from tests.items import findings, sweep
 from tests.workflow.test_held_while_running import VERBS, observed, report
 from tests.world import BOUND, World, publish_documents, until
-from workflows.interface import STATUS
+from workflows.interface import STATUS, halt_workflow_id
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -168,3 +172,25 @@ async def test_whoever_ends_its_workflow_ends_no_hold(world: World) -> None:
     await until(lambda: again.query(STATUS), lambda found: found["placed"])
     assert (await release(again, halt_id, "ann", "bob"))["released"]
     assert (await world.run(world.propose("bench.touch", target="room-1"))).outcome == "succeeded"
+
+
+async def test_a_row_that_the_halter_inserts_holds_once_the_sweep_has_run(world: World, stack: Stack) -> None:
+    """Nobody proved it; it holds all the same, as a halt would, and two people release it."""
+    await prepared(world)
+    halt_id = f"halt-{uuid4().hex}"
+    statement = await signed("dan", "halt", halt_id, target="room-2")
+    row = halt_row(receive_halt(statement), statement, "dan", datetime.now(UTC))
+    name = (await world.sql("SELECT current_database() AS name"))[0]["name"]
+    halter = await asyncpg.connect(stack.database_url("countersign_halter", name))
+    places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    await halter.execute(f"INSERT INTO countersign.halt ({', '.join(row)}) VALUES ({places})", *row.values())
+    await halter.close()
+    await sweep(world)
+    handle = world.client.get_workflow_handle(halt_workflow_id(halt_id))
+    await until(lambda: handle.query(STATUS), lambda found: found["placed"])
+    entry = (await world.entries(HALTS_LEDGER, "halted"))[-1]["content"]
+    assert (entry["halt"]["target"], entry["person_id"]) == ("component:default/room-2", None)
+    assert (await world.run(world.propose("bench.touch", target="room-2"))).outcome == "not_executed"
+    assert (await release(handle, halt_id, "ann", "bob"))["released"]
+    assert (await world.run(world.propose("bench.touch", target="room-2"))).outcome == "succeeded"
+    assert await findings(world, HALTS_LEDGER) == []
