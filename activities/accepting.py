@@ -4,7 +4,7 @@ At the commit of an acceptance, what is true: the decision is durable, and every
 that no undo can be claimed any more, whoever asks. A revocation is taken as ever.
 
 What a workflow asks here is only how it stands. That people are asked, until when, and what happens then is put on
-record once, and they are told.
+record once, and they are told; the sweep tells them once more before their time is over, whatever became of the run.
 """
 
 from dataclasses import replace
@@ -17,7 +17,7 @@ from activities.advancing import standing_of
 from activities.cases import REVOKED, CaseFile
 from activities.deciding import Reading, SaidBy, who_decides
 from activities.ledger import Ledger
-from activities.outbox import about_case, tell
+from activities.outbox import about_case, tell, write
 from activities.permits import read_issued
 from activities.recording import void_unused
 from activities.tables import DecisionRow
@@ -32,7 +32,7 @@ from policy.people.directory import Directory
 from policy.people.facts import PersonFacts
 from policy.proofs import Principal
 from policy.rules.stepping_up import too_weak, wanted_of
-from policy.undecided import accepted_reason
+from policy.undecided import accepted_reason, undecided
 from workflows.messages import CaseResult, Judged
 
 _DECISION = DecisionRow.__table__.c  # type: ignore[attr-defined]
@@ -154,6 +154,17 @@ async def judge(connection: AsyncConnection, ledger: Ledger, file: CaseFile, now
         judged_until=until,
         entry=await ledger.head(),
     )
+
+
+async def remind(connection: AsyncConnection, file: CaseFile, now: datetime) -> None:
+    """Tell people, once, that their time is nearly over, where it is; whoever sweeps asks."""
+    if file.judging is None or file.revision is None or file.result is not None:
+        return
+    records = (await read_issued(connection, file.proposal.proposal_id, file.revision.revision)).records
+    until, report = file.judged_until(records), undecided(records)
+    if until is None or report is None or not file.judging.remind_at(report) <= now <= until:
+        return
+    await write(connection, [(occasions.judging_ends(about_case(file), file.judging, until, now), None)])
 
 
 async def _ask(

@@ -19,10 +19,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.documents import Documents
 from activities.tables_halts import HaltRow, HaltStatementRow
 from policy.canonical import parse_canonical
+from policy.catalog import normalize
 from policy.document import PolicySet
 from policy.errors import CanonicalError, DocumentError
 from policy.halting import HaltFact, missing, receive_halt
 from policy.people.directory import Directory
+from policy.rules.chains import Requirement
 from signing.halting import signed_by
 
 # How many statements of one release are looked at, the newest of them.
@@ -107,14 +109,25 @@ async def signers_of(
     return frozenset(found)
 
 
-async def placed_by(row: Any, policy: PolicySet, directory: Directory) -> tuple[str | None, str | None]:
-    """The id of who proved a halt, or why nobody did, as of when it was placed; `row` is that of the halt."""
+async def placed_by(
+    row: Any, policy: PolicySet, directory: Directory, owners: Sequence[Requirement] = ()
+) -> tuple[str | None, str | None]:
+    """The id of who proved a halt, or why nobody did, as of when it was placed.
+
+    Args:
+        row: that of the halt.
+        policy: in force then.
+        directory: in force then.
+        owners: who owned its target then, and may place a hold on it. Who releases need not know them.
+    """
     try:
         value = parse_canonical(row.body)
         statement = receive_halt(value)
     except (CanonicalError, DocumentError) as error:
         return None, str(error)
-    if (statement.verb, statement.halt_id, statement.environment) != ("halt", row.halt_id, row.environment):
+    target = normalize(statement.target) if statement.target is not None else None
+    said = (statement.verb, statement.halt_id, statement.environment, target)
+    if said != ("halt", row.halt_id, row.environment, row.target):
         return None, "its statement is about something else"
-    found = await asyncio.to_thread(signed_by, value, statement, policy, directory, row.placed_at)
+    found = await asyncio.to_thread(signed_by, value, statement, policy, directory, row.placed_at, owners)
     return (None, f"{found[0]}: {found[1]}") if isinstance(found, tuple) else (found, None)

@@ -2,7 +2,7 @@
 
 At each commit, what is true: the row and its entry in the ledger of halts are durable together, under that ledger's
 lock. A halt that somebody wrote without this role, because Temporal was away, gets its entry when its workflow starts;
-it was in force before.
+it was in force before. A halt of one target gets its hold with its entry, in the same transaction, and loses it so.
 """
 
 import asyncio
@@ -22,12 +22,14 @@ from activities.database import Database
 from activities.documents import Documents, InForce
 from activities.halt_proofs import Releases, ended, placed_by, read_signed, signers_of
 from activities.halts import open_halts
+from activities.held_targets import held_by_people, hold, let_go, owners_of
 from activities.ledger import Ledger
 from activities.outbox import write
 from activities.tables import LedgerEntryRow
 from activities.tables_halts import HaltReleaseRow, HaltRow, HaltStatementRow
 from policy.base import instant_text
 from policy.canonical import canonical, digest, parse_canonical
+from policy.catalog import normalize
 from policy.errors import CanonicalError, DocumentError
 from policy.halting import HALTS_LEDGER, LISTED, HaltFact, HaltStatement, missing, receive_halt
 from policy.ledger import EntryKind
@@ -52,14 +54,20 @@ class _Read(NamedTuple):
     why_not: tuple[str, str] | None
 
 
-async def start_halts(client: Client, database: Database, documents: Documents) -> int:
+async def start_halts(client: Client, database: Database, releases: Releases) -> int:
     """Start the workflow of every halt in force that has none; how many were started.
+
+    Args:
+        client: connected to where they run.
+        database: the record.
+        releases: those that this process verified before.
 
     Raises:
         RPCError: Temporal does not answer.
     """
     async with database.snapshot() as connection:
-        halts = await open_halts(connection, Releases(documents))
+        halts = await open_halts(connection, releases)
+        halts += await releases.in_force(connection, await held_by_people(connection))
     started = 0
     for halt in halts:
         try:
@@ -82,6 +90,7 @@ def halt_row(statement: HaltStatement, value: Any, placed_by: str, at: datetime)
     return {
         "halt_id": statement.halt_id,
         "environment": statement.environment,
+        "target": normalize(statement.target) if statement.target is not None else None,
         "placed_by": placed_by,
         "placed_at": at,
         "reason": statement.reason,
@@ -148,10 +157,12 @@ class HaltActivities(HaltPort):
         self, connection: AsyncConnection, ledger: Ledger, row: Any, in_force: InForce, now: datetime
     ) -> None:
         """The entry of a halt: what was signed, and by whom as far as that holds."""
-        person_id, why = await placed_by(row, in_force.policy, in_force.directory)
+        owners = owners_of(in_force.catalog, row.target)
+        person_id, why = await placed_by(row, in_force.policy, in_force.directory, owners)
         content = {
             "halt": {
                 **{name: getattr(row, name) for name in ("halt_id", "environment", "placed_by", "reason", "digest")},
+                **({"target": row.target} if row.target is not None else {}),
                 "placed_at": instant_text(row.placed_at),
             },
             "statement": _value(row.body),
@@ -159,6 +170,8 @@ class HaltActivities(HaltPort):
             "person_id": person_id,
             "unproven": why,
         }
+        if row.target is not None:
+            await hold(connection, row, in_force)
         await ledger.append(EntryKind.halted, content, row.halt_id)
         await write(connection, [(halted(_fact(row), person_id, now), None)])
 
@@ -182,6 +195,8 @@ class HaltActivities(HaltPort):
         body = canonical({**content, "at": instant_text(now)})
         values = {"halt_id": row.halt_id, "released_at": now, "body": body, "digest": digest(body)}
         await connection.execute(insert_once(HaltReleaseRow).values(values).on_conflict_do_nothing())
+        if row.target is not None:
+            await let_go(connection, row.halt_id, sorted(signers), now)
         await ledger.append(EntryKind.halt_released, content, row.halt_id, new=not row.released)
         await write(connection, [(halt_released(_fact(row), tuple(sorted(signers)), now), None)])
         return HaltResult(placed=True, released=True, message=f"released by {' and '.join(sorted(signers))}")
@@ -211,7 +226,11 @@ async def _read(request: HaltRequest, verb: str, in_force: InForce, now: datetim
     if statement.verb != verb or statement.halt_id != request.halt_id:
         said = f"{statement.verb} of {statement.halt_id}"
         return _Read(statement, None, ("unknown_request", f"it says {said}, this is the {verb} of {request.halt_id}"))
-    found = await asyncio.to_thread(signed_by, request.statement, statement, in_force.policy, in_force.directory, now)
+    if statement.target is not None and in_force.catalog.entity(statement.target) is None:
+        return _Read(statement, None, ("unknown_target", f"{statement.target} is not in the catalog: nothing is held"))
+    owners = owners_of(in_force.catalog, statement.target)
+    documents = in_force.policy, in_force.directory
+    found = await asyncio.to_thread(signed_by, request.statement, statement, *documents, now, owners)
     return _Read(statement, None, found) if isinstance(found, tuple) else _Read(statement, found, None)
 
 

@@ -28,9 +28,11 @@ _FIELDS = ("halt_id", "environment", "placed_by", "placed_at", "reason")
 _FACT = func.json_build_object(
     *(part for name in _FIELDS for part in (func.text(name), _HALT[name])), func.text("released"), _RELEASED
 )
-# One value: all halts that there ever were, as JSON, None where there are none. Whether one of them ended, whoever acts
-# finds out by the statements of its release (`activities/halt_proofs.py`).
-HALTS = select(func.json_agg(aggregate_order_by(_FACT, _HALT.placed_at))).scalar_subquery()
+# One value: all halts that there ever were but those of one target, whose hold binds. JSON, None where there are none.
+# Whether one of them ended, whoever acts finds out by the statements of its release (`activities/halt_proofs.py`).
+HALTS = (
+    select(func.json_agg(aggregate_order_by(_FACT, _HALT.placed_at))).where(_HALT.target.is_(None)).scalar_subquery()
+)
 
 
 def taken_over_by(proposal_id: ColumnElement[str]) -> ScalarSelect[str]:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import HoldReleaseRow, HoldRow
@@ -13,8 +14,10 @@ from policy.items import Item
 _HOLD = HoldRow.__table__.c  # type: ignore[attr-defined]
 _RELEASE = HoldReleaseRow.__table__.c  # type: ignore[attr-defined]
 _ITEM = UnresolvedRow.__table__.c  # type: ignore[attr-defined]
+# The halt that goes with a hold which a person placed.
+_HALT_ID = func.convert_from(_HOLD.body, "UTF8").cast(JSONB)["halt_id"].astext.label("halt_id")
 _OPEN = (
-    select(_HOLD.target, _HOLD.proposal_id, _HOLD.reason, _HOLD.owner, _HOLD.placed_at, _ITEM.body)
+    select(_HOLD.target, _HOLD.proposal_id, _HOLD.reason, _HOLD.owner, _HOLD.placed_at, _ITEM.body, _HALT_ID)
     .outerjoin(HoldReleaseRow, _RELEASE.hold_id == _HOLD.hold_id)
     .outerjoin(UnresolvedRow, _ITEM.proposal_id == _HOLD.proposal_id)
     .where(_RELEASE.hold_id.is_(None))
@@ -25,7 +28,10 @@ _OPEN = (
 
 @dataclass(frozen=True)
 class OpenHold:
-    """A hold. `item` is what people are asked about it; None where it is of no action, or of an older release."""
+    """A hold. `item` is what people are asked about it; None where it is of no action, or of an older release.
+
+    `halt_id` is by what two people release it, where a person placed it.
+    """
 
     target: str
     proposal_id: str | None
@@ -33,6 +39,7 @@ class OpenHold:
     owner: str
     placed_at: datetime
     item: Item | None
+    halt_id: str | None = None
 
 
 async def read_open_holds(connection: AsyncConnection, most: int) -> tuple[OpenHold, ...]:
@@ -46,6 +53,7 @@ async def read_open_holds(connection: AsyncConnection, most: int) -> tuple[OpenH
             owner=row.owner,
             placed_at=row.placed_at,
             item=Item.model_validate_json(row.body) if row.body is not None else None,
+            halt_id=row.halt_id,
         )
         for row in rows
     )

@@ -27,12 +27,13 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
-from activities.accepting import with_acceptance
+from activities.accepting import remind, with_acceptance
 from activities.cases import read_case
 from activities.clock import Clock
 from activities.database import Database
 from activities.documents import Documents
 from activities.export import export_action, proposal_of, write_whole
+from activities.halt_proofs import Releases
 from activities.halting import start_halts
 from activities.items import open_missing, start_items
 from activities.lapsing import note_lapsed
@@ -108,6 +109,7 @@ class HouseActivities(HousePort):
         self._database = database
         self._client = client
         self._documents = documents
+        self._released = Releases(documents)
         self._looking = LookingAgain(database, documents, client)
         self._clock = clock
         self._archive_dir = archive_dir
@@ -141,7 +143,7 @@ class HouseActivities(HousePort):
             await start_items(self._client, self._database)
 
         async def halts() -> None:
-            await start_halts(self._client, self._database, self._documents)
+            await start_halts(self._client, self._database, self._released)
 
         async def leases() -> Sequence[str]:
             return await note_lapsed(self._database, now)
@@ -186,6 +188,8 @@ class HouseActivities(HousePort):
             ledger = Ledger(connection, proposal_id, now)
             file = await with_acceptance(connection, file)
             result = await record_end(connection, ledger, file, request, ready_at=left_at)
+            if result is None:
+                await remind(connection, file, now)
         if result is not None:
             log.warning("swept %s: %s, nobody was at work on it any more", proposal_id, result.outcome)
         return result is not None

@@ -1,11 +1,14 @@
 """What is open on record, by how far it is: for whoever is about to halt everything, and for whoever lets it go on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
+
+from policy.catalog import normalize
 
 # How many ids of each state are listed.
 LISTED = 10
@@ -18,6 +21,17 @@ EFFECTS: Mapping[str, str] = {
     "between": "no further step begins; it is undone, or left for people, by the verb that was approved for a stop",
     "undoing": "it goes on: undoing is never halted",
 }
+# The same of a person's hold on what it acts on.
+EFFECTS_OF_HOLD: Mapping[str, str] = {
+    **EFFECTS,
+    "asked": "people may go on answering; once it is approved it is refused, and ends with nothing done",
+    "waiting": "it is refused when it is asked for a permit again, and ends with nothing done",
+}
+_NAMED = text(
+    """
+SELECT DISTINCT convert_from(p.body, 'UTF8')::jsonb->>'target' FROM countersign.proposal AS p
+WHERE (SELECT r.proposal_id FROM countersign.result AS r WHERE r.proposal_id = p.proposal_id) IS NULL"""
+)
 _STATES = text(
     """
 SELECT state, count(*) AS n, (array_agg(proposal_id ORDER BY registered_at))[1:10] AS ids FROM (
@@ -41,16 +55,31 @@ SELECT state, count(*) AS n, (array_agg(proposal_id ORDER BY registered_at))[1:1
       WHERE m.proposal_id = p.proposal_id) AS done
   WHERE (SELECT r.proposal_id FROM countersign.result AS r WHERE r.proposal_id = p.proposal_id) IS NULL
     AND (CAST(:environment AS text) IS NULL
-      OR convert_from(p.body, 'UTF8')::jsonb->>'environment' = CAST(:environment AS text))) AS one
+      OR convert_from(p.body, 'UTF8')::jsonb->>'environment' = CAST(:environment AS text))
+    AND (CAST(:targets AS text[]) IS NULL
+      OR convert_from(p.body, 'UTF8')::jsonb->>'target' = ANY (CAST(:targets AS text[])))) AS one
 GROUP BY state"""
-).bindparams(bindparam("environment", type_=Text))
+).bindparams(bindparam("environment", type_=Text), bindparam("targets", type_=ARRAY(Text)))
 
 
 async def states(connection: AsyncConnection, environment: str | None = None) -> list[dict[str, Any]]:
     """How many actions are in each state, the ids of some, and what a halt does to them; in the order of `EFFECTS`."""
-    rows = {row.state: row for row in await connection.execute(_STATES, {"environment": environment})}
+    return await _states(connection, {"environment": environment, "targets": None}, EFFECTS)
+
+
+async def states_on(connection: AsyncConnection, target: str) -> list[dict[str, Any]]:
+    """The same of the actions on a target, by whatever name, and what a hold on it does to them."""
+    wanted = normalize(target)
+    names = [name for name in await connection.scalars(_NAMED) if normalize(name) == wanted]
+    return await _states(connection, {"environment": None, "targets": names}, EFFECTS_OF_HOLD)
+
+
+async def _states(
+    connection: AsyncConnection, wanted: Mapping[str, str | Sequence[str] | None], effects: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    rows = {row.state: row for row in await connection.execute(_STATES, wanted)}
     return [
         {"state": state, "count": rows[state].n, "ids": list(rows[state].ids), "effect": effect}
-        for state, effect in EFFECTS.items()
+        for state, effect in effects.items()
         if state in rows
     ]

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from activities.held_targets import owners_of
 from policy.audit import GovernedDocuments, ReadEntry
+from policy.catalog import normalize
 from policy.errors import DocumentError
 from policy.halting import HaltStatement, missing, receive_halt
 from policy.ledger import EntryKind
@@ -40,6 +42,8 @@ class Halts:
             entry, content["statement"], "halt", halt["halt_id"], at=datetime.fromisoformat(halt["placed_at"])
         )
         recorded = content["person_id"]
+        if isinstance(found, str) and not _about(content["statement"], halt):
+            return ["what was signed is about something else than what was halted"]
         self._halted_by[halt["halt_id"]] = recorded
         if isinstance(found, str) and recorded != found:
             return [f"it was signed by {found}, recorded is {recorded or 'nobody'}"]
@@ -83,4 +87,12 @@ class Halts:
             return "unknown_request", f"it says {statement.verb} of {statement.halt_id}"
         digests = DocumentDigests.model_validate(entry.content["documents"])
         policy, directory = self._documents.policy(digests.policy), self._documents.directory(digests.directory)
-        return signed_by(value, statement, policy, directory, at or entry.at)
+        owners = owners_of(self._documents.catalog(digests.catalog), statement.target) if statement.target else ()
+        return signed_by(value, statement, policy, directory, at or entry.at, owners)
+
+
+def _about(value: Any, halt: dict[str, Any]) -> bool:
+    """Whether a statement is about the environment or the target that was halted."""
+    said = receive_halt(value)
+    target = normalize(said.target) if said.target is not None else None
+    return (said.environment, target) == (halt["environment"], halt.get("target"))

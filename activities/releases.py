@@ -9,14 +9,16 @@
 - An action remedied it: people were asked for it and its permits were issued while the hold stood; it names what left
   the hold, or what was to remedy that; it acted on the same target; and by what its executor reported it succeeded.
 - Where what the release says is not shown, any action serves that remedied it. So nothing is on hold for ever.
+- What a person put on hold, two people release by what they signed (`activities/halt_proofs.py`); nothing remedies it.
+  That is verified once in a process.
 - Permits and reports are believed as the record has them: control can write neither.
 - Only holds that were released are asked about. Where a target has none, that is one statement.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Text, bindparam, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -25,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.cases import stored_proposal
 from activities.clock import TOLERANCE
 from activities.documents import Documents
+from activities.held_targets import released_by_people
 from activities.item_answers import ItemFile, ItemReading, read_item_answer, with_said
 from activities.item_rows import read_repair
 from activities.permits import PermitError, read_issued
@@ -52,7 +55,7 @@ _ITEM = UnresolvedRow.__table__.c  # type: ignore[attr-defined]
 _SAID = ItemDecisionRow.__table__.c  # type: ignore[attr-defined]
 _RESOLVED = func.convert_from(_HOLD.body, "UTF8").cast(JSONB)["resolved"]
 _REMEDIES = func.convert_from(_PROPOSAL.body, "UTF8").cast(JSONB)["remedies"].astext
-_RELEASED = (
+_EVERY = (
     select(
         *(_HOLD[name] for name in ("hold_id", "target", "proposal_id", "reason", "placed_at", "body")),
         _RELEASE.released_by,
@@ -61,14 +64,14 @@ _RELEASED = (
     )
     .join(HoldReleaseRow, _RELEASE.hold_id == _HOLD.hold_id)
     .outerjoin(ProposalRow, _PROPOSAL.proposal_id == _HOLD.proposal_id)
-    .where(
-        or_(
-            _HOLD.target == func.any(bindparam("targets", type_=ARRAY(Text))),
-            func.jsonb_exists_any(_RESOLVED, bindparam("resolved", type_=ARRAY(Text))),
-        )
-    )
-    .order_by(_HOLD.placed_at)
 )
+_RELEASED = _EVERY.where(
+    or_(
+        _HOLD.target == func.any(bindparam("targets", type_=ARRAY(Text))),
+        func.jsonb_exists_any(_RESOLVED, bindparam("resolved", type_=ARRAY(Text))),
+    )
+).order_by(_HOLD.placed_at)
+_NEWEST = _EVERY.order_by(_HOLD.placed_at.desc()).limit(bindparam("most"))
 _APPROVED = (
     select(_PERMIT.revision, _PROPOSAL.body, _ASSESSMENT.body.label("assessed"))
     .join(ProposalRow, _PROPOSAL.proposal_id == _PERMIT.proposal_id)
@@ -99,20 +102,29 @@ _REPAIRS = (
 
 
 class Released(NamedTuple):
-    """A hold that the record has as released: `by` what, and by the action `repair` where it names one."""
+    """A hold that the record has as released: `by` what, and by the action `repair` where it names one.
+
+    `halt_id` is the halt of a target that it goes with, where a person placed it.
+    """
 
     hold: HoldFact
     resolved: tuple[str, ...]
     placed_at: datetime
     by: str
     repair: str | None
+    halt_id: str | None = None
 
 
 class Standing(NamedTuple):
-    """A hold that stands although a release is on record. `passing`: nobody could say just now whose a proof is."""
+    """A hold that stands although a release is on record, placed at an instant (UTC); `halt_id` is that of a person's.
+
+    `passing`: nobody could say just now whose a proof is.
+    """
 
     hold: HoldFact
-    passing: bool = False
+    passing: bool
+    placed_at: datetime
+    halt_id: str | None
 
 
 class _UnshownError(Exception):
@@ -139,21 +151,24 @@ async def read_released(
 ) -> tuple[Released, ...]:
     """The holds on targets that have a release, the oldest first; parameters as of `activities.cases.read_holds`."""
     rows = await connection.execute(_RELEASED, {"targets": list(targets), "resolved": list(resolved)})
-    return tuple(
-        Released(
-            hold=HoldFact(
-                hold_id=str(row.hold_id),
-                target=row.target,
-                proposal_id=row.proposal_id,
-                reason=row.reason,
-                remedies=row.remedies,
-            ),
-            resolved=tuple(parse_canonical(row.body).get("resolved", ())),
-            placed_at=row.placed_at,
-            by=row.released_by,
-            repair=row.repair,
-        )
-        for row in rows
+    return tuple(_released(row) for row in rows)
+
+
+def _released(row: Any) -> Released:
+    body = parse_canonical(row.body)
+    return Released(
+        hold=HoldFact(
+            hold_id=str(row.hold_id),
+            target=row.target,
+            proposal_id=row.proposal_id,
+            reason=row.reason,
+            remedies=row.remedies,
+        ),
+        resolved=tuple(body.get("resolved", ())),
+        placed_at=row.placed_at,
+        by=row.released_by,
+        repair=row.repair,
+        halt_id=body.get("halt_id"),
     )
 
 
@@ -168,6 +183,7 @@ class Releases:
     def __init__(self, documents: Documents, prover: Prover) -> None:
         self._documents = documents
         self._prover = prover
+        self._proved: set[str] = set()
 
     async def standing(
         self, connection: AsyncConnection, targets: Sequence[str], resolved: Sequence[str]
@@ -177,23 +193,49 @@ class Releases:
         Raises:
             KeysWantedError: keys of an issuer must be fetched first.
         """
+        return await self._standing(connection, await read_released(connection, targets, resolved))
+
+    async def unshown(self, connection: AsyncConnection, most: int) -> tuple[tuple[Standing, ...], bool]:
+        """Those of so many holds with a release, the newest of them, which nothing shows; and whether there are more.
+
+        Raises:
+            KeysWantedError: keys of an issuer must be fetched first.
+        """
+        rows = [_released(row) for row in await connection.execute(_NEWEST, {"most": most + 1})]
+        return await self._standing(connection, rows[:most]), len(rows) > most
+
+    async def _standing(self, connection: AsyncConnection, every: Iterable[Released]) -> tuple[Standing, ...]:
         found = []
-        for released in await read_released(connection, targets, resolved):
+        for released in every:
             try:
                 await self._shown(connection, released)
             except _UnshownError as error:
                 reason = f"{released.hold.reason}; its release is not shown: {error}"
-                found.append(Standing(released.hold.model_copy(update={"reason": reason}), error.passing))
+                hold = released.hold.model_copy(update={"reason": reason})
+                found.append(Standing(hold, error.passing, released.placed_at, released.halt_id))
         return tuple(found)
 
     async def _shown(self, connection: AsyncConnection, released: Released) -> None:
         if released.hold.proposal_id is None:
-            raise _UnshownError("no action left it, so nothing shows who may end it")
+            await self._as_signed(connection, released)
+            return
         try:
             await self._as_said(connection, released, released.hold.proposal_id)
         except _UnshownError:
             if not await _remedied_by_any(connection, released):
                 raise
+
+    async def _as_signed(self, connection: AsyncConnection, released: Released) -> None:
+        """Whether two people released what a person had placed. What was proved once stays so."""
+        name, halt_id = released.hold.hold_id, released.halt_id
+        if name in self._proved:
+            return
+        if halt_id is None:
+            raise _UnshownError("no action left it, so nothing shows who may end it")
+        why = await released_by_people(connection, self._documents, name, released.hold.target, halt_id)
+        if why is not None:
+            raise _UnshownError(why)
+        self._proved.add(name)
 
     async def _as_said(self, connection: AsyncConnection, released: Released, proposal_id: str) -> None:
         """Whether a hold that an action left ended as its release says."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from sqlalchemy import Text
+from sqlalchemy import Index, Text
 from sqlmodel import Field
 
 from activities.tables import SCHEMA, _Instant, _Key, _OptionalString, _Record, _String
@@ -13,12 +13,19 @@ _HaltKey = Annotated[str, Field(sa_type=Text, foreign_key=f"{SCHEMA}.halt.halt_i
 class HaltRow(_Record, table=True):
     """That nothing begins, in an environment or anywhere, from when it is there. `body` is the statement as it came.
 
+    Where it is of one `target`, a hold (`HoldRow`) goes with it, and a release of that with its own.
+
     `placed_by` and `reason` are what whoever wrote the row says; who it was, the statement's proof shows.
     """
 
     __tablename__ = "halt"
+    __table_args__ = (
+        Index("halt_of_all", "placed_at", postgresql_where="target IS NULL"),
+        Index("halt_of_target", "placed_at", postgresql_where="target IS NOT NULL"),
+    )
     halt_id: _Key
     environment: _OptionalString = None
+    target: _OptionalString = None
     placed_by: _String
     placed_at: _Instant
     reason: _String

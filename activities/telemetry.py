@@ -343,7 +343,8 @@ def samples_of(kind: EntryKind, content: Any) -> Iterable[Sample]:
             return [Sample("countersign_violations", 1)]
         case EntryKind.amended:
             return [Sample("countersign_amendments", 1, (str(content["finding"]["outcome"]),))]
-    if kind in _COUNTED:
+    # A hold on one target pages nobody.
+    if kind in _COUNTED and "target" not in content.get("halt", ()):
         return [Sample(_COUNTED[kind], 1)]
     return [Sample("countersign_refusals", 1, pair) for pair in _refusals(kind, content)]
 

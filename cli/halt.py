@@ -7,16 +7,12 @@
 """
 
 import argparse
-import asyncio
 import json
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import insert
-from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
 from activities.connection import TemporalUnavailableError
@@ -30,44 +26,28 @@ from activities.tables_halts import HaltRow
 from cli import exits
 from cli.arguments import Commands
 from cli.confirming import confirms, refuse_unattended
+from cli.halting import add_statement, begin, refusal, release, sign, state_lines, terms
 from cli.place import NO_RECORD, Place, find_place
-from cli.statement_files import signer_of
-from policy.base import instant_text
 from policy.errors import DocumentError
 from policy.halting import HaltFact, receive_halt
 from policy.people.directory import Directory
-from policy.proofs import Domain
 from policy.screens.neutral import visible
-from workflows import interface
-
-_VALID = timedelta(minutes=30)
-_PATIENCE_SECONDS = 15.0
-_POLL_SECONDS = 0.2
 
 
 def register(commands: Commands) -> None:
     parser = commands.add_parser("halt", help="stop everything; two people let it go on")
     parser.set_defaults(run=_halt)
-    _add_statement(parser, "why everything has to stop")
+    add_statement(parser, "why everything has to stop")
     parser.add_argument("--environment", metavar="NAME", help="only this environment")
     parser.add_argument("--dry-run", action="store_true", help="say what it would do to what is open, and end")
     actions = parser.add_subparsers(metavar="ACTION")
-    release = actions.add_parser("release", help="sign that a halt ends")
-    release.set_defaults(run=_release)
-    release.add_argument("halt_id", metavar="HALT", help="which one, as `halt list` shows it")
-    _add_statement(release, "why it may go on")
+    ends = actions.add_parser("release", help="sign that a halt ends")
+    ends.set_defaults(run=_release)
+    ends.add_argument("halt_id", metavar="HALT", help="which one, as `halt list` shows it")
+    add_statement(ends, "why it may go on")
     listed = actions.add_parser("list", help="the halts that are in force")
     listed.set_defaults(run=_list)
     listed.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _add_statement(parser: argparse.ArgumentParser, why: str) -> None:
-    parser.add_argument("--because", metavar="TEXT", help=why)
-    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-    ways = parser.add_mutually_exclusive_group()
-    ways.add_argument("--key", metavar="FILE", type=Path, help="sign with a key, JWK or PEM")
-    ways.add_argument("--ssh", metavar="FILE", type=Path, help="sign with an SSH key, or its .pub by an agent")
-    parser.add_argument("--key-id", metavar="KID", help="id of the key, where its file does not say it")
 
 
 async def _halt(args: argparse.Namespace) -> int:
@@ -79,15 +59,15 @@ async def _halt(args: argparse.Namespace) -> int:
         return exits.OK
     refuse_unattended("countersign halt --dry-run", confirmed=args.yes)
     halt_id = f"halt-{uuid4().hex}"
-    value = {**_terms(args, directory), "verb": "halt", "halt_id": halt_id}
+    value = {**terms(args, directory), "verb": "halt", "halt_id": halt_id}
     if args.environment:
         value["environment"] = args.environment
-    statement, person = await _signed(args, value, directory)
+    statement, person = await sign(args, value, directory)
     if not args.yes and not confirms(f"halt {where} as {person}?", "halt"):
         return exits.FAILED
     written = await _write(place, statement, person)
     answer = await _tell(place, halt_id, statement, written=written)
-    print(f"{where} is halted: {halt_id}" if written or answer.get("placed") else _why(answer))
+    print(f"{where} is halted: {halt_id}" if written or answer.get("placed") else refusal(answer))
     if written and not answer.get("placed"):
         print("it is in force; Temporal did not answer, so the ledger has it once the sweep runs")
     return exits.OK if written or answer.get("placed") else exits.REFUSED
@@ -103,25 +83,7 @@ async def _release(args: argparse.Namespace) -> int:
     print(visible(halt.says))
     print(f"{waits} approved actions wait; they are checked again and begin once it is released")
     refuse_unattended("countersign halt list", confirmed=args.yes)
-    value = {**_terms(args, directory), "verb": "release", "halt_id": args.halt_id}
-    statement, person = await _signed(args, value, directory)
-    if not args.yes and not confirms(f"release {args.halt_id} as {person}?", "release"):
-        return exits.FAILED
-    client = await place.client()
-    handle = client.get_workflow_handle(interface.halt_workflow_id(args.halt_id))
-    try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            answer = await handle.execute_update(interface.RELEASE, statement, result_type=dict[str, Any])
-    except RPCError as error:
-        raise TemporalUnavailableError(f"the workflow of {args.halt_id} does not answer ({error.message})") from error
-    except TimeoutError:
-        print("unknown: nobody answered yet, does a worker run?")
-        return exits.UNKNOWN
-    if answer["code"] is not None:
-        print(_why(answer))
-        return exits.REFUSED
-    print(f"released: {answer['message']}" if answer["released"] else f"signed by {person}: {answer['missing']}")
-    return exits.OK
+    return await release(args, place, args.halt_id, directory)
 
 
 async def _list(args: argparse.Namespace) -> int:
@@ -149,31 +111,8 @@ async def _known(place: Place, environment: str | None) -> tuple[tuple[HaltFact,
 
 
 def _effect_lines(where: str, found: list[dict[str, Any]], halts: tuple[HaltFact, ...]) -> list[str]:
-    lines = [visible(f"already in force: {item.says}") for item in halts]
-    lines.append(f"a halt of {where}: nothing begins until two people release it; approvals may still be given")
-    for item in found:
-        more = f" and {item['count'] - len(item['ids'])} more" if item["count"] > len(item["ids"]) else ""
-        lines.append(f"  {item['count']} {item['state']}: {item['effect']}")
-        lines.append(f"    {', '.join(item['ids'])}{more}")
-    return lines if found else [*lines, "  nothing is open"]
-
-
-def _terms(args: argparse.Namespace, directory: Directory) -> dict[str, Any]:
-    if not args.because:
-        raise DocumentError("nobody says why: give --because TEXT")
-    if args.key is None and args.ssh is None:
-        raise DocumentError("nobody signs it: give --key FILE or --ssh FILE of a key of the directory")
-    if directory.audience is None:
-        raise DocumentError("the directory names no audience: add the name of this installation to it, and sign then")
-    now = datetime.now(UTC).replace(microsecond=0)
-    times = {"issued_at": instant_text(now), "expires_at": instant_text(now + _VALID)}
-    return {"audience": directory.audience, "reason": args.because, **times}
-
-
-async def _signed(args: argparse.Namespace, value: dict[str, Any], directory: Directory) -> tuple[dict[str, Any], str]:
-    way = await signer_of(args)
-    person = way.check(directory, datetime.now(UTC))
-    return {**value, "proof": await way.prove(value, Domain.halt, directory, None)}, person
+    says = f"a halt of {where}: nothing begins until two people release it; approvals may still be given"
+    return [*(visible(f"already in force: {item.says}") for item in halts), says, *state_lines(found)]
 
 
 async def _write(place: Place, statement: dict[str, Any], person: str) -> bool:
@@ -198,7 +137,7 @@ async def _tell(place: Place, halt_id: str, statement: dict[str, Any], *, writte
         TemporalUnavailableError: it does not answer, and nothing is halted.
     """
     try:
-        return await _start(await place.client(), halt_id, statement)
+        return await begin(await place.client(), halt_id, statement)
     except (TemporalUnavailableError, RPCError, TimeoutError) as error:
         if written:
             return {}
@@ -206,23 +145,3 @@ async def _tell(place: Place, halt_id: str, statement: dict[str, Any], *, writte
             f"nothing is halted: temporal does not answer ({error}); give COUNTERSIGN_HALT_DATABASE_URL to halt "
             f"without it"
         ) from error
-
-
-async def _start(client: Client, halt_id: str, statement: dict[str, Any]) -> dict[str, Any]:
-    handle = await client.start_workflow(
-        interface.HALT_WORKFLOW,
-        {"halt_id": halt_id, "statement": statement},
-        id=interface.halt_workflow_id(halt_id),
-        task_queue=interface.TASK_QUEUE,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-    )
-    async with asyncio.timeout(_PATIENCE_SECONDS):
-        while True:
-            answer: dict[str, Any] = await handle.query(interface.STATUS, result_type=dict[str, Any])
-            if answer["placed"] or answer["code"]:
-                return answer
-            await asyncio.sleep(_POLL_SECONDS)
-
-
-def _why(answer: dict[str, Any]) -> str:
-    return visible(f"refused: {answer.get('code')}: {answer.get('message')}")

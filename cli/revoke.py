@@ -86,7 +86,12 @@ def wanted_to_revoke(case: Case) -> Wanted | None:
 
 
 def revocation(case: Case, because: str, now: datetime) -> dict[str, Any]:
-    """The decision that revokes an action, as the JSON value that is to be signed, without a proof.
+    """The decision that revokes an action; as `unasked`."""
+    return unasked(case, Vote.revoke, because, now)
+
+
+def unasked(case: Case, vote: Vote, because: str, now: datetime) -> dict[str, Any]:
+    """A decision of no stage on an action, as the JSON value that is to be signed, without a proof.
 
     Raises:
         NotDecidableError: workflow and record contradict each other, or nothing was assessed yet.
@@ -106,7 +111,7 @@ def revocation(case: Case, because: str, now: datetime) -> dict[str, Any]:
         **{name: status[name] for name in names},
         # Nobody is shown an action that nobody is asked about.
         "presented_digest": status["presented_digest"] or status["assessment_digest"],
-        "vote": "revoke",
+        "vote": str(vote),
         "justification": because,
         "issued_at": instant_text(now.replace(microsecond=0)),
         "expires_at": instant_text(now.replace(microsecond=0) + _VALID),

@@ -12,11 +12,12 @@ import sys
 from datetime import UTC, datetime
 
 from cli import exits
+from cli.accept import acceptance, judged_lines
 from cli.arguments import Commands, add_proposal_id
 from cli.case import Case, look
 from cli.confirming import confirms, refuse_unattended
 from cli.decide import NEEDS_WORDS, add_words, decision, question, wanted_by
-from cli.place import find_place
+from cli.place import Place, find_place
 from cli.revoke import revocation, wanted_to_revoke
 from cli.signing import Signing, add_signing, signing_of
 from cli.statement import Statement, prepare
@@ -47,14 +48,22 @@ async def _sign(args: argparse.Namespace) -> int:
     place = find_place()
     case = await look(place, args.proposal_id)
     statement = prepared(case, args, await signing_of(args, place))
-    shown = question(case, place, statement) if args.vote is not Vote.revoke else "\n".join(statement.lines)
-    print(shown, file=sys.stderr)
+    print(_shown(case, args, place, statement), file=sys.stderr)
     word = args.vote.replace("_", " ")
     if not args.yes and not confirms(f"sign {word} as {statement.who}?", word):
         print("nothing was signed", file=sys.stderr)
         return exits.FAILED
     print(json.dumps(await statement.signed(), indent=2))
     return exits.OK
+
+
+def _shown(case: Case, args: argparse.Namespace, place: Place, statement: Statement) -> str:
+    """What is confirmed: the screen that a stage's vote is about; of what comes later, what it is about."""
+    if args.vote is Vote.revoke:
+        return "\n".join(statement.lines)
+    if args.vote is Vote.accept:
+        return "\n".join([*judged_lines(case), *statement.lines])
+    return question(case, place, statement)
 
 
 def prepared(case: Case, args: argparse.Namespace, signing: Signing) -> Statement:
@@ -67,13 +76,15 @@ def prepared(case: Case, args: argparse.Namespace, signing: Signing) -> Statemen
     now = datetime.now(UTC)
     if args.vote is Vote.revoke:
         return prepare(case, signing, revocation(case, args.because, now), wanted_to_revoke(case))
+    if args.vote is Vote.accept:
+        return prepare(case, signing, acceptance(case, args.because, now), wanted_to_revoke(case))
     value = decision(case, args, now)
     return prepare(case, signing, value, wanted_by(case, value))
 
 
 def _check(args: argparse.Namespace) -> None:
     word = args.vote.replace("_", "-")
-    if args.vote in (*NEEDS_WORDS, Vote.revoke) and not args.because:
+    if args.vote in (*NEEDS_WORDS, Vote.revoke, Vote.accept) and not args.because:
         raise DecisionError(f"--{word} needs a reason: add --because TEXT")
     if (args.vote is Vote.answer) != (args.answers is not None):
         raise DecisionError("--answer and --question belong together: name the decision id of the question")

@@ -1,4 +1,4 @@
-"""`unresolved`, `resolve`, `holds`: what ended without a definite state, what people found, and what is held by it.
+"""`unresolved`, `resolve`: what ended without a definite state, and what people found.
 
 The lists come from the record. What somebody found is a decision of its own kind: it goes to the item's workflow.
 """
@@ -7,7 +7,6 @@ import argparse
 import json
 from datetime import UTC, datetime
 
-from activities.holding import read_open_holds
 from activities.item_answers import ItemFile
 from activities.item_rows import read_item, read_open_items
 from cli import exits
@@ -39,11 +38,8 @@ def register(commands: Commands) -> None:
     resolve.add_argument("--because", metavar="TEXT", required=True, help="what you looked at")
     resolve.add_argument("--incident", metavar="REF", help="the incident that belongs to it")
     add_signing(resolve)
-    holds = commands.add_parser("holds", help="which targets are held, why, and who may release them")
-    holds.set_defaults(run=_holds)
-    for each in (parser, holds):
-        each.add_argument("--limit", type=int, default=100, help="at most so many (default: 100)")
-    for each in (parser, resolve, holds):
+    parser.add_argument("--limit", type=int, default=100, help="at most so many (default: 100)")
+    for each in (parser, resolve):
         each.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -92,33 +88,6 @@ def stage_for(file: ItemFile, found: Found, said: dict[str, str | None], now: da
     amends = AMENDS[file.item.outcome, found]
     finding = Finding(outcome=amends, found=found, repaired_by=said["repaired_by"], incident=said["incident"])
     return standing_of(file.item, file.said, finding, now).stage
-
-
-async def _holds(args: argparse.Namespace) -> int:
-    async with recorded(find_place(), "holds") as database, database.snapshot() as connection:
-        holds = await read_open_holds(connection, args.limit)
-    rows = [
-        {
-            "target": hold.target,
-            "since": instant_text(hold.placed_at),
-            "owner": hold.owner,
-            "why": hold.reason,
-            "left by": hold.proposal_id or "",
-            "released by": _released_by(hold.proposal_id, hold.item),
-        }
-        for hold in holds
-    ]
-    print(json.dumps(rows, indent=2) if args.json else listed(rows, "no target is under hold", wide=visible))
-    return exits.OK
-
-
-def _released_by(left_by: str | None, item: Item | None) -> str:
-    if left_by is None:
-        return "whoever placed it"
-    repair = f"an approved action that names remedies: {left_by}, once it has succeeded"
-    if item is None:
-        return repair
-    return f"{who_may(item)}, with `countersign resolve {left_by}`; or {repair}"
 
 
 def who_may(item: Item) -> str:

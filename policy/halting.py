@@ -1,4 +1,4 @@
-"""Halting everything, or one environment: by one person at once, released by two.
+"""Halting everything, one environment or one target: by one person at once, released by two.
 
 - A halt is a row of the record. Wherever there is one that nobody released, nothing begins: the gate issues no permit,
   and no permit that was issued before is claimed. It counts whoever wrote it: a halt whose signature does not hold
@@ -6,6 +6,9 @@
 - What runs ends its step. Then the verb applies that was approved for a stop: it is undone, or left for people to look
   at. Undoing is never halted. What has not begun waits, and people may still approve; after the release the gate is
   asked again as always.
+- A halt of one target is a hold on it: beside its row stands one of the holds that Countersign itself places, which
+  binds as they do (`activities/held_targets.py`). Nothing repairs what a person holds, so only its release ends it.
+  Whoever owns the target by the catalog may place one, too: an owner is no authority, and stopping asks for none.
 - The statement is signed by a key of the directory, which alone verifies it: an issuer may be what is broken.
 - Who may halt and release, the policy's `halt` says, of any document. Where none does, the operators of the executors
   of the directory; where there are none, nobody does by a statement.
@@ -40,12 +43,13 @@ Verb = Literal["halt", "release"]
 
 
 class HaltStatement(EdgeModel):
-    """That everything stops, or one environment, or that a halt ends. `halt_id` is chosen by who halts."""
+    """That everything stops, one environment or one target, or that a halt ends. `halt_id` is chosen by who halts."""
 
     audience: Name
     verb: Verb
     halt_id: Annotated[Name, Field(min_length=8, max_length=64)]
     environment: Name | None = None
+    target: Annotated[Name | None, Field(exclude_if=lambda value: value is None)] = None
     reason: Annotated[Text, Field(min_length=1)]
     issued_at: Instant
     expires_at: Instant
@@ -55,19 +59,22 @@ class HaltStatement(EdgeModel):
     def _bounded(self) -> Self:
         if not timedelta() < self.expires_at - self.issued_at <= LONGEST:
             raise ValueError("expires_at must be after issued_at and at most 1 hour later")
-        if self.verb == "release" and self.environment is not None:
-            raise ValueError("environment belongs to verb halt: a release ends the halt that it names")
+        if self.verb == "release" and (self.environment is not None or self.target is not None):
+            raise ValueError("environment and target belong to verb halt: a release ends the halt that it names")
+        if self.environment is not None and self.target is not None:
+            raise ValueError("target is in an environment already: name one of the two")
         return self
 
 
 class HaltFact(RecordModel):
-    """A halt. `environment` is None where it is of everything.
+    """A halt. `environment` is None where it is of everything, or of one `target`, which it holds.
 
     `released`: the record has a row of its end. That is believed only where it is proved (`activities/halt_proofs.py`).
     """
 
     halt_id: str
     environment: str | None = None
+    target: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
     placed_by: str
     placed_at: Instant
     reason: str = ""
@@ -77,7 +84,8 @@ class HaltFact(RecordModel):
     def says(self) -> str:
         """It in words, as a halt that is in force."""
         where = f"environment {self.environment}" if self.environment else "everything"
-        since = f"{where} is halted by {self.placed_by} since {self.placed_at:%Y-%m-%dT%H:%M:%SZ}"
+        how = f"target {self.target} is held" if self.target else f"{where} is halted"
+        since = f"{how} by {self.placed_by} since {self.placed_at:%Y-%m-%dT%H:%M:%SZ}"
         return f"{since}{' (its release is not proved)' if self.released else ''}: {self.reason}"
 
 
@@ -91,9 +99,11 @@ def receive_halt(value: Any) -> HaltStatement:
 
 
 def halts_on(halts: Iterable[HaltFact], environment: str | None) -> tuple[HaltFact, ...]:
-    """Those of some halts that concern an environment; where nobody knows it, all do."""
+    """Those of some halts that concern an environment; where nobody knows it, all do. Holds on one target are none."""
     return tuple(
-        item for item in halts if item.environment is None or environment is None or item.environment == environment
+        item
+        for item in halts
+        if item.target is None and (item.environment is None or environment is None or item.environment == environment)
     )
 
 
@@ -103,7 +113,12 @@ def said_of(halts: Sequence[HaltFact]) -> str | None:
 
 
 def why_not(
-    statement: HaltStatement, person: PersonFacts | None, policy: PolicySet, directory: Directory, at: datetime
+    statement: HaltStatement,
+    person: PersonFacts | None,
+    policy: PolicySet,
+    directory: Directory,
+    at: datetime,
+    owners: Sequence[Requirement] = (),
 ) -> tuple[str, str] | None:
     """Why a statement that verified does not count, as code and sentence, or None where it does; pure.
 
@@ -113,12 +128,15 @@ def why_not(
         policy: in force now.
         directory: in force now.
         at: when it was first seen (UTC).
+        owners: who owns the target that it is about; they may place a hold on it, and not release one.
     """
     if statement.issued_at > at + _SKEW or at >= statement.expires_at:
         return "not_valid_now", f"it is valid from {statement.issued_at} to {statement.expires_at}: sign it anew"
     if person is None:
         return "unknown_person", "who signed it is nobody in the directory"
     rules = _rules(policy, statement.verb)
+    if statement.verb == "halt" and any(fit(rule, person).fits for rule in owners):
+        return None
     if not rules:
         operators = directory.operators
         if person.person_id in operators:
@@ -127,7 +145,7 @@ def why_not(
     elif any(fit(rule, person).fits for rule in rules):
         return None
     else:
-        wanted = " or ".join(dict.fromkeys(rule.wanted for rule in rules))
+        wanted = " or ".join(dict.fromkeys(rule.wanted for rule in (*rules, *owners)))
     return "not_authorized", f"{person.person_id} may not {statement.verb}: that is for {wanted}"
 
 

@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from policy.approval.standing import ApprovalCase, Ballot, Standing, stand
-from policy.base import Instant, RecordModel, is_name
+from policy.base import Instant, RecordModel
 from policy.builtin import PUBLISH
 from policy.canonical import canonical, digest
 from policy.document import PolicyDocument, PolicySet
@@ -35,7 +35,7 @@ from policy.proposal import ActionProposal
 from policy.reviewing import without_time
 from policy.revision import Revision
 from policy.rules.afterwards import DUE, REMIND_EVERY, Unresolved
-from policy.rules.chains import MAX_STAGES, ApprovalChain, Mode, Requirement, Stage
+from policy.rules.chains import MAX_STAGES, ApprovalChain, Mode, Requirement, Stage, owning
 from policy.rules.stepping_up import ProofRule, with_proofs
 
 ItemKind = Literal["unresolved", "amendment"]
@@ -268,11 +268,7 @@ def _asked(revision: Revision) -> Iterator[Requirement]:
         yield from (Requirement(groups=step.add_groups) for step in steps if step.add_groups)
     for rule in revision.evaluation.revocations:
         yield from (one for one in (rule.before, rule.during) if one is not None)
-    # An owner is free text in a catalog: what can be no group or person of a directory names nobody.
-    owner = (facts.target_owner or "").rpartition("/")[2]
-    if is_name(owner):
-        by_person = (facts.target_owner or "").startswith("user:")
-        yield Requirement(people=(owner,)) if by_person else Requirement(groups=(owner,))
+    yield from owning(facts.target_owner)
 
 
 def _governors(documents: tuple[PolicyDocument, ...]) -> Iterator[Requirement]:

@@ -35,6 +35,7 @@ from policy.screens.presenting import Advice, Ending, advise, endings, proof_of
 from policy.screens.safer import SaferOperation
 from policy.screens.screen_criteria import criterion_words
 from policy.screens.screen_found import ScreenFound, found_of
+from policy.undecided import Judging
 
 FIRST = 10
 # How everything that is shown of a dry run is marked.
@@ -83,8 +84,8 @@ class Screen(RecordModel):
 
     `target` is the catalog's reference, `spelled` how the proposal wrote it where that differs. `holds` are those that
     the action repairs. `follows` is the revision before, `changed` what changed since then, `voided` the people whose
-    votes are void. `found` is what executors found that each step would touch. Where a count is not 0, the list beside
-    it holds the first of so many.
+    votes are void. `judging` is how people judge what nobody could measure. `found` is what executors found that each
+    step would touch. Where a count is not 0, the list beside it holds the first of so many.
     """
 
     proposal_id: str
@@ -128,6 +129,7 @@ class Screen(RecordModel):
     criteria: tuple[str, ...]
     criteria_count: int = 0
     criteria_registered: int = 0
+    judging: Annotated[Judging | None, Field(exclude_if=lambda value: value is None)] = None
     endings: tuple[Ending, ...] = ()
     similar: tuple[LastActions, ...] = ()
     recommended: tuple[Advice, ...] = ()
@@ -354,6 +356,7 @@ def _criteria(proposal: ActionProposal, revision: Revision) -> dict[str, Any]:
         "criteria": tuple(cut(criterion_words(item), _SENTENCE) for item in found[:FIRST]),
         "criteria_count": len(found),
         "criteria_registered": len(registered),
+        "judging": None if proposal.dry_run else revision.evaluation.judging,
     }
 
 

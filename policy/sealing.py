@@ -27,6 +27,8 @@ BOUND = (
     *("risk_tier", "risk_score", "on_stop", "absolute_deadline", "follows", "held", "voided_count", "kept_count"),
     *("action_digest", "assessment_digest", "policy_digest"),
 )
+# What screens of earlier releases do not say. Where one says it, it is what was assessed.
+_NEWER = "judging"
 _BOUND_OF_STEP = ("operation", "parameters", "undo", "undo_parameters")
 
 
@@ -102,7 +104,7 @@ def untrue(proposal: ActionProposal, revision: Revision, assessment_digest: str,
 def _compared(found: list[str], shown: Screen, made: Sealed) -> tuple[list[str], list[str]]:
     today = made.screen
     differing = [name for name in Screen.model_fields if getattr(shown, name) != getattr(today, name)]
-    lies = [name for name in differing if name in BOUND]
+    lies = [name for name in differing if name in BOUND or (name == _NEWER and getattr(shown, name) is not None)]
     if [_bound_of(step) for step in shown.steps] != [_bound_of(step) for step in today.steps]:
         lies.append("steps")
     found += [f"the screen's {name} is not what was assessed" for name in lies]

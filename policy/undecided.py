@@ -7,8 +7,9 @@
 3. When their time is over the policy's verb applies: what was done is undone, or left under a hold.
 4. Until then nothing is undone for the reason that nobody can tell. It needs a revocation or a stop on record; what a
    workflow says is no cause.
-5. What failed, and what others ended while it was measured, is not for this rule.
-6. Of several documents the shorter time counts, and to undo before to hold.
+5. Before their time is over they are reminded, once: a quarter of it before its end, and an hour at most.
+6. What failed, and what others ended while it was measured, is not for this rule.
+7. Of several documents the shorter time counts, and to undo before to hold.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,6 +24,7 @@ from policy.outcome import EffectReport, StepRecord
 OnExpiry = Literal["compensate", "hold"]
 ACCEPTED, NOT_JUDGED = "accepted", "not_judged"
 _SAID = 500
+_REMINDER = timedelta(hours=1)
 WORDS = {"compensate": "what was done is undone", "hold": "it is left as it is, under a hold"}
 
 
@@ -35,6 +37,10 @@ class Judging(RecordModel):
     def until(self, report: EffectReport) -> datetime:
         """The last instant (UTC) at which somebody may say something."""
         return report.finished_at + timedelta(seconds=self.within_seconds)
+
+    def remind_at(self, report: EffectReport) -> datetime:
+        """The instant (UTC) from which people are told that their time is nearly over."""
+        return self.until(report) - min(timedelta(seconds=self.within_seconds) / 4, _REMINDER)
 
     def spares(self, records: Iterable[StepRecord], now: datetime) -> bool:
         """Whether nothing is undone, at an instant (UTC), for the reason that nobody can tell."""

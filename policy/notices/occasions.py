@@ -190,6 +190,15 @@ def judging(case: About, rule: Judging, until: datetime, at: datetime) -> Notice
     """That a step is inconclusive is told to those who were asked, the target's owner and whoever asks: until when
     somebody may accept or revoke it, and what happens then.
     """
+    return _judging(case, NoticeKind.judging, rule, until, at)
+
+
+def judging_ends(case: About, rule: Judging, until: datetime, at: datetime) -> Notice:
+    """The same people are told again that nobody has said anything, before the verb of the policy applies."""
+    return _judging(case, NoticeKind.judging_ends, rule, until, at)
+
+
+def _judging(case: About, kind: NoticeKind, rule: Judging, until: datetime, at: datetime) -> Notice:
     asked = [
         group
         for stage in (case.chain.stages if case.chain else ())
@@ -198,8 +207,8 @@ def judging(case: About, rule: Judging, until: datetime, at: datetime) -> Notice
     ]
     text = f"nobody can tell whether it is good; if nobody says by {instant_text(until)}, {WORDS[rule.on_expiry]}"
     return Notice(
-        key=case.key(NoticeKind.judging),
-        kind=NoticeKind.judging,
+        key=case.key(kind),
+        kind=kind,
         urgency=Urgency.urgent,
         audience=Audience(
             groups=tuple(dict.fromkeys((*owner_groups(case.owner), *asked))), people=case.requesters, operators=True

@@ -37,6 +37,8 @@ _URGENT = (
     NoticeKind.unresolved_overdue,
     NoticeKind.halted,
     NoticeKind.halt_released,
+    NoticeKind.target_held,
+    NoticeKind.target_released,
     NoticeKind.lease_lapsed,
 )
 
@@ -159,13 +161,15 @@ def _anybody(chain: ApprovalChain) -> tuple[Asked, ...]:
 
 
 def halted(halt: HaltFact, by: str | None, at: datetime) -> Notice:
-    """The operators are told that everything is halted, or an environment; `by` who proved that, None where nobody."""
-    return _of_halt(NoticeKind.halted, halt, (by,) if by else (), halt.reason, at)
+    """The operators are told what is halted, or which target is held; `by` who proved that, None where nobody."""
+    kind = NoticeKind.target_held if halt.target is not None else NoticeKind.halted
+    return _of_halt(kind, halt, (by,) if by else (), halt.reason, at)
 
 
 def halt_released(halt: HaltFact, by: tuple[str, ...], at: datetime) -> Notice:
     """The operators are told that a halt ended, and by whom."""
-    return _of_halt(NoticeKind.halt_released, halt, by, f"it was placed for: {halt.reason}", at)
+    kind = NoticeKind.target_released if halt.target is not None else NoticeKind.halt_released
+    return _of_halt(kind, halt, by, f"it was placed for: {halt.reason}", at)
 
 
 def lease_lapsed(case: About, until: datetime, at: datetime) -> Notice:
@@ -183,7 +187,7 @@ def _of_halt(kind: NoticeKind, halt: HaltFact, by: tuple[str, ...], text: str, a
         at=at,
         not_before=at,
         by=by,
-        word=halt.environment or "",
+        word=halt.target or halt.environment or "",
         text=text,
     )
 

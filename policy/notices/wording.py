@@ -22,7 +22,13 @@ _FAR = datetime.max.replace(tzinfo=UTC)
 _SENTENCE = 400
 _OVERDUE = (NoticeKind.review_overdue, NoticeKind.unresolved_overdue)
 _ENDED = (NoticeKind.lease_lapsed,)
-_HALTS = {NoticeKind.halted: "is halted", NoticeKind.halt_released: "is not halted any more"}
+_HALTS = {
+    NoticeKind.halted: "is halted",
+    NoticeKind.halt_released: "is not halted any more",
+    NoticeKind.target_held: "is held",
+    NoticeKind.target_released: "is not held any more",
+}
+_OF_TARGETS = (NoticeKind.target_held, NoticeKind.target_released)
 _RESOLVE: Line = ("say what you found: countersign unresolved",)
 
 _ITEMS: dict[NoticeKind, str] = {
@@ -38,6 +44,7 @@ _ITEMS: dict[NoticeKind, str] = {
     NoticeKind.resolved: "was resolved",
     NoticeKind.outcome: "needs a person",
     NoticeKind.judging: "waits for somebody to accept or revoke it",
+    NoticeKind.judging_ends: "still waits for somebody to accept or revoke it, and its time is nearly over",
     NoticeKind.denied_again: "is proposed again although you denied it",
     NoticeKind.break_glass: "went around its approval",
     NoticeKind.review_overdue: "was not reviewed in time",
@@ -91,7 +98,8 @@ def _head(notice: Notice) -> Line:
     if notice.kind is NoticeKind.undelivered:
         return ("countersign: notices are not delivered by ", *_names(notice.by))
     if notice.kind in _HALTS:
-        where = ("environment ", Named(notice.word)) if notice.word else ("everything",)
+        thing = "target " if notice.kind in _OF_TARGETS else "environment "
+        where = (thing, Named(notice.word)) if notice.word else ("everything",)
         return ("countersign: ", *where, f" {_HALTS[notice.kind]}")
     if notice.kind is NoticeKind.violation:
         return ("countersign: changed without a permit that allows it: ", Named(notice.word))
@@ -160,7 +168,8 @@ def _amended(notice: Notice) -> tuple[Line, ...]:
 
 def _halt(notice: Notice) -> tuple[Line, ...]:
     by: Line = ("by ", *_names(notice.by)) if notice.by else ("nobody has proved by whom; it halts all the same",)
-    return (by, *_reason(notice), ("look: countersign halt list",))
+    look = "countersign holds" if notice.kind in _OF_TARGETS else "countersign halt list"
+    return (by, *_reason(notice), (f"look: {look}",))
 
 
 def _lapsed(_: Notice) -> tuple[Line, ...]:
@@ -221,6 +230,7 @@ _WRITERS: dict[NoticeKind, Callable[[Notice], tuple[Line, ...]]] = {
     NoticeKind.resolved: _resolution,
     NoticeKind.outcome: _reason,
     NoticeKind.judging: _reason,
+    NoticeKind.judging_ends: _reason,
     NoticeKind.denied_again: _earlier,
     NoticeKind.break_glass: _glass,
     NoticeKind.review_overdue: _review,

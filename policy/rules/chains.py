@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from policy.base import EdgeModel, Name, Text
+from policy.base import EdgeModel, Name, Text, is_name
 from policy.rules.durations import Duration, PositiveDuration
 from policy.rules.hours import Hours
 from policy.rules.stepping_up import ProofDemand
@@ -97,6 +97,17 @@ class Requirement(EdgeModel):
         with_all = f" with {' and '.join(self.qualifications)}" if self.qualifications else ""
         fitting = f" where {self.when}" if self.when else ""
         return f"{who}{with_all}{fitting}"
+
+
+def owning(owner: str | None) -> tuple[Requirement, ...]:
+    """The group or person that owns something, as the catalog names it: one of them, or nobody.
+
+    An owner is free text in a catalog: what can be no group or person of a directory names nobody.
+    """
+    name = (owner or "").rpartition("/")[2]
+    if not is_name(name):
+        return ()
+    return (Requirement(people=(name,)) if (owner or "").startswith("user:") else Requirement(groups=(name,)),)
 
 
 class EscalationStep(EdgeModel):

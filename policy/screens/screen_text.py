@@ -27,10 +27,12 @@ from policy.screens.screen_pieces import (
     Said,
     Section,
     day_text,
+    duration_text,
     names_of,
     parameters_of,
 )
 from policy.screens.screen_policy import answered
+from policy.undecided import WORDS as WORDS_OF_VERBS
 
 DENIED, CHANGED = "Denied before", "What changed since people were asked"
 HAPPENS, DRAFT = "What will happen", "What the draft changes"
@@ -157,6 +159,19 @@ def _staged(step: ScreenStep) -> tuple[str, ...]:
 
 
 def _criteria(screen: Screen) -> list[Line]:
+    return [*_measured_by(screen), *_undecided(screen)]
+
+
+def _undecided(screen: Screen) -> list[Line]:
+    """What becomes of it where nobody can tell whether it succeeded."""
+    if screen.judging is None:
+        return []
+    time = duration_text(screen.judging.within_seconds)
+    then = WORDS_OF_VERBS[screen.judging.on_expiry]
+    return [(f"if nobody can tell, people have {time} to accept or revoke it; then {then}",)]
+
+
+def _measured_by(screen: Screen) -> list[Line]:
     more = screen.criteria_count - len(screen.criteria[:SHOWN_CRITERIA])
     lines: list[Line] = [
         ("succeeds if ", Named(item, _VALUE), " (registered)" if at < screen.criteria_registered else " (proposed)")

@@ -7,12 +7,14 @@ and the claims go by the signatures of two people who may.
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
 import pytest_asyncio
 from temporalio.client import WorkflowUpdateStage
 
+from activities.held_targets import hold_id_of
 from activities.settings import Role
 from deploy.dev import Stack
 from policy.base import instant_text
@@ -122,6 +124,69 @@ async def test_a_release_that_control_made_up_opens_no_gate(
     assert (await release(handle, halt_id, *lacking))["released"]
     await action.signal(LOOK_AGAIN)
     assert (await world.result(action)).outcome == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("forged", "lacking"),
+    [(_unsigned, ("ann", "bob")), (_one_person, ("ann",)), (_of_another, ("ann", "bob"))],
+    ids=lambda one: getattr(one, "__name__", None),
+)
+async def test_a_release_that_control_made_up_frees_no_target(
+    world: World, control: Control, forged: Any, lacking: tuple[str, ...]
+) -> None:
+    """A hold of a person, and every row of its release: no permit, no claim, and two people can still release it."""
+    await prepared(world)
+    body, later = world.propose("bench.touch", target="room-1"), world.propose("bench.touch", target="room-1")
+    await world.stop_workers()
+    await world.start_workers(Role.control, Role.permit)
+    action = await world.start(body)
+    await until(lambda: world.permits(body["proposal_id"]))
+    halt_id, handle, _ = await halt(world, target="room-1")
+    await _plant(control, halt_id, *await forged(halt_id))
+    await control("hold_release", _hold_release(halt_id, "people"))
+    await world.stop_workers()
+    await world.start_workers()
+    assert (await world.result(action)).outcome == "not_executed"
+    (refused,) = await world.entries(body["proposal_id"], "claim_refused")
+    assert "its release is not shown: nothing proves that two people" in refused["content"]["message"]
+    assert (await world.run(later)).outcome == "not_executed"
+    assert await world.permits(later["proposal_id"]) == []
+    (closed,) = await world.entries(later["proposal_id"], "dispatch_refused")
+    assert [reason["code"] for reason in closed["content"]["reasons"]][-1] == "on_hold"
+    assert (await release(handle, halt_id, *lacking))["released"]
+    assert (await world.run(world.propose("bench.touch", target="room-1"))).outcome == "succeeded"
+
+
+async def test_the_release_of_a_hold_by_another_halt_or_as_remedied_is_none(world: World, control: Control) -> None:
+    """A hold under another halt's id, one that says it was repaired, and one that names nothing at all."""
+    await prepared(world)
+    other, ended, _ = await halt(world, target="room-2")
+    await release(ended, other, "ann", "bob")
+    halt_id, handle, _ = await halt(world, target="room-9")
+    await control("hold_release", _hold_release(halt_id, "remedy"))
+    for halt_named in (other, None):
+        body = canonical({"target": "component:default/room-9", "resolved": [], "halt_id": halt_named})
+        hold_id, now = uuid4(), datetime.now(UTC)
+        row = {"hold_id": hold_id, "target": "component:default/room-9", "reason": "linked", "owner": "ann"}
+        await control("hold", {**row, "placed_at": now, "body": body, "digest": digest(body)})
+        await control("hold_release", {**_hold_release(halt_id, "people"), "hold_id": hold_id})
+    body = world.propose("bench.touch", target="room-9")
+    assert (await world.run(body)).outcome == "not_executed"
+    (closed,) = await world.entries(body["proposal_id"], "dispatch_refused")
+    why = [reason["message"] for reason in closed["content"]["reasons"] if reason["code"] == "on_hold"]
+    assert [message.partition("not shown: ")[2].split(",")[0] for message in why] == [
+        "nothing proves that two people who may have released it",
+        f"it names {other}",
+        "no action left it",
+    ]
+    assert (await release(handle, halt_id, "ann", "bob"))["released"]
+
+
+def _hold_release(halt_id: str, by: str) -> dict[str, Any]:
+    """The row by which a person's hold ended, as control writes it."""
+    body = canonical({"halt_id": halt_id, "released_by": by})
+    row = {"hold_id": hold_id_of(halt_id), "released_by": by, "released_at": datetime.now(UTC)}
+    return {**row, "body": body, "digest": digest(body)}
 
 
 async def test_a_release_that_control_made_up_lets_nothing_be_claimed(world: World, control: Control) -> None:

@@ -161,6 +161,7 @@ RECORD: dict[str, dict[str, Any]] = {
         **CONTENT,
         "halt_id": "halt-0001",
         "environment": None,
+        "target": "component:default/orders",
         "placed_by": "ana",
         "placed_at": NOW,
         "reason": "an incident",

@@ -1,10 +1,14 @@
-"""Halting from a terminal, against a real stack: what it would do, that it does, who sees it, and how it ends."""
+"""Halting, and holding a target, from a terminal on a real stack: what it would do, that it does, and how it ends."""
 
+import asyncio
 from pathlib import Path
 
+import asyncpg
 import pytest
 
+from activities.held_targets import hold_id_of
 from cli import exits
+from policy.canonical import canonical, digest
 from tests.integration.terminal import DOCUMENTS, House
 
 POLICY = DOCUMENTS["policy"] + "halt: {who: {groups: [dba]}}\n"
@@ -82,3 +86,49 @@ def test_nobody_halts_unattended_without_saying_so(house: House) -> None:
     """Where nobody can be asked, `--yes` has to say it before."""
     ran = house.run("halt", "--because", "x", "--key", house.key("ana"))
     assert (ran.code, "add --yes" in ran.err) == (exits.FAILED, True), ran.err
+
+
+def test_a_target_is_held_seen_and_released(house: House) -> None:
+    """Each command says what is so; one person releases nothing, and nobody believes a release that nobody signed."""
+    house.pending("held-1")
+    rehearsed = house.run("hold", "resource:orders-db", "--dry-run")
+    assert "a hold on resource:default/orders-db: nothing is done there" in rehearsed.out
+    assert "1 asked: people may go on answering; once it is approved it is refused" in rehearsed.out
+    assert "held-1" in rehearsed.out
+    assert house.run("holds").out.strip() == "no target is under hold"
+    terms = ("--because", "INC-4712", "--yes", "--key")
+    unknown = house.run("hold", "orders-dv", *terms, house.key("ana"))
+    assert (unknown.code, "is not in the catalog" in unknown.err) == (exits.FAILED, True)
+    placed = house.run("hold", "resource:orders-db", *terms, house.key("ana"))
+    assert (placed.code, "orders-db is held: hold-" in placed.out) == (exits.OK, True), placed.err
+    (held,) = house.run("holds", "--json").json
+    assert (held["target"], held["owner"], held["why"]) == ("resource:default/orders-db", "ana", "ana: INC-4712")
+    for name in ("ben", "eva"):
+        assert house.decide("approve", "held-1", name).code == exits.OK
+    done = house.until("held-1", lambda status: status["result"] is not None)
+    assert done["result"]["outcome"] == "not_executed"
+    assert "is under hold: ana: INC-4712" in house.run("show", "held-1").out
+    release = ("holds", "release", held["hold"], "--because", "cured", "--yes", "--key")
+    one = house.run(*release, house.key("ana"))
+    assert one.out.endswith("signed by ana: 1 more of 2 people must sign the release\n"), one.err
+    asyncio.run(_forge_release(house, held["hold"]))
+    (doubted,) = house.run("holds", "--json").json
+    assert "its release is not shown: nothing proves that two people" in doubted["why"]
+    assert f"countersign holds release {held['hold']}" in doubted["released by"]
+    two = house.run(*release, house.key("ben"))
+    assert (two.code, "released: released by ana and ben" in two.out) == (exits.OK, True), two.err
+    assert house.run("holds").out.strip() == "no target is under hold"
+    gone = house.run("holds", "release", "hold-of-nobody", *terms, house.key("ben"))
+    assert (gone.code, "hold-of-nobody does not answer" in gone.err) == (exits.FAILED, True)
+
+
+async def _forge_release(house: House, halt_id: str) -> None:
+    """The row that says that a hold ended, as whoever has the control role's credentials may write it."""
+    body = canonical({"halt_id": halt_id, "released_by": "people"})
+    connection = await asyncpg.connect(house.stack.database_url("countersign_control"))
+    await connection.execute(
+        "INSERT INTO countersign.hold_release (hold_id, released_by, released_at, body, digest)"
+        " VALUES ($1, 'people', now(), $2, $3)",
+        *(hold_id_of(halt_id), body, digest(body)),
+    )
+    await connection.close()

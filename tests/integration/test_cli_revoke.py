@@ -1,4 +1,4 @@
-"""`revoke` and `reviews` from the command line, against a real stack."""
+"""`revoke`, `accept` and `reviews` from the command line, against a real stack."""
 
 import asyncio
 import json
@@ -19,6 +19,7 @@ POLICY = (
     stages: [{name: anybody, requirements: [{groups: [dba, owners]}], deadline: 4h}]
 revocation:
   after: {window: 1d, chain: one}
+inconclusive: {within: 1h, on_expiry: hold}
 break_glass:
   - {id: outage, match: {environments: [production]}, chain: one, review_within: 2d}
 """
@@ -73,6 +74,35 @@ def test_what_has_succeeded_is_undone_by_an_action_of_its_own(house: House) -> N
     assert "ben-1" in house.run("show", undo).out
     late = house.run("revoke", "done", *because)
     assert (late.code, "unknown_agent" in late.out.split("\n")[1]) == (exits.REFUSED, False), late.out
+
+
+def test_what_nobody_could_measure_is_accepted(house: House) -> None:
+    """`accept` shows what was measured and until when; only who may revoke it and does not stand behind it counts.
+
+    What is signed for the Temporal UI says the same, and once it has ended there is nothing to accept.
+    """
+    house.pending("early")
+    early = house.decide("accept", "early", "ben", "--because", "fine")
+    assert (early.code, "nothing of early waits" in early.err) == (exits.FAILED, True)
+    value = proposal("unclear")
+    value["success_criteria"][0] |= {"equals": "1MB", "failure": {"equals": "2MB"}, "within_seconds": 1}
+    assert house.run("propose", house.file(value)).code == exits.OK
+    house.until("unclear", lambda status: status["state"] == "pending")
+    house.decide("approve", "unclear", "ben")
+    house.decide("approve", "unclear", "eva")
+    house.until("unclear", lambda status: status["state"] == "judging")
+    own = house.decide("accept", "unclear", "ana", "--because", "mine is fine")
+    assert (own.code, "not_authorized" in own.out) == (exits.REFUSED, True)
+    signed = house.run("sign", "unclear", "--accept", "--because", "by hand", "--key", house.key("ben"), "--yes")
+    assert (json.loads(signed.out)["vote"], "somebody may accept or revoke it" in signed.err) == ("accept", True)
+    found = house.decide("accept", "unclear", "eva", "--because", "sorts are fine by hand")
+    assert found.code == exits.OK, found.err
+    for line in ("postgres.parameter.value reads", "nobody can tell", "under a hold", "nothing is undone"):
+        assert line in found.out
+    done = house.until("unclear", lambda status: status["result"] is not None)
+    assert done["result"]["reasons"][-1]["message"] == "accepted by eva: sorts are fine by hand"
+    late = house.decide("accept", "unclear", "eva", "--because", "again")
+    assert (late.code, "has ended as inconclusive" in late.err) == (exits.FAILED, True)
 
 
 async def _sweep(house: House) -> None:

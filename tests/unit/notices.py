@@ -12,7 +12,7 @@ from policy.findings import Amended, Finding
 from policy.halting import HaltFact
 from policy.items import Item
 from policy.notices.notice import Asked, Notice, NoticeKind, Subject
-from policy.notices.occasions import About, due, judging, notices_of, outcome, resolved
+from policy.notices.occasions import About, due, judging, judging_ends, notices_of, outcome, resolved
 from policy.notices.occasions_told import (
     amended,
     break_glass,
@@ -103,6 +103,8 @@ def an_item() -> Item:
 
 A_HALT = HaltFact(halt_id="halt-of-the-tests", environment="production", placed_by="ann", placed_at=at(503))
 
+A_HOLD = HaltFact(halt_id="hold-of-the-tests", target="resource:default/orders", placed_by="ann", placed_at=at(503))
+
 
 def one_of_each(text: str = "the replica lags; see https://evil.example/x @here") -> dict[NoticeKind, Notice]:
     """A notice of every kind but digests, with an untrusted text wherever there is room for one."""
@@ -131,6 +133,7 @@ def one_of_each(text: str = "the replica lags; see https://evil.example/x @here"
         superseded(replace(CASE, subject=SUBJECT.model_copy(update={"revision": 2})), ("sam",), text, at(50)),
         *resolved(CASE, approved, "denied", reasons, at(50)),
         judging(CASE, Judging(within_seconds=1800, on_expiry="compensate"), at(80), at(50)),
+        judging_ends(CASE, Judging(within_seconds=1800, on_expiry="compensate"), at(80), at(73)),
         *outcome(CASE, Outcome.outcome_unknown, (Reason(code="unknown", message=text),), at(50)),
         denied_again(CASE, ("sam",), ("high-impact-0",), at(1)),
         break_glass(CASE, CHAIN, text, at(2)),
@@ -139,6 +142,8 @@ def one_of_each(text: str = "the replica lags; see https://evil.example/x @here"
         amended(CASE, an_item(), Finding(outcome=Amended.caused_incident, incident="INC-1"), ("sam",), at(502)),
         halted(A_HALT.model_copy(update={"reason": text}), "ann", at(503)),
         halt_released(A_HALT.model_copy(update={"reason": text}), ("sam", "ann"), at(504)),
+        halted(A_HOLD.model_copy(update={"reason": text}), "ann", at(503)),
+        halt_released(A_HOLD.model_copy(update={"reason": text}), ("sam", "ann"), at(504)),
         lease_lapsed(CASE, at(505), at(506)),
         wrong,
         alarm,

@@ -34,6 +34,7 @@ from policy.screens.screen_plain import (
     screen_notice,
     screen_plain,
 )
+from policy.undecided import Judging, OnExpiry
 from tests.unit.found_screens import RESOLVED, hostile_found
 from tests.unit.found_screens import SCENES as FOUND
 from tests.unit.governed_screens import GOVERNED, publish
@@ -326,3 +327,15 @@ if __name__ == "__main__":
     for path in FILES:
         (GOLDEN / path).parent.mkdir(parents=True, exist_ok=True)
         (GOLDEN / path).write_text(_text(path))
+
+
+@pytest.mark.parametrize(
+    ("verb", "then"), [("compensate", "what was done is undone"), ("hold", "it is left as it is, under a hold")]
+)
+def test_an_approver_sees_what_becomes_of_what_nobody_can_tell(verb: OnExpiry, then: str) -> None:
+    """For how long people may say something, and what happens when nobody does; nothing where the policy is silent."""
+    judged = high_impact().model_copy(update={"judging": Judging(within_seconds=1800, on_expiry=verb)})
+    said = f"if nobody can tell, people have 30 min to accept or revoke it; then {then}"
+    assert said in " ".join(screen_plain(judged).split())
+    assert said in " ".join(" ".join(screen_markdown(judged)).split())
+    assert "if nobody can tell" not in screen_plain(high_impact())

@@ -20,6 +20,7 @@ from policy.proposal import receive
 from policy.revision import revision_digest
 from policy.rules.chains import ApprovalChain, Verdict
 from policy.sealing import check_sealed, seal, sealed_of, untrue
+from policy.undecided import Judging
 from tests.unit.builders import stage
 from tests.unit.screens import DATABASE, NOW, TWO_PEOPLE, proposal_of, revision_of
 from workflows.view import View
@@ -182,8 +183,27 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
     "another target": ({"target": "database:toy", "resolved": ["postgres/toy"]}, "the screen's target"),
     "a lower tier": ({"risk_tier": "low", "risk_score": 1}, "the screen's risk_tier"),
     "no steps": ({"steps": []}, "the screen's steps"),
+    "a way to judge it that no policy gave": (
+        {"judging": {"within_seconds": 60, "on_expiry": "hold"}},
+        "the screen's judging",
+    ),
     "no screen": ({"operation": 7}, "malformed"),
 }
+
+
+def test_how_people_judge_it_is_sealed_and_a_screen_of_before_that_says_nothing_of_it_stands() -> None:
+    """Its digest is what it was; where a screen says how, it says what was assessed, and no shorter or longer time."""
+    rule = Judging(within_seconds=1800, on_expiry="compensate")
+    judged = REVISION.model_copy(update={"evaluation": REVISION.evaluation.model_copy(update={"judging": rule})})
+    today, before = (seal(PROPOSAL.proposal, one, ASSESSMENT) for one in (judged, REVISION))
+    assert today is not None
+    assert before is not None
+    assert "judging" not in before.value
+    assert today.value == {**before.value, "judging": {"within_seconds": 1800, "on_expiry": "compensate"}}
+    assert untrue(PROPOSAL.proposal, judged, ASSESSMENT, before) == []
+    assert untrue(PROPOSAL.proposal, judged, ASSESSMENT, today) == []
+    longer = sealed_of({**today.value, "judging": {"within_seconds": 3600, "on_expiry": "compensate"}})
+    assert untrue(PROPOSAL.proposal, judged, ASSESSMENT, longer) == ["the screen's judging is not what was assessed"]
 
 
 @pytest.mark.parametrize(("changes", "why"), LIES.values(), ids=LIES)
