@@ -23,6 +23,7 @@ from activities.documents import Documents, InForce
 from activities.halt_proofs import Releases, ended, placed_by, read_signed, signers_of
 from activities.halts import open_halts
 from activities.held_targets import held_by_people, hold, let_go, owners_of
+from activities.in_flight import waiting
 from activities.ledger import Ledger
 from activities.outbox import write
 from activities.tables import LedgerEntryRow
@@ -38,6 +39,9 @@ from signing.halting import signed_by
 from workflows.interface import HALT_WORKFLOW, TASK_QUEUE, halt_workflow_id
 from workflows.messages_halts import HaltRequest, HaltResult
 from workflows.ports import HaltPort
+
+# How many actions a release wakes; those beyond ask again within `HALTED_PAUSE`.
+WOKEN = 200
 
 _HALT = HaltRow.__table__.c  # type: ignore[attr-defined]
 _STATEMENT = HaltStatementRow.__table__.c  # type: ignore[attr-defined]
@@ -199,7 +203,10 @@ class HaltActivities(HaltPort):
             await let_go(connection, row.halt_id, sorted(signers), now)
         await ledger.append(EntryKind.halt_released, content, row.halt_id, new=not row.released)
         await write(connection, [(halt_released(_fact(row), tuple(sorted(signers)), now), None)])
-        return HaltResult(placed=True, released=True, message=f"released by {' and '.join(sorted(signers))}")
+        message = f"released by {' and '.join(sorted(signers))}"
+        # A hold refuses and lets nothing wait.
+        wakes = await waiting(connection, row.environment, WOKEN) if row.target is None else ()
+        return HaltResult(placed=True, released=True, message=message, wakes=wakes)
 
 
 def _fact(row: Any) -> HaltFact:

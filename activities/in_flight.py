@@ -62,6 +62,24 @@ GROUP BY state"""
 ).bindparams(bindparam("environment", type_=Text), bindparam("targets", type_=ARRAY(Text)))
 
 
+_WAITING = text(
+    """
+SELECT p.proposal_id FROM countersign.proposal AS p
+WHERE (SELECT r.proposal_id FROM countersign.result AS r WHERE r.proposal_id = p.proposal_id) IS NULL
+  AND (SELECT m.proposal_id FROM countersign.permit AS m WHERE m.proposal_id = p.proposal_id LIMIT 1) IS NULL
+  AND (SELECT r.kind FROM countersign.resolution AS r WHERE r.proposal_id = p.proposal_id
+    ORDER BY r.revision DESC LIMIT 1) = 'approved'
+  AND (CAST(:environment AS text) IS NULL
+    OR convert_from(p.body, 'UTF8')::jsonb->>'environment' = CAST(:environment AS text))
+ORDER BY p.registered_at, p.proposal_id LIMIT :most"""
+).bindparams(bindparam("environment", type_=Text))
+
+
+async def waiting(connection: AsyncConnection, environment: str | None, most: int) -> tuple[str, ...]:
+    """Those of an environment, or anywhere, that are approved and have no permit yet, so many at most, oldest first."""
+    return tuple(await connection.scalars(_WAITING, {"environment": environment, "most": most}))
+
+
 async def states(connection: AsyncConnection, environment: str | None = None) -> list[dict[str, Any]]:
     """How many actions are in each state, the ids of some, and what a halt does to them; in the order of `EFFECTS`."""
     return await _states(connection, {"environment": environment, "targets": None}, EFFECTS)

@@ -15,7 +15,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from policy.canonical import MAX_TEXT_BYTES
@@ -35,6 +35,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.resolving import resolve
     from workflows.rollover import Carried, handed_over
     from workflows.start import start_facts
+    from workflows.waking import wake
 
 
 @dataclass(frozen=True)
@@ -214,16 +215,8 @@ class AuthorizeAction:
         assert answer.result is not None
         self._case.show(answer.attributes)
         for proposal_id in answer.waiting:
-            await self._wake(proposal_id)
+            await wake(proposal_id)
         return answer.result
-
-    async def _wake(self, proposal_id: str) -> None:
-        """Tell an action that waits for what this one had. Where that is lost, it asks by itself later."""
-        waiting = workflow.get_external_workflow_handle(interface.workflow_id(proposal_id))
-        try:
-            await waiting.signal(interface.LOOK_AGAIN)
-        except FailureError:
-            workflow.logger.info("nobody is there to wake: %s", proposal_id)
 
     async def _close(self, result: ActionResult, event: Event) -> ActionResult:
         """Answer what still waits, then end: no handler is cut off, nothing is lost."""

@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.converter import one_object
     from workflows.messages_halts import HaltRequest, HaltResult
     from workflows.ports import HaltPort
+    from workflows.waking import wake
 
 
 @workflow.defn(name=interface.HALT_WORKFLOW)
@@ -51,6 +52,7 @@ class Halt:
         )
         if answer.placed:
             self._known = answer
+        await asyncio.gather(*(wake(proposal_id) for proposal_id in answer.wakes))
         return _shown(answer)
 
     @workflow.query(name=interface.STATUS, description="whether it is in force, and what its release lacks")

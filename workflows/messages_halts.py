@@ -16,10 +16,14 @@ class HaltRequest(Request):
 
 
 class HaltResult(RecordAnswer):
-    """How a halt stands. `code` and `message` say why a statement does not count; `missing` what a release lacks."""
+    """How a halt stands. `code` and `message` say why a statement does not count; `missing` what a release lacks.
+
+    `wakes` are actions that a release lets go on, some at most: the others ask again by themselves.
+    """
 
     placed: bool = False
     released: bool = False
     code: str | None = None
     message: str = ""
     missing: str | None = None
+    wakes: tuple[str, ...] = ()
