@@ -44,8 +44,8 @@ LEFT JOIN countersign.effect_report r USING (permit_id) LEFT JOIN countersign.re
 _RESULTS = """
 SELECT p.proposal_id, convert_from(r.body, 'UTF8')::jsonb ->> 'outcome' AS outcome,
        convert_from(r.body, 'UTF8')::jsonb ->> 'resolution' AS resolution,
-       coalesce(bool_or(body ->> 'stopped' <> ''), false) AS stopped,
-       coalesce(bool_or(body @? '$.measurements[*] ? (@.met == null)'), false) AS unclear
+       coalesce(bool_or(said.body ->> 'stopped' <> ''), false) AS stopped,
+       coalesce(bool_or(said.body @? '$.measurements[*] ? (@.met == null)'), false) AS unclear
 FROM countersign.proposal p LEFT JOIN countersign.result r USING (proposal_id) LEFT JOIN (
   SELECT m.proposal_id, convert_from(e.body, 'UTF8')::jsonb AS body
   FROM countersign.permit m JOIN countersign.effect_report e USING (permit_id) WHERE m.direction = 'do'
