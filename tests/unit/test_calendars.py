@@ -172,10 +172,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(("fields", "message"), REFUSED.values(), ids=REFUSED)
 def test_refused(fields: dict[str, Any], message: str) -> None:
     """A calendar that means nothing, or would take long, is refused when it is read."""
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(ValidationError, match=message):
         _calendar(**fields)
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 _CALENDARS = b"""

@@ -96,10 +96,10 @@ LARGE: dict[str, bytes] = {
 
 @pytest.mark.parametrize("body", LARGE.values(), ids=LARGE)
 def test_a_large_document_is_answered_soon(body: bytes) -> None:
-    """A hundred kilobytes of whatever costs about a second at most."""
-    started = time.perf_counter()
+    """A hundred kilobytes of whatever cost about a second of computing at most, however busy the machine is."""
+    started = time.thread_time()
     found = _check(body)
-    took = time.perf_counter() - started
+    took = time.thread_time() - started
 
     assert found
     assert took < BOUND_SECONDS, took

@@ -132,11 +132,11 @@ def test_the_dates_are_those_of_dateutil(rule: str, start: date, later: int) -> 
 )
 def test_a_rule_that_never_occurs_costs_what_any_other_does(rule: str) -> None:
     """A question about a year takes milliseconds, however long ago the rule began and whether or not it occurs."""
-    known, started = read_recurrence(rule), time.perf_counter()
+    known, started = read_recurrence(rule), time.thread_time()
     for _ in range(10):
         known.dates(date(2001, 1, 1), date(2150, 1, 1), date(2151, 1, 1))
 
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 @settings(max_examples=300, deadline=None)
