@@ -9,9 +9,9 @@
 4. An undo acts on the targets that were touched and on no others, also where a step on all at once was refused
    half-way: the others may be somebody else's by now. Target by target the last one comes first; it goes on where one
    fails, and says which.
-5. Where the answer to an effect was lost, the target is looked at once, by the executor's own way of knowing an order and
-   never where it says that it has none. Only what shows to be done is believed, and the report says that it was seen
-   and not answered; "not done" means nothing, as it may be heard of yet.
+5. Where the answer to an effect was lost, the target is looked at once, by the executor's own way of knowing an order,
+   and never where it says that it has none. Only what shows to be done is believed, and the report says that it was
+   seen and not answered; "not done" means nothing, as it may be heard of yet.
 6. An attempt that left no report is looked for target by target. Only where every target shows it is it done: of the
    first that does not show it nobody knows whether it was begun.
 """

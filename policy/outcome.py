@@ -133,8 +133,8 @@ class EffectReport(RecordModel):
     `baselines` were read before the step. Of a step target by target, `touched` are the targets that it acted on, in
     order, and `gates` what was measured between them. Of one on several targets at once that went wrong, `touched` are
     those that it may have changed, where that is known. `stopped` says what the executor read in the record that ended
-    it while it ran: a halt, a hold, a stop or a take-over; empty where nothing of the kind did. `observed` says why there
-    was no answer to what was then seen to be done at the target; empty where the executor was answered.
+    it while it ran: a halt, a hold, a stop or a take-over; empty where nothing of the kind did. `observed` says why
+    there was no answer to what was then seen to be done at the target; empty where the executor was answered.
     """
 
     permit_id: str

@@ -1,4 +1,4 @@
-"""An executor that lives and loses its answer looks for the effect at the target, as after a crash, and says that it did."""
+"""An executor that lives and loses its answer looks for the effect, as after a crash, and says that it looked."""
 
 import dataclasses
 
@@ -58,7 +58,7 @@ async def test_what_is_seen_to_be_done_is_measured_and_undone_like_anything_else
     [("by_key", "none"), ("by_key", "unknown"), ("by_effect", "none"), ("never", "done")],
 )
 async def test_what_is_not_seen_stays_unknown(world: World, observes: Observes, seen: Seen) -> None:
-    """"Not done" means nothing, as it may be heard of yet; who says that it cannot look is not asked."""
+    """ "Not done" means nothing, as it may be heard of yet; who says that it cannot look is not asked."""
     world.target.supports = dataclasses.replace(world.target.supports, observes=observes)
     permit = await world.permit(criteria=(met(),))
     world.target.fails_with, world.target.seen = LOST, seen
