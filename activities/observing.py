@@ -51,10 +51,18 @@ _DONE = tuple(str(outcome) for outcome in Outcome if outcome is not Outcome.not_
 
 
 async def observe(
-    connection: AsyncConnection, received: ReceivedProposal, in_force: InForce, now: datetime
+    connection: AsyncConnection,
+    received: ReceivedProposal,
+    in_force: InForce,
+    now: datetime,
+    objects: Sequence[str] = (),
 ) -> Observed:
-    """Everything that is observed of a proposal as of `now` (UTC)."""
-    row = (await connection.execute(OBSERVE, _wanted(received, in_force, now))).mappings().one()
+    """Everything that is observed of a proposal as of `now` (UTC); `objects` are the scopes of those that its executors
+    found, under which a hold may be, too.
+    """
+    wanted = _wanted(received, in_force, now)
+    wanted["resolved"] += objects
+    row = (await connection.execute(OBSERVE, wanted)).mappings().one()
     found: dict[str, Any] = {name: _read(value) for name, value in row.items()}
     effects = Counter({item["operation"]: item["n"] for item in found["last_hour"]})
     effects.update({item["operation"]: item["n"] for item in found["issued"] if item["operation"] in effects})
