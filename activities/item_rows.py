@@ -35,6 +35,7 @@ from policy.items import Item, Said, unresolved_item
 from policy.ledger import EntryKind
 from policy.outcome import Outcome
 from policy.permit import entry_id
+from policy.proposal import ActionProposal
 from policy.refusals import Listed
 
 log = logging.getLogger("countersign.items")
@@ -100,6 +101,15 @@ _HELD = (
     select(_HOLD.hold_id, _RELEASE.hold_id.label("released"), _RELEASE.released_by, _RELEASE.proposal_id)
     .outerjoin(HoldReleaseRow, _RELEASE.hold_id == _HOLD.hold_id)
     .where(_HOLD.proposal_id == bindparam("proposal_id"))
+)
+_REMEDIED = (
+    select(_ITEM.item_id)
+    .join(HoldRow, _HOLD.proposal_id == _ITEM.proposal_id)
+    .join(HoldReleaseRow, _RELEASE.hold_id == _HOLD.hold_id)
+    .outerjoin(UnresolvedClosedRow, _CLOSED.item_id == _ITEM.item_id)
+    .where(_RELEASE.proposal_id == bindparam("by"), _RELEASE.released_by == REMEDY, _CLOSED.item_id.is_(None))
+    .order_by(_ITEM.opened_at)
+    .limit(20)
 )
 # The executor's word and not that of whoever keeps the items.
 _BEGAN = (
@@ -197,6 +207,13 @@ async def remedied_by(connection: AsyncConnection, proposal_id: str) -> str | No
     """The action that has remedied what an action left, or None."""
     row = (await connection.execute(_HELD, {"proposal_id": proposal_id})).first()
     return row.proposal_id if row is not None and row.released_by == REMEDY else None
+
+
+async def read_remedied(connection: AsyncConnection, by: ActionProposal) -> tuple[str, ...]:
+    """The items that are still open of what an action has remedied, as far as one answer names them."""
+    if by.remedies is None:
+        return ()
+    return tuple(str(name) for name in await connection.scalars(_REMEDIED, {"by": by.proposal_id}))
 
 
 async def read_repair(connection: AsyncConnection, named: str | None) -> Repair | None:

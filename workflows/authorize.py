@@ -214,16 +214,20 @@ class AuthorizeAction:
         assert answer.result is not None
         self._case.show(answer.attributes)
         for proposal_id in answer.waiting:
-            await self._wake(proposal_id)
+            await self._let_look(interface.workflow_id(proposal_id))
+        for name in answer.remedied:
+            await self._let_look(interface.item_id(name))
         return answer.result
 
-    async def _wake(self, proposal_id: str) -> None:
-        """Tell an action that waits for what this one had. Where that is lost, it asks by itself later."""
-        waiting = workflow.get_external_workflow_handle(interface.workflow_id(proposal_id))
+    async def _let_look(self, workflow_id: str) -> None:
+        """Tell an action that waits for what this one had, or an item that this one has remedied. Where that is lost,
+        the one asks by itself later, and the sweep tells the other.
+        """
+        waiting = workflow.get_external_workflow_handle(workflow_id)
         try:
             await waiting.signal(interface.LOOK_AGAIN)
         except FailureError:
-            workflow.logger.info("nobody is there to wake: %s", proposal_id)
+            workflow.logger.info("nobody is there to wake: %s", workflow_id)
 
     async def _close(self, result: ActionResult, event: Event) -> ActionResult:
         """Answer what still waits, then end: no handler is cut off, nothing is lost."""

@@ -165,7 +165,7 @@ async def _prepare_scratch(stack: Stack) -> None:
     await server.execute("ALTER DATABASE scratch SET countersign.environment = 'staging'")
     await server.close()
     # Both are one server, which would tell that they are: what one run leaves on hold would hold the others.
-    for name in ("orders", "scratch"):
+    for name in ("orders", "scratch", "reports"):
         database = await asyncpg.connect(stack.database_url("postgres", name))
         await database.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
         await database.execute(f"GRANT EXECUTE ON FUNCTION pg_reload_conf() TO {OPERATOR}")

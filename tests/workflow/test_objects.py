@@ -77,3 +77,22 @@ async def test_a_hold_on_one_name_of_an_object_holds_the_other(world: World) -> 
     assert (await world.run(sweeping(world, "room-5", "uid-5"))).outcome == "succeeded"
     for body in (lost, repair):
         assert await findings(world, body["proposal_id"]) == []
+
+
+async def test_a_later_step_that_takes_more_is_computed_again_by_an_audit(world: World) -> None:
+    """Between its steps the limit begins to count what it touches: 1 became 3, and an audit comes to the same."""
+    limit = b"aggregate: [{id: growing, per: everything, count: COUNT, at_once: 5}]\nlimits:"
+    await publish_documents(world.url, ALONE.replace(b"limits:", limit.replace(b"COUNT", b"actions"), 1))
+    body = world.propose("bench.sweep", "bench.sweep", undo="bench.unsweep", target="room-7")
+    world.bench.there[body["proposal_id"]] = [
+        ResolvedTarget(id=name, resource="bench/room-7", version="1") for name in ("a", "b", "c")
+    ]
+    handle = await hanging(world, body)
+    await publish_documents(world.url, ALONE.replace(b"limits:", limit.replace(b"COUNT", b"ids"), 1))
+    world.bench.go_on[body["proposal_id"]].set()
+    assert (await world.result(handle)).outcome == "succeeded"
+    first, second = [entry["content"]["reserved"] for entry in await world.entries(body["proposal_id"], "dispatched")]
+    amounts = [next(item["amount"] for item in one["wanted"] if item["limit"] == "growing") for one in (first, second)]
+    assert (amounts, "growing everything" in second["had"]) == ([1.0, 3.0], True)
+    assert await findings(world, body["proposal_id"]) == []
+    await publish_documents(world.url, ALONE)
