@@ -96,10 +96,10 @@ async def _hurry(executor: Executor, order: Order, limit: asyncio.Timeout) -> No
     limit.reschedule(min(ends_at, limit.when() or ends_at))
 
 
-async def observe(executor: Executor, order: Order) -> Seen:
-    """Whether the target shows that an order was carried out."""
+async def observe(executor: Executor, order: Order, seconds: float = _OBSERVE_SECONDS) -> Seen:
+    """Whether the target shows that an order was carried out, as far as it says so within so many seconds."""
     try:
-        async with asyncio.timeout(_OBSERVE_SECONDS):
+        async with asyncio.timeout(seconds):
             return await executor.observe(order)
     except Exception:  # noqa: BLE001 - whatever keeps it from looking, it has not seen anything
         return "unknown"

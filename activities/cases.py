@@ -294,7 +294,7 @@ async def read_holds(
     Args:
         connection: in the transaction that decides by them.
         targets: the names that a hold may have been placed on.
-        resolved: the ids that they resolve to: another name in the catalog lifts no hold.
+        resolved: the ids that they resolve to, and the objects there: another name in the catalog lifts no hold.
     """
     wanted = {"targets": list(targets), "resolved": list(resolved)}
     return tuple(

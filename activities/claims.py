@@ -220,10 +220,10 @@ class Claims:
     async def _released(self, connection: AsyncConnection, permit: Permit, found: PermitUse) -> Refused | None:
         """A hold that was released, as the record has it, and nothing shows that it was."""
         named = _named(permit, found)
-        standing = await self._trust.releases.standing(connection, named, permit.resolved)
+        standing = await self._trust.releases.standing(connection, named, permit.held_as)
         if not standing:
             return None
-        known = (*await read_holds(connection, named, permit.resolved), *(item.hold for item in standing))
+        known = (*await read_holds(connection, named, permit.held_as), *(item.hold for item in standing))
         against = unremedied(known, found.remedies)
         if not against:
             return None
@@ -309,7 +309,7 @@ def _again(mine: Claimed, found: PermitUse, attempt: Attempt, *, tried: bool) ->
 
 async def _on_hold(connection: AsyncConnection, permit: Permit, found: PermitUse) -> Refused | None:
     """A hold on the target, or on an id under any other name, that the action does not remedy."""
-    holds = await read_holds(connection, _named(permit, found), permit.resolved)
+    holds = await read_holds(connection, _named(permit, found), permit.held_as)
     against = unremedied(holds, found.remedies)
     return Refused(ON_HOLD, f"target {against[0].target} is under hold: {against[0].reason}") if against else None
 

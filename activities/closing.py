@@ -163,7 +163,8 @@ async def _hold(
     target, owner = file.proposal.target_ref, (file.revision.facts.target_owner if file.revision else None) or "nobody"
     reason = f"{outcome}: {'; '.join(item.message for item in reasons)}"[:500]
     row = {"target": target, "proposal_id": file.proposal.proposal_id, "reason": reason, "owner": owner}
-    body = canonical({**row, "resolved": list(file.revision.facts.resolved) if file.revision else []})
+    facts = file.revision.facts if file.revision else None
+    body = canonical({**row, "resolved": [*facts.resolved, *facts.objects] if facts is not None else []})
     hold_id = UUID(entry_id(file.proposal.proposal_id, "hold"))
     values = {**row, "body": body, "hold_id": hold_id, "digest": digest(body), "placed_at": at}
     await connection.execute(insert_once(HoldRow).values(**values).on_conflict_do_nothing())

@@ -21,6 +21,7 @@ from activities.clock import Clock, differs
 from activities.database import TRANSACTION_SECONDS, Database
 from activities.documents import Documents, InForce
 from activities.halts import every_halt
+from activities.item_rows import read_remedied
 from activities.ledger import Ledger
 from activities.noticing import notice
 from activities.offering import offer, wants_offer
@@ -285,12 +286,13 @@ class ControlActivities(CasePort):
                 file = await with_acceptance(connection, file)
                 offered = await self._offer(connection, ledger, file, request.now)
                 result = await record_end(connection, ledger, file, request, offer=offered)
-            waiting = await next_in_row(connection, request.proposal_id, request.now) if result is not None else ()
+            if result is None or file is None:
+                return RecordResult(stale=True)
+            waiting = await next_in_row(connection, request.proposal_id, request.now)
+            remedied = await read_remedied(connection, file.proposal)
             entry = await ledger.head()
-        if result is None or file is None:
-            return RecordResult(stale=True)
         attributes = self._of_result(file.received, result, file)
-        return RecordResult(result=result, attributes=attributes, entry=entry, waiting=waiting)
+        return RecordResult(result=result, attributes=attributes, entry=entry, waiting=waiting, remedied=remedied)
 
     async def _first(
         self, connection: AsyncConnection, ledger: Ledger, start: Start, request: AssessRequest

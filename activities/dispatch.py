@@ -154,7 +154,8 @@ class PermitActivities(PermitPort):
         Raises:
             ApplicationError: nobody can say now, and there is time to ask again.
         """
-        found = await self._releases.standing(asked.connection, (asked.file.proposal.target_ref,), facts.resolved)
+        within = (*facts.resolved, *facts.objects)
+        found = await self._releases.standing(asked.connection, (asked.file.proposal.target_ref,), within)
         if not found:
             return facts
         if any(item.passing for item in found) and asked.request.now <= asked.file.absolute_deadline:

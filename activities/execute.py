@@ -50,6 +50,7 @@ _RETRY_SECONDS = 0.5
 _MESSAGE_LIMIT = 500
 # What an attempt may take besides its permitted seconds: to begin after its claim, and to write its report.
 _SLACK = timedelta(seconds=15)
+_NO_REPORT = "the attempt that claimed the permit left no report"
 _LOOK_AGAIN_FIRST, _LOOK_AGAIN_LAST = timedelta(seconds=1), timedelta(seconds=10)
 
 
@@ -227,7 +228,7 @@ class ExecutorActivities(ExecutorPort):
             return
         executor = self._executors.get(claim.permit.executor)
         over_at = claim.used_at + timedelta(seconds=claim.permit.longest) + _SLACK
-        over_at += executor.supports.stops_within if executor else timedelta(0)
+        over_at += stepping.LOOK + (executor.supports.stops_within if executor else timedelta(0))
         left = over_at - await self._clock.now()
         if left <= timedelta(0) and not self._memory.acts(claim.token):
             return
@@ -246,9 +247,9 @@ class ExecutorActivities(ExecutorPort):
         done, shown = await stepping.seen(executor, claim.permit) if executor is not None else (False, ())
         if done:
             stepped = await stepping.measured_after(self._executors, claim.permit, attempt.report_by, claim.baselines)
-            whole = replace(stepped, touched=shown, baselines=())
+            whole = replace(stepped, touched=shown, baselines=(), observed=_NO_REPORT)
             return await self._report(claim.permit, claim.used_at, whole, late=True)
-        message = "the attempt that claimed the permit left no report"
+        message = _NO_REPORT
         message += f"; done is shown by {', '.join(shown)}" if shown else ""
         unknown = Stepped(Acted("unknown", message[:_MESSAGE_LIMIT]), touched=shown)
         return await self._report(claim.permit, claim.used_at, unknown, late=True)
@@ -270,6 +271,7 @@ class ExecutorActivities(ExecutorPort):
             touched=stepped.touched,
             gates=stepped.gates,
             stopped=stepped.ended[:_MESSAGE_LIMIT],
+            observed=stepped.observed[:_MESSAGE_LIMIT],
         )
 
     async def _stored(self, permit: Permit, attempt: Attempt) -> ExecuteResult:

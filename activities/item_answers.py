@@ -11,7 +11,7 @@ from typing import Any
 from activities.deciding import Reading, SaidBy, Why, ballot_of
 from activities.statements import who_says
 from policy.approval.standing import refuse
-from policy.base import RecordModel
+from policy.base import Instant, RecordModel
 from policy.decision import DecisionSubmission, Refusal, Vote
 from policy.findings import AMENDS, Finding, Found
 from policy.items import Item, Said, agreeing
@@ -25,12 +25,15 @@ _OWN = "a statement about an item is one's own: send it without on_behalf_of"
 
 
 class Repair(RecordModel):
-    """What the record has of the action that is said to have put things right."""
+    """What the record has of the action that is said to have put things right. `began` is when its first permit was
+    claimed; None where none was.
+    """
 
     proposal_id: str
     outcome: Outcome | None = None
     target: str = ""
     remedies: str | None = None
+    began: Instant | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,8 @@ def _no_repair(item: Item, named: str, repair: Repair | None) -> str | None:
         return f"action {named} has not succeeded: {repair.outcome or 'it has no result'}"
     if repair.remedies != item.proposal_id and repair.target != item.target:
         return f"action {named} acted on {repair.target} and remedies {repair.remedies or 'nothing'}"
+    if repair.began is None or repair.began < item.opened_at:
+        return f"action {named} began at {repair.began}, before there was anything to repair at {item.opened_at}"
     return None
 
 

@@ -20,8 +20,9 @@ from activities.documents import stored
 from activities.item_answers import ItemFile, ItemReading, Repair, kept
 from activities.ledger import Ledger
 from activities.observing import history_of
+from activities.paging import FIRST, After, comes_after, placed
 from activities.statements import answered_before, columns_of, content_of
-from activities.tables import HoldReleaseRow, HoldRow, ProposalRow, ResultRow
+from activities.tables import HoldReleaseRow, HoldRow, PermitRow, PermitUseRow, ProposalRow, ResultRow
 from activities.tables_items import AmendmentRow, ItemDecisionRow, UnresolvedClosedRow, UnresolvedRow
 from policy.base import instant_text
 from policy.canonical import canonical, digest, parse_canonical
@@ -34,6 +35,7 @@ from policy.items import Item, Said, unresolved_item
 from policy.ledger import EntryKind
 from policy.outcome import Outcome
 from policy.permit import entry_id
+from policy.proposal import ActionProposal
 from policy.refusals import Listed
 
 log = logging.getLogger("countersign.items")
@@ -48,6 +50,8 @@ _AMENDMENT = AmendmentRow.__table__.c  # type: ignore[attr-defined]
 _HOLD = HoldRow.__table__.c  # type: ignore[attr-defined]
 _RELEASE = HoldReleaseRow.__table__.c  # type: ignore[attr-defined]
 _PROPOSAL = ProposalRow.__table__.c  # type: ignore[attr-defined]
+_PERMIT = PermitRow.__table__.c  # type: ignore[attr-defined]
+_USE = PermitUseRow.__table__.c  # type: ignore[attr-defined]
 _RESULT = ResultRow.__table__.c  # type: ignore[attr-defined]
 
 _ONE = (
@@ -73,26 +77,49 @@ _OPEN = (
     .outerjoin(UnresolvedClosedRow, _CLOSED.item_id == _ITEM.item_id)
     .outerjoin(HoldRow, _HOLD.proposal_id == _ITEM.proposal_id)
     .outerjoin(HoldReleaseRow, _RELEASE.hold_id == _HOLD.hold_id)
-    .where(_CLOSED.item_id.is_(None))
+    .where(
+        _CLOSED.item_id.is_(None),
+        comes_after(_ITEM.due_at, _ITEM.item_id),
+    )
     .order_by(_ITEM.due_at, _ITEM.item_id)
     .limit(bindparam("most"))
 )
 # The holds of releases that opened no item: whoever looks after them opens it then.
 _UNOPENED = (
-    select(_HOLD.proposal_id)
+    select(_HOLD.placed_at, _HOLD.hold_id, _HOLD.proposal_id)
     .outerjoin(HoldReleaseRow, _RELEASE.hold_id == _HOLD.hold_id)
     .outerjoin(UnresolvedRow, _ITEM.proposal_id == _HOLD.proposal_id)
     .where(_RELEASE.hold_id.is_(None), _ITEM.item_id.is_(None), _HOLD.proposal_id.is_not(None))
-    .order_by(_HOLD.placed_at)
+)
+_UNOPENED_PAGE = (
+    _UNOPENED.where(comes_after(_HOLD.placed_at, _HOLD.hold_id))
+    .order_by(_HOLD.placed_at, _HOLD.hold_id)
     .limit(bindparam("most"))
 )
+_UNOPENED_ONE = _UNOPENED.where(_HOLD.proposal_id == bindparam("proposal_id")).limit(1)
 _HELD = (
     select(_HOLD.hold_id, _RELEASE.hold_id.label("released"), _RELEASE.released_by, _RELEASE.proposal_id)
     .outerjoin(HoldReleaseRow, _RELEASE.hold_id == _HOLD.hold_id)
     .where(_HOLD.proposal_id == bindparam("proposal_id"))
 )
+_REMEDIED = (
+    select(_ITEM.item_id)
+    .join(HoldRow, _HOLD.proposal_id == _ITEM.proposal_id)
+    .join(HoldReleaseRow, _RELEASE.hold_id == _HOLD.hold_id)
+    .outerjoin(UnresolvedClosedRow, _CLOSED.item_id == _ITEM.item_id)
+    .where(_RELEASE.proposal_id == bindparam("by"), _RELEASE.released_by == REMEDY, _CLOSED.item_id.is_(None))
+    .order_by(_ITEM.opened_at)
+    .limit(20)
+)
+# The executor's word and not that of whoever keeps the items.
+_BEGAN = (
+    select(func.min(_USE.used_at))
+    .join(PermitRow, _PERMIT.permit_id == _USE.permit_id)
+    .where(_PERMIT.proposal_id == _PROPOSAL.proposal_id, _PERMIT.direction == "do", _USE.use == "claimed")
+    .scalar_subquery()
+)
 _REPAIR = (
-    select(_PROPOSAL.body, _RESULT.body.label("result"))
+    select(_PROPOSAL.body, _RESULT.body.label("result"), _BEGAN.label("began"))
     .outerjoin(ResultRow, _RESULT.proposal_id == _PROPOSAL.proposal_id)
     .where(_PROPOSAL.proposal_id == bindparam("proposal_id"))
 )
@@ -131,14 +158,28 @@ async def open_unresolved(
     return item
 
 
-async def read_unopened(connection: AsyncConnection, most: int) -> tuple[str, ...]:
-    """The actions that left a hold which nobody released, and no item."""
-    return tuple(await connection.scalars(_UNOPENED, {"most": most}))
+async def read_unopened(
+    connection: AsyncConnection, most: int, after: After = FIRST
+) -> tuple[tuple[datetime, UUID, str], ...]:
+    """The holds after one that nobody released and that have no item, the oldest first: when they were placed, their
+    ids, and the actions that left them.
+    """
+    rows = await connection.execute(_UNOPENED_PAGE, placed(most, after))
+    return tuple((row.placed_at, row.hold_id, row.proposal_id) for row in rows)
 
 
-async def read_open_items(connection: AsyncConnection, most: int) -> tuple[tuple[Item, bool], ...]:
-    """What nobody resolved yet, that which is due first, each with whether its hold has been released meanwhile."""
-    rows = await connection.execute(_OPEN, {"most": most})
+async def is_unopened(connection: AsyncConnection, proposal_id: str) -> bool:
+    """Whether an action left a hold which nobody released, and no item."""
+    return (await connection.execute(_UNOPENED_ONE, {"proposal_id": proposal_id})).first() is not None
+
+
+async def read_open_items(
+    connection: AsyncConnection, most: int, after: After = FIRST
+) -> tuple[tuple[Item, bool], ...]:
+    """What nobody resolved yet, that which is due first, each with whether its hold has been released meanwhile; of
+    those that come after one in this order, by when it is due and its id.
+    """
+    rows = await connection.execute(_OPEN, placed(most, after))
     return tuple((Item.model_validate_json(row.body), row.released_by is not None) for row in rows)
 
 
@@ -168,6 +209,13 @@ async def remedied_by(connection: AsyncConnection, proposal_id: str) -> str | No
     return row.proposal_id if row is not None and row.released_by == REMEDY else None
 
 
+async def read_remedied(connection: AsyncConnection, by: ActionProposal) -> tuple[str, ...]:
+    """The items that are still open of what an action has remedied, as far as one answer names them."""
+    if by.remedies is None:
+        return ()
+    return tuple(str(name) for name in await connection.scalars(_REMEDIED, {"by": by.proposal_id}))
+
+
 async def read_repair(connection: AsyncConnection, named: str | None) -> Repair | None:
     """What the record has of an action that is said to have put things right."""
     if named is None:
@@ -182,6 +230,7 @@ async def read_repair(connection: AsyncConnection, named: str | None) -> Repair 
         outcome=outcome,
         target=normalize(proposal["target"]),
         remedies=proposal.get("remedies"),
+        began=row.began,
     )
 
 

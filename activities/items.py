@@ -6,8 +6,11 @@ or somebody ended it, is started by the sweep: the row is the item, the workflow
 has remedied what was unresolved, the sweep lets its workflow look, which then ends.
 """
 
+import asyncio
 import logging
+from collections.abc import Mapping
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
@@ -21,10 +24,11 @@ from activities.clock import Clock, differs
 from activities.database import Database
 from activities.documents import Documents
 from activities.item_keeping import ItemKeeper
-from activities.item_rows import open_unresolved, read_open_items, read_unopened
+from activities.item_rows import is_unopened, open_unresolved, read_open_items, read_unopened
 from activities.ledger import Ledger
 from activities.outbox import about_case, write
 from activities.outside import OutsideKeeper
+from activities.paging import FIRST
 from activities.proving import Prover
 from activities.reviews import (
     ReviewFile,
@@ -49,8 +53,9 @@ from workflows.ports import ItemPort
 
 log = logging.getLogger("countersign.items")
 
-STARTED_AT_ONCE = 1000
-OPENED_AT_ONCE = 100
+# Items are read in pages of so many, and workflows started so many at the same time.
+PAGE = 1000
+_STARTED_TOGETHER = 16
 
 
 async def start_items(client: Client, database: Database) -> int:
@@ -59,44 +64,68 @@ async def start_items(client: Client, database: Database) -> int:
     Raises:
         RPCError: Temporal does not answer.
     """
-    async with database.snapshot() as connection:
-        reviews = await read_open(connection, STARTED_AT_ONCE)
-        unresolved = await read_open_items(connection, STARTED_AT_ONCE)
-    wanted = {**{one.review_id: False for one in reviews}, **{one.item_id: over for one, over in unresolved}}
-    started = 0
-    for name, look in wanted.items():
-        try:
-            await client.start_workflow(
-                ITEM_WORKFLOW,
-                {"item_id": name},
-                id=item_id(name),
-                task_queue=TASK_QUEUE,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            )
-            started += 1
-        except WorkflowAlreadyStartedError:
-            if look:
-                await _let_look(client, name)
+    started, after_review, after_item, more = 0, FIRST, FIRST, True
+    while more:
+        async with database.snapshot() as connection:
+            reviews = await read_open(connection, PAGE, after_review)
+            unresolved = await read_open_items(connection, PAGE, after_item)
+        wanted = {**{one.review_id: False for one in reviews}, **{one.item_id: over for one, over in unresolved}}
+        started += await _start(client, wanted)
+        for review in reviews[-1:]:
+            after_review = (review.due_at, UUID(review.review_id))
+        for item, _ in unresolved[-1:]:
+            after_item = (item.due_at or item.opened_at, UUID(item.item_id))
+        more = PAGE in (len(reviews), len(unresolved))
     return started
 
 
+async def _start(client: Client, wanted: Mapping[str, bool]) -> int:
+    """Start the workflows of items, or let those look of which that is wanted; how many were started."""
+    together = asyncio.Semaphore(_STARTED_TOGETHER)
+
+    async def start(name: str, look: bool) -> bool:
+        async with together:
+            try:
+                await client.start_workflow(
+                    ITEM_WORKFLOW,
+                    {"item_id": name},
+                    id=item_id(name),
+                    task_queue=TASK_QUEUE,
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                )
+            except WorkflowAlreadyStartedError:
+                if look:
+                    await _let_look(client, name)
+                return False
+            return True
+
+    return sum(await asyncio.gather(*(start(name, look) for name, look in wanted.items())))
+
+
 async def open_missing(database: Database, now: datetime) -> int:
-    """Open the item of every action that left a hold and has none, as those of earlier releases; how many were."""
-    async with database.snapshot() as connection:
-        wanted = await read_unopened(connection, OPENED_AT_ONCE)
-    opened = 0
-    for proposal_id in wanted:
-        async with database.transaction(proposal_id) as connection:
-            case = await read_case(connection, proposal_id)
-            if (
-                case is None
-                or case.result is None
-                or proposal_id not in await read_unopened(connection, STARTED_AT_ONCE)
-            ):
-                continue
-            ledger = Ledger(connection, proposal_id, now)
-            opened += await open_unresolved(connection, ledger, case, case.result.outcome, now) is not None
-    return opened
+    """Open the item of every action that left a hold and has none, as those of earlier releases; how many were.
+
+    One that cannot be opened keeps none of the others from it.
+    """
+    opened, after = 0, FIRST
+    while True:
+        async with database.snapshot() as connection:
+            wanted = await read_unopened(connection, PAGE, after)
+        if not wanted:
+            return opened
+        for at, hold, proposal_id in wanted:
+            opened += await _open(database, proposal_id, now)
+            after = (at, hold)
+
+
+async def _open(database: Database, proposal_id: str, now: datetime) -> bool:
+    """Open the item of an action that left a hold, where it has none still; whether it was opened."""
+    async with database.transaction(proposal_id) as connection:
+        case = await read_case(connection, proposal_id)
+        if case is None or case.result is None or not await is_unopened(connection, proposal_id):
+            return False
+        ledger = Ledger(connection, proposal_id, now)
+        return await open_unresolved(connection, ledger, case, case.result.outcome, now) is not None
 
 
 async def _let_look(client: Client, name: str) -> None:

@@ -3,7 +3,8 @@
 - Outcomes count as history only where something was done, not in a dry run, and where the criteria of the operations
   registry measured it. Of an action of several operations nobody can say which of them an outcome is about: people
   read it, nothing counts it.
-- An outcome that people amended counts as they know it now, and no longer as it was recorded.
+- An outcome that people amended counts as they know it now, and no longer as it was recorded. What somebody said for
+  the better does not count for what they ask for themselves: then what was recorded, or others said, counts.
 - Of each kind of outcome the newest 100 within 180 days are read. So the statement costs the same however long
   the record is, and nobody pushes a failure out of sight with a row of successes.
 - A denial counts where people denied the same effect, or anything that this would do to any of its ids: under another
@@ -50,10 +51,18 @@ _DONE = tuple(str(outcome) for outcome in Outcome if outcome is not Outcome.not_
 
 
 async def observe(
-    connection: AsyncConnection, received: ReceivedProposal, in_force: InForce, now: datetime
+    connection: AsyncConnection,
+    received: ReceivedProposal,
+    in_force: InForce,
+    now: datetime,
+    objects: Sequence[str] = (),
 ) -> Observed:
-    """Everything that is observed of a proposal as of `now` (UTC)."""
-    row = (await connection.execute(OBSERVE, _wanted(received, in_force, now))).mappings().one()
+    """Everything that is observed of a proposal as of `now` (UTC); `objects` are the scopes of those that its executors
+    found, under which a hold may be, too.
+    """
+    wanted = _wanted(received, in_force, now)
+    wanted["resolved"] += objects
+    row = (await connection.execute(OBSERVE, wanted)).mappings().one()
     found: dict[str, Any] = {name: _read(value) for name, value in row.items()}
     effects = Counter({item["operation"]: item["n"] for item in found["last_hour"]})
     effects.update({item["operation"]: item["n"] for item in found["issued"] if item["operation"] in effects})
@@ -135,6 +144,7 @@ def _wanted(received: ReceivedProposal, in_force: InForce, now: datetime) -> dic
         "slo_names": [name for _, name in objectives],
         "every": list(proposal.operations),
         "executors": _executors(proposal, in_force),
+        "people": [person.person_id for person in people_behind(proposal, in_force.directory, now)],
         "at": now,
         "hour_since": now - timedelta(hours=1),
         "flying_since": now - _IN_FLIGHT,

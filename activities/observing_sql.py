@@ -16,7 +16,29 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.types import Boolean, Integer, Text
 
-_HISTORY = """
+
+def _worse(outcome: str) -> str:
+    """How bad an outcome is, by the name of a column; as `policy/risk/outcomes.py` has it."""
+    return (
+        f"CASE {outcome} WHEN 'succeeded' THEN 0 WHEN 'not_executed' THEN 1 WHEN 'compensated' THEN 2"
+        " WHEN 'failed' THEN 3 WHEN 'compensation_failed' THEN 3 ELSE 4 END"
+    )
+
+
+def _counts(one: str) -> str:
+    """Whether an amendment counts for the people behind the action that is assessed: not where they themselves said it
+    and it is better than anything that was recorded or said before it.
+    """
+    return f"""(CASE WHEN jsonb_exists_any(CAST(convert_from({one}.body, 'UTF8') AS jsonb)->'by', :people)
+            THEN {_worse(f"{one}.outcome")} >= (SELECT max(was.worse) FROM (
+              SELECT {_worse("o.outcome")} AS worse FROM countersign.result AS o
+                WHERE o.proposal_id = {one}.proposal_id
+              UNION ALL SELECT {_worse("c.outcome")} FROM countersign.amendment AS c
+                WHERE c.proposal_id = {one}.proposal_id AND c.number < {one}.number) AS was)
+            ELSE true END)"""  # noqa: S608
+
+
+_HISTORY = f"""
   SELECT 'target' AS scope, found.* FROM unnest(:operations) AS asked (operation)
     CROSS JOIN (VALUES (true), (false)) AS kept (measured)
     CROSS JOIN unnest(:done) AS ended (outcome)
@@ -24,7 +46,8 @@ _HISTORY = """
       SELECT r.proposal_id, r.operation, r.agent, r.outcome, r.measured, r.recorded_at FROM countersign.result AS r
       WHERE r.operation = asked.operation AND r.target = :target AND r.measured = kept.measured
         AND r.outcome = ended.outcome AND r.recorded_at > :history_since
-        AND (SELECT a.number FROM countersign.amendment AS a WHERE a.proposal_id = r.proposal_id LIMIT 1) IS NULL
+        AND (SELECT a.number FROM countersign.amendment AS a
+          WHERE a.proposal_id = r.proposal_id AND {_counts("a")} LIMIT 1) IS NULL
       ORDER BY r.recorded_at DESC LIMIT CASE WHEN kept.measured THEN 100 ELSE 5 END) AS found
   UNION ALL
   SELECT 'kind', found.proposal_id, found.operation, found.agent, found.outcome, found.measured, found.recorded_at
@@ -37,7 +60,8 @@ _HISTORY = """
       WHERE r.operation = asked.operation AND r.environment = :environment AND r.target_kind = :target_kind
         AND r.criticality = level.criticality AND r.measured = kept.measured
         AND r.outcome = ended.outcome AND r.recorded_at > :history_since
-        AND (SELECT a.number FROM countersign.amendment AS a WHERE a.proposal_id = r.proposal_id LIMIT 1) IS NULL
+        AND (SELECT a.number FROM countersign.amendment AS a
+          WHERE a.proposal_id = r.proposal_id AND {_counts("a")} LIMIT 1) IS NULL
       ORDER BY r.recorded_at DESC LIMIT CASE WHEN kept.measured THEN 100 ELSE 5 END) AS found
     WHERE found.target <> :target
   UNION ALL
@@ -48,8 +72,8 @@ _HISTORY = """
       SELECT a.proposal_id, a.operation, a.agent, a.outcome, a.measured, a.recorded_at FROM countersign.amendment AS a
       WHERE a.operation = asked.operation AND a.target = :target AND a.measured = kept.measured
         AND a.outcome = ended.outcome AND a.recorded_at > :history_since
-        AND (SELECT b.number FROM countersign.amendment AS b
-          WHERE b.proposal_id = a.proposal_id AND b.number > a.number LIMIT 1) IS NULL
+        AND {_counts("a")} AND (SELECT b.number FROM countersign.amendment AS b
+          WHERE b.proposal_id = a.proposal_id AND b.number > a.number AND {_counts("b")} LIMIT 1) IS NULL
       ORDER BY a.recorded_at DESC LIMIT CASE WHEN kept.measured THEN 100 ELSE 5 END) AS found
   UNION ALL
   SELECT 'kind', found.proposal_id, found.operation, found.agent, found.outcome, found.measured, found.recorded_at
@@ -62,10 +86,10 @@ _HISTORY = """
       WHERE a.operation = asked.operation AND a.environment = :environment AND a.target_kind = :target_kind
         AND a.criticality = level.criticality AND a.measured = kept.measured
         AND a.outcome = ended.outcome AND a.recorded_at > :history_since
-        AND (SELECT b.number FROM countersign.amendment AS b
-          WHERE b.proposal_id = a.proposal_id AND b.number > a.number LIMIT 1) IS NULL
+        AND {_counts("a")} AND (SELECT b.number FROM countersign.amendment AS b
+          WHERE b.proposal_id = a.proposal_id AND b.number > a.number AND {_counts("b")} LIMIT 1) IS NULL
       ORDER BY a.recorded_at DESC LIMIT CASE WHEN kept.measured THEN 100 ELSE 5 END) AS found
-    WHERE found.target <> :target"""
+    WHERE found.target <> :target"""  # noqa: S608
 _TALLIES = """
   SELECT scope, operation, agent,
     count(*) FILTER (WHERE outcome = 'succeeded') AS succeeded,
@@ -77,14 +101,14 @@ _TALLIES = """
 _SIMILAR = """
   SELECT proposal_id, operation, outcome, recorded_at AS at FROM history
   ORDER BY recorded_at DESC, proposal_id LIMIT 5"""
-_CALIBRATION = """
+_CALIBRATION = f"""
   SELECT count(*) AS n, avg(confidence) AS mean_stated, count(*) FILTER (WHERE outcome = 'succeeded') AS succeeded
   FROM (SELECT r.confidence, COALESCE((SELECT a.outcome FROM countersign.amendment AS a
-        WHERE a.proposal_id = r.proposal_id ORDER BY a.number DESC LIMIT 1), r.outcome) AS outcome
+        WHERE a.proposal_id = r.proposal_id AND {_counts("a")} ORDER BY a.number DESC LIMIT 1), r.outcome) AS outcome
     FROM countersign.result AS r
     WHERE r.agent = :agent AND r.measured AND r.recorded_at > :history_since
     ORDER BY r.recorded_at DESC LIMIT 500) AS stated
-  WHERE confidence IS NOT NULL HAVING count(*) > 0"""
+  WHERE confidence IS NOT NULL HAVING count(*) > 0"""  # noqa: S608
 _HOLDS = """
   SELECT h.hold_id, h.target, h.proposal_id, h.reason, (
       SELECT CAST(convert_from(p.body, 'UTF8') AS jsonb)->>'remedies' FROM countersign.proposal AS p
@@ -200,6 +224,7 @@ _TYPES: Mapping[str, Any] = {
             "orders",
             "every",
             "executors",
+            "people",
         ),
         _TEXTS,
     ),

@@ -328,7 +328,7 @@ async def _remedied(connection: AsyncConnection, released: Released, by: str) ->
         raise _UnshownError(f"nobody was asked for action {by}")
     if min(permit.issued_at for permit in action.permits) < released.placed_at - TOLERANCE:
         raise _UnshownError(f"action {by} began before there was anything to remedy")
-    ids = {name for permit in action.permits for name in permit.resolved}
+    ids = {name for permit in action.permits for name in permit.held_as}
     if released.hold.target not in (action.proposal.target_ref, *ids) and not ids & set(released.resolved):
         raise _UnshownError(f"action {by} acted on {action.proposal.target_ref}")
     named, seen = action.proposal.remedies, {by}

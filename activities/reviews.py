@@ -17,6 +17,7 @@ from sqlalchemy.types import Text
 
 from activities.deciding import Reading, SaidBy, ballot_of
 from activities.ledger import Ledger
+from activities.paging import FIRST, After, comes_after, placed
 from activities.statements import answered_before, columns_of, content_of, who_says
 from activities.tables_reviews import ReviewClosedRow, ReviewDecisionRow, ReviewRow
 from policy.approval.standing import Ballot, Standing, refuse, stand
@@ -61,7 +62,10 @@ _OPEN = (
     select(_REVIEW.body, _REVIEW.due_at, _REVIEW.review_id)
     .distinct()
     .outerjoin(ReviewClosedRow, _CLOSED.review_id == _REVIEW.review_id)
-    .where(_CLOSED.review_id.is_(None))
+    .where(
+        _CLOSED.review_id.is_(None),
+        comes_after(_REVIEW.due_at, _REVIEW.review_id),
+    )
     .order_by(_REVIEW.due_at, _REVIEW.review_id)
     .limit(bindparam("most"))
 )
@@ -114,9 +118,9 @@ async def open_review(connection: AsyncConnection, ledger: Ledger, review: Revie
     await ledger.append(EntryKind.review_opened, {"review": value}, KEY, new=True)
 
 
-async def read_open(connection: AsyncConnection, most: int) -> tuple[Review, ...]:
-    """The reviews that nobody closed, those that are due first."""
-    return tuple(Review.model_validate_json(body) for body in await connection.scalars(_OPEN, {"most": most}))
+async def read_open(connection: AsyncConnection, most: int, after: After = FIRST) -> tuple[Review, ...]:
+    """The reviews that nobody closed, those that are due first; of those that come after one in this order."""
+    return tuple(Review.model_validate_json(body) for body in await connection.scalars(_OPEN, placed(most, after)))
 
 
 async def read_review(connection: AsyncConnection, review_id: str) -> ReviewFile | None:

@@ -46,7 +46,7 @@ from policy.screens.neutral import visible
 from policy.screens.telling import deniers
 from policy.sealing import seal
 from policy.signature import Signature
-from policy.targets import TargetResolution
+from policy.targets import TargetResolution, objects_of
 from workflows.interface import workflow_id
 from workflows.messages import StartFacts
 
@@ -182,7 +182,9 @@ async def gather(
     `resolution` is what its executors found, where they are asked.
     """
     shown = signature or await signature_today(received, in_force.directory)
-    observed = (await observe(connection, received, in_force, now)).model_copy(update={"signature": shown})
+    objects = objects_of(one for step in resolution.steps for one in step.targets) if resolution is not None else ()
+    observed = await observe(connection, received, in_force, now, objects)
+    observed = observed.model_copy(update={"signature": shown})
     if (draft := await read_draft(connection, received.proposal, in_force, now)) is not None:
         observed = observed.model_copy(update={"draft": draft})
     if resolution is not None:

@@ -9,13 +9,17 @@
 4. An undo acts on the targets that were touched and on no others, also where a step on all at once was refused
    half-way: the others may be somebody else's by now. Target by target the last one comes first; it goes on where one
    fails, and says which.
-5. An attempt that left no report is looked for target by target. Only where every target shows it is it done: of the
+5. Where the answer to an effect was lost, the target is looked at once, by the executor's own way of knowing an order,
+   and never where it says that it has none. Only what shows to be done is believed, and the report says that it was
+   seen and not answered; "not done" means nothing, as it may be heard of yet.
+6. An attempt that left no report is looked for target by target. Only where every target shows it is it done: of the
    first that does not show it nobody knows whether it was begun.
 """
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from activities import criteria
 from activities.acting import Acted, act, observe
@@ -25,12 +29,17 @@ from policy.outcome import Baseline, Effect, Gate, Measurement
 from policy.permit import Permit, part_key
 
 STOPPED = "stopped"
+# How long the target is looked at after a lost answer: as long as that, measuring may begin later.
+LOOK = timedelta(seconds=10)
 _MESSAGE_LIMIT = 500
 
 
 @dataclass(frozen=True)
 class Stepped:
-    """What came of a permit: how it ended, and what a report says of it besides."""
+    """What came of a permit: how it ended, and what a report says of it besides.
+
+    `observed` is why there was no answer to what was then seen to be done; empty where every answer came.
+    """
 
     acted: Acted
     measurements: tuple[Measurement, ...] = ()
@@ -38,6 +47,7 @@ class Stepped:
     gates: tuple[Gate, ...] = ()
     baselines: tuple[Baseline, ...] = ()
     ended: str = ""
+    observed: str = ""
 
 
 def orders_of(permit: Permit) -> dict[str, Order]:
@@ -76,12 +86,17 @@ async def do(
     touched: list[str] = []
     gates: list[Gate] = []
     newest: dict[int, Measurement] = {}
+    lost: list[str] = []
+    begun = asyncio.get_running_loop().time()
 
     def ended(acted: Acted, measured: tuple[Measurement, ...] = ()) -> Stepped:
-        return Stepped(acted, measured, tuple(touched), tuple(gates), baselines)
+        return Stepped(acted, measured, tuple(touched), tuple(gates), baselines, observed="; ".join(lost))
 
     for number, (name, order) in enumerate(orders.items(), start=1):
-        acted, interrupted = await uninterrupted(act(executor, permit, order), order.stop.set)
+        # What looking takes must not move a later target out of the window.
+        look_by = begun + permit.longest * number / len(orders) if number < len(orders) else ends_at
+        (acted, why), interrupted = await uninterrupted(_sure(executor, permit, order, look_by), order.stop.set)
+        lost += [f"{name}: {why}" if name else why] if why else []
         touched += _touched(permit, name, acted)
         if acted.failed:
             return ended(_after(acted, name, touched))
@@ -106,7 +121,21 @@ async def do(
             message = f"after {name}, {number} of {len(orders)} targets: {why}"
             return ended(Acted("done", message), _matrix(permit, newest, f"not measured: ended after {name}"))
     whole = await measured_after(executors, permit, ends_at, baselines)
-    return replace(whole, touched=tuple(touched), gates=tuple(gates))
+    return replace(whole, touched=tuple(touched), gates=tuple(gates), observed="; ".join(lost))
+
+
+async def _sure(executor: Executor, permit: Permit, order: Order, look_by: float) -> tuple[Acted, str]:
+    """Carry an order out, and look for it where its answer was lost; why there was none, where it is seen to be done.
+
+    `look_by` is the event loop's time, seconds, after which nobody looks any more.
+    """
+    acted = await act(executor, permit, order)
+    if acted.effect != "unknown" or executor.supports.of(order.operation).observes == "never":
+        return acted, ""
+    left = look_by - asyncio.get_running_loop().time()
+    if await observe(executor, order, min(left, LOOK.total_seconds())) != "done":
+        return acted, ""
+    return Acted("done"), acted.message
 
 
 async def measured_after(

@@ -165,7 +165,8 @@ def _reported(content: Mapping[str, Any]) -> str:
     report, undo = content["report"], content["direction"] == "undo"
     said = [f"{'undo of ' if undo else ''}step {content['step']}: {report['status']}, effect {report['effect']}"]
     read = [f"{item['probe']} reads {canonical(item['value']).decode()}" for item in report["measurements"]]
-    return "; ".join(said + ([report["message"]] if report["message"] else read))
+    seen = [f"seen at the target: {report['observed']}"] if report.get("observed") else []
+    return "; ".join(said + seen + ([report["message"]] if report["message"] else read))
 
 
 def _acknowledged(content: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from policy.canonical import canonical
 from policy.gate import out_of_turn
 from policy.ledger import EntryKind, of_revision
 from policy.outcome import Baseline, EffectReport
-from policy.permit import Permit, entry_id
+from policy.permit import Direction, Permit, entry_id
 from policy.refusals import unlisted_key
 from policy.revision import Revision
 from policy.screens.telling import telling
@@ -169,6 +169,8 @@ def check_report(
         found.append(f"its report is about permit {report.permit_id}")
     if report.finished_at < report.started_at:
         found.append("it ended before it began")
+    if report.observed and (report.effect == "none" or permit.direction is Direction.undo or permit.dry_run):
+        found.append("it says what was seen to be done, and nothing was, or nobody may look")
     if permit.dry_run or report.dry_run:
         return found + _check_rehearsal(permit, report)
     return [*found, *check_measurements(permit, report, baselines)]

@@ -28,7 +28,7 @@ from policy.rollback import mismatch
 from policy.screens.safer import SaferOperation, safer_operations
 from policy.signature import Signature
 from policy.staging import staging_refusals
-from policy.targets import Declared, ResolvedStep, ResolvedTarget, TargetResolution
+from policy.targets import Declared, ResolvedStep, ResolvedTarget, TargetResolution, objects_of
 
 
 class PartFact(RecordModel):
@@ -133,6 +133,11 @@ class Facts(RecordModel):
         if not self.resolved_ids:
             return 0
         return max(len(self.resolved_ids), len({(one.resource, one.id) for item in self.found for one in item.targets}))
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """The scopes of the objects that it would touch, under whatever ids of the catalog they were found."""
+        return objects_of(one for item in self.found for one in item.targets)
 
     def acted_on(self, step: int) -> int:
         """How many targets a step acts on, from 1: what its executor found, or the ids of the catalog."""

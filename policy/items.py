@@ -10,8 +10,9 @@
   nobody, of those who approve what is published. So nothing is beyond resolving: and if nobody of them is left in the
   directory, an approved action that remedies it ends it still.
 - Nobody who could not have approved the action says how it ended: who asked for it, who wrote the policy that asked,
-  who granted an exception, who runs its executor. The proof is as strong as approving it would have needed, newcomers
-  wait as long.
+  who granted an exception, who runs its executor. The same where nobody was asked: who wrote what allows it would
+  otherwise say that it went well, and an owner in the catalog is anybody's word. The proof is as strong as approving
+  it would have needed, newcomers wait as long.
 - Statements that say the same agree. An item is settled when those who agree fill every seat; whoever says something
   else later has changed their mind.
 - A statement names the item in place of the proposal and its digest in place of the screen's, so that no vote and no
@@ -202,7 +203,7 @@ def _item(
         revision=revision.revision,
         outcome=outcome,
         target=proposal.target_ref,
-        people=barred(revision.facts, revision.evaluation),
+        people=_kept_out(revision, policy),
         owner=revision.facts.target_owner,
         chain=ApprovalChain(stages=tuple(_stages(revision, policy, kind))),
         action_digest=revision.action_digest,
@@ -210,6 +211,14 @@ def _item(
         policy_digest=revision.documents.policy,
         opened_at=at,
     )
+
+
+def _kept_out(revision: Revision, policy: PolicySet) -> tuple[str, ...]:
+    """Who does not say how an action ended, though nobody may have been asked to approve it."""
+    facts, evaluation = revision.facts, revision.evaluation
+    wrote = {name for document in _speaking(policy, revision) for name in document.metadata.authors}
+    granted = {name for item in evaluation.applied for name in item.approved_by}
+    return tuple(sorted({*barred(facts, evaluation), *facts.operators, *wrote, *granted}))
 
 
 def _speaking(policy: PolicySet, revision: Revision) -> tuple[PolicyDocument, ...]:

@@ -133,7 +133,8 @@ class EffectReport(RecordModel):
     `baselines` were read before the step. Of a step target by target, `touched` are the targets that it acted on, in
     order, and `gates` what was measured between them. Of one on several targets at once that went wrong, `touched` are
     those that it may have changed, where that is known. `stopped` says what the executor read in the record that ended
-    it while it ran: a halt, a hold, a stop or a take-over; empty where nothing of the kind did.
+    it while it ran: a halt, a hold, a stop or a take-over; empty where nothing of the kind did. `observed` says why
+    there was no answer to what was then seen to be done at the target; empty where the executor was answered.
     """
 
     permit_id: str
@@ -150,6 +151,7 @@ class EffectReport(RecordModel):
     touched: Annotated[tuple[str, ...], Field(exclude_if=_is_empty)] = ()
     gates: Annotated[tuple[Gate, ...], Field(exclude_if=_is_empty)] = ()
     stopped: Annotated[str, Field(exclude_if=_is_empty)] = ""
+    observed: Annotated[str, Field(exclude_if=_is_empty)] = ""
 
     @property
     def succeeded(self) -> bool:

@@ -27,7 +27,7 @@ from policy.base import Instant, RecordModel
 from policy.canonical import digest_of
 from policy.proofs import Assurance
 from policy.proposal import Criterion, Parameters
-from policy.targets import ResolvedTarget
+from policy.targets import ResolvedTarget, objects_of
 from policy.undecided import Judging
 
 _NAMESPACE = UUID("6f2c4a0e-7a9b-5d0c-9a44-1c7f0f3c9b11")
@@ -107,6 +107,11 @@ class Permit(RecordModel):
         return tuple(
             (item, resource) for item in criteria for resource in (self.resolved if item.of is None else item.resources)
         )
+
+    @property
+    def held_as(self) -> tuple[str, ...]:
+        """The ids, and the objects, under which a hold may be on what it acts on."""
+        return (*self.resolved, *objects_of(self.targets))
 
     @property
     def parts(self) -> tuple[str, ...]:

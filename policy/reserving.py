@@ -3,9 +3,10 @@
 - An action reserves all that it needs together, or nothing. It holds that from its first permit to its result: a result
   is the release, in the same transaction, whatever came of the action. Nobody who holds something waits for more, so no
   two actions wait for each other.
-- Without any policy an action has each id that its target resolves to for itself. An aggregate limit that says how many
-  actions may be at one target (`shares_targets`) lets those that it speaks of be there together; next to one that it
-  does not speak of they wait. What only reads takes no id, and what only rehearses takes nothing.
+- Without any policy an action has each id that its target resolves to for itself, and each object that its executors
+  found there and that has a name of its own: the catalog may know it under another id, too. An aggregate limit that
+  says how many actions may be at one target (`shares_targets`) lets those that it speaks of be there together; next to
+  one that it does not speak of they wait. What only reads takes no id, and what only rehearses takes nothing.
 - A later step keeps what the first one took, whole, until the result. Where it takes more than that, all of it must
   find room beside the others; those who wait do not come before it. Where there is none, it goes backwards.
 - More than can be counted is no room: where others have so much of a scope that it was not counted to the end, or begun
@@ -61,8 +62,8 @@ class Wanted(RecordModel):
     """One scope that an action needs room in.
 
     Attributes:
-        scope: of what: `id …`, or a limit's id with the scope that it counts for.
-        limit: the id of the aggregate limit; None for an id of the target itself.
+        scope: of what: `id …` or `object …`, or a limit's id with the scope that it counts for.
+        limit: the id of the aggregate limit; None for an id or an object of the target itself.
         amount: how much of it.
         at_once: the most that may be reserved; None for any.
         per_hour: the most that may have been reserved in an hour; None for any.
@@ -177,7 +178,8 @@ def wanted_of(policy: PolicySet, proposal: ActionProposal, facts: Facts) -> tupl
     found = {item.scope: item for limit in limits for item in _of_limit(limit, facts)}
     if not all(facts.operation(name).read_only for name in proposal.operations):
         shared = any(limit.shares_targets for limit in limits)
-        found |= {f"id {one}": Wanted(scope=f"id {one}", shared=shared) for one in facts.resolved}
+        for scope in (*(f"id {one}" for one in facts.resolved), *facts.objects):
+            found[scope] = Wanted(scope=scope, shared=shared)
     return tuple(found[scope] for scope in sorted(found))
 
 

@@ -103,7 +103,7 @@ def _problems(targets: tuple[ResolvedTarget, ...], resources: frozenset[str]) ->
 def _wrong(item: ResolvedTarget, resources: frozenset[str]) -> Iterator[str]:
     if item.resource not in resources:
         yield f"target {_said(item.id)} is of resource {_said(item.resource)}, which was not asked about"
-    texts = {"id": item.id, "environment": item.environment, "version": item.version}
+    texts = {"id": item.id, "environment": item.environment, "version": item.version, "object": item.object}
     for name, text in texts.items():
         if text is not None and not 0 < len(text) <= MAX_ID:
             yield f"target {_said(item.id)}: its {name} has {len(text)} characters, 1 to {MAX_ID} are taken"

@@ -6,11 +6,13 @@
   where the executor is to go and under whose hold it is.
 - `version` is what must still be so when the effect comes: the executor refuses an order whose target moved on, where
   the target can be asked for that.
+- `object` is a name that the thing has wherever the catalog finds it. The catalog may name one thing twice, by itself
+  and by what it is in; by its object's name holds and reservations meet all the same.
 - Nothing is nothing: a selector that matches no target, or that was left empty, resolves to no target.
 """
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
@@ -32,6 +34,8 @@ class ResolvedTarget(RecordModel):
         version: what must not have changed when the effect comes; None where the target has nothing of the kind.
         units: how much of the target's capacity it is (replicas, rows); None where that says nothing.
         state: what people are shown of it now.
+        object: a name that nothing else anywhere has, whichever resource it is found in (a UUID, an ARN); None where
+            the target system has no such name.
     """
 
     id: str
@@ -40,6 +44,7 @@ class ResolvedTarget(RecordModel):
     version: str | None = None
     units: float | None = None
     state: dict[str, JsonValue] = {}
+    object: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
 
 
 class Capability(RecordModel):
@@ -101,6 +106,11 @@ class TargetResolution(RecordModel):
     def step(self, number: int) -> ResolvedStep | None:
         """What was found of a step, from 1; None where it was not asked about."""
         return next((item for item in self.steps if item.step == number), None)
+
+
+def objects_of(targets: Iterable[ResolvedTarget]) -> tuple[str, ...]:
+    """The scopes of the objects that targets are, each once and in order; apart from the ids of any catalog."""
+    return tuple(sorted({f"object {item.object}" for item in targets if item.object is not None}))
 
 
 def in_order(targets: Iterable[ResolvedTarget]) -> tuple[ResolvedTarget, ...]:

@@ -21,7 +21,7 @@ from activities.executors.base import (
 )
 from policy.targets import ResolvedTarget
 
-Behaviour = Literal["refuse", "hang", "fail", "lose", "break"]
+Behaviour = Literal["refuse", "hang", "fail", "lose", "mute", "break"]
 TABLE = """
 CREATE TABLE effect (
   number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -34,7 +34,8 @@ class BenchExecutor:
     """Writes a row for each order, then does what a test told it for that operation and key.
 
     refuse: nothing is written. hang: waits before it writes, until `go_on`. fail: written, and went wrong. lose:
-    written, and nobody knows. break: written, and the adapter has a fault. A dry run is noted and writes nothing; told
+    written, and nobody knows, nor can anybody see it. mute: written, without an answer, and it can be seen. break:
+    written, and the adapter has a fault, which keeps it from looking, too. A dry run is noted and writes nothing; told
     to refuse or hang it does that, told anything else it breaks.
     """
 
@@ -78,7 +79,7 @@ class BenchExecutor:
         match behaviour:
             case "fail":
                 raise ExecutorError("failed on purpose")
-            case "lose":
+            case "lose" | "mute":
                 raise EffectUnknownError("lost on purpose")
             case "break":
                 raise RuntimeError("broken on purpose")
@@ -108,6 +109,8 @@ class BenchExecutor:
         return f"would {order.operation}"
 
     async def observe(self, order: Order) -> Seen:
+        if self.behaviour.get((order.operation, str(order.parameters["key"]))) in ("lose", "break"):
+            return "unknown"
         found = await self._pool.fetchval("SELECT count(*) FROM effect WHERE permit_id = $1", order.permit_id)
         return "done" if found else "none"
 

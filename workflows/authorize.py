@@ -215,7 +215,9 @@ class AuthorizeAction:
         assert answer.result is not None
         self._case.show(answer.attributes)
         for proposal_id in answer.waiting:
-            await wake(proposal_id)
+            await wake(interface.workflow_id(proposal_id))
+        for name in answer.remedied:
+            await wake(interface.item_id(name))
         return answer.result
 
     async def _close(self, result: ActionResult, event: Event) -> ActionResult:

@@ -52,7 +52,7 @@ class Halt:
         )
         if answer.placed:
             self._known = answer
-        await asyncio.gather(*(wake(proposal_id) for proposal_id in answer.wakes))
+        await asyncio.gather(*(wake(interface.workflow_id(proposal_id)) for proposal_id in answer.wakes))
         return _shown(answer)
 
     @workflow.query(name=interface.STATUS, description="whether it is in force, and what its release lacks")

@@ -383,6 +383,8 @@ class RecordResult(RecordAnswer):
     entry: EntryRef | None = None
     # Who waits for what this one had, those first whose turn comes first.
     waiting: Annotated[tuple[str, ...], Field(max_length=20)] = ()
+    # The items of what this one has remedied, which can be closed now.
+    remedied: Annotated[tuple[str, ...], Field(max_length=20)] = ()
 
     @property
     def whole(self) -> bool:

@@ -1,4 +1,4 @@
-"""Telling an action that waits that it may be its turn."""
+"""Telling another workflow to look again: an action that waits for its turn, an item that an action has remedied."""
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError
@@ -7,10 +7,10 @@ with workflow.unsafe.imports_passed_through():
     from workflows import interface
 
 
-async def wake(proposal_id: str) -> None:
-    """Tell an action that waits to ask again. Where that is lost, it asks by itself later."""
-    waiting = workflow.get_external_workflow_handle(interface.workflow_id(proposal_id))
+async def wake(workflow_id: str) -> None:
+    """Tell a workflow to look again. Where that is lost, an action asks by itself later, and the sweep tells an item."""
+    other = workflow.get_external_workflow_handle(workflow_id)
     try:
-        await waiting.signal(interface.LOOK_AGAIN)
+        await other.signal(interface.LOOK_AGAIN)
     except FailureError:
-        workflow.logger.info("nobody is there to wake: %s", proposal_id)
+        workflow.logger.info("nobody is there to wake: %s", workflow_id)

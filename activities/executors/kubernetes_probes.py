@@ -168,7 +168,11 @@ async def _crashing(reading: Reading) -> int:
     path = "/api/v1" + path_of("namespaces", ref.namespace or "", "pods")
     # The list has no instant of its own: the server's clock is asked with it.
     now = await _now(reading.cluster)
-    return sum(_is_crashing(pod, now) for pod in await listed(reading.cluster, path, selector))
+    pods = await listed(reading.cluster, path, selector)
+    if not any(_statuses(pod) for pod in pods):
+        # Nobody who is not there crashes, and nothing would be good because of it.
+        raise ProbeError(f"{ref} has {len(pods)} pods, and no container of any of them says how it is")
+    return sum(_is_crashing(pod, now) for pod in pods)
 
 
 async def _version(reading: Reading) -> str:
@@ -255,8 +259,11 @@ async def _now(cluster: Cluster) -> datetime:
 
 
 def _is_crashing(pod: Json, now: datetime) -> bool:
-    said = [*(at(pod, "status", "containerStatuses") or []), *(at(pod, "status", "initContainerStatuses") or [])]
-    return any(_restarted_lately(each, now) for each in said)
+    return any(_restarted_lately(each, now) for each in _statuses(pod))
+
+
+def _statuses(pod: Json) -> list[Json]:
+    return [*(at(pod, "status", "containerStatuses") or []), *(at(pod, "status", "initContainerStatuses") or [])]
 
 
 def _restarted_lately(container: Json, now: datetime) -> bool:

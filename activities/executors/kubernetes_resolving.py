@@ -134,6 +134,7 @@ class Resolver:
             version=version_of(found),
             units=units_of(ref, found),
             state=state,
+            object=f"kubernetes/{text_at(found, 'metadata', 'uid')}",
         )
 
 

@@ -26,6 +26,7 @@ class Listing(ExecutorSettings):
         environment: what the target system says of where it runs.
         units: how much of the target's capacity it is.
         state: what people are shown of it, by name.
+        object: a name that nothing else anywhere has, whichever resource is asked.
     """
 
     items: Pointer = ""
@@ -34,6 +35,7 @@ class Listing(ExecutorSettings):
     environment: Pointer | None = None
     units: Pointer | None = None
     state: dict[str, Pointer] = {}
+    object: Pointer | None = None
 
 
 def read_targets(listing: Listing, answer: Any, resource: str) -> tuple[ResolvedTarget, ...]:
@@ -63,6 +65,7 @@ def _target(listing: Listing, item: Any, resource: str) -> ResolvedTarget:
         version=None if listing.version is None else _text(find(item, listing.version), "version"),
         units=None if listing.units is None else find(item, listing.units),
         state={name: find(item, pointer) for name, pointer in listing.state.items()},
+        object=None if listing.object is None else _text(find(item, listing.object), "object"),
     )
 
 

@@ -6,7 +6,9 @@
 2. What does not exist resolves to nothing. A parameter that names several things is refused.
 3. The environment is what the DBA set on the database (`ALTER DATABASE … SET countersign.environment = 'production'`).
    It is read from the catalog: what a role or a session sets for itself does not count.
-4. All of it is read as the role that cannot change anything, where the resource has one (`read_url`): on the same
+4. An object has its name by the server's own identifier, whichever resource leads to it; where the role may not read
+   that (`pg_control_system`), it has none.
+5. All of it is read as the role that cannot change anything, where the resource has one (`read_url`): on the same
    server, because a replica has other sessions and other parameters. That role needs pg_read_all_stats.
 """
 
@@ -32,6 +34,11 @@ FROM pg_db_role_setting JOIN pg_database AS here ON here.oid = setdatabase AND h
   CROSS JOIN unnest(setconfig) AS item
 WHERE setrole = 0 AND lower(split_part(item, '=', 1)) = 'countersign.environment'
 """
+_MAY_IDENTIFY = "SELECT has_function_privilege('pg_control_system()', 'execute')"
+# A replica has the identifier of its primary, and other sessions and parameters.
+_SERVER = (
+    "SELECT system_identifier || CASE WHEN pg_is_in_recovery() THEN '/replica' ELSE '' END FROM pg_control_system()"
+)
 _SESSION = """
 SELECT usename, datname, application_name, client_addr::text AS client, state, xact_start,
   extract(epoch FROM clock_timestamp() - xact_start)::float8 AS transaction_seconds,
@@ -55,8 +62,22 @@ async def resolve(reading: Session, resource: str, inquiry: Inquiry) -> tuple[Re
     """
     with before_effect(f"resolving {inquiry.operation}"):
         environment = await reading.fetchval(_ENVIRONMENT)
-        found = await RESOLUTIONS[inquiry.operation](reading, inquiry)
-    return tuple(item.model_copy(update={"resource": resource, "environment": environment}) for item in found)
+        look = RESOLUTIONS[inquiry.operation]
+        found = await look(reading, inquiry)
+        place = await _place(reading, of_database=look in (_index, _new_index))
+    where = {"resource": resource, "environment": environment}
+    return tuple(
+        item.model_copy(update=where | ({"object": f"{place}/{item.id}"} if place is not None else {}))
+        for item in found
+    )
+
+
+async def _place(reading: Session, *, of_database: bool) -> str | None:
+    """The name of the server, or of the database, wherever it is known from; None where the role may not know it."""
+    if not await reading.fetchval(_MAY_IDENTIFY):
+        return None
+    server = f"postgres/{await reading.fetchval(_SERVER)}"
+    return f"{server}/{await reading.fetchval('SELECT current_database()')}" if of_database else server
 
 
 def target_of(order: Order) -> ResolvedTarget:

@@ -89,6 +89,7 @@ class WorkerTarget(EdgeModel):
     version: str | None = None
     units: float | None = Field(default=None, ge=0)
     state: dict[str, JsonValue] = {}
+    object: str | None = Field(default=None, min_length=1, max_length=500)
 
 
 class WorkerTargets(EdgeModel):

@@ -60,8 +60,6 @@ UNDONE = End("compensated", 1, (1, 1), said="both reports and the result")
 AGAIN = End("compensated", 1, (1, 3), said="both reports and the result; an undo may be carried out again")
 UNKNOWN = End("outcome_unknown", 0, more=_LEFT, said="the result, a hold, an item, a page")
 NOTHING = End("not_executed", 0, said="the report that nothing was done, and the result")
-# It happened and nobody can see it by its key: it is said to be unknown, with a hold.
-UNSEEN = End("outcome_unknown", 1, more=_LEFT, said="the result, a hold, an item, a page")
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ REFUSED = End("compensation_failed", 1, more=_LEFT, said="both reports, the resu
 
 def _at(place: str, effect: Mapping[str, End | Never], undo: Mapping[str, End | Never]) -> tuple[Write, Write]:
     """The effect and the undo at a place, and where it differs from the others."""
-    usual: dict[str, End | Never] = {"before": UNKNOWN, "lose": UNSEEN, "fail": NOTHING}
+    usual: dict[str, End | Never] = {"before": UNKNOWN, "fail": NOTHING}
     return (
         Write("an effect", f"the target of {place}", place, "effect", _all(DONE, **{**usual, **effect})),
         Write("an undo", f"the target of {place}", f"{place}, undone", "undo", _all(AGAIN, **undo)),

@@ -17,7 +17,7 @@ from deploy.dev import Stack
 from deploy.orders import prepare_orders
 from policy.canonical import canonical, digest
 from policy.permit import PermitCriterion
-from policy.targets import targets_digest
+from policy.targets import ResolvedTarget, targets_digest
 from tests.integration.effects import BOUND, NO_PERMIT, World, attempt, execute, met, observe
 from tests.permit_keys import trust
 from workflows.messages import ExecuteRequest
@@ -257,6 +257,33 @@ async def test_a_hold_that_came_after_the_permit_is_respected(
     assert len(world.target.orders) == (left_by == "p-0")
     if left_by != "p-0":
         assert result.message.startswith("on_hold: ")
+
+
+@pytest.mark.parametrize("object_name", ["uid-1", "uid-2"])
+async def test_a_hold_on_an_object_is_respected_under_another_id(world: World, object_name: str) -> None:
+    """A hold that knows the object from another entry of the catalog refuses the claim; one on another does not."""
+    hold = uuid4()
+    world.resolved = ("memory/wide",)
+    found = ResolvedTarget(id="w", resource="memory/wide", object=f"uid-1-{hold}")
+    permit = await world.permit(targets=(found,), targets_digest=targets_digest((found,)))
+    body = canonical({"resolved": ["memory/narrow", f"object {object_name}-{hold}"]})
+    await world.write(
+        "hold",
+        hold_id=hold,
+        target="resource:default/narrow",
+        proposal_id="p-0",
+        reason="unknown outcome",
+        owner="sre",
+        placed_at=world.clock.at,
+        body=body,
+        digest=digest(body),
+    )
+
+    result = await execute(world, permit.permit_id)
+
+    assert (result.status, result.message[:9]) == (
+        ("failed", "on_hold: ") if object_name == "uid-1" else ("succeeded", "")
+    )
 
 
 async def test_a_void_permit_is_refused(world: World) -> None:

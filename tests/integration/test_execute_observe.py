@@ -12,10 +12,12 @@ from activities.acting import ClaimedAt
 from activities.clock import SystemClock
 from activities.execute import ExecutorActivities
 from activities.executors.base import EffectUnknownError
+from activities.stepping import LOOK
 from tests.integration.effects import BOUND, World, attempt, execute, met, observe, undo_of, until_measured
 from tests.permit_keys import trust
 
-SLACK = timedelta(seconds=15)
+# What it takes to begin, to look once after a lost answer, and to write the report.
+SLACK = timedelta(seconds=15) + LOOK
 
 
 @pytest.mark.parametrize("elsewhere", [True, False])

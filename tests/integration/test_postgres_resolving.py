@@ -1,11 +1,12 @@
 """What operations on a real PostgreSQL would touch, as a role that cannot change anything reads it."""
 
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
 
-from activities.executors.base import Inquiry, PreconditionFailedError, TargetCredentials, TargetUnreachableError
+from activities.executors.base import Inquiry, Order, PreconditionFailedError, TargetCredentials, TargetUnreachableError
 from activities.executors.postgres import PostgresExecutor
 from deploy.dev import Stack
 from tests.integration.postgres_orders import NOWHERE, ORDERS, inquiry_of, order_of
@@ -56,6 +57,36 @@ async def test_a_parameter_is_found_with_its_value_and_source(executor: Postgres
     assert found.state == {"value": "4MB", "source": "default", "pending_restart": False}
     with pytest.raises(PreconditionFailedError, match="does not exist on the server"):
         await executor.resolve(_asked("postgres.parameter.set", name="work_memory", value="8MB"))
+
+
+async def test_an_object_is_the_same_by_whichever_resource_it_is_found(stack: Stack, superuser: Connection) -> None:
+    """The catalog may name one database twice: the server tells who it is. Where the role may not know, nobody is."""
+    url, other = stack.database_url("orders_reader", "orders"), stack.database_url("orders_reader", "postgres")
+    twice = PostgresExecutor(
+        TargetCredentials(
+            dict.fromkeys((ORDERS, "pg/wide", "pg/other"), NOBODY), {ORDERS: url, "pg/wide": url, "pg/other": other}
+        )
+    )
+    parameter = order_of("postgres.parameter.set", name="work_mem", value="8MB")
+    index = order_of("postgres.index.reindex", index="orders_pkey")
+
+    async def object_in(resource: str, order: Order) -> str | None:
+        asked = replace(inquiry_of(order), resources=(resource,))
+        (found,) = await twice.resolve(asked)
+        return found.object
+
+    system = await superuser.fetchval("SELECT system_identifier FROM pg_control_system()")
+    assert {await object_in(name, parameter) for name in (ORDERS, "pg/wide", "pg/other")} == {
+        f"postgres/{system}/work_mem"
+    }
+    assert {await object_in(name, index) for name in (ORDERS, "pg/wide")} == {
+        f"postgres/{system}/orders/public.orders_pkey"
+    }
+    await superuser.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+    try:
+        assert await object_in(ORDERS, parameter) is None
+    finally:
+        await superuser.execute("GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC")
 
 
 async def test_the_environment_is_what_the_database_was_given(

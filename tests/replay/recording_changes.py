@@ -32,13 +32,8 @@ def _policy(voids: int = 2) -> bytes:
     return _text("policy").replace(b"limits:\n", _DRIFT % voids, 1)
 
 
-# Each of the two databases under the other one's name.
-MOVED = (
-    _text("catalog")
-    .replace(b"resource-id: postgres/orders", b"resource-id: postgres/moving")
-    .replace(b"resource-id: postgres/scratch", b"resource-id: postgres/orders")
-    .replace(b"resource-id: postgres/moving", b"resource-id: postgres/scratch")
-)
+# Another database of production under the same name.
+MOVED = _text("catalog").replace(b"resource-id: postgres/orders", b"resource-id: postgres/reports")
 GONE = _text("catalog").replace(b"  name: orders-db\n", b"  name: other-db\n")
 CAROL_LEFT = _text("directory").replace(b"aliases: [carol], groups: [oncall]", b"aliases: [carol], groups: []")
 

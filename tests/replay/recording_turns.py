@@ -15,6 +15,7 @@ from policy.canonical import canonical, digest
 from policy.proofs import Domain
 from signing.keys import generate
 from tests.replay.recording import BOUND_SECONDS, DOCUMENTS, Recording, Scenario, allowed, proposal, reads
+from tests.replay.resolving import SHELF, sweeping
 from tests.replay.signing import AUDIENCE, publish
 from tests.unit.signed import by_key
 from workflows import interface
@@ -34,6 +35,31 @@ async def queued(place: Recording, proposal_id: str) -> None:
     await place.status(handle, lambda item: "waits_for" in item)
     await other.result()
     await handle.result()
+
+
+async def no_room(place: Recording, proposal_id: str) -> None:
+    """Another action has all of a limit that sends back: it was approved, finds no room, is approved anew, and runs."""
+    await place.publish("turns/policy.yaml")
+    first = f"{proposal_id}-first"
+    other = await _sweeps(place, first, observe_seconds=6)
+    async with _record(place) as admin:
+        await _until_claimed(admin, first)
+    handle = await _sweeps(place, proposal_id)
+    await place.status(handle, lambda item: item["revision"] == 2 and item["screen"] is not None)
+    await other.result()
+    await place.decide(handle, "carol", decision_id="carol-again")
+    await handle.result()
+    await place.publish("policy.yaml")
+
+
+async def _sweeps(place: Recording, proposal_id: str, **criterion: Any) -> Any:
+    """A sweep of one thing that was approved."""
+    SHELF.things[proposal_id] = ("left",)
+    value = sweeping(proposal_id, 1)
+    value["success_criteria"][0] |= criterion
+    handle = await place.start(proposal_id, value)
+    await place.decide(handle, "carol")
+    return handle
 
 
 async def taken_over(place: Recording, proposal_id: str) -> None:
@@ -140,4 +166,4 @@ async def _release(place: Recording, admin: Any, name: str) -> None:
     await publish(place, (DOCUMENTS / "directory.yaml").read_bytes())
 
 
-TURNS: tuple[Scenario, ...] = (queued, taken_over, halted, halted_before)
+TURNS: tuple[Scenario, ...] = (queued, no_room, taken_over, halted, halted_before)

@@ -34,6 +34,23 @@ async def settled(place: Recording, proposal_id: str) -> None:
         await place.publish("policy.yaml")
 
 
+async def repaired(place: Recording, proposal_id: str) -> None:
+    """It names an action whose undo failed, puts right what that left, and lets its item look, which ends."""
+    await place.publish("afterwards/policy.yaml")
+    try:
+        broken = f"{proposal_id}-broken"
+        step = {**proposal(broken)["steps"][0], "undo": None}
+        await _approved(
+            place, broken, proposal(broken, steps=[step], success_criteria=[reads("1GB", within_seconds=0)])
+        )
+        item = await item_workflow(place, (await _unresolved(place, broken)).item_id)
+        value = proposal(proposal_id, remedies=broken)
+        await _approved(place, proposal_id, value, ends="succeeded")
+        await item.result()
+    finally:
+        await place.publish("policy.yaml")
+
+
 async def stopped_at_failed_undo(place: Recording, proposal_id: str) -> None:
     """Two steps are done, the undo of the second fails, and the policy wants nothing more undone then."""
     await place.publish("afterwards/policy.yaml")
@@ -52,12 +69,14 @@ async def stopped_at_failed_undo(place: Recording, proposal_id: str) -> None:
         await place.publish("policy.yaml")
 
 
-async def _approved(place: Recording, proposal_id: str, value: dict[str, Any]) -> None:
+async def _approved(
+    place: Recording, proposal_id: str, value: dict[str, Any], ends: str = "compensation_failed"
+) -> None:
     handle = await place.start(proposal_id, value)
     await place.decide(handle, "carol")
     await place.decide(handle, "bob")
     result = await handle.result()
-    assert result["outcome"] == "compensation_failed", result
+    assert result["outcome"] == ends, result
 
 
 async def _unresolved(place: ItemPlace, proposal_id: str) -> Item:
@@ -88,4 +107,4 @@ async def _amended(place: Recording, proposal_id: str) -> None:
     await handle.result()
 
 
-SETTLING: tuple[Scenario, ...] = (settled, stopped_at_failed_undo)
+SETTLING: tuple[Scenario, ...] = (settled, repaired, stopped_at_failed_undo)

@@ -1,5 +1,6 @@
 """Who says how an action ended: the policy's people, or whoever had to do with it, and never who asked for it."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from policy.proposal import receive
 from policy.remedying import remedied, unremedied
 from policy.revision import DocumentDigests, Revision, assess_revision
 from policy.risk.outcomes import change_score, failure_rate
+from policy.rules.chains import Verdict
 from tests.unit.builders import POLICY, T0, a_ballot, a_proposal, at, facts_of, proposal_json
 
 CHAIN = b"""  finders:
@@ -72,6 +74,23 @@ def test_without_a_word_of_the_policy_it_is_whoever_had_to_do_with_it() -> None:
     assert _groups(item) == ["ops", "dba", "team-orders"]
     assert item is not None
     assert item.chain.seats == 1
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_who_wrote_the_policy_or_runs_the_executor_says_nothing_even_where_nobody_was_asked(asked: bool) -> None:
+    """The owner of the target may say how it ended, but not where they wrote what let it through, or run what acted."""
+    author = b'metadata: {name: house, version: "1", authors: [owen]}'
+    rules = read_policy(re.sub(rb"metadata: .*", author, POLICY, count=1))
+    revision = _revision(rules)
+    facts = revision.facts.model_copy(update={"target_owner": "user:default/owen", "operators": ("olga",)})
+    alone = revision.evaluation.model_copy(update={"chain": None, "excluded": (), "verdict": Verdict.allow})
+    let = revision.model_copy(update={"facts": facts} | ({} if asked else {"evaluation": alone}))
+
+    item = unresolved_item(a_proposal(), let, DIGEST, rules, outcome=Outcome.outcome_unknown, at=T0)
+    later = amendment_item(a_proposal(), let, DIGEST, rules, outcome=Outcome.succeeded, at=T0, number=1)
+
+    assert item is not None
+    assert set(item.people) == set(later.people) == {"ann", "owen", "olga"}
 
 
 @pytest.mark.parametrize(

@@ -112,3 +112,35 @@ async def test_what_has_not_ended_has_no_outcome_to_amend(world: World) -> None:
         assert await closed(await item_workflow(world, amendment_item(name))) is None
     await world.decide(handle, "eve", "deny")
     await world.result(handle)
+
+
+async def test_what_somebody_said_for_the_better_does_not_count_for_their_own_proposals(world: World) -> None:
+    """Approvers who propose, too, cannot amend others' failures to successes and then propose at a lower tier."""
+    action = await done(world, "room-3")
+    for person, outcome in (("bob", "caused_incident"), ("eve", "failed"), ("eve", "succeeded")):
+        handle, file = await amendment(world, action)
+        assert (await say(handle, statement(file, person, outcome=outcome))).counted
+        await closed(handle)
+    assert await ended_for(world, "ann", action, "room-3") == ["succeeded"]
+    assert await ended_for(world, "bob", action, "room-3") == ["succeeded"]
+    assert await ended_for(world, "eve", action, "room-3") == ["caused_incident"]
+
+
+async def test_what_somebody_said_for_the_worse_counts_for_their_own_proposals(world: World) -> None:
+    """Whoever says the worse of an action raises the risk of what they ask for, too; who says less of it later does not
+    lower it again."""
+    action = await done(world, "room-4")
+    for outcome in ("caused_incident", "compensated"):
+        handle, file = await amendment(world, action)
+        assert (await say(handle, statement(file, "eve", outcome=outcome))).counted
+        await closed(handle)
+    assert await ended_for(world, "eve", action, "room-4") == ["caused_incident"]
+    assert await ended_for(world, "ann", action, "room-4") == ["compensated"]
+
+
+async def ended_for(world: World, person: str, action: str, target: str) -> list[str]:
+    """How an action ended, as the next proposal that somebody stands behind sees it."""
+    received = receive(world.propose("bench.put", undo="bench.take", target=target, on_behalf_of=person))
+    async with world.database.snapshot() as connection:
+        found = await observe(connection, received, await Documents().in_force(connection), datetime.now(UTC))
+    return [item.outcome for item in found.similar if item.proposal_id == action]

@@ -242,6 +242,16 @@ async def test_an_effect_that_nobody_knows_is_never_repeated(world: World, behav
     assert await world.holds(room) == [body["proposal_id"]]
 
 
+async def test_an_effect_without_an_answer_that_can_be_seen_is_done(world: World) -> None:
+    """The answer of the target is lost, and the target shows the effect by its key: it is measured like any other."""
+    body = world.propose("bench.set", undo="bench.unset")
+    world.bench.behaviour["bench.set", body["proposal_id"]] = "mute"
+    assert (await world.run(body)).outcome == "succeeded"
+    assert await world.effects(body["proposal_id"]) == ["do bench.set"]
+    (entry,) = await world.entries(body["proposal_id"], "reported")
+    assert entry["content"]["report"]["observed"] == "lost on purpose"
+
+
 async def test_a_hold_admits_only_the_approved_repair_of_what_is_held(world: World) -> None:
     """A held target refuses the next action, and one that claims to repair it without approval; the repair frees it."""
     held = world.propose("bench.touch", count=99, target="room-7")

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from policy.outcome import Outcome
+from tests.items import findings
 from tests.world import BOUND, DOCUMENTS, Handle, World, publish_documents, until
 from workflows.interface import LOOK_AGAIN
 
@@ -173,6 +174,7 @@ async def test_what_was_approved_and_finds_no_room_goes_back_to_people(world: Wo
     assert (await world.result(handle)).outcome == "succeeded"
     (refused,) = await world.entries(name, "dispatch_refused")
     assert [reason["code"] for reason in refused["content"]["reasons"]] == ["aggregate_hold"]
+    assert await findings(world, name) == []
 
 
 async def _approved_by_both(world: World, handle: Handle) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from activities import items
 from policy.items import item_id as id_of
 from tests.items import amendment, closed, findings, say, statement, sweep, unresolved
 from tests.world import DOCUMENTS, World, publish_documents, until
@@ -134,7 +135,7 @@ async def test_an_action_that_remedies_it_closes_it(world: World) -> None:
     handle, _ = await unresolved(world, action)
     repair = world.propose("bench.put", undo="bench.take", target="room-8", remedies=action)
     assert (await approved(world, repair)).outcome == "succeeded"
-    await sweep(world)
+    # Nobody sweeps: who has repaired it lets it look.
     assert await closed(handle) == "repaired"
     (entry,) = await world.entries(action, "unresolved_closed")
     assert (entry["content"]["repaired_by"], entry["content"]["by"]) == (repair["proposal_id"], [])
@@ -159,6 +160,21 @@ async def test_a_repair_that_fails_itself_can_be_repaired_with_what_it_was_to_re
         await sweep(world)
         assert await closed(handle) == "repaired"
         assert await findings(world, name) == []
+
+
+async def test_what_ran_before_there_was_anything_to_repair_repaired_nothing(world: World) -> None:
+    """An action on the same target that had succeeded before says nothing of what went wrong later."""
+    before = world.propose("bench.touch", target="room-1")
+    assert (await world.run(before)).outcome == "succeeded"
+    action = await lost(world, "room-1")
+    handle, file = await unresolved(world, action)
+    named = statement(file, "cleo", found="repaired", repaired_by=before["proposal_id"])
+    receipt = await say(handle, named)
+    assert (receipt.code, "before there was anything to repair" in receipt.message) == ("not_repaired", True)
+    repair = world.propose("bench.put", undo="bench.take", target="room-1", remedies=action)
+    assert await world.holds("room-1") == [action]
+    assert (await approved(world, repair)).outcome == "succeeded"
+    assert await findings(world, action) == []
 
 
 async def test_a_repair_that_is_undone_releases_nothing(world: World) -> None:
@@ -207,3 +223,19 @@ async def test_nobody_closes_an_item_by_the_server(world: World) -> None:
     assert await world.holds("room-12") == [action]
     assert (await say(handle, statement(file, "dan", found="done"))).counted
     assert await closed(handle) == "done"
+
+
+async def test_every_open_item_gets_its_workflow_however_many_are_due_before_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Items are read page by page: what stays open keeps none of those after it from being started."""
+    monkeypatch.setattr(items, "PAGE", 1)
+    actions = [await lost(world, room) for room in ("room-2", "room-3", "room-7")]
+    await sweep(world)
+    handles = [world.client.get_workflow_handle(item_id(id_of(action, "unresolved"))) for action in actions]
+    for handle in handles:
+        await handle.terminate()
+    assert await items.start_items(world.client, world.database) >= len(actions)
+    for action in actions:
+        handle, file = await unresolved(world, action)
+        assert (await say(handle, statement(file, "cleo", found="done"))).counted

@@ -183,6 +183,16 @@ async def test_pods_that_crashed_lately_are_counted(place: Place, container: dic
     assert await read(place, CRASHING, **WEB) == crashing
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["no pod", "a pod that nobody has started"])
+async def test_where_nothing_runs_nobody_says_that_nothing_crashes(place: Place, there: bool) -> None:
+    """A criterion that no pod crashes is not met by there being none."""
+    if there:
+        place.cluster.add("pod", "shop", "web-1", labels={"app": "web"}, status={"phase": "Pending"})
+
+    with pytest.raises(ProbeError, match="no container of any of them says how it is"):
+        await read(place, CRASHING, **WEB)
+
+
 async def test_a_crash_without_an_instant_is_an_error(place: Place) -> None:
     status = {"containerStatuses": [{"name": "main", "lastState": {"terminated": {}}}]}
     place.cluster.add("pod", "shop", "web-1", labels={"app": "web"}, status=status)

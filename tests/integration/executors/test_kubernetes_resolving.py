@@ -40,6 +40,7 @@ async def test_an_object_is_named_by_uid_with_what_people_want_to_see(place: Pla
         version=target.version,
         units=2.0,
         state={"replicas": 2, "ready": 2, "revision": "1", "images": ["shop:1"]},
+        object=f"kubernetes/{uid}",
     )
 
 
