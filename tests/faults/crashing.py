@@ -16,7 +16,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -68,6 +67,11 @@ class Crash:
         self._seen[what] = self._seen.get(what, 0) + 1
         return self._is_next(what)
 
+    def note(self, request: bytes) -> None:
+        """Note on which request to the record something went wrong."""
+        with requests_of(self._mark).open("a") as file:
+            file.write("commit\n" if b"COMMIT" in request else "another\n")
+
     def _is_next(self, what: str) -> bool:
         died = len(self._mark.read_text().split()) if self._mark.exists() else 0
         left = self._points[died : died + 1]
@@ -78,6 +82,11 @@ class Crash:
             file.flush()
             os.fsync(file.fileno())
         return True
+
+
+def requests_of(mark: Path) -> Path:
+    """The file with a line for each request to the record on which something went wrong."""
+    return mark.with_name("requests")
 
 
 class Ahead:
@@ -177,7 +186,7 @@ async def main(config: dict[str, str]) -> None:
     given = settings(database_url=config["database"], targets={"target/1": "unused"}, archive_dir=archive)
     anchor = DisturbedAnchor(folder / "anchor.json", crash)
     ahead = Ahead(timedelta(seconds=float(config["ahead"]))) if "ahead" in config else None
-    async with lossy_way(socket_of(config["database"])) as (way, port):
+    async with lossy_way(socket_of(config["database"]), crash.note) as (way, port):
         database = CrashingDatabase(by_way(config["database"], port), crash, way)
         executors = _executors(config, crash)
         try:
@@ -194,7 +203,3 @@ def _executors(config: dict[str, str], crash: Crash) -> dict[str, Executor]:
     urls, readers = json.loads(config.get("urls", "{}")), json.loads(config.get("readers", "{}"))
     made = make_executors(json.loads(config.get("executors", "{}")), TargetCredentials(urls, readers))
     return counting | {name: Disturbed(each, crash) for name, each in made.items()}
-
-
-if __name__ == "__main__":
-    asyncio.run(main(json.loads(sys.argv[1])))

@@ -134,13 +134,19 @@ _EFFECTS = (
     *_at("temporal", {}, {}),
     *_at("kubernetes", {}, {}),
 )
+SETTLED = End(
+    "outcome_unknown",
+    0,
+    more={"items": 1, "items closed": 1, "holds": 1, "amendments": 1},
+    said="the item is closed, once, and what was not known is amended, once",
+)
 _AFTERWARDS = (
     Write(
         "an answer to an item",
         RECORD,
         "an item is answered",
         "after:execute:1+answer_item:1",
-        _all(End("outcome_unknown", 0, more={"items": 1, "items closed": 1, "holds": 1}, said="the item is closed")),
+        _all(SETTLED),
     ),
     Write(
         "an amendment",

@@ -21,6 +21,7 @@ from activities.connection import connect
 from deploy.dev import Stack
 from deploy.migrations.runner import migrate
 from tests.faults import crashing, places
+from tests.faults.disturbing import disturbs_commit
 from tests.faults.governed import DOCUMENTS, MOVED
 from tests.faults.keeping import Keeper
 from tests.faults.people import Conduct, converse
@@ -49,6 +50,22 @@ COUNTED: Mapping[str, str] = {
 
 # What people do once the action has its result: of which ordeal, by which client, in which folder of its worker.
 Afterwards = Callable[["Ordeal", Client, Path], Awaitable[None]]
+
+# A migrated database that is copied, by the address of its server.
+_MIGRATED: dict[str, str] = {}
+
+
+async def _migrated(stack: Stack) -> str:
+    """The name of an empty record of this server."""
+    server = stack.database_url("postgres", "postgres")
+    if server not in _MIGRATED:
+        name = f"ordeal_{uuid4().hex[:12]}"
+        admin = await asyncpg.connect(server)
+        await admin.execute(f"CREATE DATABASE {name}")
+        await admin.close()
+        await migrate(stack.database_url("postgres", name))
+        _MIGRATED[server] = name
+    return _MIGRATED[server]
 
 
 @dataclass(frozen=True)
@@ -105,11 +122,17 @@ class Ordeal:
             finally:
                 keeper.cancel()
                 await asyncio.gather(keeper, return_exceptions=True)
-            died = mark.read_text().split() if mark.exists() else []
-            met = not self.wired or (self.place is not None and self.place.met())
-            reached = died == [point for point in self.point.split("+") if point]
             files = len(list((Path(folder) / "archive").glob("**/*.json*")))
-            return await self._books(result, crashed=reached and met, files=files)
+            return await self._books(result, crashed=self._met(mark), files=files)
+
+    def _met(self, mark: Path) -> bool:
+        """Whether all that was to go wrong has: deaths and faults, commits to the record, and what the place does."""
+        points = [point for point in self.point.split("+") if point]
+        commits = ["commit" for point in points if disturbs_commit(point)]
+        requests = crashing.requests_of(mark)
+        met = mark.read_text().split() if mark.exists() else []
+        wrong = requests.read_text().split() if requests.exists() else []
+        return (met, wrong) == (points, commits) and (self.place is None or self.place.met())
 
     async def _play(self, client: Client) -> dict[str, Any]:
         handle: WorkflowHandle[Any, dict[str, Any]] = await client.start_workflow(
@@ -126,12 +149,11 @@ class Ordeal:
             people.cancel()
 
     async def prepare(self) -> None:
-        """Make a record, a target and a namespace; one at a time, because alembic's context is global to a process."""
+        """Make a record, a target and a namespace; one at a time, because all records are copies of one."""
         admin = await asyncpg.connect(self.stack.database_url("postgres", "postgres"))
-        await admin.execute(f"CREATE DATABASE {self.name}")
+        await admin.execute(f"CREATE DATABASE {self.name} TEMPLATE {await _migrated(self.stack)}")
         await admin.close()
         url = self.stack.database_url("postgres", self.name)
-        await migrate(url)
         await publish_documents(url, *(self.place.documents if self.place else self.documents))
         target = await asyncpg.connect(url)
         await target.execute("CREATE TABLE public.effect (permit_id text, direction text, resource text)")

@@ -24,7 +24,11 @@ async def _play(stack: Stack, wanted: list[tuple[Write, Fault]]) -> list[str]:
 
     async def one(write: Write, fault: Fault) -> str:
         async with gate:
-            books = await _played(stack, preparing, alone, write, fault)
+            try:
+                books = await _played(stack, preparing, alone, write, fault)
+            except Exception as error:
+                # One that cannot be played to its end is as wrong as one that ends wrongly, and hides no other.
+                return f"{write.what} to {write.where}, {fault}: {error!r}"
         return _problem(write, fault, books)
 
     return [problem for problem in await asyncio.gather(*(one(*each) for each in wanted)) if problem]
