@@ -26,6 +26,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
+from activities.channels.file import read_channels
 from activities.connection import connect
 from activities.database import Database
 from activities.executors.base import (
@@ -90,13 +91,15 @@ def requests_of(mark: Path) -> Path:
 
 
 class Ahead:
-    """A clock that runs ahead."""
+    """A clock that runs ahead by so many seconds, and by those that a test writes into a file."""
 
-    def __init__(self, by: timedelta) -> None:
-        self._by = by
+    def __init__(self, seconds: float, file: Path) -> None:
+        self._seconds = seconds
+        self._file = file
 
     async def now(self) -> datetime:
-        return datetime.now(UTC) + self._by
+        moved = float(self._file.read_text() or 0) if self._file.exists() else 0
+        return datetime.now(UTC) + timedelta(seconds=self._seconds + moved)
 
 
 class CrashingDatabase(Database):
@@ -183,9 +186,12 @@ async def main(config: dict[str, str]) -> None:
     folder = Path(config["mark"]).parent
     archive = folder / "archive"
     archive.mkdir(exist_ok=True)
-    given = settings(database_url=config["database"], targets={"target/1": "unused"}, archive_dir=archive)
+    channels = read_channels(config["channels"].encode()) if "channels" in config else None
+    given = settings(
+        database_url=config["database"], targets={"target/1": "unused"}, archive_dir=archive, channels=channels
+    )
     anchor = DisturbedAnchor(folder / "anchor.json", crash)
-    ahead = Ahead(timedelta(seconds=float(config["ahead"]))) if "ahead" in config else None
+    ahead = Ahead(float(config["ahead"]), folder / "ahead") if "ahead" in config else None
     async with lossy_way(socket_of(config["database"]), crash.note) as (way, port):
         database = CrashingDatabase(by_way(config["database"], port), crash, way)
         executors = _executors(config, crash)
