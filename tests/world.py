@@ -341,10 +341,12 @@ async def record(stack: Stack) -> AsyncIterator[str]:
 async def publish_documents(url: str, *bodies: bytes, at: datetime | None = None) -> None:
     """Put documents in force, as a superuser; now, or at an instant of another clock."""
     owner = Database(url, pool_size=1)
-    async with owner.transaction() as connection:
-        for body in bodies:
-            await publish(connection, kind_of(body), body, by="the tests", at=at or datetime.now(UTC))
-    await owner.close()
+    try:
+        async with owner.transaction() as connection:
+            for body in bodies:
+                await publish(connection, kind_of(body), body, by="the tests", at=at or datetime.now(UTC))
+    finally:
+        await owner.close()
 
 
 @contextlib.asynccontextmanager

@@ -8,7 +8,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 async def wake(workflow_id: str) -> None:
-    """Tell a workflow to look again. Where that is lost, an action asks by itself later, and the sweep tells an item."""
+    """Tell a workflow to look again. Where that is lost, an action asks by itself later; the sweep tells an item."""
     other = workflow.get_external_workflow_handle(workflow_id)
     try:
         await other.signal(interface.LOOK_AGAIN)

@@ -71,7 +71,7 @@ async def answer_item(ordeal: Ordeal, client: Client, _: Path) -> None:
             async with record.snapshot() as connection:
                 return await read_item(connection, name)
 
-        await _say(client, name, file, found="none")
+        await _say(client, name, file, found="not_done")
         await _until(lambda: _count(ordeal, "items closed"))
 
 

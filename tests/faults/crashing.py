@@ -16,7 +16,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -27,6 +26,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
+from activities.channels.file import read_channels
 from activities.connection import connect
 from activities.database import Database
 from activities.executors.base import (
@@ -68,6 +68,11 @@ class Crash:
         self._seen[what] = self._seen.get(what, 0) + 1
         return self._is_next(what)
 
+    def note(self, request: bytes) -> None:
+        """Note on which request to the record something went wrong."""
+        with requests_of(self._mark).open("a") as file:
+            file.write("commit\n" if b"COMMIT" in request else "another\n")
+
     def _is_next(self, what: str) -> bool:
         died = len(self._mark.read_text().split()) if self._mark.exists() else 0
         left = self._points[died : died + 1]
@@ -80,14 +85,21 @@ class Crash:
         return True
 
 
-class Ahead:
-    """A clock that runs ahead."""
+def requests_of(mark: Path) -> Path:
+    """The file with a line for each request to the record on which something went wrong."""
+    return mark.with_name("requests")
 
-    def __init__(self, by: timedelta) -> None:
-        self._by = by
+
+class Ahead:
+    """A clock that runs ahead by so many seconds, and by those that a test writes into a file."""
+
+    def __init__(self, seconds: float, file: Path) -> None:
+        self._seconds = seconds
+        self._file = file
 
     async def now(self) -> datetime:
-        return datetime.now(UTC) + self._by
+        moved = float(self._file.read_text() or 0) if self._file.exists() else 0
+        return datetime.now(UTC) + timedelta(seconds=self._seconds + moved)
 
 
 class CrashingDatabase(Database):
@@ -182,10 +194,13 @@ async def main(config: dict[str, str]) -> None:
     folder = Path(config["mark"]).parent
     archive = folder / "archive"
     archive.mkdir(exist_ok=True)
-    given = settings(database_url=config["database"], targets={"target/1": "unused"}, archive_dir=archive)
+    channels = read_channels(config["channels"].encode()) if "channels" in config else None
+    given = settings(
+        database_url=config["database"], targets={"target/1": "unused"}, archive_dir=archive, channels=channels
+    )
     anchor = DisturbedAnchor(folder / "anchor.json", crash)
-    ahead = Ahead(timedelta(seconds=float(config["ahead"]))) if "ahead" in config else None
-    async with lossy_way(socket_of(config["database"])) as (way, port):
+    ahead = Ahead(float(config["ahead"]), folder / "ahead") if "ahead" in config else None
+    async with lossy_way(socket_of(config["database"]), crash.note) as (way, port):
         database = CrashingDatabase(by_way(config["database"], port), crash, way)
         executors = _executors(config, crash)
         try:
@@ -203,7 +218,3 @@ def _executors(config: dict[str, str], crash: Crash) -> dict[str, Executor]:
     urls, readers = json.loads(config.get("urls", "{}")), json.loads(config.get("readers", "{}"))
     made = make_executors(json.loads(config.get("executors", "{}")), TargetCredentials(urls, readers))
     return counting | {name: Disturbed(each, crash) for name, each in made.items()}
-
-
-if __name__ == "__main__":
-    asyncio.run(main(json.loads(sys.argv[1])))

@@ -62,6 +62,15 @@ UNKNOWN = End("outcome_unknown", 0, more=_LEFT, said="the result, a hold, an ite
 NOTHING = End("not_executed", 0, said="the report that nothing was done, and the result")
 
 
+# A drain plans, and for each message commits that it begins and that it was taken.
+_AROUND_TELLING: Mapping[Fault, str] = {
+    **dict.fromkeys((Fault.fail, Fault.lose, Fault.slow), ""),
+    Fault.twice: "twice:deliver:1",
+    Fault.before: "after:deliver:2",
+    Fault.after: "before:deliver:3",
+}
+
+
 @dataclass(frozen=True)
 class Write:
     """One write.
@@ -69,7 +78,8 @@ class Write:
     Attributes:
         what: is written.
         where: to.
-        play: the path of `kill_points.py`, the place of `places.py`, or what people do afterwards (`afterwards.py`).
+        play: the path of `kill_points.py`, the place of `places.py`, what people do afterwards (`afterwards.py`), or by
+            which channel they are told (`telling.py`).
         point: at which it happens, as `crashing.py` counts; after a `+` what has to happen first.
         ends: by fault.
     """
@@ -83,6 +93,8 @@ class Write:
     def points(self, fault: Fault) -> str:
         """The point of a fault, as `crashing.py` reads it."""
         *first, last = self.point.split("+")
+        if last == "tell":
+            return _AROUND_TELLING[fault]
         # An effect is asked for again by asking the executor role again, with the same permit.
         if fault is Fault.twice:
             last = {"effect": "execute:1", "undo": "execute:2"}.get(last, last)
@@ -132,13 +144,19 @@ _EFFECTS = (
     *_at("temporal", {}, {}),
     *_at("kubernetes", {}, {}),
 )
+SETTLED = End(
+    "outcome_unknown",
+    0,
+    more={"items": 1, "items closed": 1, "holds": 1, "amendments": 1},
+    said="the item is closed, once, and what was not known is amended, once",
+)
 _AFTERWARDS = (
     Write(
         "an answer to an item",
         RECORD,
         "an item is answered",
         "after:execute:1+answer_item:1",
-        _all(End("outcome_unknown", 0, more={"items": 1, "items closed": 1, "holds": 1}, said="the item is closed")),
+        _all(SETTLED),
     ),
     Write(
         "an amendment",
@@ -169,7 +187,34 @@ _AFTERWARDS = (
         _all(End("succeeded", 1, more={"archived": 1, "files": 1}, said="one row, one whole file")),
     ),
 )
-WRITES: tuple[Write, ...] = (*_CASE, *_EFFECTS, *_AFTERWARDS)
+TOLD = End("succeeded", 1, more={"told": 1}, said="the notice, and that it was told")
+TOLD_AGAIN = End(
+    "succeeded", 1, more={"told": 1, "told again": 1}, said="the notice, twice under one key, and that it was told"
+)
+_TOLD = (
+    Write("what a drain is to do", RECORD, "told by chat", "deliver:1", _all(TOLD)),
+    Write("that a message begins", RECORD, "told by chat", "deliver:2", _all(TOLD, twice=_ONE_ACTIVITY)),
+    # What was sent and is not known to be: it is sent again, as what was lost.
+    Write(
+        "that a message was taken",
+        RECORD,
+        "told by chat",
+        "deliver:3",
+        _all(TOLD, fail=TOLD_AGAIN, before=TOLD_AGAIN, twice=_ONE_ACTIVITY),
+    ),
+    *(
+        Write("a notice", each, f"told by {each}", "tell", _all(TOLD, lose=TOLD_AGAIN, after=TOLD_AGAIN))
+        for each in ("mail", "chat", "signed events")
+    ),
+)
+# What is played together.
+PARTS: Mapping[str, tuple[Write, ...]] = {
+    "the case": _CASE,
+    "effects": _EFFECTS,
+    "afterwards": _AFTERWARDS,
+    "notices": _TOLD,
+}
+WRITES: tuple[Write, ...] = tuple(write for part in PARTS.values() for write in part)
 # What the quick half plays, in `make test`; `make chaos` plays all of it.
 QUICK: Mapping[str, tuple[Fault, ...]] = {
     "the permits of a step": (Fault.lose,),

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 import asyncpg
@@ -19,12 +19,13 @@ from temporalio.service import RPCError
 
 from activities.connection import connect
 from deploy.dev import Stack
-from deploy.migrations.runner import migrate
 from tests.faults import crashing, places
+from tests.faults.disturbing import disturbs_commit
 from tests.faults.governed import DOCUMENTS, MOVED
 from tests.faults.keeping import Keeper
 from tests.faults.people import Conduct, converse
 from tests.faults.place import Place
+from tests.faults.records import copy_of_record, put_in_force
 from tests.world import publish_documents
 from workflows.interface import TASK_QUEUE, WORKFLOW_TYPE, workflow_id
 
@@ -37,7 +38,6 @@ COUNTED: Mapping[str, str] = {
     "halts": "countersign.halt",
     "halts released": "countersign.halt_release",
     "archived": "countersign.archive",
-    "notices told": "countersign.notice_delivery WHERE status = 'delivered'",
     # What somebody still has of a target after its action has its result.
     "reserved": "countersign.reservation AS r WHERE lease_until > now() AND NOT EXISTS"
     " (SELECT FROM countersign.result AS e WHERE e.proposal_id = r.proposal_id)",
@@ -49,6 +49,23 @@ COUNTED: Mapping[str, str] = {
 
 # What people do once the action has its result: of which ordeal, by which client, in which folder of its worker.
 Afterwards = Callable[["Ordeal", Client, Path], Awaitable[None]]
+
+
+class Channel(Protocol):
+    """By which people are told, and whose server counts what arrives (`telling.py`)."""
+
+    @property
+    def config(self) -> dict[str, str]:
+        """What a worker process is told of it."""
+
+    def arrange(self, fault: str) -> None:
+        """Let the next message meet a fault."""
+
+    def met(self) -> bool:
+        """Whether what was arranged has happened."""
+
+    def counted(self) -> dict[str, int]:
+        """What arrived."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +95,8 @@ class Ordeal:
     observed: int = 0
     again: bool = False
     place: Place | None = None
-    # A fault that the place makes itself, and of what.
+    channel: Channel | None = None
+    # A fault that the place or the channel makes itself, and of what.
     wired: str = ""
     then: Afterwards | None = None
     documents: tuple[bytes, ...] = DOCUMENTS
@@ -87,9 +105,8 @@ class Ordeal:
 
     async def run(self) -> Books:
         """Play it through and close the books; after `prepare`."""
-        if self.wired and self.place is not None:
-            how, _, kind = self.wired.partition(":")
-            self.place.arrange(how, undo=kind == "undo")
+        if self.wired:
+            self._arrange(*self.wired.split(":"))
         client = await self._client()
         with tempfile.TemporaryDirectory() as folder:
             mark = Path(folder) / "mark"
@@ -105,11 +122,25 @@ class Ordeal:
             finally:
                 keeper.cancel()
                 await asyncio.gather(keeper, return_exceptions=True)
-            died = mark.read_text().split() if mark.exists() else []
-            met = not self.wired or (self.place is not None and self.place.met())
-            reached = died == [point for point in self.point.split("+") if point]
             files = len(list((Path(folder) / "archive").glob("**/*.json*")))
-            return await self._books(result, crashed=reached and met, files=files)
+            return await self._books(result, crashed=self._met(mark), files=files)
+
+    def _arrange(self, fault: str, what: str) -> None:
+        """Let the place or the channel make a fault."""
+        if self.channel is not None:
+            self.channel.arrange(fault)
+        elif self.place is not None:
+            self.place.arrange(fault, undo=what == "undo")
+
+    def _met(self, mark: Path) -> bool:
+        """Whether all that was to go wrong has: deaths and faults, commits to the record, and what the place does."""
+        points = [point for point in self.point.split("+") if point]
+        commits = ["commit" for point in points if disturbs_commit(point)]
+        requests = crashing.requests_of(mark)
+        met = mark.read_text().split() if mark.exists() else []
+        wrong = requests.read_text().split() if requests.exists() else []
+        arranged = all(each.met() for each in (self.place, self.channel) if each is not None)
+        return (met, wrong) == (points, commits) and arranged
 
     async def _play(self, client: Client) -> dict[str, Any]:
         handle: WorkflowHandle[Any, dict[str, Any]] = await client.start_workflow(
@@ -126,13 +157,9 @@ class Ordeal:
             people.cancel()
 
     async def prepare(self) -> None:
-        """Make a record, a target and a namespace; one at a time, because alembic's context is global to a process."""
-        admin = await asyncpg.connect(self.stack.database_url("postgres", "postgres"))
-        await admin.execute(f"CREATE DATABASE {self.name}")
-        await admin.close()
-        url = self.stack.database_url("postgres", self.name)
-        await migrate(url)
-        await publish_documents(url, *(self.place.documents if self.place else self.documents))
+        """Make a record, a target and a namespace; one at a time, because all records are copies of one."""
+        url = await copy_of_record(self.stack, self.name)
+        await put_in_force(url, *(self.place.documents if self.place else self.documents))
         target = await asyncpg.connect(url)
         await target.execute("CREATE TABLE public.effect (permit_id text, direction text, resource text)")
         await target.close()
@@ -163,6 +190,7 @@ class Ordeal:
             "database": self.stack.database_url("countersign_app", self.name),
             "target": self.stack.database_url("postgres", self.name),
             **(places.told(self.place) if self.place else {}),
+            **(self.channel.config if self.channel else {}),
         }
         dies = any(point.startswith(("before:", "after:")) for point in self.point.split("+"))
         await (Keeper(config).run() if dies else crashing.main(config))
@@ -242,7 +270,7 @@ class Ordeal:
             reported_done=await count("countersign.effect_report WHERE status <> 'unknown'"),
             crashed=crashed,
             holds=await count("countersign.hold"),
-            more={**await self.counts(), "files": files},
+            more={**await self.counts(), "files": files, **(self.channel.counted() if self.channel else {})},
         )
         await connection.close()
         return books

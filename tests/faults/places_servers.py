@@ -137,6 +137,7 @@ class KubernetesPlace(Place):
 
     name, resource = "kubernetes", "k8s/prod/shop/deployment/web"
     operation = undo = "kubernetes.workload.scale"
+    wired = frozenset({"fail", "lose", "slow"})
     probe = "kubernetes.workload.replicas"
     registry = f"""
 operations:
@@ -178,6 +179,13 @@ probes:
         undone = self.cluster.raw("deployment", "shop", "web")["spec"]["replicas"] == 2
         writes = len(self.cluster.effects)
         return (1, writes - 1) if undone and writes else (writes, 0)
+
+    def arrange(self, fault: str, *, undo: bool) -> None:
+        self.cluster.faults += [*([""] if undo else []), fault]
+        self.cluster.slow_seconds = SLOW_SECONDS
+
+    def met(self) -> bool:
+        return not self.cluster.faults
 
 
 @asynccontextmanager

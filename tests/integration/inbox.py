@@ -1,7 +1,9 @@
 """Where notices arrive in the tests: a real mail server and a real HTTP server, on this machine, and a drain."""
 
+import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,16 +41,32 @@ SUBJECT = Subject(
 )
 
 
+# Shorter than a channel waits for an answer.
+SLOW_SECONDS = 3.5
+
+
 @dataclass
 class Mailbox:
-    """A mail server that keeps what it gets."""
+    """A mail server that keeps what it gets.
+
+    Each of `faults` is what the next mail meets: it is refused (`fail`), its answer is lost (`lose`) or late (`slow`).
+    """
 
     port: int
     mails: list[tuple[str, Mail]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
         assert isinstance(envelope.content, bytes)
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == "fail":
+            return "451 try again later"
         self.mails += [(to, message_from_bytes(envelope.content)) for to in envelope.rcpt_tos]
+        if fault == "lose":
+            assert server.transport is not None
+            server.transport.close()
+        if fault == "slow":
+            await asyncio.sleep(SLOW_SECONDS)
         return "250 OK"
 
     def to(self, address: str) -> list[Mail]:
@@ -71,10 +89,14 @@ class Post:
 
 @dataclass
 class Endpoint:
-    """An HTTP server that keeps what it gets, and answers as its `answers` say by the first part of the path."""
+    """An HTTP server that keeps what it gets, and answers as its `answers` say by the first part of the path.
+
+    `faults` are those of `Mailbox`.
+    """
 
     port: int
     posts: list[Post] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
     answers: dict[str, int] = field(default_factory=dict)
     hanging: threading.Event = field(default_factory=threading.Event)
 
@@ -105,7 +127,16 @@ def endpoint() -> Iterator[Endpoint]:
             path = unquote(self.path.partition("?")[0])
             body = self.rfile.read(int(self.headers["content-length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
+            fault = found.faults.pop(0) if found.faults else ""
+            if fault == "fail":
+                self.send_error(503)
+                return
             found.posts.append(Post(path, headers, body))
+            if fault == "lose":
+                self.close_connection = True
+                return
+            if fault == "slow":
+                time.sleep(SLOW_SECONDS)
             if path.startswith("/hang/"):
                 found.hanging.wait(60)
             self.send_response(found.answers.get(path.split("/")[1], 204))

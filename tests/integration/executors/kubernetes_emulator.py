@@ -52,13 +52,16 @@ _LIMIT = 9 * 1024 * 1024
 class EmulatedCluster(KubernetesEmulator):
     """What a test may set: `stalled` controllers, a `fault` of the next write or of reads, objects.
 
-    `effects` are the specs that were written: path and resourceVersion.
+    `effects` are the specs that were written: path and resourceVersion. Each of `faults` is what the next write meets:
+    it is not done (`fail`), its answer is lost (`lose`), it comes late (`slow`), or nothing (empty).
     """
 
     stalled: bool = False
     unready: bool = False
     fault: str | None = None
     effects: list[tuple[str, str]] = attrs.field(factory=list)
+    faults: list[str] = attrs.field(factory=list)
+    slow_seconds: float = 3.5
     _version: int = 100
 
     def __attrs_post_init__(self) -> None:
@@ -169,11 +172,19 @@ class EmulatedCluster(KubernetesEmulator):
             return _status(409, "Conflict", "the object has been modified")
         if request.params.get("dryRun") == "All":
             return _json(new)
+        return await self._written(request, found, new)
+
+    async def _written(self, request: Request, found: Any, new: Any) -> aiohttp.web.StreamResponse:
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == "fail":
+            return _status(429, "TooManyRequests", "refused on purpose")
+        if fault == "slow":
+            await asyncio.sleep(self.slow_seconds)
         kind = _kind(request)
         if _spec(new) != _spec(found):
             self.effects.append((request.url.path, found["metadata"]["resourceVersion"]))
         self._stored(kind, request.namespace, str(request.name), found, new)
-        if self.fault == "lost":
+        if self.fault == "lost" or fault == "lose":
             return _lose(request)
         if self.fault == "slow":
             await asyncio.sleep(3600)

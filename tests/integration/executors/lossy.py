@@ -4,7 +4,7 @@ Its answer is lost after it was carried out, or it never arrives, or it arrives 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 _CHUNK = 65536
@@ -13,11 +13,13 @@ _CHUNK = 65536
 class LossyWay:
     """Passes bytes between clients on loopback and a PostgreSQL server's socket, until it is told what goes wrong.
 
-    `passed` counts the requests that reached the server and contain one of these texts.
+    `passed` counts the requests that reached the server and contain one of these texts. `told` hears of each request on
+    which something went wrong.
     """
 
-    def __init__(self, socket: str) -> None:
+    def __init__(self, socket: str, told: Callable[[bytes], None] | None = None) -> None:
         self._socket = socket
+        self._told = told
         self._marker: bytes | None = None
         self._requests = 0
         self._how, self._seconds = "lose", 0.0
@@ -92,6 +94,8 @@ class LossyWay:
             if self._marker is not None and self._marker in data:
                 self._marker, armed = None, 1
             if armed and armed == self._requests:
+                if self._told is not None:
+                    self._told(data)
                 if self._how == "cut":
                     return
                 await self._go_wrong(lost)
@@ -108,9 +112,9 @@ class LossyWay:
 
 
 @asynccontextmanager
-async def lossy_way(socket: str) -> AsyncIterator[tuple[LossyWay, int]]:
+async def lossy_way(socket: str, told: Callable[[bytes], None] | None = None) -> AsyncIterator[tuple[LossyWay, int]]:
     """A way to a server's unix socket, and the port of loopback where it begins."""
-    way = LossyWay(socket)
+    way = LossyWay(socket, told)
     server = await asyncio.start_server(way.handle, "127.0.0.1", 0)
     async with server:
         try:
