@@ -1,4 +1,4 @@
-"""Which of our search attributes the namespace has, and with which type.
+"""Which of our search attributes the namespace has, with which type, and what an action sets of them.
 
 An attribute that is missing, or is registered as something else, would fail every workflow task that sets it. So only
 those that fit are set, and what fits is asked again while a worker runs: a task that failed because somebody took one
@@ -9,13 +9,19 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.cases import CaseFile
 from policy import search_attributes
+from policy.approval.standing import Standing
+from policy.lifecycle import State
+from policy.proposal import ReceivedProposal
+from policy.result import ActionResult
 
 log = logging.getLogger("countersign.attributes")
 
@@ -59,6 +65,42 @@ class RegisteredAttributes:
             if error.status not in (RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.PERMISSION_DENIED):
                 raise
             return {}
+
+    def of_case(self, file: CaseFile, standing: Standing | None) -> dict[str, Any]:
+        """The attributes of an action that waits or runs, those that may be set."""
+        pending = standing is not None and standing.resolution == "pending"
+        current = standing.current if standing is not None and pending else None
+        return self._known(
+            search_attributes.attributes(
+                state=State.pending if pending else State.executing,
+                tier=file.revision.assessment.risk_tier if file.revision else None,
+                target=file.proposal.target,
+                environment=file.proposal.environment,
+                proposer=file.proposal.agent.id,
+                waiting_groups=current.groups if current else (),
+                next_deadline=current.deadline if current else None,
+                denied_by=file.denied_by,
+            )
+        )
+
+    def of_result(
+        self, received: ReceivedProposal, result: ActionResult, file: CaseFile | None = None
+    ) -> dict[str, Any]:
+        """The attributes of an action that ended, those that may be set."""
+        proposal = received.proposal
+        return self._known(
+            search_attributes.attributes(
+                state=result.outcome if result.resolution == "approved" else result.resolution,
+                tier=result.risk_tier,
+                target=proposal.target,
+                environment=proposal.environment,
+                proposer=proposal.agent.id,
+                denied_by=file.denied_by if file is not None else (),
+            )
+        )
+
+    def _known(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in attributes.items() if name in self.names}
 
     @contextlib.asynccontextmanager
     async def kept_fresh(self) -> AsyncIterator[None]:

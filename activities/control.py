@@ -8,7 +8,6 @@ waits for one goes on waiting on the server, where that costs no event.
 import time
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
@@ -36,14 +35,11 @@ from activities.signatures import signed_by
 from activities.starting import end_without_effect, refuse_signature, refuse_start, register, start_refusals
 from activities.taking import Taking, moved, read_submission, refused
 from activities.telemetry import about
-from policy import search_attributes
 from policy.approval.standing import Standing
 from policy.base import Reason
 from policy.decision import Refusal
 from policy.envelope import Start, receive_start
 from policy.errors import ProposalError
-from policy.lifecycle import State
-from policy.proposal import ReceivedProposal
 from policy.resolving import asked_of
 from policy.result import ActionResult, Offer
 from workflows.messages import (
@@ -118,20 +114,20 @@ class ControlActivities(CasePort):
             ledger = Ledger(connection, proposal_id, request.now)
             if reasons := start_refusals(request.start, proposal_id):
                 answer = await refuse_start(ledger, received, reasons, request.start, request.now)
-                return AssessResult(result=answer, attributes=self._of_result(received, answer))
+                return AssessResult(result=answer, attributes=self._attributes.of_result(received, answer))
             file = await read_case(connection, proposal_id, ledger)
             if file is None:
                 found = await self._first(connection, ledger, start, request)
                 if found is None:
                     return AssessResult(resolve=True)
                 if isinstance(found, ActionResult):
-                    return AssessResult(result=found, attributes=self._of_result(received, found))
+                    return AssessResult(result=found, attributes=self._attributes.of_result(received, found))
                 file = found
             elif file.received.action_digest != received.action_digest:
                 message = f"proposal {proposal_id} is registered with digest {file.received.action_digest}"
                 conflict = (Reason(code="digest_conflict", message=message),)
                 answer = await refuse_start(ledger, received, conflict, request.start, request.now)
-                return AssessResult(result=answer, attributes=self._of_result(received, answer))
+                return AssessResult(result=answer, attributes=self._attributes.of_result(received, answer))
             else:
                 file = await self._noticed(connection, ledger, file, request.now)
             standing = standing_of(file, request.now, time_itself=True)
@@ -145,9 +141,11 @@ class ControlActivities(CasePort):
                 file = replace(file, halts=await every_halt(connection))
             head = await ledger.head()
         if result is not None:
-            return AssessResult(result=result, attributes=self._of_result(received, result, file), entry=head)
+            return AssessResult(
+                result=result, attributes=self._attributes.of_result(received, result, file), entry=head
+            )
         plan = self._plan(file, standing, under, unblock)
-        return AssessResult(plan=plan, attributes=self._of_case(file, standing), entry=head)
+        return AssessResult(plan=plan, attributes=self._attributes.of_case(file, standing), entry=head)
 
     @activity.defn(name="take_decision")
     async def take_decision(self, request: DecisionRequest) -> CaseResult:
@@ -181,7 +179,7 @@ class ControlActivities(CasePort):
             resolution=taken.file.resolution,
             stopped=taken.file.stop == REVOKED,
             plan=self._newer(taken.file, taken.standing, request.revision, in_force),
-            attributes=self._of_case(taken.file, taken.standing) if moved(before, taken) else {},
+            attributes=self._attributes.of_case(taken.file, taken.standing) if moved(before, taken) else {},
             entry=entry,
             unlisted=taking.unlisted,
             unblock=unblock,
@@ -217,7 +215,7 @@ class ControlActivities(CasePort):
             resolution=file.resolution,
             stopped=file.stop == REVOKED,
             plan=self._newer(file, last.standing, request.revision, in_force),
-            attributes=self._of_case(file, last.standing) if moved(before, *taken) else {},
+            attributes=self._attributes.of_case(file, last.standing) if moved(before, *taken) else {},
             entry=entry,
             unlisted=taking.unlisted,
             unblock=unblock_of(file, last.standing, in_force, request.now),
@@ -261,7 +259,7 @@ class ControlActivities(CasePort):
             standing=standing,
             resolution=file.resolution,
             plan=self._newer(file, standing, request.revision, in_force),
-            attributes=self._of_case(file, standing),
+            attributes=self._attributes.of_case(file, standing),
             entry=entry,
             unblock=unblock,
             halted=file.halted,
@@ -291,7 +289,7 @@ class ControlActivities(CasePort):
             waiting = await next_in_row(connection, request.proposal_id, request.now)
             remedied = await read_remedied(connection, file.proposal)
             entry = await ledger.head()
-        attributes = self._of_result(file.received, result, file)
+        attributes = self._attributes.of_result(file.received, result, file)
         return RecordResult(result=result, attributes=attributes, entry=entry, waiting=waiting, remedied=remedied)
 
     async def _first(
@@ -363,38 +361,3 @@ class ControlActivities(CasePort):
         if not wants_offer(file):
             return None
         return await offer(connection, ledger, file, await self._documents.in_force(connection), now)
-
-    def _of_case(self, file: CaseFile, standing: Standing | None) -> dict[str, Any]:
-        pending = standing is not None and standing.resolution == "pending"
-        current = standing.current if standing is not None and pending else None
-        state = State.pending if pending else State.executing
-        return self._known(
-            search_attributes.attributes(
-                state=state,
-                tier=file.revision.assessment.risk_tier if file.revision else None,
-                target=file.proposal.target,
-                environment=file.proposal.environment,
-                proposer=file.proposal.agent.id,
-                waiting_groups=current.groups if current else (),
-                next_deadline=current.deadline if current else None,
-                denied_by=file.denied_by,
-            )
-        )
-
-    def _of_result(
-        self, received: ReceivedProposal, result: ActionResult, file: CaseFile | None = None
-    ) -> dict[str, Any]:
-        proposal = received.proposal
-        return self._known(
-            search_attributes.attributes(
-                state=result.outcome if result.resolution == "approved" else result.resolution,
-                tier=result.risk_tier,
-                target=proposal.target,
-                environment=proposal.environment,
-                proposer=proposal.agent.id,
-                denied_by=file.denied_by if file is not None else (),
-            )
-        )
-
-    def _known(self, attributes: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in attributes.items() if name in self._attributes.names}

@@ -6,31 +6,25 @@ database. What came of each entry is kept, so that a history can be compared wit
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
-from activities.accepting import read_acceptance
-from activities.advancing import standing_of
 from activities.case_events import KINDS
 from activities.cases import FIRST_REVISION, REVOKED, CaseFile, revoked_reason, stored_proposal
 from activities.closing import make_result
-from activities.deciding import Reading, SaidBy, read_decision
 from activities.recomputing_debts import Debts, check_label, check_labels
+from activities.recomputing_decisions import check_decided
 from activities.recomputing_halts import Halts
 from activities.recomputing_items import Items
 from activities.recomputing_outside import Outside
 from activities.recomputing_permits import Permitted
-from activities.recomputing_proofs import check_principal, said_again
 from activities.recomputing_reservations import check_lapsed, check_moved_over
 from activities.recomputing_restored import Restored
 from activities.recomputing_revisions import check_remeasured, check_superseding, unkept
-from activities.recomputing_revocations import check_revocation, counted_again
+from activities.recomputing_revocations import check_revocation
 from activities.recomputing_signatures import check_signature
 from activities.recomputing_starts import check_refused_start
 from activities.recording import conclusion
 from activities.remeasuring import crowded_in, votes_kept
-from activities.revoking import read_revocation
-from activities.taking import receipt_of, refused
 from policy.admission import check_refused
 from policy.approval.standing import Ballot, CaseEvent, Standing
 from policy.approval.today import today_of
@@ -46,12 +40,10 @@ from policy.audit_evaluations import (
 from policy.audit_events import check_event
 from policy.base import Reason
 from policy.canonical import canonical, digest
-from policy.decision import DecisionSubmission, Refusal, Vote, receive_decision
 from policy.document import Verdict
 from policy.errors import AuditError, CountersignError
 from policy.ledger import EntryKind
 from policy.outcome import EffectReport, StepRecord
-from policy.people.directory import Directory
 from policy.permit import Permit, entry_id
 from policy.proposal import ReceivedProposal
 from policy.refusals import Listed, check_unlisted
@@ -60,7 +52,6 @@ from policy.revision import Revision
 from policy.sealing import check_sealed, sealed_of
 from policy.signature import Signed
 from policy.trails import check_trail
-from policy.undecided import accepted_reason
 from policy.watching import check_watched
 from signing.delegations import read_proved_directory
 
@@ -252,30 +243,11 @@ class Recomputation:
     def _decided(self, entry: ReadEntry) -> list[str]:
         case, _ = self._known()
         content = entry.content
-        counted = entry.kind is EntryKind.decision_counted
-        if not counted:
+        if entry.kind is EntryKind.decision_refused:
             self._listed.of[content["person"]["person_id"] if content["person"] else None] += 1
-        if content["directory"] is None:
-            receipt = refused(None, Refusal.malformed, content["receipt"]["message"])
-            found = ["a decision that counts names no directory"] if counted else []
-            return found + compare("receipt", content["receipt"], receipt)
-        submission = receive_decision(content["submission"])
-        directory = self._documents.directory(content["directory"])
-        said_by = said_again(content, submission, directory, entry.at)
-        reading = self._read(case, submission, said_by, directory, entry.at)
-        found = counted_again(reading, counted=counted) + check_principal(content, said_by)
-        if reading.revokes is not None and self.entry(EntryKind.stopped, "stop") is None:
-            found.append("it revokes the action, and no entry stops it")
-        found += compare("person", content["person"], reading.person)
-        found += compare("ballot", content["ballot"], reading.ballot)
-        if content["ballot"] is not None:
-            self.case = replace(case, ballots=(*case.ballots, Ballot.model_validate(content["ballot"])))
-        if counted and reading.accepts and reading.person is not None:
-            accepted = accepted_reason(reading.person.person_id, submission.justification)
-            self.case = replace(case, accepted=accepted)
-        assert self.case is not None
-        standing = standing_of(self.case, entry.at)
-        return found + compare("receipt", content["receipt"], receipt_of(submission, reading, standing, case))
+        stopped = self.entry(EntryKind.stopped, "stop") is not None
+        found, self.case = check_decided(entry, case, self._documents, self._permitted, stopped=stopped)
+        return found
 
     def _unlisted(self, entry: ReadEntry) -> list[str]:
         self._known()
@@ -290,16 +262,6 @@ class Recomputation:
             found.append(f"it is about {event.kind}")
         self.case = replace(case, events=(*case.events, event))
         return found
-
-    def _read(
-        self, case: CaseFile, submission: DecisionSubmission, said_by: SaidBy, directory: Directory, at: datetime
-    ) -> Reading:
-        if submission.vote not in (Vote.revoke, Vote.accept):
-            return read_decision(case, submission, said_by, directory, at)
-        records = self._permitted.forward(submission.revision)
-        if submission.vote is Vote.accept:
-            return read_acceptance(case, submission, said_by, directory, records, at)
-        return read_revocation(case, submission, said_by, directory, records, at)
 
     def _due(self, entry: ReadEntry) -> list[str]:
         if "event" in entry.content:

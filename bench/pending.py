@@ -149,9 +149,10 @@ def decision(row: Mapping[str, Any], who: str) -> dict[str, Any]:
 
 async def measure_pending(actions: int = ACTIONS, cached: int = CACHED) -> str:
     """Let so many actions wait, list them, decide them all; two tables."""
+    warm = min(AT_A_TIME, actions)
     async with running(cached) as place:
-        await many(place.propose("warm", number, "calm") for number in range(AT_A_TIME))
-        await place.counted_waiting(AT_A_TIME)
+        await many(place.propose("warm", number, "calm") for number in range(warm))
+        await place.counted_waiting(warm)
         await many(map(place.update, await place.submissions("warm")))
         before = await settled(place)
         proposing = await timed(many(place.propose("wait", number, "calm") for number in range(actions)))
@@ -174,32 +175,34 @@ async def measure_pending(actions: int = ACTIONS, cached: int = CACHED) -> str:
     return table([f"{actions} actions, {cached} runs cached, {AT_A_TIME} at a time", ""], rows)
 
 
-async def measure_votes(rounds: int = ROUNDS) -> str:
-    """As many votes through one workflow and across many; a table of rates."""
+async def measure_votes(rounds: int = ROUNDS, votes: int = len(CROWD)) -> str:
+    """So many votes a round, through one workflow and across many; a table of rates."""
     found: dict[str, list[float]] = {"one workflow, updates": [], "one workflow, signals": [], "many workflows": []}
     async with running(CACHED) as place:
         for number in range(rounds):
-            found["one workflow, updates"].append(await _through_one(place, f"u{number}", place.update))
-            found["one workflow, signals"].append(await _through_one(place, f"s{number}", place.signal))
-            found["many workflows"].append(await _across_many(place, f"m{number}"))
+            found["one workflow, updates"].append(await _through_one(place, f"u{number}", votes, place.update))
+            found["one workflow, signals"].append(await _through_one(place, f"s{number}", votes, place.signal))
+            found["many workflows"].append(await _across_many(place, f"m{number}", votes))
     rows = [[name, Quartiles.of(rates).text(0)] for name, rates in found.items()]
-    return table([f"{len(CROWD)} decisions a round, {rounds} rounds", "decisions/s: median (quartiles)"], rows)
+    return table([f"{votes} decisions a round, {rounds} rounds", "decisions/s: median (quartiles)"], rows)
 
 
-async def _through_one(place: Place, prefix: str, send: Callable[[Mapping[str, Any]], Awaitable[None]]) -> float:
+async def _through_one(
+    place: Place, prefix: str, votes: int, send: Callable[[Mapping[str, Any]], Awaitable[None]]
+) -> float:
     await place.propose(prefix, 0, "crowd")
     row = await place.assessed(prefix, 1)
-    votes = [decision(row[0], person) for person in CROWD]
+    decisions = [decision(row[0], person) for person in CROWD[:votes]]
     began = time.perf_counter()
-    await many(map(send, votes), _HELD)
-    await place.counted(prefix, len(votes))
-    return len(votes) / (time.perf_counter() - began)
+    await many(map(send, decisions), _HELD)
+    await place.counted(prefix, votes)
+    return votes / (time.perf_counter() - began)
 
 
-async def _across_many(place: Place, prefix: str) -> float:
-    await many(place.propose(prefix, number, "calm") for number in range(len(CROWD)))
-    votes = [decision(row, FIRST) for row in await place.assessed(prefix, len(CROWD))]
-    return len(votes) / await timed(many(map(place.update, votes)))
+async def _across_many(place: Place, prefix: str, votes: int) -> float:
+    await many(place.propose(prefix, number, "calm") for number in range(votes))
+    decisions = [decision(row, FIRST) for row in await place.assessed(prefix, votes)]
+    return votes / await timed(many(map(place.update, decisions)))
 
 
 async def many(waiting: Iterable[Awaitable[None]], at_a_time: int = AT_A_TIME) -> None:
@@ -277,8 +280,9 @@ async def main() -> None:
     parser.add_argument("--actions", type=int, default=ACTIONS, help=f"how many wait (default: {ACTIONS})")
     parser.add_argument("--cached", type=int, default=CACHED, help=f"runs in the worker's memory (default: {CACHED})")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds of votes (default: {ROUNDS})")
+    parser.add_argument("--votes", type=int, default=len(CROWD), help=f"votes a round (default: {len(CROWD)}, no more)")
     args = parser.parse_args()
-    print(f"{machine()}\n\n{await measure_votes(args.rounds)}\n", flush=True)
+    print(f"{machine()}\n\n{await measure_votes(args.rounds, args.votes)}\n", flush=True)
     print(await measure_pending(args.actions, args.cached), flush=True)
 
 

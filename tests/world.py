@@ -27,7 +27,6 @@ from activities.executors.base import Executor
 from activities.settings import Role
 from deploy import unprivileged
 from deploy.dev import Stack, TemporalServer, program
-from deploy.migrations.runner import migrate
 from policy.base import instant_text
 from policy.decision import DecisionReceipt
 from policy.ledger import verify_chain
@@ -35,6 +34,7 @@ from policy.result import ActionResult
 from policy.search_attributes import TYPES
 from tests.anchors import MemoryAnchor
 from tests.bench_target import TABLE, BenchExecutor
+from tests.copies import create_migrated
 from tests.permit_keys import settings
 from worker import running_workers
 from workflows.interface import DECIDE, STATUS, TASK_QUEUE, WORKFLOW_TYPE, workflow_id
@@ -328,14 +328,15 @@ async def record(stack: Stack) -> AsyncIterator[str]:
     name = f"world_{uuid4().hex[:16]}"
     admin = await asyncpg.connect(stack.database_url("postgres", "postgres"))
     try:
-        await admin.execute(f"CREATE DATABASE {name}")
-        url = stack.database_url("postgres", name)
-        await migrate(url)
-        await publish_documents(url, *(path.read_bytes() for path in sorted(DOCUMENTS.glob("*.yaml"))))
+        await create_migrated(stack, name, _publish_ours)
         yield name
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await admin.close()
+
+
+async def _publish_ours(url: str) -> None:
+    await publish_documents(url, *(path.read_bytes() for path in sorted(DOCUMENTS.glob("*.yaml"))))
 
 
 async def publish_documents(url: str, *bodies: bytes, at: datetime | None = None) -> None:

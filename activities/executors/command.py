@@ -14,6 +14,7 @@ import pwd
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import JsonValue
@@ -36,13 +37,13 @@ from activities.executors.command_running import Account, Ended, NotStartedError
 from activities.executors.command_settings import ADDRESS, CommandOperation, CommandProbe, CommandSettings, Exits
 from activities.executors.kinds import ExecutorSettingsError
 from activities.executors.listing import read_targets
-from activities.executors.places import Place, in_turn, places_of, seen_in_all
+from activities.executors.places import Place, in_turn, places_of, resolved_in_each, seen_in_all
 from activities.executors.pointer import PointerError, checked_value, find
 from activities.executors.supporting import supported
 from activities.executors.values import Values, chosen, names, own_of, values_of
 from policy.canonical import canonical, parse_json
 from policy.errors import CanonicalError
-from policy.targets import MAX_TARGETS, Observes, ResolvedTarget
+from policy.targets import Observes, ResolvedTarget
 
 _LOOK_SECONDS = 20.0
 _SHOWN = 200
@@ -104,20 +105,8 @@ class CommandExecutor:
     async def resolve(self, inquiry: Inquiry) -> tuple[ResolvedTarget, ...]:
         """What the entry's program says that would be touched; see `Executor.resolve`."""
         operation, given = self._operation(inquiry.operation, inquiry.parameters)
-        if operation.resolve is None:
-            raise PreconditionFailedError(f"what {inquiry.operation} would touch is what the catalog names")
-        found: list[ResolvedTarget] = []
-        for resource in inquiry.resources:
-            values = self._values(operation.parameters, given, {"target.resource": resource}, resource, reads=True)
-            ended = await self._run(self._ready(operation.resolve.argv, values), seconds=_LOOK_SECONDS)
-            if ended.cut is None and ended.status in operation.resolve.nothing:
-                continue
-            if ended.cut is not None or ended.status != 0:
-                raise TargetUnreachableError(f"{resource} was asked what would be touched: {self._how(ended)}")
-            found += read_targets(operation.resolve.listing, _json(ended), resource)
-        if len(found) > MAX_TARGETS:
-            raise PreconditionFailedError(f"{len(found)} targets, at most {MAX_TARGETS} are permitted")
-        return tuple(found)
+        look = partial(self._resolved, operation, given) if operation.resolve is not None else None
+        return await resolved_in_each(inquiry, look)
 
     async def dry_run(self, order: Order) -> str:
         """What the entry's program says that would be done; see `Executor.dry_run`."""
@@ -163,6 +152,19 @@ class CommandExecutor:
         self, name: str, parameters: Mapping[str, JsonValue]
     ) -> tuple[CommandOperation, Mapping[str, JsonValue]]:
         return chosen(self._settings.operations, name, parameters)
+
+    async def _resolved(
+        self, operation: CommandOperation, given: Mapping[str, JsonValue], resource: str
+    ) -> tuple[ResolvedTarget, ...]:
+        entry = operation.resolve
+        assert entry is not None
+        values = self._values(operation.parameters, given, {"target.resource": resource}, resource, reads=True)
+        ended = await self._run(self._ready(entry.argv, values), seconds=_LOOK_SECONDS)
+        if ended.cut is None and ended.status in entry.nothing:
+            return ()
+        if ended.cut is not None or ended.status != 0:
+            raise TargetUnreachableError(f"{resource} was asked what would be touched: {self._how(ended)}")
+        return read_targets(entry.listing, _json(ended), resource)
 
     def _values(
         self,

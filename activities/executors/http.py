@@ -14,6 +14,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from pydantic import JsonValue
@@ -47,12 +48,12 @@ from activities.executors.http_hosts import Host
 from activities.executors.http_requests import address, effect, reading, rehearsal, selecting
 from activities.executors.http_settings import Call, HttpOperation, HttpProbe, HttpSettings
 from activities.executors.listing import read_targets
-from activities.executors.places import Place, in_turn, places_of, seen_in_all
+from activities.executors.places import Place, in_turn, places_of, resolved_in_each, seen_in_all
 from activities.executors.pointer import PointerError, checked_pointer, checked_value, find
 from activities.executors.supporting import supported
 from activities.executors.values import Values, chosen, own_of, values_of
 from policy.canonical import canonical
-from policy.targets import MAX_TARGETS, ResolvedTarget
+from policy.targets import ResolvedTarget
 
 _ATTEMPTS = 4
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 30.0
@@ -104,14 +105,8 @@ class HttpExecutor:
     async def resolve(self, inquiry: Inquiry) -> tuple[ResolvedTarget, ...]:
         """What the endpoint says that would be touched; see `Executor.resolve`."""
         operation, given = self._operation(inquiry.operation, inquiry.parameters)
-        if operation.resolve is None:
-            raise PreconditionFailedError(f"what {inquiry.operation} would touch is what the catalog names")
-        found: list[ResolvedTarget] = []
-        for resource in inquiry.resources:
-            found += await self._resolved(operation, given, resource)
-        if len(found) > MAX_TARGETS:
-            raise PreconditionFailedError(f"{len(found)} targets, at most {MAX_TARGETS} are permitted")
-        return tuple(found)
+        look = partial(self._resolved, operation, given) if operation.resolve is not None else None
+        return await resolved_in_each(inquiry, look)
 
     async def dry_run(self, order: Order) -> str:
         """What the endpoint says that it would do; see `Executor.dry_run`."""

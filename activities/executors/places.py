@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from activities.executors.base import (
     EffectUnknownError,
     ExecutorError,
+    Inquiry,
     Order,
     PreconditionFailedError,
     Reached,
     Seen,
 )
 from policy.permit import part_key
-from policy.targets import ResolvedTarget
+from policy.targets import MAX_TARGETS, ResolvedTarget
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,26 @@ async def in_turn(order: Order, places: Sequence[Place], act: Callable[[Place], 
 def _check_not_stopped(order: Order) -> None:
     if order.stop.is_set():
         raise PreconditionFailedError("stopped before it acted")
+
+
+async def resolved_in_each(
+    inquiry: Inquiry, look: Callable[[str], Awaitable[Sequence[ResolvedTarget]]] | None
+) -> tuple[ResolvedTarget, ...]:
+    """What would be touched in the resources of an inquiry, looked at one after the other.
+
+    Args:
+        inquiry: what is asked.
+        look: what would be touched in one resource; None where the executor resolves no such operation.
+
+    Raises:
+        PreconditionFailedError: nothing is resolved, or more than one action may touch.
+    """
+    if look is None:
+        raise PreconditionFailedError(f"what {inquiry.operation} would touch is what the catalog names")
+    found = [target for resource in inquiry.resources for target in await look(resource)]
+    if len(found) > MAX_TARGETS:
+        raise PreconditionFailedError(f"{len(found)} targets, at most {MAX_TARGETS} are permitted")
+    return tuple(found)
 
 
 def seen_in_all(seen: Sequence[Seen]) -> Seen:

@@ -24,12 +24,12 @@ from activities.database import Database
 from activities.documents import Documents, Kind
 from activities.drafts import store_draft
 from deploy.dev import Stack
-from deploy.migrations.runner import migrate
 from policy.base import instant_text
 from policy.decision import DecisionReceipt
 from policy.draft import Draft, publication
 from policy.proofs import Domain
 from signing.keys import SigningKey, generate
+from tests.copies import create_migrated
 from tests.unit.signed import by_key
 from tests.world import DOCUMENTS, Handle, World, decision, running_world, temporal_server
 
@@ -198,9 +198,8 @@ async def governed_place(stack: Stack) -> AsyncIterator[Place]:
     """A place with a Temporal and a record of its own, begun by a ceremony of Ann and Ben; no claimed name counts."""
     name = f"governed_{uuid4().hex[:16]}"
     admin = await asyncpg.connect(stack.database_url("postgres", "postgres"))
-    await admin.execute(f"CREATE DATABASE {name}")
+    await create_migrated(stack, name)
     url = stack.database_url("postgres", name)
-    await migrate(url)
     await held(url, bodies(), KEYS["ann-1"], KEYS["ben-1"])
     with temporal_server() as server:
         client = await connect(address=server.address, identity="tests")

@@ -18,10 +18,10 @@ from temporalio.testing import WorkflowEnvironment
 from activities.connection import connect
 from activities.database import Database, lock_key
 from deploy.dev import ServerError, Stack, ephemeral_stack, program
-from deploy.migrations.runner import migrate
 from deploy.servers import Server
 from policy.search_attributes import TYPES
 from tests.bench_target import TABLE, BenchExecutor
+from tests.copies import create_migrated
 from tests.world import DOCUMENTS, Handle, World, publish_documents, until
 from workflows.converter import DATA_CONVERTER
 
@@ -126,12 +126,8 @@ async def target(stack: Stack) -> AsyncIterator[BenchExecutor]:
 async def fresh_record(fragile: Stack, documents: Iterable[bytes]) -> str:
     """The name of a migrated database with these documents in force; it goes with its stack."""
     name = f"record_{uuid4().hex[:16]}"
-    admin = await asyncpg.connect(fragile.database_url("postgres", "postgres"))
-    await admin.execute(f"CREATE DATABASE {name}")
-    await admin.close()
-    url = fragile.database_url("postgres", name)
-    await migrate(url)
-    await publish_documents(url, *documents)
+    await create_migrated(fragile, name)
+    await publish_documents(fragile.database_url("postgres", name), *documents)
     return name
 
 

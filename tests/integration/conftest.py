@@ -16,9 +16,9 @@ from activities.database import Database
 from activities.settings import Settings
 from cli.ready import prepare_local
 from deploy.dev import Stack, ephemeral_stack
-from deploy.migrations.runner import migrate
 from deploy.orders import prepare_orders
 from policy.search_attributes import TYPES
+from tests.copies import create_migrated
 from tests.integration.effects import World
 from tests.integration.terminal import DOCUMENTS, House, Ran, workers
 
@@ -33,8 +33,7 @@ def _migrated(stack: Stack) -> Iterator[str]:
         await connection.execute(statement)
         await connection.close()
 
-    asyncio.run(admin(f"CREATE DATABASE {name}"))
-    asyncio.run(migrate(stack.database_url("postgres", name)))
+    asyncio.run(create_migrated(stack, name))
     yield name
     asyncio.run(admin(f"DROP DATABASE {name} WITH (FORCE)"))
 

@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.timeout(240)
 async def test_what_waits_is_listed_and_decided() -> None:
     """Every row has a number: votes through one workflow and across many, memory, the time to list and to decide."""
-    command = (sys.executable, "-m", "bench.pending", "--actions", "6", "--cached", "2", "--rounds", "2")
+    few = ("--actions", "6", "--cached", "2", "--rounds", "2", "--votes", "6")
+    command = (sys.executable, "-m", "bench.pending", *few)
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
 

@@ -11,9 +11,9 @@ import pytest
 from activities.database import Database
 from activities.documents import Documents, Kind, NotPublishedError, in_force_at, kind_of, publish, stored
 from deploy.dev import Stack
-from deploy.migrations.runner import migrate
 from policy.canonical import digest
 from policy.errors import DocumentError
+from tests.copies import create_migrated
 
 NOW = datetime(2030, 1, 31, 9, tzinfo=UTC)
 POLICY = b"""
@@ -49,8 +49,7 @@ async def _owner(stack: Stack) -> AsyncIterator[Database]:
     """A migrated, empty record, as a superuser."""
     name = f"documents_{uuid4().hex}"
     admin = await asyncpg.connect(stack.database_url("postgres", "postgres"))
-    await admin.execute(f"CREATE DATABASE {name}")
-    await migrate(stack.database_url("postgres", name))
+    await create_migrated(stack, name)
     database = Database(stack.database_url("postgres", name), pool_size=2)
     yield database
     await database.close()

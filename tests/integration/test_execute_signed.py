@@ -14,13 +14,13 @@ import pytest_asyncio
 from activities.database import Database
 from activities.permit_trust import ClaimedTargets
 from deploy.dev import Stack
-from deploy.migrations.runner import migrate
 from policy.operations import RiskTier
 from policy.permit import Direction, Permit
 from policy.permit_claims import UNNAMED, approval_of
 from policy.proofs import Assurance
 from signing.keys import SigningKey, generate
 from signing.permits import PermitKeys, registered, sign_permit, verify_permit
+from tests.copies import create_migrated
 from tests.integration.effects import Signing, World, attempt, execute, met, signed, undo_of
 from tests.permit_keys import KEY, KEYS, trust
 from tests.unit.signed import ANN, AUDIENCE, BEN, PLATFORM, STRANGER, by_key, statement
@@ -182,9 +182,8 @@ async def _known(stack: Stack) -> AsyncIterator[tuple[str, str]]:
     """A record whose directory knows Ann's key, and that Ben's was revoked."""
     name = f"approvals_{uuid4().hex[:12]}"
     admin = await asyncpg.connect(stack.database_url("postgres", "postgres"))
-    await admin.execute(f"CREATE DATABASE {name}")
+    await create_migrated(stack, name)
     url = stack.database_url("postgres", name)
-    await migrate(url)
     directory = {
         "apiVersion": "countersign/v1",
         "kind": "Directory",

@@ -22,7 +22,6 @@ _RULES = st.fixed_dictionaries(
         "separate_lines": st.booleans(),
     }
 )
-_ANY_NAME = st.sampled_from("abcdef")
 
 
 def _fits(requirement: Requirement, person: PersonFacts) -> bool:

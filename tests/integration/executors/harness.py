@@ -5,7 +5,7 @@ the target itself counts, never what the executor says.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
@@ -69,4 +69,3 @@ class Harness(ABC):
 
 
 Make: TypeAlias = Callable[[Stack], AbstractAsyncContextManager[Harness]]
-Fresh: TypeAlias = AsyncIterator[Harness]

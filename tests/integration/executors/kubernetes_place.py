@@ -43,10 +43,6 @@ class Place:
         """The image of a workload as it is."""
         return str(self.spec(kind, name)["template"]["spec"]["containers"][0]["image"])
 
-    def patches(self) -> int:
-        """How many writes were sent."""
-        return len([request for request in self.cluster if request.method == "PATCH"])
-
 
 def undoing(order: Order, operation: str, **parameters: Any) -> Order:
     """The order to undo another."""
