@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
@@ -25,16 +24,15 @@ from activities.settings import Settings
 from cli.policy import publish_one
 from cli.ready import prepare_local
 from deploy.dev import Stack
-from deploy.orders import OPERATOR
 from policy.base import instant_text
 from policy.canonical import digest
 from policy.draft import Draft, publication
+from tests.replay.scratch import prepare_scratch
 from worker import running_workers
 from workflows import interface
 from workflows.messages import PACE
 
 DOCUMENTS = Path(__file__).parent / "documents"
-SCRATCH_RESOURCES = ("postgres/scratch", "postgres/scratch-a", "postgres/scratch-b")
 BOUND_SECONDS = 20.0
 # After so many a run continues as a new one.
 SIGNALS = 12
@@ -144,31 +142,13 @@ def reads(value: str, **other: Any) -> dict[str, Any]:
 async def recording(stack: Stack, keys: Keys | None = None, executors: Any = None) -> AsyncIterator[Recording]:
     """A worker with the documents of this folder and two databases; `executors` are those that it has besides ours."""
     settings = await prepare_local(stack, datetime.now(UTC), DOCUMENTS)
-    await _prepare_scratch(stack)
-    scratch = stack.database_url(OPERATOR, "scratch")
-    targets = {**settings.targets, **dict.fromkeys(SCRATCH_RESOURCES, scratch)}
-    settings = replace(settings, targets=targets)
+    settings = replace(settings, targets={**settings.targets, **await prepare_scratch(stack)})
     client = await connect(address=stack.temporal_address, namespace=stack.namespace, identity="recording", keys=keys)
     database = Database(settings.check_worker(), application="countersign-recording")
     try:
         async with running_workers(client, database, settings, executors=executors, pace=QUICK):
             yield Recording(client, database, settings, stack)
     finally:
-        await database.close()
-
-
-async def _prepare_scratch(stack: Stack) -> None:
-    """A database beside that of the orders, which says of itself that it is staging."""
-    server = await asyncpg.connect(stack.database_url("postgres", "postgres"))
-    with suppress(asyncpg.DuplicateDatabaseError):
-        await server.execute("CREATE DATABASE scratch")
-    await server.execute("ALTER DATABASE scratch SET countersign.environment = 'staging'")
-    await server.close()
-    # Both are one server, which would tell that they are: what one run leaves on hold would hold the others.
-    for name in ("orders", "scratch", "reports"):
-        database = await asyncpg.connect(stack.database_url("postgres", name))
-        await database.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
-        await database.execute(f"GRANT EXECUTE ON FUNCTION pg_reload_conf() TO {OPERATOR}")
         await database.close()
 
 
