@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from policy.rules.hours import Hours, ends, next_open, open_at, passed
+from policy.rules.zones import zone_of
 
 MINUTE = timedelta(minutes=1)
 # Clock changes of every kind: in the night, at midnight, by half an hour, and a day that a zone left out.
@@ -44,7 +45,7 @@ def _around(draw: st.DrawFn) -> tuple[Hours, datetime]:
 
 def _is_open(hours: Hours, instant: datetime) -> bool:
     """Whether any span of the days around has begun and not ended, by the rule for local times alone."""
-    zone = ZoneInfo(hours.zone)
+    zone = zone_of(hours.zone)
     local = instant.astimezone(zone).date()
     for number in (-1, 0, 1):
         day = local + timedelta(days=number)
