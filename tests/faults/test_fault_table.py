@@ -117,6 +117,8 @@ def test_every_write_has_every_fault_or_says_why_not() -> None:
         ("the report", "twice"),
         ("the claim of an undo", "twice"),
         ("the report of an undo", "twice"),
+        ("that a message begins", "twice"),
+        ("that a message was taken", "twice"),
     ]
 
 
