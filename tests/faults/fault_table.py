@@ -231,7 +231,14 @@ def path_of(write: Write) -> str | None:
 
 _MADE = """Made from `tests/faults/fault_table.py`, which `make chaos` plays on real servers, and `make test` a few rows
 of it. PostgreSQL and Temporal are real, and so are the targets; Kubernetes is an emulated API server. A worker that is
-killed is a process of its own. Beside an outcome stands how often the target itself counted the effect and its undo."""
+killed is a process of its own. Beside an outcome stands how often the target itself counted the effect and its undo.
+
+The table alone, every row and column, with three processes:
+
+    python -m pytest -m chaos tests/faults/test_fault_table.py -n 3 --dist load --timeout 900
+
+It takes MINUTES. A fault that was not met makes its cell red: a death, a request to the record that was
+no commit, and a fault that the target still has before it."""
 
 
 def page() -> str:

@@ -4,6 +4,7 @@ Each ordeal has a namespace, a record and a target of its own on the shared stac
 """
 
 import asyncio
+import contextlib
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
 from activities.connection import connect
+from activities.database import DatabaseUnavailableError
 from deploy.dev import Stack
 from tests.faults import crashing, places
 from tests.faults.disturbing import disturbs_commit
@@ -119,6 +121,11 @@ class Ordeal:
                         assert result == first, (result, first)
                     if self.then is not None:
                         await self.then(self, client, Path(folder))
+            except TimeoutError:
+                ended = keeper.exception() if keeper.done() else "runs"
+                raise AssertionError(
+                    f"{self.point or self.wired}: no end within {BOUND:g} s; worker: {ended}"
+                ) from None
             finally:
                 keeper.cancel()
                 await asyncio.gather(keeper, return_exceptions=True)
@@ -193,7 +200,12 @@ class Ordeal:
             **(self.channel.config if self.channel else {}),
         }
         dies = any(point.startswith(("before:", "after:")) for point in self.point.split("+"))
-        await (Keeper(config).run() if dies else crashing.main(config))
+        if dies:
+            await Keeper(config).run()
+        while True:
+            # One that a busy machine kept from its start is started again, as whoever runs workers does.
+            with contextlib.suppress(DatabaseUnavailableError, RPCError, RuntimeError):
+                await crashing.main(config)
 
     async def _happened(self) -> bool:
         """Whether the target counts an effect."""
