@@ -43,8 +43,9 @@ lint: $(READY) ## format, lint, types and layers
 	@$(BIN)/mypy .
 	@$(BIN)/lint-imports
 
-chaos: $(READY) ## kill and restart every part in every state (long)
-	@$(BIN)/python -m pytest -m chaos --timeout 1800
+chaos: $(READY) ## kill and restart every part in every state; then at random, several hundred actions (long)
+	@$(BIN)/python -m pytest -m chaos --ignore tests/faults/test_chaos.py -n 3 --dist load --timeout 1200
+	@$(BIN)/python -m pytest -m chaos tests/faults/test_chaos.py
 
 kubernetes: $(READY) ## ask a real Kubernetes API server what the emulated one is asked (Debian; builds one first, long)
 	@tests/real_kubernetes/build.sh .dev/kubernetes-1.20.2
