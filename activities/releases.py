@@ -38,7 +38,7 @@ from policy.canonical import digest, parse_canonical
 from policy.criteria import effective
 from policy.decision import Refusal, receive_decision
 from policy.errors import CountersignError
-from policy.items import Item, settled, unresolved_item
+from policy.items import Item, made_of, settled, unresolved_item
 from policy.observed import HoldFact
 from policy.outcome import Outcome, conclude
 from policy.permit import Direction, Permit
@@ -248,7 +248,7 @@ class Releases:
 
     async def _by_people(self, connection: AsyncConnection, released: Released, proposal_id: str) -> None:
         """Whether people settled what is unresolved of an action."""
-        item, at = await self._item(connection, proposal_id), released.placed_at
+        (item, kept_out), at = await self._item(connection, proposal_id), released.placed_at
         file, why = ItemFile(item), "people have not settled what is unresolved"
         for row in (await connection.execute(_STATEMENTS, {"item_id": item.item_id})).all():
             if row.received_at < at:
@@ -258,13 +258,17 @@ class Releases:
                 why = f"a statement about it does not hold: {reading.refusal[1]}"
                 if reading.refusal[0] is Refusal.unverifiable:
                     raise _UnshownError(why, passing=True)
+            if reading.person is not None and reading.person.person_id in kept_out:
+                continue
             file = with_said(file, reading)
             if settled(item, file.said, row.received_at) is not None:
                 return
         raise _UnshownError(why)
 
-    async def _item(self, connection: AsyncConnection, proposal_id: str) -> Item:
-        """What is unresolved of an action, where the record has what its approval makes of it."""
+    async def _item(self, connection: AsyncConnection, proposal_id: str) -> tuple[Item, tuple[str, ...]]:
+        """What is unresolved of an action, where the record has what its approval makes of it, and who is kept out of
+        it by today's rules, though an earlier release took their word.
+        """
         action = await _approved(connection, proposal_id)
         body = await connection.scalar(_UNRESOLVED, {"proposal_id": proposal_id})
         if body is None:
@@ -282,9 +286,9 @@ class Releases:
             )
         except (CountersignError, ValueError) as error:
             raise _UnshownError(f"what is unresolved cannot be read: {error!s:.200}") from None
-        if real != stored:
+        if real is None or not made_of(stored, real, action.revision):
             raise _UnshownError("what was unresolved is not what the approved revision makes of it")
-        return stored
+        return stored, real.people
 
     async def _read(self, connection: AsyncConnection, file: ItemFile, body: bytes, at: datetime) -> ItemReading:
         """Read a statement again as of the instant (UTC) at which it was first seen."""
