@@ -10,7 +10,7 @@
   the hold, or what was to remedy that; it acted on the same target; and by what its executor reported it succeeded.
 - Where what the release says is not shown, any action serves that remedied it. So nothing is on hold for ever.
 - What a person put on hold, two people release by what they signed (`activities/halt_proofs.py`); nothing remedies it.
-  That is verified once in a process.
+  That is verified once in a process, also while a step runs.
 - Permits and reports are believed as the record has them: control can write neither.
 - Only holds that were released are asked about. Where a target has none, that is one statement.
 """
@@ -194,6 +194,13 @@ class Releases:
             KeysWantedError: keys of an issuer must be fetched first.
         """
         return await self._standing(connection, await read_released(connection, targets, resolved))
+
+    async def standing_of_people(
+        self, connection: AsyncConnection, targets: Sequence[str], resolved: Sequence[str]
+    ) -> tuple[Standing, ...]:
+        """The same of what people placed alone: no issuer is asked, and what is proved is verified once."""
+        every = await read_released(connection, targets, resolved)
+        return await self._standing(connection, (one for one in every if one.hold.proposal_id is None))
 
     async def unshown(self, connection: AsyncConnection, most: int) -> tuple[tuple[Standing, ...], bool]:
         """Those of so many holds with a release, the newest of them, which nothing shows; and whether there are more.
