@@ -37,11 +37,8 @@ from policy.ledger import EntryKind
 from policy.notices.occasions_told import halt_released, halted
 from signing.halting import signed_by
 from workflows.interface import HALT_WORKFLOW, TASK_QUEUE, halt_workflow_id
-from workflows.messages_halts import HaltRequest, HaltResult
+from workflows.messages_halts import WOKEN, HaltRequest, HaltResult
 from workflows.ports import HaltPort
-
-# How many actions a release wakes; those beyond ask again within `HALTED_PAUSE`.
-WOKEN = 200
 
 _HALT = HaltRow.__table__.c  # type: ignore[attr-defined]
 _STATEMENT = HaltStatementRow.__table__.c  # type: ignore[attr-defined]
