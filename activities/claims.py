@@ -36,6 +36,7 @@ from activities.permits import PermitError, PermitUse, claim_row, read_issued, r
 from activities.tables import LedgerEntryRow, PermitRow, PermitUseRow
 from policy.gate import HALTED, ON_HOLD, TAKEN_OVER, may_undo
 from policy.ledger import EntryKind
+from policy.observed import HoldFact
 from policy.outcome import Baseline, EffectReport
 from policy.permit import Direction, Permit, entry_id
 from policy.proposal import MAX_STEPS
@@ -154,7 +155,13 @@ class Claims:
             found = await read_use(connection, permit)
             if (halted := await self._trust.halted(connection, found.halts, permit)) is not None:
                 return Refused(HALTED, halted)
-            return _stopped(found) or await _on_hold(connection, permit, found)
+            against = _stopped(found) or await _on_hold(connection, permit, found)
+            if against is not None:
+                return against
+            # Often asked: what an action left is asked about when the permit is claimed, and not again.
+            named = _named(permit, found)
+            standing = await self._trust.releases.standing_of_people(connection, named, permit.held_as)
+            return _under(standing[0].hold) if standing else None
 
     async def _claim(self, permit_id: str, attempt: Attempt, *, tried: bool) -> Claimed | Reported | Refused:
         now = await self._clock.now()
@@ -228,8 +235,7 @@ class Claims:
         if not against:
             return None
         passing = any(item.passing for item in standing)
-        message = f"target {against[0].target} is under hold: {against[0].reason}"
-        return Refused("on_hold", message, passing=passing)
+        return replace(_under(against[0]), passing=passing)
 
     def _unfit(self, permit: Permit, now: datetime) -> Refused | None:
         """Why an effect is not begun now, or not by this permit, or None."""
@@ -307,11 +313,15 @@ def _again(mine: Claimed, found: PermitUse, attempt: Attempt, *, tried: bool) ->
     return another
 
 
+def _under(hold: HoldFact) -> Refused:
+    return Refused(ON_HOLD, f"target {hold.target} is under hold: {hold.reason}")
+
+
 async def _on_hold(connection: AsyncConnection, permit: Permit, found: PermitUse) -> Refused | None:
     """A hold on the target, or on an id under any other name, that the action does not remedy."""
     holds = await read_holds(connection, _named(permit, found), permit.held_as)
     against = unremedied(holds, found.remedies)
-    return Refused(ON_HOLD, f"target {against[0].target} is under hold: {against[0].reason}") if against else None
+    return _under(against[0]) if against else None
 
 
 def _named(permit: Permit, found: PermitUse) -> tuple[str, ...]:

@@ -37,11 +37,8 @@ from policy.ledger import EntryKind
 from policy.notices.occasions_told import halt_released, halted
 from signing.halting import signed_by
 from workflows.interface import HALT_WORKFLOW, TASK_QUEUE, halt_workflow_id
-from workflows.messages_halts import HaltRequest, HaltResult
+from workflows.messages_halts import WOKEN, HaltRequest, HaltResult
 from workflows.ports import HaltPort
-
-# How many actions a release wakes; those beyond ask again within `HALTED_PAUSE`.
-WOKEN = 200
 
 _HALT = HaltRow.__table__.c  # type: ignore[attr-defined]
 _STATEMENT = HaltStatementRow.__table__.c  # type: ignore[attr-defined]
@@ -233,8 +230,8 @@ async def _read(request: HaltRequest, verb: str, in_force: InForce, now: datetim
     if statement.verb != verb or statement.halt_id != request.halt_id:
         said = f"{statement.verb} of {statement.halt_id}"
         return _Read(statement, None, ("unknown_request", f"it says {said}, this is the {verb} of {request.halt_id}"))
-    if statement.target is not None and in_force.catalog.entity(statement.target) is None:
-        return _Read(statement, None, ("unknown_target", f"{statement.target} is not in the catalog: nothing is held"))
+    if statement.target is not None and not (known := in_force.catalog.resolution(statement.target)).ids:
+        return _Read(statement, None, ("unknown_target", f"{known.reason}: nothing would be held"))
     owners = owners_of(in_force.catalog, statement.target)
     documents = in_force.policy, in_force.directory
     found = await asyncio.to_thread(signed_by, request.statement, statement, *documents, now, owners)

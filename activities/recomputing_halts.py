@@ -43,7 +43,7 @@ class Halts:
         )
         recorded = content["person_id"]
         if isinstance(found, str) and not _about(content["statement"], halt):
-            return ["what was signed is about something else than what was halted"]
+            found = "unknown_request", "its statement is about something else"
         self._halted_by[halt["halt_id"]] = recorded
         if isinstance(found, str) and recorded != found:
             return [f"it was signed by {found}, recorded is {recorded or 'nobody'}"]

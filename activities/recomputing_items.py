@@ -9,6 +9,9 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
 
 from activities.cases import CaseFile
 from activities.item_answers import ItemFile, Repair, read_item_answer, with_said
@@ -22,7 +25,7 @@ from policy.canonical import parse_canonical
 from policy.decision import receive_decision
 from policy.errors import AuditError
 from policy.findings import Finding
-from policy.items import Item, agreeing, amendment_item, settled, standing_of, unresolved_item
+from policy.items import Item, agreeing, amendment_item, made_of, settled, standing_of, unresolved_item
 from policy.ledger import EntryKind
 
 
@@ -64,9 +67,10 @@ class Items:
             outcome=case.result.outcome,
             at=entry.at,
         )
-        if item is not None:
-            self._file = ItemFile(item)
-        return found + compare("item", entry.content["item"], item)
+        recorded = _as_opened(entry.content["item"], item, case)
+        if recorded is not None:
+            self._file = ItemFile(recorded)
+        return found + compare("item", entry.content["item"], recorded)
 
     def decided(self, entry: ReadEntry, case: CaseFile) -> list[str]:
         """Read a statement again."""
@@ -76,7 +80,7 @@ class Items:
         submission = receive_decision(content["submission"])
         directory = self._documents.directory(content["directory"])
         said_by = said_again(content, submission, directory, entry.at)
-        repair = Repair.model_validate(content["repair"]) if content["repair"] is not None else None
+        repair = _repair(content["repair"], file.item)
         reading = read_item_answer(file, submission, said_by, directory, repair, entry.at)
         after = with_said(file, reading)
         receipt = statement_receipt(submission, reading, standing_of(file.item, after.said, reading.finding, entry.at))
@@ -166,4 +170,22 @@ class Items:
             number=self._amended + 1,
         )
         said = self._amending.said if self._amending is not None else ()
-        return ItemFile(item, said)
+        return ItemFile(_as_opened(entry.content["item"], item, case) or item, said)
+
+
+def _repair(value: Any, item: Item) -> Repair | None:
+    """What the record had of a repair; earlier releases did not ask when it began."""
+    if value is None:
+        return None
+    repair = Repair.model_validate(value)
+    return repair if "began" in value else repair.model_copy(update={"began": item.opened_at})
+
+
+def _as_opened(value: Any, today: Item | None, case: CaseFile) -> Item | None:
+    """The item as it is recorded where an earlier release made it so of the action; else as today's rules make it."""
+    try:
+        recorded = Item.model_validate(value)
+    except ValidationError:
+        return today
+    known = case.revision is not None and made_of(recorded, today, case.revision)
+    return recorded if known else today

@@ -10,7 +10,7 @@
   the hold, or what was to remedy that; it acted on the same target; and by what its executor reported it succeeded.
 - Where what the release says is not shown, any action serves that remedied it. So nothing is on hold for ever.
 - What a person put on hold, two people release by what they signed (`activities/halt_proofs.py`); nothing remedies it.
-  That is verified once in a process.
+  That is verified once in a process, also while a step runs.
 - Permits and reports are believed as the record has them: control can write neither.
 - Only holds that were released are asked about. Where a target has none, that is one statement.
 """
@@ -38,7 +38,7 @@ from policy.canonical import digest, parse_canonical
 from policy.criteria import effective
 from policy.decision import Refusal, receive_decision
 from policy.errors import CountersignError
-from policy.items import Item, settled, unresolved_item
+from policy.items import Item, made_of, settled, unresolved_item
 from policy.observed import HoldFact
 from policy.outcome import Outcome, conclude
 from policy.permit import Direction, Permit
@@ -195,6 +195,13 @@ class Releases:
         """
         return await self._standing(connection, await read_released(connection, targets, resolved))
 
+    async def standing_of_people(
+        self, connection: AsyncConnection, targets: Sequence[str], resolved: Sequence[str]
+    ) -> tuple[Standing, ...]:
+        """The same of what people placed alone: no issuer is asked, and what is proved is verified once."""
+        every = await read_released(connection, targets, resolved)
+        return await self._standing(connection, (one for one in every if one.hold.proposal_id is None))
+
     async def unshown(self, connection: AsyncConnection, most: int) -> tuple[tuple[Standing, ...], bool]:
         """Those of so many holds with a release, the newest of them, which nothing shows; and whether there are more.
 
@@ -248,7 +255,7 @@ class Releases:
 
     async def _by_people(self, connection: AsyncConnection, released: Released, proposal_id: str) -> None:
         """Whether people settled what is unresolved of an action."""
-        item, at = await self._item(connection, proposal_id), released.placed_at
+        (item, kept_out), at = await self._item(connection, proposal_id), released.placed_at
         file, why = ItemFile(item), "people have not settled what is unresolved"
         for row in (await connection.execute(_STATEMENTS, {"item_id": item.item_id})).all():
             if row.received_at < at:
@@ -258,13 +265,17 @@ class Releases:
                 why = f"a statement about it does not hold: {reading.refusal[1]}"
                 if reading.refusal[0] is Refusal.unverifiable:
                     raise _UnshownError(why, passing=True)
+            if reading.person is not None and reading.person.person_id in kept_out:
+                continue
             file = with_said(file, reading)
             if settled(item, file.said, row.received_at) is not None:
                 return
         raise _UnshownError(why)
 
-    async def _item(self, connection: AsyncConnection, proposal_id: str) -> Item:
-        """What is unresolved of an action, where the record has what its approval makes of it."""
+    async def _item(self, connection: AsyncConnection, proposal_id: str) -> tuple[Item, tuple[str, ...]]:
+        """What is unresolved of an action, where the record has what its approval makes of it, and who is kept out of
+        it by today's rules, though an earlier release took their word.
+        """
         action = await _approved(connection, proposal_id)
         body = await connection.scalar(_UNRESOLVED, {"proposal_id": proposal_id})
         if body is None:
@@ -282,9 +293,9 @@ class Releases:
             )
         except (CountersignError, ValueError) as error:
             raise _UnshownError(f"what is unresolved cannot be read: {error!s:.200}") from None
-        if real != stored:
+        if real is None or not made_of(stored, real, action.revision):
             raise _UnshownError("what was unresolved is not what the approved revision makes of it")
-        return stored
+        return stored, real.people
 
     async def _read(self, connection: AsyncConnection, file: ItemFile, body: bytes, at: datetime) -> ItemReading:
         """Read a statement again as of the instant (UTC) at which it was first seen."""

@@ -160,6 +160,20 @@ def amendment_item(
     return _item(proposal, revision, assessment_digest, policy, "amendment", outcome, at, number)
 
 
+def made_of(recorded: Item, today: Item | None, revision: Revision) -> bool:
+    """Whether a recorded item is what an action makes of it; pure.
+
+    Args:
+        recorded: as it was opened.
+        today: what the rules make of it now.
+        revision: of the action, from which it was made. Earlier releases kept nobody out but who does not approve it.
+    """
+    if today is None:
+        return False
+    before = today.model_copy(update={"people": barred(revision.facts, revision.evaluation)})
+    return recorded in (today, before)
+
+
 def item_id(proposal_id: str, kind: ItemKind, number: int = 1) -> str:
     """The one id that an item can have."""
     return entry_id(proposal_id, kind) if kind == "unresolved" else entry_id(proposal_id, kind, number)

@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import interface
     from workflows.calling import ask
     from workflows.converter import one_object
-    from workflows.messages_halts import HaltRequest, HaltResult
+    from workflows.messages_halts import WOKEN, HaltRequest, HaltResult
     from workflows.ports import HaltPort
     from workflows.waking import wake
 
@@ -52,7 +52,8 @@ class Halt:
         )
         if answer.placed:
             self._known = answer
-        await asyncio.gather(*(wake(interface.workflow_id(proposal_id)) for proposal_id in answer.wakes))
+        # Temporal takes so many signals at once and no more: an answer that nobody of ours gave must not fail the task.
+        await asyncio.gather(*(wake(interface.workflow_id(name)) for name in answer.wakes[:WOKEN]))
         return _shown(answer)
 
     @workflow.query(name=interface.STATUS, description="whether it is in force, and what its release lacks")

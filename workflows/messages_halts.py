@@ -5,6 +5,9 @@ from typing import Any
 from policy.base import Instant
 from workflows.messages import RecordAnswer, Request
 
+# How many actions a release wakes; those beyond ask again within `HALTED_PAUSE`.
+WOKEN = 200
+
 
 class HaltRequest(Request):
     """A halt by its id, and what somebody signed of it, as received (any JSON value), where somebody did."""

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from activities import items
 from policy.items import item_id as id_of
+from policy.judging import barred
 from tests.items import amendment, closed, findings, say, statement, sweep, unresolved
 from tests.world import DOCUMENTS, World, publish_documents, until
 from workflows.interface import item_id
@@ -114,6 +115,26 @@ async def test_a_statement_about_one_item_serves_no_other_and_counts_once(world:
     assert question.item.number == 2
     await sweep(world)
     assert len(await world.entries(one, "amended")) == 1
+
+
+@pytest.mark.parametrize(("also", "outcome"), [("cleo", "not_executed"), ("olga", "succeeded")])
+async def test_what_was_settled_under_an_earlier_release_stays_released_unless_by_who_may_not_today(
+    world: World, monkeypatch: pytest.MonkeyPatch, also: str, outcome: str
+) -> None:
+    """Its items kept nobody out but who does not approve; who runs the executor or wrote the policy is now, too."""
+    monkeypatch.setattr("policy.items._kept_out", lambda one, _: barred(one.facts, one.evaluation))
+    action = await lost(world, "room-10")
+    handle, file = await unresolved(world, action)
+    assert (await say(handle, statement(file, "cleo", found="done"))).counted
+    assert await closed(handle) == "done"
+    monkeypatch.setattr("policy.items._kept_out", lambda one, _: (*barred(one.facts, one.evaluation), also))
+    after = await world.run(world.propose("bench.touch", target="room-10"))
+    assert after.outcome == outcome
+    assert await findings(world, action) == []
+    if outcome != "succeeded":
+        repair = world.propose("bench.put", undo="bench.take", target="room-10", remedies=action)
+        found = await approved(world, repair)
+        assert found.outcome == "succeeded", found.reasons
 
 
 async def test_two_people_have_to_say_the_same(world: World) -> None:

@@ -12,7 +12,7 @@ branch_labels = None
 depends_on = None
 
 STATEMENTS = (
-    "ALTER TABLE countersign.halt ADD COLUMN target text CHECK (length(target) <= 200)",
+    "ALTER TABLE countersign.halt ADD COLUMN target text CHECK (length(target) <= 400)",
     "ALTER TABLE countersign.halt ADD CONSTRAINT halt_of_one CHECK (target IS NULL OR environment IS NULL)",
     "CREATE INDEX halt_of_all ON countersign.halt (placed_at) WHERE target IS NULL",
     "CREATE INDEX halt_of_target ON countersign.halt (placed_at) WHERE target IS NOT NULL",
