@@ -9,11 +9,12 @@
 4. An undo acts on the targets that were touched and on no others, also where a step on all at once was refused
    half-way: the others may be somebody else's by now. Target by target the last one comes first; it goes on where one
    fails, and says which.
-5. Where the answer to an effect was lost, the target is looked at once, by the executor's own way of knowing an order,
-   and never where it says that it has none. Only what shows to be done is believed, and the report says that it was
-   seen and not answered; "not done" means nothing, as it may be heard of yet.
-6. An attempt that left no report is looked for target by target. Only where every target shows it is it done: of the
-   first that does not show it nobody knows whether it was begun.
+5. Where the answer to an effect was lost, the target is looked at once, where its executor knows an order by the key of
+   its permit. Only what shows to be done is believed, and the report says that it was seen and not answered; "not
+   done" means nothing, as it may be heard of yet.
+6. An attempt that left no report is looked for target by target, by the same rule. Only where every target shows it is
+   it done: of the first that does not show it nobody knows whether it was begun. What only looks as if it was done may
+   be somebody else's, and is for people to say: nobody else's effect is ever undone.
 """
 
 import asyncio
@@ -130,7 +131,7 @@ async def _sure(executor: Executor, permit: Permit, order: Order, look_by: float
     `look_by` is the event loop's time, seconds, after which nobody looks any more.
     """
     acted = await act(executor, permit, order)
-    if acted.effect != "unknown" or executor.supports.of(order.operation).observes == "never":
+    if acted.effect != "unknown" or not _knows_its_own(executor, permit):
         return acted, ""
     left = look_by - asyncio.get_running_loop().time()
     if await observe(executor, order, min(left, LOOK.total_seconds())) != "done":
@@ -174,12 +175,20 @@ async def undo(executor: Executor, permit: Permit, touched: tuple[str, ...]) -> 
     return Stepped(Acted(effect, message, again=again), touched=undone)
 
 
+def _knows_its_own(executor: Executor, permit: Permit) -> bool:
+    """Whether what shows at the target as done was done under this permit, and not by somebody else."""
+    return executor.supports.of(permit.operation).observes == "by_key"
+
+
 async def seen(executor: Executor, permit: Permit) -> tuple[bool, tuple[str, ...]]:
-    """Whether everything that a permit lets be done shows at the target, and the targets at which it does."""
+    """Whether everything that a permit lets be done was done under it, and the targets that look like it: where the
+    executor cannot tell its own effect from the same one by somebody else, people are told what it looks like.
+    """
     orders = orders_of(permit)
     found = await asyncio.gather(*(observe(executor, order) for order in orders.values()))
     shown = [name for name, seen_as in zip(orders, found, strict=True) if seen_as == "done"]
-    return len(shown) == len(orders), tuple(name for name in shown if name)
+    whole = len(shown) == len(orders) and _knows_its_own(executor, permit)
+    return whole, tuple(name for name in shown if name)
 
 
 def _on(permit: Permit, touched: tuple[str, ...]) -> dict[str, Order]:

@@ -59,6 +59,7 @@ UNDONE = End("compensated", 1, (1, 1), said="both reports and the result")
 # Until one is reported: an undo may be carried out again.
 AGAIN = End("compensated", 1, (1, 3), said="both reports and the result; an undo may be carried out again")
 UNKNOWN = End("outcome_unknown", 0, more=_LEFT, said="the result, a hold, an item, a page")
+UNSEEN = End("outcome_unknown", 1, more=_LEFT, said="the result, a hold, an item, a page")
 NOTHING = End("not_executed", 0, said="the report that nothing was done, and the result")
 
 
@@ -140,7 +141,8 @@ _EFFECTS = (
     # A 503 is an answer that nothing was done: what is idempotent is asked again by the adapter itself.
     *_at("http", {"fail": DONE}, {}),
     *_at("command", {}, {"fail": REFUSED}),
-    *_at("postgres", {}, {}),
+    # It knows an index by its definition, which anybody can have made.
+    *_at("postgres", {"lose": UNSEEN, "after": UNSEEN}, {}),
     *_at("temporal", {}, {}),
     *_at("kubernetes", {}, {}),
 )

@@ -62,7 +62,7 @@ class Target:
     name: str = "memory"
     supports: Supports = field(
         default_factory=lambda: Supports(
-            frozenset(), frozenset(), timedelta(0), "by_effect", dry_runs=frozenset({"memory.switch.on"})
+            frozenset(), frozenset(), timedelta(0), "by_key", dry_runs=frozenset({"memory.switch.on"})
         )
     )
     orders: list[Order] = field(default_factory=list)

@@ -55,10 +55,10 @@ async def test_what_is_seen_to_be_done_is_measured_and_undone_like_anything_else
 
 @pytest.mark.parametrize(
     ("observes", "seen"),
-    [("by_key", "none"), ("by_key", "unknown"), ("by_effect", "none"), ("never", "done")],
+    [("by_key", "none"), ("by_key", "unknown"), ("by_effect", "none"), ("by_effect", "done"), ("never", "done")],
 )
 async def test_what_is_not_seen_stays_unknown(world: World, observes: Observes, seen: Seen) -> None:
-    """ "Not done" means nothing, as it may be heard of yet; who says that it cannot look is not asked."""
+    """ "Not done" means nothing, as it may be heard of yet; what only looks like it may be somebody else's."""
     world.target.supports = dataclasses.replace(world.target.supports, observes=observes)
     permit = await world.permit(criteria=(met(),))
     world.target.fails_with, world.target.seen = LOST, seen
