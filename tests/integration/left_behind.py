@@ -1,6 +1,8 @@
 """Actions whose workflow does not exist, as the record has them: permitted, claimed, reported."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -24,7 +26,7 @@ from policy.result import ActionResult
 from tests.anchors import anchored_by
 from tests.permit_keys import SIGNER
 from tests.replay import recording as scenes
-from tests.replay.recording import Recording
+from tests.replay.recording import DOCUMENTS, Recording
 from workflows.interface import workflow_id
 from workflows.messages import AssessRequest, AssessResult, DispatchRequest, RecordRequest, RecordResult, StartFacts
 
@@ -52,6 +54,22 @@ def control(place: Recording, clock: LaterClock | SystemClock) -> ControlActivit
     attributes = RegisteredAttributes(place.client)
     prover = Prover(accepts_claimed=True)
     return ControlActivities(place.database, Documents(), clock, prover, local_dispatch=True, attributes=attributes)
+
+
+def unasked(folder: Path) -> Path:
+    """The documents of the recordings in a folder of their own, where no executor is asked what a step touches: nobody
+    is there to answer who only calls the activities of the control and the permit role.
+    """
+    shutil.copytree(DOCUMENTS, folder)
+    operations = folder / "operations.yaml"
+    operations.write_text(without_resolving(operations.read_text()))
+    return folder
+
+
+def without_resolving(registry: str) -> str:
+    """A registry in which nobody resolves the parameters of a server."""
+    head, *rest = registry.split("  - name: postgres.parameter.")
+    return "  - name: postgres.parameter.".join([head, *(one.replace("    resolves: true\n", "", 1) for one in rest)])
 
 
 async def assessed(place: Recording, proposal: dict[str, Any]) -> AssessResult:

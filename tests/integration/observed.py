@@ -22,7 +22,7 @@ from policy.outcome import EffectReport, Measurement, Rehearsal
 from policy.permit import Direction, Permit, permit_id
 from policy.proposal import receive
 from tests.anchors import anchored_by
-from tests.integration.left_behind import UNDO_OVERDUE, assessed, forget_holds, recorded
+from tests.integration.left_behind import UNDO_OVERDUE, assessed, forget_holds, recorded, without_resolving
 from tests.permit_keys import SIGNER, trust
 from tests.replay import recording as scenes
 from tests.replay.recording import DOCUMENTS, Recording
@@ -79,7 +79,7 @@ class Past:
     async def govern(self, catalog: str, criteria: str = _CRITERIA) -> None:
         """Put a catalog and operations with these criteria of their own in force."""
         url = self.place.stack.database_url("postgres", "countersign")
-        registry = (DOCUMENTS / "operations.yaml").read_bytes().decode()
+        registry = without_resolving((DOCUMENTS / "operations.yaml").read_text())
         documents: dict[Kind, str] = {
             "catalog": (DOCUMENTS / "catalog.yaml").read_text() + catalog,
             "operations": registry.replace(_PARAMETERS, criteria + _PARAMETERS, 1),

@@ -45,6 +45,7 @@ from tests.integration.left_behind import (
     kinds_of,
     reported,
     result_of,
+    unasked,
 )
 from tests.replay import recording as scenes
 from tests.replay.recording import Recording, recording
@@ -56,8 +57,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(name="place", scope="module", loop_scope="module")
-async def _place(own_stack: Stack) -> AsyncIterator[Recording]:
-    async with recording(own_stack) as place:
+async def _place(own_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Recording]:
+    documents = unasked(tmp_path_factory.mktemp("recording") / "documents")
+    async with recording(own_stack, documents=documents) as place:
         yield place
 
 

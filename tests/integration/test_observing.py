@@ -14,7 +14,7 @@ from deploy.dev import Stack
 from policy.document import read_policy
 from policy.observed import Calibration, Tally
 from policy.proposal import receive
-from tests.integration.left_behind import UNDO_OVERDUE, recorded
+from tests.integration.left_behind import UNDO_OVERDUE, recorded, unasked
 from tests.integration.observed import Past, objective, proposal, targets
 from tests.replay import recording as scenes
 from tests.replay.recording import recording
@@ -36,8 +36,9 @@ CATALOG = (
 
 
 @pytest_asyncio.fixture(name="past", scope="module", loop_scope="module")
-async def _past(own_stack: Stack) -> AsyncIterator[Past]:
-    async with recording(own_stack) as place:
+async def _past(own_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Past]:
+    documents = unasked(tmp_path_factory.mktemp("recording") / "documents")
+    async with recording(own_stack, documents=documents) as place:
         past = Past(place)
         await past.govern(CATALOG)
         yield past

@@ -14,7 +14,16 @@ from cli.policy import publish_one
 from deploy.dev import Stack
 from policy.permit import Direction
 from policy.proposal import receive
-from tests.integration.left_behind import OVERDUE, UNDO_OVERDUE, assessed, claimed, forget_holds, recorded, reported
+from tests.integration.left_behind import (
+    OVERDUE,
+    UNDO_OVERDUE,
+    assessed,
+    claimed,
+    forget_holds,
+    recorded,
+    reported,
+    unasked,
+)
 from tests.replay import recording as scenes
 from tests.replay.recording import DOCUMENTS, Recording, recording
 
@@ -22,8 +31,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(name="place", scope="module", loop_scope="module")
-async def _place(own_stack: Stack) -> AsyncIterator[Recording]:
-    async with recording(own_stack) as place:
+async def _place(own_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Recording]:
+    documents = unasked(tmp_path_factory.mktemp("recording") / "documents")
+    async with recording(own_stack, documents=documents) as place:
         yield place
 
 

@@ -139,9 +139,11 @@ def reads(value: str, **other: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def recording(stack: Stack, keys: Keys | None = None, executors: Any = None) -> AsyncIterator[Recording]:
-    """A worker with the documents of this folder and two databases; `executors` are those that it has besides ours."""
-    settings = await prepare_local(stack, datetime.now(UTC), DOCUMENTS)
+async def recording(
+    stack: Stack, keys: Keys | None = None, executors: Any = None, documents: Path = DOCUMENTS
+) -> AsyncIterator[Recording]:
+    """A worker with the documents of a folder and two databases; `executors` are those that it has besides ours."""
+    settings = await prepare_local(stack, datetime.now(UTC), documents)
     settings = replace(settings, targets={**settings.targets, **await prepare_scratch(stack)})
     client = await connect(address=stack.temporal_address, namespace=stack.namespace, identity="recording", keys=keys)
     database = Database(settings.check_worker(), application="countersign-recording")
