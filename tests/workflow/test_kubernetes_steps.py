@@ -144,12 +144,12 @@ async def test_what_somebody_changed_meanwhile_is_left_alone(place: Place, monke
     assert await findings(place, body) == []
 
 
-async def test_an_answer_that_is_lost_leaves_it_to_people(place: Place) -> None:
-    """It may have been done: nobody does it again, and a hold is left."""
+async def test_an_effect_whose_answer_is_lost_is_seen_by_its_mark(place: Place) -> None:
+    """It was done under this permit, as the object says: nobody does it again, and nobody has to look."""
     with going_wrong(place.cluster, "lost"):
         body = scaling(place, "cart", 5)
         result = await place.world.run(body)
 
-    assert result.outcome == "outcome_unknown"
+    assert result.outcome == "succeeded"
     assert len([path for path, _ in place.cluster.effects if path.endswith("/cart")]) == 1
-    assert await place.world.holds("cart") == [body["proposal_id"]]
+    assert await place.world.holds("cart") == []

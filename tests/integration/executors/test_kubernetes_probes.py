@@ -167,15 +167,19 @@ def crashed(ago: timedelta) -> dict[str, Any]:
     ("container", "crashing"),
     [
         ({"name": "main", "state": {"running": {}}, "lastState": {}}, 0),
-        (crashed(timedelta(minutes=1)), 1),
-        (crashed(timedelta(minutes=30)), 0),
+        (timedelta(minutes=1), 1),
+        (timedelta(minutes=30), 0),
         ({"name": "main", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}, 1),
         ({"name": "main", "state": {"waiting": {"reason": "ImagePullBackOff"}}}, 0),
     ],
     ids=["never", "a minute ago", "long ago", "waits before it tries again", "waits for its image"],
 )
-async def test_pods_that_crashed_lately_are_counted(place: Place, container: dict[str, Any], crashing: int) -> None:
+async def test_pods_that_crashed_lately_are_counted(
+    place: Place, container: dict[str, Any] | timedelta, crashing: int
+) -> None:
     """Those of the workload, and of no other."""
+    # How long ago is from now on, not from when the tests were collected.
+    container = crashed(container) if isinstance(container, timedelta) else container
     for name, app in (("web-1", "web"), ("other-1", "other")):
         status = {"containerStatuses": [copy.deepcopy(container)]}
         place.cluster.add("pod", "shop", name, labels={"app": app}, status=status)
