@@ -307,15 +307,17 @@ class Releases:
         today = await self._documents.directory_in_force(connection)
         says_now = await self._prover.decided(value, submission, today, at) if today is not None else None
         repair = await read_repair(connection, submission.repaired_by)
-        reading = ItemReading(person=None, refusal=(Refusal.unknown_person, "no directory was in force then"))
+        first: ItemReading | None = None
         for directory in await self._documents.directories_at(connection, at, at - TOLERANCE):
             said_by = await self._prover.decided(value, submission, directory, at)
             if isinstance(says_now, tuple) and says_now[0] is Refusal.revoked_key:
                 said_by = says_now
             reading = read_item_answer(file, submission, said_by, directory, repair, at)
             if reading.counts:
-                break
-        return reading
+                return reading
+            # What the directory of that instant refuses is refused, whatever an earlier one could not say.
+            first = first or reading
+        return first or ItemReading(person=None, refusal=(Refusal.unknown_person, "no directory was in force then"))
 
 
 async def _remedied_by_any(connection: AsyncConnection, released: Released) -> bool:

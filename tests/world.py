@@ -40,7 +40,7 @@ from worker import running_workers
 from workflows.interface import DECIDE, STATUS, TASK_QUEUE, WORKFLOW_TYPE, workflow_id
 from workflows.messages import PACE, Pace
 
-BOUND = 15.0
+BOUND = 30.0
 DOCUMENTS = Path(__file__).parent / "documents"
 Handle = WorkflowHandle[Any, Any]
 # A record has one copy outside of it, whichever worlds come and go on it.
