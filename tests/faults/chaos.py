@@ -14,9 +14,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from temporalio.client import Client, WorkflowHandle, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.exceptions import TerminatedError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from deploy.dev import Stack
@@ -41,16 +41,28 @@ PAUSE = 0.4
 
 async def play(client: Client, action: Action) -> None:
     """Start an action and behave as its people do, whatever is down meanwhile, until it has a result."""
-    handle = await _start(client, action)
+    await _start(client, action)
+    # By its id: the run that was started may be one that an operator resets.
+    handle = client.get_workflow_handle(workflow_id(action.proposal_id))
     conversation = asyncio.create_task(converse(handle, action))
     try:
-        while True:
-            with contextlib.suppress(RPCError):
-                await handle.result()
-                return
+        while not await _ended(handle):
             await asyncio.sleep(0.5)
     finally:
         conversation.cancel()
+
+
+async def _ended(handle: WorkflowHandle[Any, Any]) -> bool:
+    """Wait for a result; False where Temporal went away, or a reset ended the run that was waited for."""
+    try:
+        await handle.result()
+    except RPCError:
+        return False
+    except WorkflowFailureError as error:
+        if not isinstance(error.cause, TerminatedError):
+            raise
+        return False
+    return True
 
 
 async def _start(client: Client, action: Action) -> WorkflowHandle[Any, Any]:

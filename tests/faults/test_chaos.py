@@ -30,6 +30,7 @@ from tests.faults.place import Place
 from tests.faults.places import placed
 from tests.faults.places_logged import logged_postgres
 from tests.faults.places_servers import temporal_place
+from tests.faults.resetting import reset_the_stuck
 from tests.permit_keys import settings
 from worker import running_workers
 
@@ -115,11 +116,17 @@ class Run:
             halted = group.create_task(halts(books.client, random.Random(self.source.random()), calm))
             worker = books.record.replace("//postgres@", "//countersign_app@")
             settled = group.create_task(settle(books.client, worker, books.counted, over))
+            mended = group.create_task(reset_the_stuck(books.client, over))
             await asyncio.gather(*(one(action) for action in several))
             calm.set()
             await asyncio.gather(killed, halted)
             over.set()
-        return {"kills": dict(killed.result()), "halted": halted.result(), "settled": settled.result()}
+        return {
+            "kills": dict(killed.result()),
+            "halted": halted.result(),
+            "settled": settled.result(),
+            "reset": mended.result(),
+        }
 
 
 @pytest.mark.chaos
