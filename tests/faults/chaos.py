@@ -47,22 +47,24 @@ async def play(client: Client, action: Action) -> None:
     conversation = asyncio.create_task(converse(handle, action))
     try:
         while not await _ended(handle):
-            await asyncio.sleep(0.5)
+            pass
     finally:
         conversation.cancel()
 
 
 async def _ended(handle: WorkflowHandle[Any, Any]) -> bool:
-    """Wait for a result; False where Temporal went away, or a reset ended the run that was waited for."""
+    """Wait for a result; False a moment after Temporal went away, or a reset ended the run that was waited for."""
     try:
         await handle.result()
     except RPCError:
-        return False
+        pass
     except WorkflowFailureError as error:
         if not isinstance(error.cause, TerminatedError):
             raise
-        return False
-    return True
+    else:
+        return True
+    await asyncio.sleep(0.5)
+    return False
 
 
 async def _start(client: Client, action: Action) -> WorkflowHandle[Any, Any]:
