@@ -15,6 +15,8 @@ from uuid import uuid4
 import aiohttp
 import asyncpg
 from aiohttp import web
+from temporalio import activity
+from temporalio.worker import Worker
 
 from activities.executors.base import Executor, Inquiry, Order, TargetCredentials
 from activities.executors.kinds import make_executors
@@ -25,7 +27,7 @@ from policy.permit import Direction
 
 # Through our adapter, and directly.
 Contestants: TypeAlias = tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[object]]]
-_HTTP, _COMMAND, _POSTGRES = "http/bench", "host/bench", "postgres/orders"
+_HTTP, _COMMAND, _POSTGRES, _TEMPORAL = "http/bench", "host/bench", "postgres/orders", "temporal/bench"
 _SECRET = "whsec_" + base64.b64encode(b"the secret of the benchmarks, no other").decode()
 _PARAMETER = "idle_in_transaction_session_timeout"
 
@@ -36,6 +38,7 @@ async def targets(cleanup: AsyncExitStack, bench: Bench) -> Mapping[str, Contest
         "http": await _http(cleanup),
         "command": _command(cleanup),
         "postgres": await _postgres(cleanup, bench),
+        "temporal": await _temporal(cleanup, bench),
     }
 
 
@@ -126,3 +129,28 @@ async def _postgres(cleanup: AsyncExitStack, bench: Bench) -> Contestants:
     cleanup.push_async_callback(admin.close)
     cleanup.push_async_callback(admin.execute, f"ALTER SYSTEM RESET {_PARAMETER}")
     return ours, direct
+
+
+async def _temporal(cleanup: AsyncExitStack, bench: Bench) -> Contestants:
+    queue = f"bench-{uuid4()}"
+    worker = Worker(bench.plain, task_queue=queue, activities=[_act])
+    await cleanup.enter_async_context(worker)
+    work = {"activity": "bench.act", "queue": queue}
+    entry = {
+        "address": bench.stack.temporal_address,
+        "namespace": bench.plain.namespace,
+        "operations": {"bench.act": work},
+    }
+    executor = _made("temporal", entry, {})
+    limit = timedelta(seconds=30)
+
+    async def direct() -> None:
+        given: dict[str, Any] = {"task_queue": queue, "start_to_close_timeout": limit}
+        await bench.plain.execute_activity("bench.act", {}, id=str(uuid4()), **given)
+
+    return lambda: executor.execute(_order("bench.act", _TEMPORAL)), direct
+
+
+@activity.defn(name="bench.act")
+async def _act(_: Any) -> dict[str, str]:
+    return {"status": "done"}
