@@ -127,7 +127,7 @@ async def test_thirty_at_once_are_answered_in_the_order_of_arrival(brisk: World)
     handle = await brisk.start(brisk.propose("bench.crowd"))
     status = await brisk.pending(handle)
     votes = [decision(status, f"p{number:02}") for number in range(1, 31)]
-    told = await asyncio.gather(*(brisk.send(handle, vote) for vote in votes))
+    told = await asyncio.gather(*(brisk.send(handle, vote, patience=2 * BOUND) for vote in votes))
     assert all(receipt.counted for receipt in told)
     assert [receipt.decision_id for receipt in told] == [vote["decision_id"] for vote in votes]
     assert (await brisk.result(handle)).outcome == "succeeded"
