@@ -41,6 +41,7 @@ from workflows.interface import DECIDE, STATUS, TASK_QUEUE, WORKFLOW_TYPE, workf
 from workflows.messages import PACE, Pace
 
 BOUND = 30.0
+_PASSING = (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.UNAVAILABLE)
 DOCUMENTS = Path(__file__).parent / "documents"
 Handle = WorkflowHandle[Any, Any]
 # A record has one copy outside of it, whichever worlds come and go on it.
@@ -171,9 +172,9 @@ class World:
                 try:
                     return DecisionReceipt.model_validate(await handle.execute_update(DECIDE, submission))
                 except RPCError as error:
-                    # A task that could not end its run because another message came takes no updates, and a server
-                    # holds ten at a time.
-                    passing = error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.RESOURCE_EXHAUSTED)
+                    # A task that could not end its run because another message came takes no updates, a server holds
+                    # ten at a time, and drops those of a task that a busy worker did not end in time.
+                    passing = error.status in _PASSING
                     if not passing and (error.status is not RPCStatusCode.NOT_FOUND or not await self.runs(handle)):
                         if (known := await self._receipt(submission)) is not None:
                             return known
