@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.accepting import accept, accepted_receipt, read_acceptance, with_acceptance
 from activities.advancing import settle, standing_of
 from activities.cases import FIRST_REVISION, CaseFile
-from activities.deciding import Reading, SaidBy, proved, read_decision, with_ballot
+from activities.deciding import Reading, SaidBy, read_decision, with_ballot
 from activities.documents import InForce
 from activities.ledger import Ledger
 from activities.listing import Listing
@@ -26,6 +26,7 @@ from activities.permits import read_issued
 from activities.proving import Prover
 from activities.reconsidering import reconsider
 from activities.revoking import read_revocation, revoke, revoked_receipt
+from activities.statements import columns_of, content_of
 from activities.tables import DecisionRow
 from activities.telemetry import note_first_decision
 from policy.approval.standing import Ballot, Standing, stand
@@ -257,23 +258,11 @@ async def _store(
     reading: Reading,
     receipt: DecisionReceipt,
 ) -> None:
-    # As it was received: that is what was signed.
-    body = canonical(message.submission)
-    ballot = reading.ballot.model_dump(mode="json") if reading.ballot else None
     row = {
         "proposal_id": proposal_id,
-        "decision_id": submission.decision_id,
         "revision": submission.revision,
         "stage": submission.stage,
-        "person_id": reading.person.person_id if reading.person else None,
-        "vote": str(submission.vote),
-        "counted": reading.counts,
-        "code": receipt.code,
-        "body": body,
-        "digest": digest(body),
-        "receipt": canonical({**receipt.model_dump(mode="json"), "ballot": ballot}),
-        "arrival": message.arrival,
-        "received_at": now,
+        **columns_of(submission, message.submission, reading, receipt, arrival=message.arrival, now=now),
     }
     await connection.execute(_INSERT, row)
 
@@ -282,13 +271,6 @@ def _content(
     message: DecisionMessage | DecisionRequest, reading: Reading, receipt: DecisionReceipt, *, directory: str | None
 ) -> dict[str, object]:
     """What the entry keeps. `directory` is the digest of the one in which the person was looked up."""
-    return {
-        "submission": message.submission if reading.person or reading.refusal else None,
-        "channel": message.channel,
-        "arrival": message.arrival,
-        "directory": directory,
-        "person": reading.person.model_dump(mode="json") if reading.person else None,
-        "ballot": reading.ballot.model_dump(mode="json") if reading.ballot else None,
-        "receipt": receipt.model_dump(mode="json"),
-        **proved(reading),
-    }
+    received = message.submission if reading.person or reading.refusal else None
+    kept = content_of(received, reading, receipt, channel=message.channel, arrival=message.arrival)
+    return {**kept, "directory": directory}

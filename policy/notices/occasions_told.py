@@ -142,17 +142,8 @@ def violation(resource: str, found: Sequence[Mapping[str, Any]], at: datetime) -
     counted = Counter(str(trail["sign"]) for trail in trails)
     names = dict.fromkeys(str(trail["actor"]) for trail in trails if trail.get("actor"))
     signs = "; ".join(f"{number} {sign.replace('_', ' ')}" for sign, number in sorted(counted.items()))
-    return Notice(
-        key=f"{NoticeKind.violation}/{resource}/{digest_of(trails)}",
-        kind=NoticeKind.violation,
-        urgency=Urgency.urgent,
-        audience=Audience(operators=True),
-        at=at,
-        not_before=at,
-        by=tuple(names)[:_SIGNS],
-        word=resource,
-        text=signs,
-    )
+    key = f"{resource}/{digest_of(trails)}"
+    return _to_operators(NoticeKind.violation, key, at, by=tuple(names)[:_SIGNS], word=resource, text=signs)
 
 
 def _anybody(chain: ApprovalChain) -> tuple[Asked, ...]:
@@ -179,16 +170,19 @@ def lease_lapsed(case: About, until: datetime, at: datetime) -> Notice:
 
 
 def _of_halt(kind: NoticeKind, halt: HaltFact, by: tuple[str, ...], text: str, at: datetime) -> Notice:
+    return _to_operators(kind, halt.halt_id, at, by=by, word=halt.target or halt.environment or "", text=text)
+
+
+def _to_operators(kind: NoticeKind, key: str, at: datetime, **says: Any) -> Notice:
+    """A notice to the operators, to be sent at once; `key` is what it is about, of all notices of its kind."""
     return Notice(
-        key=f"{kind}/{halt.halt_id}",
+        key=f"{kind}/{key}",
         kind=kind,
         urgency=Urgency.urgent,
         audience=Audience(operators=True),
         at=at,
         not_before=at,
-        by=by,
-        word=halt.target or halt.environment or "",
-        text=text,
+        **says,
     )
 
 
@@ -196,16 +190,7 @@ def undelivered(channel: str, notice: Notice, reason: str, at: datetime) -> Noti
     """The operators are told that a channel gave up; None where that itself is what could not be told."""
     if notice.kind is NoticeKind.undelivered:
         return None
-    return Notice(
-        key=f"{NoticeKind.undelivered}/{channel}/{at:%Y-%m-%dT%H}",
-        kind=NoticeKind.undelivered,
-        urgency=Urgency.urgent,
-        audience=Audience(operators=True),
-        at=at,
-        not_before=at,
-        by=(channel,),
-        text=reason,
-    )
+    return _to_operators(NoticeKind.undelivered, f"{channel}/{at:%Y-%m-%dT%H}", at, by=(channel,), text=reason)
 
 
 def digest_notice(name: tuple[str, str], members: Sequence[Notice], now: datetime) -> Notice:
