@@ -4,12 +4,12 @@ import asyncio
 import base64
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 from uuid import uuid4
 
 import aiohttp
@@ -20,13 +20,13 @@ from temporalio.worker import Worker
 
 from activities.executors.base import Executor, Inquiry, Order, TargetCredentials
 from activities.executors.kinds import make_executors
+from bench.contestants import Contestants
+from bench.kubernetes_target import is_built, kubernetes
 from bench.stack import Bench
 from deploy import unprivileged
 from deploy.orders import prepare_orders
 from policy.permit import Direction
 
-# Through our adapter, and directly.
-Contestants: TypeAlias = tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[object]]]
 _HTTP, _COMMAND, _POSTGRES, _TEMPORAL = "http/bench", "host/bench", "postgres/orders", "temporal/bench"
 _SECRET = "whsec_" + base64.b64encode(b"the secret of the benchmarks, no other").decode()
 _PARAMETER = "idle_in_transaction_session_timeout"
@@ -39,6 +39,7 @@ async def targets(cleanup: AsyncExitStack, bench: Bench) -> Mapping[str, Contest
         "command": _command(cleanup),
         "postgres": await _postgres(cleanup, bench),
         "temporal": await _temporal(cleanup, bench),
+        **({"kubernetes": await kubernetes(cleanup)} if is_built() else {}),
     }
 
 

@@ -1,7 +1,8 @@
 """What it costs to act through an executor, and through everything that stands before one.
 
 - Each adapter against its client called directly, on the same target, one after the other in turns: an HTTP request, a
-  program, a parameter of PostgreSQL, an activity of a platform. The adapter's part is what it checks, marks and reads
+  program, a parameter of PostgreSQL, an activity of a platform, a deployment of Kubernetes where `make kubernetes` has
+  built an API server. The adapter's part is what it checks, marks and reads
   besides. The ratio is computed within each round and its quartiles are quoted.
 - A step of an action with and without what it can do without: a reservation (an operation that is registered as one
   that only reads has none), and more criteria than the one that every action needs. The permit cannot be left out: it
@@ -15,8 +16,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 
-from bench.executor_targets import Contestants, targets
+from bench.contestants import Contestants
+from bench.executor_targets import targets
 from bench.figures import Quartiles, table
+from bench.kubernetes_target import is_built
 from bench.stack import Bench
 from bench.target import FREE, UNDOABLE
 
@@ -34,6 +37,8 @@ async def measure_executors(bench: Bench, rounds: int = ROUNDS, steps: int = STE
         adapters = [await _adapter(name, pair, rounds, steps) for name, pair in pairs.items()]
     header = ["executor", "through it, steps/s", "directly, steps/s", "ratio: median (quartiles)"]
     said = f"{rounds} rounds of {steps} steps each, one after the other; median (quartiles)"
+    if not is_built():
+        said += "; kubernetes is not measured: `make kubernetes` builds its API server"
     return "\n\n".join([said, table(header, adapters), await _per_step(bench), await _until_undone(bench)])
 
 

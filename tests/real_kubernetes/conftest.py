@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real_kubernetes.server import RealCluster, real_cluster
+from deploy.kubernetes_server import RealCluster, real_cluster
 
 
 @pytest.fixture(name="cluster", scope="session")

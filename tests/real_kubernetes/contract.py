@@ -11,10 +11,10 @@ from pydantic import JsonValue
 
 from activities.executors.base import Inquiry, Order
 from activities.executors.kubernetes import KubernetesExecutor
+from deploy.kubernetes_server import RealCluster
 from policy.permit import Direction
 from tests.integration.executors.harness import Harness
 from tests.integration.executors.test_contract import *  # noqa: F403 - every test of the contract
-from tests.real_kubernetes.server import RealCluster
 from tests.real_kubernetes.workloads import PREFIX, create, executor_of, patch, spec_of
 
 SCALE = "kubernetes.workload.scale"

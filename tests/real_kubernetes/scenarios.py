@@ -11,8 +11,8 @@ from activities.executors.base import ExecutorError, Inquiry, Order, Preconditio
 from activities.executors.kubernetes import KubernetesExecutor
 from activities.executors.kubernetes_api import Cluster, ConflictError
 from activities.trails.kubernetes import read_audit_events
+from deploy.kubernetes_server import RealCluster
 from policy.permit import Direction
-from tests.real_kubernetes.server import RealCluster
 from tests.real_kubernetes.workloads import (
     PREFIX,
     create,

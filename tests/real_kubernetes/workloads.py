@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from activities.executors.base import TargetCredentials
 from activities.executors.kubernetes import KubernetesExecutor, make
-from tests.real_kubernetes.server import RealCluster
+from deploy.kubernetes_server import RealCluster
 
 PREFIX = "k8s/prod"
 _BOUND = 30.0
