@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from activities.executors.base import Executor, ProbeError, ProbeOrder
-from policy.bounds import says_nothing
+from policy.baselines import kept_before, needed_before, not_to_begin, place_of
 from policy.canonical import canonical
 from policy.errors import CanonicalError
 from policy.measuring import Judgement, baseline_of, judge, says, seen
@@ -22,6 +22,7 @@ from policy.permit import Permit, PermitCriterion
 
 _PROBE_SECONDS = 10.0
 _BASELINE_SECONDS = 5.0
+_KEPT_SECONDS = 2.0
 _MESSAGE_LIMIT = 500
 _SHOWN = 120
 
@@ -139,36 +140,27 @@ async def measure(
 async def read_baselines(executors: Mapping[str, Executor], permit: Permit) -> tuple[tuple[Baseline, ...], str]:
     """What a permit's criteria read before anything is done, and why the step must not begin; empty where it may.
 
-    A value that cannot be read within seconds, and a guard that does not hold, keep the step from beginning.
+    What the step needs has seconds to answer, and what is only kept has less: it must not hold the step up.
     """
-    wanted = permit.measured_on(permit.baselines)
-    readers = [_Reader.of(executors, permit, criterion, resource) for criterion, resource in wanted]
+    needed = needed_before(permit)
+    within = {place_of(*pair): (pair, _KEPT_SECONDS) for pair in kept_before(permit)}
+    within |= {place_of(*pair): (pair, _BASELINE_SECONDS) for pair in needed}
+    read = await asyncio.gather(*(_before(executors, permit, *pair, seconds) for pair, seconds in within.values()))
+    found = dict(zip(within, read, strict=True))
+    wrong = (not_to_begin(criterion, found[place_of(criterion, where)]) for criterion, where in needed)
+    return tuple(read), "; ".join(why for why in wrong if why)[:_MESSAGE_LIMIT]
 
-    async def read(reader: _Reader) -> tuple[Any, str]:
-        try:
-            async with asyncio.timeout(_BASELINE_SECONDS):
-                return await reader.read()
-        except TimeoutError:
-            return None, f"no answer within {_BASELINE_SECONDS:g} s"
 
-    found = await asyncio.gather(*(read(reader) for reader in readers))
-    baselines, wrong = [], []
-    for (criterion, resource), (value, error) in zip(wanted, found, strict=True):
-        kept = Baseline(
-            probe=criterion.probe, parameters=criterion.parameters, resource=resource, value=value, error=error
-        )
-        baselines.append(kept)
-        if error:
-            wrong.append(f"{criterion.probe} has no baseline on {resource}: {error}")
-        elif says(criterion, value, value) == "none":
-            wrong.append(f"{criterion.probe} has no baseline on {resource}: {_shown(value)} is no number")
-        elif criterion.success is not None and says_nothing(criterion.success, value):
-            wrong.append(
-                f"{criterion.probe} is {_shown(value)} on {resource} before the step: a share of it says nothing"
-            )
-        elif criterion.of is not None and says(criterion, value, value) != "success":
-            wrong.append(f"guard {criterion.probe} does not hold before the step: {_shown(value)} on {resource}")
-    return tuple(baselines), "; ".join(wrong)[:_MESSAGE_LIMIT]
+async def _before(
+    executors: Mapping[str, Executor], permit: Permit, criterion: PermitCriterion, resource: str, seconds: float
+) -> Baseline:
+    """What one criterion reads on one resource before anything is done."""
+    try:
+        async with asyncio.timeout(seconds):
+            value, error = await _Reader.of(executors, permit, criterion, resource).read()
+    except TimeoutError:
+        value, error = None, f"no answer within {seconds:g} s"
+    return Baseline(probe=criterion.probe, parameters=criterion.parameters, resource=resource, value=value, error=error)
 
 
 def longest(permit: Permit) -> int:

@@ -182,17 +182,17 @@ class ExecutorActivities(ExecutorPort):
             return await self._undo(permit, attempt, started, claimed_at, told.touched)
         if stopped:
             return await self._report(permit, started, Stepped(Acted("none", "stopped before it acted")), late=late)
-        if not permit.begins_in_time(started):
-            over = Stepped(Acted("none", f"it could not be over by {permit.over_by}"))
-            return await self._report(permit, started, over, late=late)
         (baselines, why), interrupted = await uninterrupted(criteria.read_baselines(self._executors, permit))
+        now = await self._clock.now()
+        not_begun = None
         if interrupted or why:
-            why = why or "stopped before it acted"
-            not_begun = Stepped(Acted("none", f"not begun: {why}"), baselines=baselines)
-            return await self._report(permit, started, not_begun, late=late)
-        if claimed_at is not None and claimed_at.paused(await self._clock.now()):
-            paused = Stepped(Acted("none", "paused between claim and effect", again=True), baselines=baselines)
-            return await self._report(permit, started, paused, late=late)
+            not_begun = Acted("none", f"not begun: {why or 'stopped before it acted'}")
+        elif not permit.begins_in_time(now):
+            not_begun = Acted("none", f"it could not be over by {permit.over_by}")
+        elif claimed_at is not None and claimed_at.paused(now):
+            not_begun = Acted("none", "paused between claim and effect", again=True)
+        if not_begun is not None:
+            return await self._report(permit, started, Stepped(not_begun, baselines=baselines), late=late)
         async with watched(lambda: self._claims.ended_by(permit), _HEARTBEAT_SECONDS) as ended:
             stepped = await stepping.do(self._executors, permit, attempt.report_by, (*told.baselines, *baselines))
         return await self._report(permit, started, replace(stepped, baselines=baselines, ended=ended.says), late=late)

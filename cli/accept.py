@@ -17,10 +17,10 @@ from cli.case import Case, look
 from cli.confirming import confirms, refuse_unattended
 from cli.decide import NotDecidableError
 from cli.place import NO_RECORD, find_place
+from cli.readings import readings
 from cli.revoke import unasked, wanted_to_revoke
 from cli.signing import add_signing, signing_of
 from cli.statement import cast, prepare
-from policy.canonical import canonical
 from policy.decision import Vote
 from policy.ledger import EntryKind
 from policy.screens.neutral import visible
@@ -104,9 +104,7 @@ def _measured(case: Case) -> list[str]:
     """What the newest report of the action read, a line each."""
     assert case.dossier is not None
     reports = [item["content"]["report"] for item in case.dossier.entries if item["kind"] == EntryKind.reported]
-    read = reports[-1]["measurements"] if reports else []
     return [
-        f"{item['probe']} reads {canonical(item['value']).decode()}: {_READ[item['met']]}"
-        + (f", {item['message']}" if item["message"] else "")
-        for item in read
+        f"{said}: {_READ[item['met']]}" + (f", {item['message']}" if item["message"] else "")
+        for item, said in (readings(reports[-1]) if reports else ())
     ]

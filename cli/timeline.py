@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from cli.readings import readings
 from policy.canonical import canonical
 
 
@@ -164,7 +165,7 @@ def _dispatched(content: Mapping[str, Any]) -> str:
 def _reported(content: Mapping[str, Any]) -> str:
     report, undo = content["report"], content["direction"] == "undo"
     said = [f"{'undo of ' if undo else ''}step {content['step']}: {report['status']}, effect {report['effect']}"]
-    read = [f"{item['probe']} reads {canonical(item['value']).decode()}" for item in report["measurements"]]
+    read = [said for _, said in readings(report)]
     seen = [f"seen at the target: {report['observed']}"] if report.get("observed") else []
     return "; ".join(said + seen + ([report["message"]] if report["message"] else read))
 

@@ -6,10 +6,13 @@
 - Of a step target by target: the targets are the permit's, in order, and whoever went on to the next one had everything
   measured and met after the last one. Only a report of somebody who merely looked afterwards has nothing of that. No
   other report names a target that is not the permit's.
+- What was read before the step is what was to be read, and who began it had everything that it needs
+  (`policy/baselines.py`). Who merely looked afterwards read nothing before.
 """
 
 from collections.abc import Iterator, Sequence
 
+from policy.baselines import check_baselines
 from policy.canonical import canonical
 from policy.measuring import baseline_of, judge
 from policy.outcome import Baseline, EffectReport, Gate, Measurement
@@ -26,6 +29,8 @@ def check_measurements(permit: Permit, report: EffectReport, baselines: tuple[Ba
         report: what the executor says.
         baselines: what was read before the first step, of that step's report.
     """
+    began = permit.direction is Direction.do and report.effect != "none" and not report.late
+    yield from check_baselines(permit, report.baselines, began=began)
     known = (*baselines, *report.baselines)
     pairs = permit.measurable
     wanted = [[item.probe, item.equals] for item, _ in pairs]

@@ -100,9 +100,11 @@ class Target:
         return self.seen
 
     async def measure(self, order: ProbeOrder) -> Any:
-        """The next of `reads`, the last one from then on; an exception is raised."""
+        """The next of `reads`, the last one from then on; an exception is raised. Before anything is done it is the
+        first of them, and is not counted.
+        """
         value = self.reads[min(self.measured, len(self.reads) - 1)]
-        self.measured += 1
+        self.measured += bool(self.orders)
         if isinstance(value, ExecutorError | ProbeError):
             raise value
         return value

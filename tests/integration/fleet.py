@@ -42,7 +42,7 @@ class Fleet(Target):
         return self.shown.get(order.resolved[0], "none")
 
     async def measure(self, order: ProbeOrder) -> Any:
-        self.measured += 1
+        self.measured += bool(self.orders)
         value = self.state[order.resource]
         if isinstance(value, Exception):
             raise value

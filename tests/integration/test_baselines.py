@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from temporalio.activity import ActivityCancellationDetails
 
+from activities import criteria
 from activities.executors.base import Order, ProbeError, ProbeOrder
 from policy.bounds import Condition
 from policy.permit import PermitCriterion
@@ -93,8 +94,54 @@ async def test_the_last_step_is_compared_with_what_was_before_the_first(world: W
 
     report = await world.report(last.permit_id)
     assert report is not None
-    assert (result.status, report.baselines) == ("succeeded", ())
+    assert (result.status, report.baselines) == ("succeeded", ()), "what is compared is not read again"
     assert (await world.report(first.permit_id) or report).baselines[0].value == 10
+
+
+async def test_what_is_compared_with_nothing_is_read_before_too_and_kept(world: World, one: Fleet) -> None:
+    """Whoever looks at the outcome sees what the step changed; what is asked twice is read once."""
+    one.state["memory/a"], one.after["memory/a"] = 7, 1
+    permit = await world.permit(criteria=(met(1), SLOWER), baselines=(SLOWER,))
+
+    result = await execute(world, permit.permit_id)
+
+    report = await reported(world, permit)
+    assert result.status == "succeeded"
+    assert [(item.probe, item.resource, item.value) for item in report.baselines] == [
+        ("memory.switch.value", "memory/a", 7)
+    ]
+
+
+async def test_a_probe_that_answers_only_after_the_step_keeps_nothing_from_beginning(world: World, one: Fleet) -> None:
+    """What is started again answers nobody before; that it did not is kept."""
+    one.state["memory/a"], one.after["memory/a"] = ProbeError("connection refused"), 1
+    permit = await world.permit(criteria=(met(1),))
+
+    result = await execute(world, permit.permit_id)
+
+    report = await reported(world, permit)
+    assert (result.status, result.effect) == ("succeeded", "done")
+    assert [(item.value, item.error) for item in report.baselines] == [(None, "connection refused")]
+
+
+async def test_a_probe_that_hangs_before_the_step_holds_it_up_for_seconds_only(
+    world: World, one: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(criteria, "_KEPT_SECONDS", 0.01)
+    measure = one.measure
+
+    async def hangs_first(order: ProbeOrder) -> Any:
+        if not one.orders:
+            await asyncio.Event().wait()
+        return await measure(order)
+
+    one.measure = hangs_first  # type: ignore[method-assign]
+    permit = await world.permit(criteria=(met(1),))
+
+    result = await execute(world, permit.permit_id)
+
+    report = await reported(world, permit)
+    assert (result.status, report.baselines[0].error) == ("succeeded", "no answer within 0.01 s")
 
 
 NEIGHBOURS = {
@@ -122,7 +169,7 @@ async def test_a_guard_holds_on_a_neighbour_from_before_to_the_end(
 
     report = await reported(world, permit)
     assert (result.status, result.effect) == (status, effect)
-    assert report.baselines[0].resource == "memory/z"
+    assert {item.resource: item.value for item in report.baselines} == {"memory/z": before, "memory/a": 0}
     assert all(order.resolved == ("memory/a",) for order in one.orders)
 
 
@@ -154,7 +201,7 @@ async def test_a_criterion_is_measured_by_the_executor_that_it_names(world: Worl
     missing = await execute(world, elsewhere.permit_id, attempt(activity="2"), world.process())
 
     assert (found.status, missing.status) == ("succeeded", "failed")
-    assert asked == [ProbeOrder("web.latency", {}, "memory/a", "q", {"n": "integer"}, "number")]
+    assert asked == [ProbeOrder("web.latency", {}, "memory/a", "q", {"n": "integer"}, "number")] * 2
     assert "executor meters is not here" in missing.message
 
 

@@ -9,12 +9,16 @@ from policy.catalog import Catalog, read_catalog
 from policy.decision import Vote
 from policy.document import ApprovalChain, EscalationStep, PolicySet, Requirement, Stage, read_policy
 from policy.facts import Facts, collect
+from policy.issuing import issue
 from policy.observed import Observed
 from policy.operations import OperationsRegistry, read_operations
 from policy.people.directory import Directory, read_directory
+from policy.permit import Permit
 from policy.proofs import Assurance
 from policy.proposal import ActionProposal, receive
+from policy.revision import DocumentDigests, assess_revision, revision_digest
 
+DIGEST = "sha256:" + "0" * 64
 T0 = datetime(2030, 1, 1, 9, 0, tzinfo=UTC)
 
 CATALOG = b"""
@@ -183,4 +187,23 @@ def a_ballot(
         received_at=at(minutes),
         assurance=Assurance.claimed,
         justification=why,
+    )
+
+
+def issued(step: int, **changes: Any) -> tuple[Permit, ...]:
+    """The permits of one step of a proposal that was assessed as it is."""
+    received = receive(proposal_json(**changes))
+    documents = DocumentDigests(policy=DIGEST, operations=DIGEST, catalog=DIGEST, directory=DIGEST)
+    revision = assess_revision(
+        received,
+        facts_of(received.proposal),
+        a_policy(),
+        documents,
+        revision=1,
+        assessed_at=T0,
+        absolute_deadline=at(60),
+    )
+    digest = revision_digest(revision.body())
+    return issue(
+        received.proposal, revision, digest, step=step, now=at(5), document=a_policy(), assurance=Assurance.aal1
     )

@@ -1,7 +1,6 @@
 """Which permits a step gets."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -12,35 +11,16 @@ from policy.parameter_types import Parameter
 from policy.permit import Direction, Permit
 from policy.proofs import Assurance
 from policy.proposal import receive
-from policy.revision import DocumentDigests, assess_revision, revision_digest
-from tests.unit.builders import T0, a_policy, at, facts_of, proposal_json, step_json
+from policy.revision import DocumentDigests, assess_revision
+from tests.unit.builders import DIGEST, T0, a_policy, at, facts_of, issued, proposal_json, step_json
 
 AAL1 = Assurance.aal1
-_DIGEST = "sha256:" + "0" * 64
 _TWO = {"steps": [step_json(), step_json("pg.end_session", name="end", undo=None)]}
-
-
-def _issue(step: int, **changes: Any) -> tuple[Permit, ...]:
-    received = receive(proposal_json(**changes))
-    documents = DocumentDigests(policy=_DIGEST, operations=_DIGEST, catalog=_DIGEST, directory=_DIGEST)
-    revision = assess_revision(
-        received,
-        facts_of(received.proposal),
-        a_policy(),
-        documents,
-        revision=1,
-        assessed_at=T0,
-        absolute_deadline=at(60),
-    )
-    digest = revision_digest(revision.body())
-    return issue(
-        received.proposal, revision, digest, step=step, now=at(5), document=a_policy(), assurance=Assurance.aal1
-    )
 
 
 def test_a_step_and_its_undo() -> None:
     """Both permits are issued together, for the assessed ids; the undo never expires and has no criteria."""
-    forward, undo = _issue(1)
+    forward, undo = issued(1)
     assert (forward.direction, forward.operation, forward.expires_at) == (Direction.do, "pg.set", at(10))
     assert (undo.direction, undo.operation, undo.expires_at) == (Direction.undo, "pg.reset", None)
     assert forward.permit_id != undo.permit_id
@@ -53,13 +33,13 @@ def test_a_step_and_its_undo() -> None:
 
 def test_a_step_without_undo() -> None:
     """Without an undo there is only the permit to do."""
-    assert [permit.direction for permit in _issue(2, **_TWO)] == [Direction.do]
+    assert [permit.direction for permit in issued(2, **_TWO)] == [Direction.do]
 
 
 @pytest.mark.parametrize(("step", "criteria"), [(1, 0), (2, 1)], ids=["a step on the way", "the last step"])
 def test_criteria_belong_to_the_last_step(step: int, criteria: int) -> None:
     """Success is measured when everything is done."""
-    assert len(_issue(step, **_TWO)[0].criteria) == criteria
+    assert len(issued(step, **_TWO)[0].criteria) == criteria
 
 
 def test_the_minimum_of_every_step_is_measured() -> None:
@@ -68,7 +48,7 @@ def test_the_minimum_of_every_step_is_measured() -> None:
     facts = facts_of(received.proposal)
     asked = MinimumCriterion(probe="pg.waits", parameters={"for": "$name"}, equals=False)
     operations = {**facts.operations, "pg.set": facts.operation("pg.set").model_copy(update={"criteria": (asked,)})}
-    documents = DocumentDigests(policy=_DIGEST, operations=_DIGEST, catalog=_DIGEST, directory=_DIGEST)
+    documents = DocumentDigests(policy=DIGEST, operations=DIGEST, catalog=DIGEST, directory=DIGEST)
     revision = assess_revision(
         received,
         facts.model_copy(update={"operations": operations}),
@@ -80,7 +60,7 @@ def test_the_minimum_of_every_step_is_measured() -> None:
     )
 
     (forward,) = issue(
-        received.proposal, revision, _DIGEST, step=2, now=at(5), document=a_policy(), assurance=Assurance.aal1
+        received.proposal, revision, DIGEST, step=2, now=at(5), document=a_policy(), assurance=Assurance.aal1
     )
 
     assert [(item.probe, item.parameters) for item in forward.criteria] == [
@@ -95,14 +75,14 @@ def test_a_permit_ends_before_its_window(closes: int | None, expires: int) -> No
     lets it run closes; an undo waits for no window.
     """
     received = receive(proposal_json())
-    documents = DocumentDigests(policy=_DIGEST, operations=_DIGEST, catalog=_DIGEST, directory=_DIGEST)
+    documents = DocumentDigests(policy=DIGEST, operations=DIGEST, catalog=DIGEST, directory=DIGEST)
     facts = facts_of(received.proposal)
     revision = assess_revision(
         received, facts, a_policy(), documents, revision=1, assessed_at=T0, absolute_deadline=at(60)
     )
     until = None if closes is None else at(closes)
     forward, undo = issue(
-        received.proposal, revision, _DIGEST, step=1, now=at(5), document=a_policy(), assurance=AAL1, until=until
+        received.proposal, revision, DIGEST, step=1, now=at(5), document=a_policy(), assurance=AAL1, until=until
     )
 
     assert (forward.expires_at, undo.expires_at) == (at(expires), None)
@@ -113,13 +93,13 @@ def test_a_permit_ends_before_its_window(closes: int | None, expires: int) -> No
 
 def test_issuing_again_gives_the_same_permit() -> None:
     """The id of a permit follows from what it is for, not from when it was issued."""
-    assert _issue(1) == _issue(1)
-    assert _issue(1)[0].expires_at == at(5) + timedelta(minutes=5)
+    assert issued(1) == issued(1)
+    assert issued(1)[0].expires_at == at(5) + timedelta(minutes=5)
 
 
 def test_the_permits_of_a_dry_run_say_so() -> None:
     """Both directions carry the mark of the proposal, and nothing is to be measured; otherwise they are the same."""
-    real, dry = _issue(1), _issue(1, dry_run=True)
+    real, dry = issued(1), issued(1, dry_run=True)
     assert [permit.dry_run for permit in (*real, *dry)] == [False, False, True, True]
     assert dry[0].criteria == ()
     assert [permit.order_digest for permit in dry] == [permit.order_digest for permit in real]
@@ -135,13 +115,13 @@ def test_what_is_compared_with_before_is_read_before_the_first_step() -> None:
     criteria = [*proposal_json()["success_criteria"], COMPARED]
     received = receive(proposal_json(**_TWO, success_criteria=criteria))
     facts = facts_of(received.proposal, probes={"pg.waits": probe}, guarded={"component:till": ("web/till",)})
-    documents = DocumentDigests(policy=_DIGEST, operations=_DIGEST, catalog=_DIGEST, directory=_DIGEST)
+    documents = DocumentDigests(policy=DIGEST, operations=DIGEST, catalog=DIGEST, directory=DIGEST)
     revision = assess_revision(
         received, facts, a_policy(), documents, revision=1, assessed_at=T0, absolute_deadline=at(60)
     )
 
     first, last = (
-        issue(received.proposal, revision, _DIGEST, step=step, now=at(5), document=a_policy(), assurance=AAL1)[0]
+        issue(received.proposal, revision, DIGEST, step=step, now=at(5), document=a_policy(), assurance=AAL1)[0]
         for step in (1, 2)
     )
 
@@ -157,8 +137,8 @@ def test_what_is_compared_with_before_is_read_before_the_first_step() -> None:
 def test_target_by_target_is_said_to_the_step_and_to_its_undo() -> None:
     steps = [{**proposal_json()["steps"][0], "one_by_one": True}]
 
-    forward, undo = _issue(1, steps=steps)
+    forward, undo = issued(1, steps=steps)
 
     assert (forward.one_by_one, undo.one_by_one) == (True, True)
-    assert (forward.parts, _issue(1)[0].parts) == (("pg-orders",), ("",))
-    assert "one_by_one" not in _issue(1)[0].model_dump()
+    assert (forward.parts, issued(1)[0].parts) == (("pg-orders",), ("",))
+    assert "one_by_one" not in issued(1)[0].model_dump()
