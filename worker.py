@@ -31,6 +31,7 @@ from activities.clock import Clock, SystemClock
 from activities.connection import connect
 from activities.control import ControlActivities
 from activities.database import Database
+from activities.delivered import DeliveredRunner
 from activities.delivering import NoticeActivities
 from activities.detecting import DetectActivities
 from activities.dispatch import PermitActivities
@@ -137,7 +138,7 @@ async def build_workers(
                 task_queue=TASK_QUEUE,
                 workflows=WORKFLOWS,
                 activities=[*activities, *dispatching],
-                workflow_runner=workflow_runner(),
+                workflow_runner=DeliveredRunner(workflow_runner()),
                 max_cached_workflows=max_cached_workflows,
                 graceful_shutdown_timeout=GRACE,
             )

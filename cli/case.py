@@ -18,6 +18,7 @@ from activities.connection import TemporalConfigError, TemporalUnavailableError
 from activities.documents import Documents
 from activities.dossier import Dossier, read_dossier
 from activities.halt_proofs import Releases
+from cli.asking import asked
 from cli.place import NO_RECORD, Place
 from policy.approval.ballot import Ballot
 from policy.base import instant_text
@@ -138,7 +139,7 @@ async def ask(client: Client, proposal_id: str, query: str) -> tuple[dict[str, A
     """A query's answer, or None and why there is none."""
     handle = client.get_workflow_handle(interface.workflow_id(proposal_id))
     try:
-        answer = await handle.query(query, rpc_timeout=QUERY_TIMEOUT)
+        answer = await asked(handle, query, rpc_timeout=QUERY_TIMEOUT)
     except RPCError as error:
         return None, _no_answer(error)
     except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:

@@ -16,6 +16,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from activities.database import Database
 from activities.dossier import read_dossier
+from cli.asking import asked
 from cli.case import look
 from cli.decide import decision
 from cli.demo_screen import Screen
@@ -105,7 +106,7 @@ class World:
 
     async def why(self, handle: "WorkflowHandle[Any, Any]") -> str:
         """Why an action is pending, in one line: its own answer to the query `explain`."""
-        answer = await handle.query("explain")
+        answer = await asked(handle, "explain")
         groups = ", ".join(group for names in answer["could_unblock"].values() for group in names)
         return f"{answer['summary']}; could unblock it: {groups}"
 

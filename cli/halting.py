@@ -12,6 +12,7 @@ from temporalio.service import RPCError
 
 from activities.connection import TemporalUnavailableError
 from cli import exits
+from cli.asking import asked
 from cli.confirming import confirms
 from cli.place import Place
 from cli.statement_files import signer_of
@@ -77,7 +78,7 @@ async def begin(client: Client, halt_id: str, statement: dict[str, Any]) -> dict
     )
     async with asyncio.timeout(_PATIENCE_SECONDS):
         while True:
-            answer: dict[str, Any] = await handle.query(interface.STATUS, result_type=dict[str, Any])
+            answer: dict[str, Any] = await asked(handle, interface.STATUS, result_type=dict[str, Any])
             if answer["placed"] or answer["code"]:
                 return answer
             await asyncio.sleep(_POLL_SECONDS)

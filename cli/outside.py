@@ -21,6 +21,7 @@ from activities.export import export_action, write_whole
 from activities.outside import STATED, Stated, read_stated
 from cli import exits
 from cli.arguments import Commands
+from cli.asking import asked
 from cli.case import UnknownActionError
 from cli.item import listed, recorded
 from cli.place import Place, find_place
@@ -105,7 +106,7 @@ async def _send(place: Place, identity: str, statement: dict[str, Any]) -> dict[
         )
         async with asyncio.timeout(_PATIENCE):
             closed = readable(await handle.result())["closed"]
-            receipts = readable(await handle.query(STATUS))["receipts"]
+            receipts = readable(await asked(handle, STATUS))["receipts"]
     except TimeoutError:
         return None
     except RPCError as error:

@@ -10,6 +10,8 @@ RECHECK = "recheck"
 LOOK_AGAIN = "look_again"
 STATUS = "status"
 EXPLAIN = "explain"
+# What a query fails with that came between an event and the workflow task that delivers it: it is asked again.
+ASKED_TOO_EARLY = "asked while a workflow task was on its way: ask again"
 
 SWEEP_WORKFLOW = "Sweep"
 ARCHIVE_WORKFLOW = "Archive"

@@ -21,6 +21,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.database import Database, DatabaseUnavailableError
 from activities.item_rows import read_open_items
+from cli.asking import asked
 from policy.items import Item
 from policy.permit import permit_of
 from tests.faults.afterwards import signed_halt
@@ -52,7 +53,7 @@ async def converse(handle: WorkflowHandle[Any, Any], action: Action) -> None:
     while True:
         await asyncio.sleep(1)
         with contextlib.suppress(RPCError):
-            status = await handle.query("status", rpc_timeout=_RPC)
+            status = await asked(handle, "status", rpc_timeout=_RPC)
             if status["state"] == "pending":
                 await _answer(handle, action, status)
             elif status["state"] == "executing" and action.kind == "stopped":

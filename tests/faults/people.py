@@ -9,6 +9,7 @@ from typing import Any
 from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
 
+from cli.asking import asked
 from workflows.interface import DECIDE, RECHECK
 
 _RPC = timedelta(seconds=3)
@@ -56,7 +57,7 @@ async def converse(
     """
     while True:
         try:
-            status = await handle.query("status", rpc_timeout=_RPC)
+            status = await asked(handle, "status", rpc_timeout=_RPC)
             if status["state"] == "pending":
                 if conduct.moves:
                     await move()
