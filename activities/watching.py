@@ -105,8 +105,9 @@ class WatchActivities(WatchPort):
         self._database = database
         self._client = client
         self._clock = clock
-        self._looked: set[str] = set()
-        self._looked_ended: set[str] = set()
+        # Which runs the last look that was written found, and which of them had ended.
+        self._looked: frozenset[str] = frozenset()
+        self._looked_ended: frozenset[str] = frozenset()
 
     @activity.defn(name="watch")
     async def watch(self) -> int:
@@ -115,11 +116,15 @@ class WatchActivities(WatchPort):
             mark = (await connection.execute(_MARK, {"now": now})).first()
         reached = mark.until if mark is not None else now - _FIRST
         since, until = reached - _OVERLAP, await self._as_far_as(reached, now)
-        found = [*await self._started(since, until), *await self._ended(since, until)]
+        started, looked = await self._started(since, until)
+        ended, looked_ended = await self._ended(since, until)
         gone, slice_end = await self._gone(mark.proposal_id if mark is not None else "", now)
-        written = await self._write([*found, *gone], until, now)
+        written = await self._write([*started, *ended, *gone], until, now)
         async with self._database.transaction() as connection:
             await connection.execute(insert(WatchRow).values(at=now, until=until, proposal_id=slice_end))
+        # What was started or has ended in the overlap is listed once more by the next look. Where this one could not be
+        # written, that one looks at everything again.
+        self._looked, self._looked_ended = looked, looked_ended
         return written
 
     async def _as_far_as(self, reached: datetime, now: datetime) -> datetime:
@@ -134,14 +139,12 @@ class WatchActivities(WatchPort):
             log.warning("the watcher is behind: it looks at runs up to %s", instant_text(until))
         return until
 
-    async def _started(self, since: datetime, until: datetime) -> list[_Found]:
-        """What is wrong with the runs that were started in a span of time."""
+    async def _started(self, since: datetime, until: datetime) -> tuple[list[_Found], frozenset[str]]:
+        """What is wrong with the runs that were started in a span of time, and which these were."""
         runs = [info async for info in self._list(_between("StartTime", since, until))]
         new = [info for info in runs if info.execution.run_id not in self._looked]
         found = await _side_by_side(self._look(info) for info in new)
-        # What was started in the overlap is listed once more by the next look.
-        self._looked = {info.execution.run_id for info in runs}
-        return [item for items in found for item in items]
+        return [item for items in found for item in items], frozenset(info.execution.run_id for info in runs)
 
     async def _look(self, info: WorkflowExecutionInfo) -> list[_Found]:
         described = await self._describe(info.execution.workflow_id, info.execution.run_id)
@@ -161,17 +164,17 @@ class WatchActivities(WatchPort):
             for sign in signs_of(run, TASK_QUEUE)
         ]
 
-    async def _ended(self, since: datetime, until: datetime) -> list[_Found]:
-        """What was terminated in a span of time, and what completed without the record."""
+    async def _ended(self, since: datetime, until: datetime) -> tuple[list[_Found], frozenset[str]]:
+        """What was terminated in a span of time, and what completed without the record; and which runs ended then."""
         listed = [info async for info in self._list(f"{_ENDED} AND {_between('CloseTime', since, until)}")]
         infos = [info for info in listed if info.execution.run_id not in self._looked_ended]
-        self._looked_ended = {info.execution.run_id for info in listed}
         known = await self._heard_of({_proposal(info) or "" for info in infos})
         terminated = [info for info in infos if info.status == _TERMINATED]
         unknown = [info for info in infos if info.status != _TERMINATED and info.task_queue == TASK_QUEUE]
         unknown = [info for info in unknown if (_proposal(info) or "") not in known and _proposal(info) is not None]
         found = await _side_by_side(self._how_terminated(info) for info in terminated)
-        return [item for items in found for item in items] + [_found(Sign.unknown, info) for info in unknown]
+        signs = [item for items in found for item in items] + [_found(Sign.unknown, info) for info in unknown]
+        return signs, frozenset(info.execution.run_id for info in listed)
 
     async def _how_terminated(self, info: WorkflowExecutionInfo) -> list[_Found]:
         """By whom and why, in their own words; nothing where a reset did it, which is seen by the run that it made."""

@@ -42,6 +42,7 @@ from activities.executors.base import (
     TargetUnreachableError,
 )
 from activities.executors.kinds import make_executors
+from activities.trails.kinds import TrailSource
 from policy.targets import ResolvedTarget
 from tests.faults.disturbing import Disturbed, DisturbedAnchor, Twice, by_way, disturb_commit, socket_of
 from tests.integration.executors.lossy import LossyWay, lossy_way
@@ -196,7 +197,13 @@ async def main(config: dict[str, str]) -> None:
     archive.mkdir(exist_ok=True)
     channels = read_channels(config["channels"].encode()) if "channels" in config else None
     given = settings(
-        database_url=config["database"], targets={"target/1": "unused"}, archive_dir=archive, channels=channels
+        database_url=config["database"],
+        targets={"target/1": "unused"},
+        archive_dir=archive,
+        channels=channels,
+        prometheus_url=config.get("prometheus"),
+        slo_query="budget_left{slo='$name'}",
+        trails=_trails(config, folder),
     )
     anchor = DisturbedAnchor(folder / "anchor.json", crash)
     ahead = Ahead(float(config["ahead"]), folder / "ahead") if "ahead" in config else None
@@ -208,6 +215,11 @@ async def main(config: dict[str, str]) -> None:
                 await asyncio.Event().wait()
         finally:
             await database.close()
+
+
+def _trails(config: dict[str, str], folder: Path) -> dict[str, TrailSource]:
+    """The audit log of a cluster, where there is one."""
+    return {"k8s/shop": TrailSource(kind="kubernetes", path=str(folder / config["trail"]))} if "trail" in config else {}
 
 
 def _executors(config: dict[str, str], crash: Crash) -> dict[str, Executor]:

@@ -40,6 +40,9 @@ COUNTED: Mapping[str, str] = {
     "halts": "countersign.halt",
     "halts released": "countersign.halt_release",
     "archived": "countersign.archive",
+    "violations": "countersign.ledger_entry WHERE kind = 'violation'",
+    "slo states": "countersign.slo_state",
+    "issuer keys": "countersign.issuer_key",
     # What somebody still has of a target after its action has its result.
     "reserved": "countersign.reservation AS r WHERE lease_until > now() AND NOT EXISTS"
     " (SELECT FROM countersign.result AS e WHERE e.proposal_id = r.proposal_id)",
@@ -102,6 +105,8 @@ class Ordeal:
     wired: str = ""
     then: Afterwards | None = None
     documents: tuple[bytes, ...] = DOCUMENTS
+    # What its worker is told besides.
+    config: Mapping[str, str] = field(default_factory=dict)
     name: str = field(default_factory=lambda: f"ordeal_{uuid4().hex[:12]}")
     _moved: list[bool] = field(default_factory=list)
 
@@ -198,6 +203,7 @@ class Ordeal:
             "target": self.stack.database_url("postgres", self.name),
             **(places.told(self.place) if self.place else {}),
             **(self.channel.config if self.channel else {}),
+            **self.config,
         }
         dies = any(point.startswith(("before:", "after:")) for point in self.point.split("+"))
         if dies:

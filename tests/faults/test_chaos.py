@@ -146,6 +146,7 @@ async def test_the_books_balance_after_random_faults(
         sys.stdout.writelines(f"{name}: {value}\n" for name, value in totals.items())
     assert problems == [], f"CHAOS_SEED={seed}"
     assert totals["halted"] == totals["halts"]
+    assert totals["reset"] == 0, "a run had to be reset: no worker could go on with it"
 
 
 @pytest.mark.chaos
