@@ -11,9 +11,10 @@
    again (`ASKED_TOO_EARLY`). Of a run that was forgotten core sometimes loses the next local activity (2 of 52 times
    here), and the task is tried again after its ten seconds.
 
-The size is that of the event WorkflowTaskStarted. It grows with every task, as that event alone does; where it is still
-the same, because a task was kept in memory only, a task fails once and its next attempt is larger. A server that does
-not say it (the one that skips time) has nothing refused.
+The size is that of the newest start of a task. It grows with every task that is written, as its start alone does.
+Where a task was kept in memory only, the next one may be of the same size: it fails once, and its next attempt is
+larger. After a start that failed, what a query brings has that start's size and passes: ADR 0034 says why nothing here
+can tell. A server that does not say the size (the one that skips time) has nothing refused.
 
 Source: `QueryWorkflow` and `PollWorkflowTaskQueue` of temporalio/temporal, `HistoryPaginator` of temporalio/sdk-core,
 read in November 2026; `tests/faults/test_asked_too_early.py` shows both.

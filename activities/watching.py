@@ -2,7 +2,8 @@
 
 - It looks at what was started or has ended since it last looked, with some overlap, and at a slice of the actions that
   are open on record. Each look is bounded: of a span with too many runs it takes the earlier part, and the next look
-  goes on there. How far it came is on record; what one process looked at before, it does not look at again.
+  goes on there. How far it came is on record; what one process looked at before, it does not look at again, and keeps
+  what it saw until that is written.
 - Temporal is asked by its own messages: one paused run would keep the SDK's lists from everybody.
 - What Temporal says is as good as whoever writes to it. Somebody who deletes a run with its traces before the next
   look, a minute later, is seen only where its action was open on record.
@@ -105,9 +106,10 @@ class WatchActivities(WatchPort):
         self._database = database
         self._client = client
         self._clock = clock
-        # Which runs the last look that was written found, and which of them had ended.
-        self._looked: frozenset[str] = frozenset()
-        self._looked_ended: frozenset[str] = frozenset()
+        # Which runs were looked at, and what was seen of them and is not written yet: a look may be cut off anywhere.
+        self._looked: set[str] = set()
+        self._looked_ended: set[str] = set()
+        self._unwritten: list[_Found] = []
 
     @activity.defn(name="watch")
     async def watch(self) -> int:
@@ -116,15 +118,14 @@ class WatchActivities(WatchPort):
             mark = (await connection.execute(_MARK, {"now": now})).first()
         reached = mark.until if mark is not None else now - _FIRST
         since, until = reached - _OVERLAP, await self._as_far_as(reached, now)
-        started, looked = await self._started(since, until)
-        ended, looked_ended = await self._ended(since, until)
+        await self._started(since, until)
+        await self._ended(since, until)
         gone, slice_end = await self._gone(mark.proposal_id if mark is not None else "", now)
-        written = await self._write([*started, *ended, *gone], until, now)
+        seen = list(self._unwritten)
+        written = await self._write([*seen, *gone], reached, now)
+        self._unwritten = [item for item in self._unwritten if not any(item is one for one in seen)]
         async with self._database.transaction() as connection:
             await connection.execute(insert(WatchRow).values(at=now, until=until, proposal_id=slice_end))
-        # What was started or has ended in the overlap is listed once more by the next look. Where this one could not be
-        # written, that one looks at everything again.
-        self._looked, self._looked_ended = looked, looked_ended
         return written
 
     async def _as_far_as(self, reached: datetime, now: datetime) -> datetime:
@@ -139,12 +140,14 @@ class WatchActivities(WatchPort):
             log.warning("the watcher is behind: it looks at runs up to %s", instant_text(until))
         return until
 
-    async def _started(self, since: datetime, until: datetime) -> tuple[list[_Found], frozenset[str]]:
-        """What is wrong with the runs that were started in a span of time, and which these were."""
+    async def _started(self, since: datetime, until: datetime) -> None:
+        """See what is wrong with the runs that were started in a span of time."""
         runs = [info async for info in self._list(_between("StartTime", since, until))]
         new = [info for info in runs if info.execution.run_id not in self._looked]
         found = await _side_by_side(self._look(info) for info in new)
-        return [item for items in found for item in items], frozenset(info.execution.run_id for info in runs)
+        self._unwritten += [item for items in found for item in items]
+        # What was started in the overlap is listed once more by the next look.
+        self._looked = {info.execution.run_id for info in runs}
 
     async def _look(self, info: WorkflowExecutionInfo) -> list[_Found]:
         described = await self._describe(info.execution.workflow_id, info.execution.run_id)
@@ -164,8 +167,8 @@ class WatchActivities(WatchPort):
             for sign in signs_of(run, TASK_QUEUE)
         ]
 
-    async def _ended(self, since: datetime, until: datetime) -> tuple[list[_Found], frozenset[str]]:
-        """What was terminated in a span of time, and what completed without the record; and which runs ended then."""
+    async def _ended(self, since: datetime, until: datetime) -> None:
+        """See what was terminated in a span of time, and what completed without the record."""
         listed = [info async for info in self._list(f"{_ENDED} AND {_between('CloseTime', since, until)}")]
         infos = [info for info in listed if info.execution.run_id not in self._looked_ended]
         known = await self._heard_of({_proposal(info) or "" for info in infos})
@@ -173,8 +176,9 @@ class WatchActivities(WatchPort):
         unknown = [info for info in infos if info.status != _TERMINATED and info.task_queue == TASK_QUEUE]
         unknown = [info for info in unknown if (_proposal(info) or "") not in known and _proposal(info) is not None]
         found = await _side_by_side(self._how_terminated(info) for info in terminated)
-        signs = [item for items in found for item in items] + [_found(Sign.unknown, info) for info in unknown]
-        return signs, frozenset(info.execution.run_id for info in listed)
+        self._unwritten += [item for items in found for item in items]
+        self._unwritten += [_found(Sign.unknown, info) for info in unknown]
+        self._looked_ended = {info.execution.run_id for info in listed}
 
     async def _how_terminated(self, info: WorkflowExecutionInfo) -> list[_Found]:
         """By whom and why, in their own words; nothing where a reset did it, which is seen by the run that it made."""
@@ -220,15 +224,15 @@ class WatchActivities(WatchPort):
             return []
         return [_Found(Sign.missing, workflow, proposal_id, now, proposal_id, {})]
 
-    async def _write(self, found: Sequence[_Found], until: datetime, now: datetime) -> int:
+    async def _write(self, found: Sequence[_Found], since: datetime, now: datetime) -> int:
         """Write what was found to the ledgers it is for; how many entries are new."""
         known = await self._registered({item.about for item in found if item.about is not None})
         by_ledger: dict[str, list[_Found]] = defaultdict(list)
         for item in found:
             by_ledger[item.about if item.about in known else RUNS_LEDGER].append(item)
-        return sum([await self._append(name, items, until, now) for name, items in by_ledger.items()])
+        return sum([await self._append(name, items, since, now) for name, items in by_ledger.items()])
 
-    async def _append(self, name: str, found: Sequence[_Found], until: datetime, now: datetime) -> int:
+    async def _append(self, name: str, found: Sequence[_Found], since: datetime, now: datetime) -> int:
         async with self._database.transaction(name) as connection:
             before = await connection.scalar(_violations(name)) or 0
             room = LISTED if name == RUNS_LEDGER else max(LISTED - before, 0)
@@ -238,7 +242,7 @@ class WatchActivities(WatchPort):
             new = [content for key, content in contents.items() if key not in stored]
             written = new[:room]
             if left_out := new[room:]:
-                written.append(more_of((Sign(content["watched"]["sign"]) for content in left_out), until))
+                written.append(more_of((Sign(content["watched"]["sign"]) for content in left_out), since))
             ledger = Ledger(connection, name, now)
             for content in written:
                 await ledger.append(EntryKind.violation, content, *watched_key(content["watched"]))

@@ -1,9 +1,12 @@
-"""Asking a workflow, and asking again where the query came between an event and the task that delivers it."""
+"""Asking a workflow, and asking again where the query came between an event and the task that delivers it.
+
+Of a run that ended before that task nobody delivers the event any more: it is asked once, and the record says the rest.
+"""
 
 import asyncio
 from typing import Any
 
-from temporalio.client import WorkflowHandle, WorkflowQueryFailedError
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle, WorkflowQueryFailedError
 
 from workflows.interface import ASKED_TOO_EARLY
 
@@ -27,7 +30,11 @@ async def asked(handle: WorkflowHandle[Any, Any], query: str, **more: Any) -> An
         try:
             return await handle.query(query, **more)
         except WorkflowQueryFailedError as error:
-            if ASKED_TOO_EARLY not in str(error):
+            if ASKED_TOO_EARLY not in str(error) or await _has_ended(handle):
                 raise
         await asyncio.sleep(_PAUSE_SECONDS)
     return await handle.query(query, **more)
+
+
+async def _has_ended(handle: WorkflowHandle[Any, Any]) -> bool:
+    return (await handle.describe()).status is not WorkflowExecutionStatus.RUNNING

@@ -13,15 +13,18 @@ def readings(report: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str
 
 
 def _before(report: Mapping[str, Any], item: Mapping[str, Any]) -> str:
-    """What the same probe read before; nothing where it was asked several things, and which of them is not known."""
-    found = [
-        one
-        for one in report.get("baselines", ())
-        if one["probe"] == item["probe"] and one["resource"] == item.get("resource")
-    ]
-    if len(found) != 1:
+    """What the same probe read before; nothing where it was asked several things: a measurement does not say which."""
+    found, measured = (
+        [one for one in report.get(kind, ()) if (one["probe"], one.get("resource")) == _asked(item)]
+        for kind in ("baselines", "measurements")
+    )
+    if (len(found), len(measured)) != (1, 1):
         return ""
     return " (no answer before)" if found[0].get("error") else f" ({_shown(found[0]['value'])} before)"
+
+
+def _asked(item: Mapping[str, Any]) -> tuple[object, object]:
+    return item["probe"], item.get("resource")
 
 
 def _shown(value: object) -> str:

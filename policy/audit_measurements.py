@@ -29,7 +29,8 @@ def check_measurements(permit: Permit, report: EffectReport, baselines: tuple[Ba
         report: what the executor says.
         baselines: what was read before the first step, of that step's report.
     """
-    began = permit.direction is Direction.do and report.effect != "none" and not report.late
+    looked_only = report.late and not report.baselines
+    began = permit.direction is Direction.do and report.effect != "none" and not looked_only
     yield from check_baselines(permit, report.baselines, began=began)
     known = (*baselines, *report.baselines)
     pairs = permit.measurable

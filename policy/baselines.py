@@ -7,6 +7,7 @@
   probe answer at all.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -61,18 +62,20 @@ def check_baselines(permit: Permit, baselines: Iterable[Baseline], *, began: boo
         began: whether the step was begun by whoever reports.
     """
     needed = needed_before(permit)
-    wanted = {place_of(*pair) for pair in (*needed, *kept_before(permit))}
-    read: dict[Place, Baseline] = {}
+    # A release that did not have the others read asked twice where two of these ask the same.
+    often = Counter(place_of(*pair) for pair in needed) | Counter({place_of(*pair) for pair in kept_before(permit)})
+    read: dict[Place, list[Baseline]] = defaultdict(list)
     for item in baselines:
-        where = _place(item.probe, item.parameters, item.resource)
-        if where not in wanted or where in read:
-            yield f"{item.probe} was read on {item.resource} before the step, which was not to be read, or twice"
-        read.setdefault(where, item)
+        read[_place(item.probe, item.parameters, item.resource)].append(item)
+    for where, items in read.items():
+        if len(items) > often[where]:
+            probe, _, resource = where
+            yield f"{probe} was read on {resource} before the step {len(items)} times, which it was not to be"
     for criterion, resource in needed if began else ():
-        before = read.get(place_of(criterion, resource))
-        why = f"{criterion.probe} was not read on {resource}" if before is None else not_to_begin(criterion, before)
-        if why:
-            yield f"it was begun, and must not have been: {why}"
+        found = [not_to_begin(criterion, item) for item in read.get(place_of(criterion, resource), ())]
+        for why in found or [f"{criterion.probe} was not read on {resource}"]:
+            if why:
+                yield f"it was begun, and must not have been: {why}"
 
 
 def place_of(criterion: PermitCriterion, resource: str) -> Place:

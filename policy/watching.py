@@ -99,12 +99,14 @@ def content_of(sign: Sign, workflow: str, run_id: str, at: datetime, **more: obj
     return {"what": _WHAT[sign], "watched": {**about, **said}}
 
 
-def more_of(left_out: Iterable[Sign], until: datetime) -> dict[str, Any]:
-    """What the entry says that stands for all that one look left out."""
+def more_of(left_out: Iterable[Sign], since: datetime) -> dict[str, Any]:
+    """What the entry says that stands for all that one look left out; `since` is where it began, so that the same look
+    again says it once.
+    """
     count: dict[str, int] = {}
     for sign in left_out:
         count[str(sign)] = count.get(str(sign), 0) + 1
-    about = {"sign": str(Sign.more), "run_id": instant_text(until), "count": dict(sorted(count.items()))}
+    about = {"sign": str(Sign.more), "run_id": instant_text(since), "count": dict(sorted(count.items()))}
     return {"what": _WHAT[Sign.more], "watched": about}
 
 

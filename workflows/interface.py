@@ -11,7 +11,7 @@ LOOK_AGAIN = "look_again"
 STATUS = "status"
 EXPLAIN = "explain"
 # What a query fails with that came between an event and the workflow task that delivers it: it is asked again.
-ASKED_TOO_EARLY = "asked while a workflow task was on its way: ask again"
+ASKED_TOO_EARLY = "asked while a workflow task was on its way: ask again, or the record where the run has ended"
 
 SWEEP_WORKFLOW = "Sweep"
 ARCHIVE_WORKFLOW = "Archive"

@@ -148,3 +148,19 @@ async def test_our_worker_refuses_to_and_the_run_goes_on(stack: Stack) -> None:
     assert await handle.result() == told
     assert not _ran_ahead(list(history.events))
     await Replayer(workflows=[Listens], workflow_runner=UnsandboxedWorkflowRunner()).replay_workflow(history)
+
+
+async def test_a_run_that_ended_before_its_last_task_is_asked_once(stack: Stack) -> None:
+    """Nobody delivers its last signal any more: asking again would never end, and whoever asks is told."""
+    client, queue = await Client.connect(stack.temporal_address), f"early-{uuid4()}"
+    given: dict[str, Any] = {"task_queue": queue, "workflows": [Listens], "activities": [heard]}
+    runner = DeliveredRunner(UnsandboxedWorkflowRunner())
+    async with Worker(client, **given, workflow_runner=runner):
+        handle: Handle = await client.start_workflow("Listens", id=f"listens-{uuid4()}", task_queue=queue)
+        assert await asked(handle, "count") == 0
+    await handle.signal("tell")
+    await handle.terminate()
+
+    async with Worker(client, **given, workflow_runner=runner):
+        with pytest.raises(WorkflowQueryFailedError, match="the record where the run has ended"):
+            await asyncio.wait_for(asked(handle, "count"), BOUND)

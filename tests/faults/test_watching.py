@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
+from sqlalchemy.exc import DBAPIError
 from temporalio import workflow
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
@@ -253,3 +255,74 @@ async def test_too_much_is_taken_in_parts(world: World, monkeypatch: pytest.Monk
         if await signs(world, proposal_id):
             break
     assert await signs(world, proposal_id) == [("terminated", run_id)]
+
+
+@pytest.mark.parametrize("table", ["ledger_entry", "watch"])
+async def test_what_could_not_be_written_is_written_by_the_next_look_of_the_same_process(
+    world: World, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, whether the entries or the mark of the look failed; and what is only counted is counted once."""
+    monkeypatch.setattr(watching, "LISTED", 3)
+    names = [f"failing/{table}/{number}" for number in range(5)]
+    await asyncio.gather(*(world.start({"proposal_id": "any"}, id=name, task_queue="elsewhere") for name in names))
+    await _listed(world, 5, f"WorkflowId STARTS_WITH 'failing/{table}/'")
+    before = len(await signs(world, RUNS_LEDGER))
+    watcher = WatchActivities(world.database, world.client, SystemClock())
+
+    async with _refusing(world, table):
+        for _ in range(2):
+            with pytest.raises(DBAPIError, match="refused for a while"):
+                await watcher.watch()
+    await watcher.watch()
+    assert await watcher.watch() == 0
+
+    found = await world.entries(RUNS_LEDGER, "violation")
+    new = [item["content"]["watched"] for item in found[before:]]
+    assert len({(item["sign"], item["run_id"]) for item in new}) == len(new) == 3 + 1
+    assert [item["sign"] for item in new].count("more") == 1
+
+
+async def test_a_look_that_is_cut_off_is_not_begun_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it had looked at stays looked at, and what it saw there is written by the look that is not cut off."""
+    handle, proposal_id = await _pending(world)
+    run_id = await _run_id(handle)
+    await handle.terminate()
+    await _listed(world, 1, f"WorkflowId = '{handle.id}' AND ExecutionStatus = 'Terminated'")
+    watcher = WatchActivities(world.database, world.client, SystemClock())
+    gone = watcher._gone
+    asked: list[str] = []
+
+    async def cut_off(after: str, now: datetime) -> Any:
+        raise asyncio.CancelledError
+
+    async def described(workflow: str, run: str, describe: Any = watcher._describe) -> Any:
+        asked.append(run)
+        return await describe(workflow, run)
+
+    monkeypatch.setattr(watcher, "_describe", described)
+    monkeypatch.setattr(watcher, "_gone", cut_off)
+    with pytest.raises(asyncio.CancelledError):
+        await watcher.watch()
+    assert run_id in asked
+    monkeypatch.setattr(watcher, "_gone", gone)
+    asked.clear()
+    await watcher.watch()
+
+    assert run_id not in asked
+    assert await signs(world, proposal_id) == [("terminated", run_id)]
+
+
+@asynccontextmanager
+async def _refusing(world: World, table: str) -> AsyncIterator[None]:
+    """A record that takes no rows of a table for a while."""
+    admin = await asyncpg.connect(world.url)
+    await admin.execute(
+        "CREATE OR REPLACE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN RAISE EXCEPTION 'refused for a while'; END $$"
+    )
+    await admin.execute(f"CREATE TRIGGER refuse BEFORE INSERT ON countersign.{table} EXECUTE FUNCTION public.refuse()")
+    try:
+        yield
+    finally:
+        await admin.execute(f"DROP TRIGGER refuse ON countersign.{table}")
+        await admin.close()

@@ -13,6 +13,7 @@ PLAIN = PermitCriterion(probe="web.version", equals="2")
 COMPARED = PermitCriterion(probe="web.latency", success={"at_most": {"baseline_times": 1.5}})
 SHARE = PermitCriterion(probe="web.requests", success={"at_least": {"baseline_times": 0.9}})
 GUARD = PermitCriterion(probe="till.errors", success={"at_most": 5}, of="component:till", resources=("web/till",))
+OTHER_GUARD = GUARD.model_copy(update={"of": "system:shop"})
 
 
 def _permit(*criteria: PermitCriterion, before: tuple[PermitCriterion, ...] | None = None) -> Permit:
@@ -56,9 +57,26 @@ FOUND: dict[str, tuple[Permit, tuple[Baseline, ...], bool, str]] = {
     "what is needed was not read": (_permit(COMPARED), (), True, "have been: web.latency was not read on web/a"),
     "what is needed gave no answer": (_permit(COMPARED), (_read(COMPARED, error="down"),), True, "has no baseline"),
     "it was not begun": (_permit(COMPARED), (_read(COMPARED, error="down"),), False, ""),
-    "something else": (_permit(PLAIN), (_read(SHARE, 3),), True, "web.requests was read on web/a before the step"),
+    "something else": (
+        _permit(PLAIN),
+        (_read(SHARE, 3),),
+        True,
+        "web.requests was read on web/a before the step 1 times",
+    ),
     "elsewhere": (_permit(PLAIN), (_read(PLAIN, 3, resource="web/b"),), True, "was read on web/b before the step"),
-    "twice": (_permit(COMPARED), (_read(COMPARED, 3), _read(COMPARED, 9)), True, "or twice"),
+    "twice": (_permit(COMPARED), (_read(COMPARED, 3), _read(COMPARED, 9)), True, "2 times, which it was not to be"),
+    "by two guards of one place, as in an earlier release": (
+        _permit(GUARD, OTHER_GUARD),
+        (_read(GUARD, 1, resource="web/till"), _read(GUARD, 2, resource="web/till")),
+        True,
+        "",
+    ),
+    "by two guards, of which one did not hold": (
+        _permit(GUARD, OTHER_GUARD),
+        (_read(GUARD, 1, resource="web/till"), _read(GUARD, 9, resource="web/till")),
+        True,
+        "it was begun, and must not have been: guard till.errors does not hold",
+    ),
     "a guard that did not hold": (
         _permit(GUARD),
         (_read(GUARD, 9, resource="web/till"),),

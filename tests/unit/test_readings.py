@@ -25,3 +25,9 @@ CASES: dict[str, tuple[list[dict[str, Any]], str]] = {
 @pytest.mark.parametrize(("before", "said"), CASES.values(), ids=CASES)
 def test_a_reading_says_what_was_before(before: list[dict[str, Any]], said: str) -> None:
     assert list(readings({"measurements": [AFTER], "baselines": before})) == [(AFTER, said)]
+
+
+def test_of_two_measurements_that_only_differ_in_what_was_asked_nothing_is_said_of_before() -> None:
+    two = [AFTER, {**AFTER, "value": 300}]
+    said = [text for _, text in readings({"measurements": two, "baselines": [_before(310)]})]
+    assert said == ["web.latency reads 12", "web.latency reads 300"]
