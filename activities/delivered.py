@@ -21,12 +21,12 @@ read in November 2026; `tests/faults/test_asked_too_early.py` shows both.
 """
 
 import logging
-from collections.abc import Sequence
 from typing import Any
 
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
-from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
+from temporalio.worker import WorkflowInstance
 
+from activities.around import InstanceAround, RunnerAround
 from workflows.interface import ASKED_TOO_EARLY
 
 log = logging.getLogger("countersign.worker")
@@ -36,32 +36,16 @@ _EVENTS = frozenset({"fire_timer", "signal_workflow", "cancel_workflow"})
 _ENDS = ("completed", "failed")
 
 
-class DeliveredRunner(WorkflowRunner):
-    """Another runner, whose instances refuse events that no workflow task delivered.
+class DeliveredRunner(RunnerAround):
+    """A runner whose instances refuse events that no workflow task delivered."""
 
-    Args:
-        inner: what runs the workflows.
-    """
-
-    def __init__(self, inner: WorkflowRunner) -> None:
-        self._inner = inner
-
-    def prepare_workflow(self, defn: Any) -> None:
-        """See `WorkflowRunner`."""
-        self._inner.prepare_workflow(defn)
-
-    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        """See `WorkflowRunner`."""
-        return _Delivered(self._inner.create_instance(det))
-
-    def set_worker_level_failure_exception_types(self, types: Sequence[type[BaseException]]) -> None:
-        """See `WorkflowRunner`."""
-        self._inner.set_worker_level_failure_exception_types(types)
+    def _around(self, instance: WorkflowInstance) -> WorkflowInstance:
+        return _Delivered(instance)
 
 
-class _Delivered(WorkflowInstance):
+class _Delivered(InstanceAround):
     def __init__(self, inner: WorkflowInstance) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._size = 0
 
     def activate(self, act: Any) -> Any:
@@ -72,19 +56,7 @@ class _Delivered(WorkflowInstance):
             refused.failed.failure.message = ASKED_TOO_EARLY
             return refused
         self._size = size or before
-        return self._inner.activate(act)
-
-    def get_serialization_context(self, command_info: Any) -> Any:
-        return self._inner.get_serialization_context(command_info)
-
-    def get_external_store_context(self, command_info: Any) -> Any:
-        return self._inner.get_external_store_context(command_info)
-
-    def get_info(self) -> Any:
-        return self._inner.get_info()
-
-    def get_thread_id(self) -> int | None:
-        return self._inner.get_thread_id()
+        return super().activate(act)
 
 
 def _is_event(job: Any) -> bool:

@@ -18,8 +18,9 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
 from temporalio.runtime import Runtime
-from temporalio.worker import Replayer, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
+from temporalio.worker import Replayer, WorkflowInstance, WorkflowRunner
 
+from activities.around import InstanceAround, RunnerAround
 from activities.encryption.histories import opened, without_marks
 from activities.encryption.keys import Keys
 from policy.canonical import parse_json
@@ -182,30 +183,24 @@ class _Kept:
         self.commands.append(command)
 
 
-class _KeepingRunner(WorkflowRunner):
-    """Another runner, whose instances tell which commands they make."""
+class _KeepingRunner(RunnerAround):
+    """A runner whose instances tell which commands they make."""
 
     def __init__(self, inner: WorkflowRunner, kept: _Kept) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._kept = kept
 
-    def prepare_workflow(self, defn: Any) -> None:
-        self._inner.prepare_workflow(defn)
-
-    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        return _KeepingInstance(self._inner.create_instance(det), self._kept)
-
-    def set_worker_level_failure_exception_types(self, types: Sequence[type[BaseException]]) -> None:
-        self._inner.set_worker_level_failure_exception_types(types)
+    def _around(self, instance: WorkflowInstance) -> WorkflowInstance:
+        return _KeepingInstance(instance, self._kept)
 
 
-class _KeepingInstance(WorkflowInstance):
+class _KeepingInstance(InstanceAround):
     def __init__(self, inner: WorkflowInstance, kept: _Kept) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._kept = kept
 
     def activate(self, act: Any) -> Any:
-        completion = self._inner.activate(act)
+        completion = super().activate(act)
         if not any(job.HasField("remove_from_cache") for job in act.jobs):
             self._kept.reach(act.history_length)
         for command in completion.successful.commands:
@@ -214,15 +209,3 @@ class _KeepingInstance(WorkflowInstance):
             said = type(getattr(command, kind)).FromString(getattr(command, kind).SerializeToString())
             self._kept.keep(Command(kind, said, command.user_metadata.summary.data))
         return completion
-
-    def get_serialization_context(self, command_info: Any) -> Any:
-        return self._inner.get_serialization_context(command_info)
-
-    def get_external_store_context(self, command_info: Any) -> Any:
-        return self._inner.get_external_store_context(command_info)
-
-    def get_info(self) -> Any:
-        return self._inner.get_info()
-
-    def get_thread_id(self) -> int | None:
-        return self._inner.get_thread_id()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -45,7 +46,13 @@ def _files(*places: str) -> Iterator[tuple[str, ast.Module]]:
     for place in places:
         found = (ROOT / place).rglob("*.py") if (ROOT / place).is_dir() else [ROOT / f"{place}.py"]
         for path in sorted(found):
-            yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(), str(path))
+            yield path.relative_to(ROOT).as_posix(), _parsed(path)
+
+
+@cache
+def _parsed(path: Path) -> ast.Module:
+    """A file, read once for all of these tests."""
+    return ast.parse(path.read_text(), str(path))
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
