@@ -109,7 +109,11 @@ async def test_a_flood_exhausts_no_workflow_and_holds_back_no_vote(brisk: World)
 
 
 async def check_listed(world: World, proposal_id: str) -> None:
-    """Refusals are listed up to their bounds, and all others are counted at every power of two."""
+    """Refusals are listed up to their bounds, and all others are counted at powers of two, at each once.
+
+    Where a busy machine loses a workflow task, what it took is taken again in smaller portions, and a power that the
+    larger portion had passed over is counted after one that it had reached.
+    """
     refused = await world.entries(proposal_id, "decision_refused")
     of = Counter((entry["content"]["person"] or {}).get("person_id") for entry in refused)
     assert len(refused) <= KEPT_OF_CASE
@@ -117,8 +121,8 @@ async def check_listed(world: World, proposal_id: str) -> None:
     assert of == {"eve": KEPT_OF_ONE}
     counts = [entry["content"]["count"] for entry in await world.entries(proposal_id, "refusals_unlisted")]
     reached = [count.bit_length() for count in counts]
-    assert reached == sorted(set(reached))
-    assert 1 << (reached[-1] - 1) >= SIGNALS // 2 - KEPT_OF_CASE
+    assert len(reached) == len(set(reached))
+    assert 1 << (max(reached) - 1) >= SIGNALS // 2 - KEPT_OF_CASE
     assert len(await world.sql("SELECT FROM countersign.decision WHERE proposal_id = $1", proposal_id)) <= KEPT_OF_CASE
 
 
