@@ -16,7 +16,7 @@ from activities.executors.base import Executor, ProbeError, ProbeOrder
 from policy.baselines import kept_before, needed_before, not_to_begin, place_of
 from policy.canonical import canonical
 from policy.errors import CanonicalError
-from policy.measuring import Judgement, baseline_of, judge, says, seen
+from policy.measuring import Judgement, baseline_of, judge, says, seen, shown
 from policy.outcome import Baseline, Looks, Measurement
 from policy.permit import Permit, PermitCriterion
 
@@ -24,7 +24,6 @@ _PROBE_SECONDS = 10.0
 _BASELINE_SECONDS = 5.0
 _KEPT_SECONDS = 2.0
 _MESSAGE_LIMIT = 500
-_SHOWN = 120
 
 Pairs = Sequence[tuple[PermitCriterion, str]]
 
@@ -54,7 +53,7 @@ class _Series:
         )
 
     def _read(self, judged: Judgement) -> str:
-        said = f"reads {_shown(self.value)} on {self.resource}"
+        said = f"reads {shown(self.value)} on {self.resource}"
         if judged.met:
             return said
         why = f": {judged.why}" if judged.over and self.criterion.is_judged else ""
@@ -188,7 +187,7 @@ async def _follow(series: _Series, reader: _Reader) -> bool | None:
         at = loop.time() - began
         value, error = await reader.read()
         if not error and says(criterion, value, series.baseline) == "none":
-            error = f"it reads {_shown(value)}, which its conditions say nothing of"
+            error = f"it reads {shown(value)}, which its conditions say nothing of"
         series.value, series.error = (None if error else value), error
         look = Looks(first=round(at, 3), last=round(at, 3), low=None if error else value, error=error)
         series.kept = seen(criterion, series.kept, look, series.baseline)
@@ -223,7 +222,3 @@ def _measurement(
         resource=resource,
         looks=looks,
     )
-
-
-def _shown(value: Any) -> str:
-    return canonical(value).decode()[:_SHOWN]

@@ -123,7 +123,8 @@ class WatchActivities(WatchPort):
         gone, slice_end = await self._gone(mark.proposal_id if mark is not None else "", now)
         seen = list(self._unwritten)
         written = await self._write([*seen, *gone], reached, now)
-        self._unwritten = [item for item in self._unwritten if not any(item is one for one in seen)]
+        done = set(map(id, seen))
+        self._unwritten = [item for item in self._unwritten if id(item) not in done]
         async with self._database.transaction() as connection:
             await connection.execute(insert(WatchRow).values(at=now, until=until, proposal_id=slice_end))
         return written

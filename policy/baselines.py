@@ -12,15 +12,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from policy.bounds import says_nothing
-from policy.canonical import canonical
-from policy.measuring import says
-from policy.outcome import Baseline
+from policy.measuring import says, shown
+from policy.outcome import Baseline, Place, place
 from policy.permit import Permit, PermitCriterion
 
-_SHOWN = 120
-
 Pair = tuple[PermitCriterion, str]
-Place = tuple[str, bytes, str]
 
 
 def needed_before(permit: Permit) -> tuple[Pair, ...]:
@@ -45,11 +41,11 @@ def not_to_begin(criterion: PermitCriterion, before: Baseline) -> str:
     if before.error:
         return f"{criterion.probe} has no baseline on {where}: {before.error}"
     if says(criterion, value, value) == "none":
-        return f"{criterion.probe} has no baseline on {where}: {_shown(value)} is no number"
+        return f"{criterion.probe} has no baseline on {where}: {shown(value)} is no number"
     if criterion.success is not None and says_nothing(criterion.success, value):
-        return f"{criterion.probe} is {_shown(value)} on {where} before the step: a share of it says nothing"
+        return f"{criterion.probe} is {shown(value)} on {where} before the step: a share of it says nothing"
     if criterion.of is not None and says(criterion, value, value) != "success":
-        return f"guard {criterion.probe} does not hold before the step: {_shown(value)} on {where}"
+        return f"guard {criterion.probe} does not hold before the step: {shown(value)} on {where}"
     return ""
 
 
@@ -66,7 +62,7 @@ def check_baselines(permit: Permit, baselines: Iterable[Baseline], *, began: boo
     often = Counter(place_of(*pair) for pair in needed) | Counter({place_of(*pair) for pair in kept_before(permit)})
     read: dict[Place, list[Baseline]] = defaultdict(list)
     for item in baselines:
-        read[_place(item.probe, item.parameters, item.resource)].append(item)
+        read[item.place].append(item)
     for where, items in read.items():
         if len(items) > often[where]:
             probe, _, resource = where
@@ -80,12 +76,4 @@ def check_baselines(permit: Permit, baselines: Iterable[Baseline], *, began: boo
 
 def place_of(criterion: PermitCriterion, resource: str) -> Place:
     """What is read of a criterion on a resource: two criteria that ask the same of it are read once."""
-    return _place(criterion.probe, criterion.parameters, resource)
-
-
-def _place(probe: str, parameters: object, resource: str) -> Place:
-    return probe, canonical(parameters), resource
-
-
-def _shown(value: object) -> str:
-    return canonical(value).decode()[:_SHOWN]
+    return place(criterion.probe, criterion.parameters, resource)

@@ -26,13 +26,14 @@ from pydantic import JsonValue
 
 from policy.canonical import canonical
 from policy.errors import CanonicalError
-from policy.outcome import Baseline, Looks
+from policy.outcome import Baseline, Looks, place
 from policy.proposal import Criterion
 
 Says = Literal["success", "failure", "between", "none"]
 
 # What is kept of one criterion on one resource.
 MAX_KEPT = 100
+_SHOWN = 120
 # How late a look may begin that should have begun at the last second: the process may have been busy.
 _LATE_SECONDS = 5.0
 
@@ -112,11 +113,16 @@ def judge(criterion: Criterion, kept: Iterable[Looks], baseline: JsonValue = Non
 
 def baseline_of(criterion: Criterion, resource: str, baselines: Iterable[Baseline]) -> JsonValue:
     """What the probe of a criterion read on a resource before the step; None where that is not known."""
-    wanted = (criterion.probe, canonical(criterion.parameters), resource)
+    wanted = place(criterion.probe, criterion.parameters, resource)
     for item in baselines:
-        if not item.error and (item.probe, canonical(item.parameters), item.resource) == wanted:
+        if not item.error and item.place == wanted:
             return item.value  # type: ignore[return-value] # what JSON cannot say is kept as text
     return None
+
+
+def shown(value: object) -> str:
+    """A value as people read it, cut."""
+    return canonical(value).decode()[:_SHOWN]
 
 
 class _Fold:

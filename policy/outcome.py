@@ -14,13 +14,14 @@
   which cannot be, nobody knows: outcome_unknown.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue
 
 from policy.base import Instant, Reason, RecordModel
-from policy.canonical import check_value
+from policy.canonical import canonical, check_value
 from policy.errors import CanonicalError
 
 
@@ -96,6 +97,15 @@ class Measurement(RecordModel):
     looks: Annotated[tuple[Looks, ...], Field(exclude_if=_is_empty)] = ()
 
 
+# A probe, its parameters and a resource, as what is read is known by.
+Place = tuple[str, bytes, str]
+
+
+def place(probe: str, parameters: Mapping[str, JsonValue], resource: str) -> Place:
+    """What a probe is asked on a resource: two criteria that ask the same have the same place."""
+    return probe, canonical(parameters), resource
+
+
 class Baseline(RecordModel):
     """What a probe read before the step. `value` is None, and `error` says why, where it could not be read."""
 
@@ -104,6 +114,11 @@ class Baseline(RecordModel):
     resource: str
     value: Value = None
     error: Annotated[str, Field(exclude_if=_is_empty)] = ""
+
+    @property
+    def place(self) -> Place:
+        """What was asked, and where."""
+        return place(self.probe, self.parameters, self.resource)
 
 
 class Gate(RecordModel):

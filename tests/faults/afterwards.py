@@ -30,6 +30,7 @@ from policy.proofs import Domain
 from signing.keys import generate
 from tests.faults.governed import CATALOG, DIRECTORY, OPERATIONS, POLICY
 from tests.faults.ordeal import Afterwards, Ordeal
+from tests.faults.scheduled import runs
 from tests.items import statement
 from workflows.interface import (
     ARCHIVE_WORKFLOW,
@@ -108,26 +109,11 @@ async def halt(ordeal: Ordeal, client: Client, _: Path) -> None:
     await _until(lambda: _count(ordeal, "halts released"))
 
 
-async def archive(ordeal: Ordeal, client: Client, _: Path) -> None:
-    """The schedule archives what is closed; what failed is archived by the next run."""
-
-    async def again() -> bool:
-        name = f"archive-{uuid4().hex}"
-        options: dict[str, Any] = {"task_queue": TASK_QUEUE, "execution_timeout": timedelta(seconds=15)}
-        with contextlib.suppress(Exception):
-            await client.execute_workflow(ARCHIVE_WORKFLOW, id=name, **options)
-        return bool(await _count(ordeal, "archived"))
-
-    await _until(again)
-    # Once more: what is archived is not archived again.
-    await client.execute_workflow(ARCHIVE_WORKFLOW, id=f"archive-{uuid4().hex}", task_queue=TASK_QUEUE)
-
-
 PLAYS: dict[str, Afterwards] = {
     "an item is answered": answer_item,
     "an outcome is amended": amend,
     "everything is halted": halt,
-    "it is archived": archive,
+    "it is archived": runs(ARCHIVE_WORKFLOW, "archived"),
 }
 
 

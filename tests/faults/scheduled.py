@@ -20,6 +20,7 @@ from tests.faults.governed import CATALOG, DIRECTORY, OPERATIONS, POLICY
 from tests.faults.ordeal import Afterwards, Ordeal
 from tests.integration.prometheus import answering, number
 from tests.provider import identity_provider
+from tests.unit.test_kubernetes_trail import event
 from workflows.interface import (
     DETECT_WORKFLOW,
     KEYS_WORKFLOW,
@@ -58,7 +59,7 @@ async def _nothing(ordeal: Ordeal, client: Client, folder: Path) -> None:
     """There is always something to find."""
 
 
-def _runs(
+def runs(
     workflow: str, counted: str, before: Callable[[Ordeal, Client, Path], Awaitable[None]] = _nothing
 ) -> Afterwards:
     """Run a schedule's workflow until the record has what it is to find, and once more."""
@@ -96,32 +97,23 @@ async def _terminated(ordeal: Ordeal, client: Client, _: Path) -> None:
 async def _scaled_by_hand(ordeal: Ordeal, client: Client, folder: Path) -> None:
     """Somebody scales a deployment, and the cluster's audit log has it."""
     now = instant_text(datetime.now(UTC))
-    event = {
-        "kind": "Event",
-        "apiVersion": "audit.k8s.io/v1",
-        "level": "Request",
-        "auditID": str(uuid4()),
-        "stage": "ResponseComplete",
-        "requestURI": "/apis/apps/v1/namespaces/shop/deployments/web",
-        "verb": "patch",
-        "user": {"username": "eve"},
-        "objectRef": {"resource": "deployments", "namespace": "shop", "name": "web", "apiGroup": "apps"},
-        "responseStatus": {"code": 200},
-        "requestObject": {"spec": {"replicas": 3}},
-        "requestReceivedTimestamp": now,
-        "stageTimestamp": now,
-    }
-    (folder / "audit.log").write_text(json.dumps(event) + "\n")
+    scaled = event(
+        auditID=str(uuid4()),
+        requestObject={"spec": {"replicas": 3}},
+        requestReceivedTimestamp=now,
+        stageTimestamp=now,
+    )
+    (folder / "audit.log").write_text(json.dumps(scaled) + "\n")
 
 
 @asynccontextmanager
 async def _watch() -> AsyncIterator[Scheduled]:
-    yield Scheduled(_runs(WATCH_WORKFLOW, "violations", _terminated))
+    yield Scheduled(runs(WATCH_WORKFLOW, "violations", _terminated))
 
 
 @asynccontextmanager
 async def _detect() -> AsyncIterator[Scheduled]:
-    yield Scheduled(_runs(DETECT_WORKFLOW, "violations", _scaled_by_hand), {"trail": "audit.log"})
+    yield Scheduled(runs(DETECT_WORKFLOW, "violations", _scaled_by_hand), {"trail": "audit.log"})
 
 
 @asynccontextmanager
@@ -130,7 +122,7 @@ async def _slos() -> AsyncIterator[Scheduled]:
     said = number("0.5", datetime.now(UTC).timestamp())
     documents = (POLICY, OPERATIONS, DIRECTORY, b"---".join([CATALOG, _OBJECTIVE.encode()]))
     async with answering(lambda _: said) as url:
-        yield Scheduled(_runs(SLO_WORKFLOW, "slo states"), {"prometheus": url}, documents)
+        yield Scheduled(runs(SLO_WORKFLOW, "slo states"), {"prometheus": url}, documents)
 
 
 @asynccontextmanager
@@ -141,7 +133,7 @@ async def _keys() -> AsyncIterator[Scheduled]:
         issuers = json.dumps([{"issuer": provider.issuer, "client_ids": ["countersign-cli"]}])
         directory = DIRECTORY.decode().replace("people:\n", f"audience: tests\nissuers: {issuers}\npeople:\n", 1)
         documents = (POLICY, OPERATIONS, directory.encode(), CATALOG)
-        yield Scheduled(_runs(KEYS_WORKFLOW, "issuer keys"), documents=documents)
+        yield Scheduled(runs(KEYS_WORKFLOW, "issuer keys"), documents=documents)
 
 
 PLAYS: Mapping[str, Callable[[], AbstractAsyncContextManager[Scheduled]]] = {
