@@ -22,10 +22,15 @@ from temporalio.api.workflowservice.v1 import ResetStickyTaskQueueRequest
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
+from activities.connection import connect
+from activities.database import Database
 from activities.delivered import DeliveredRunner
+from activities.settings import Role
 from cli.asking import asked
 from deploy.dev import Stack
-from tests.world import BOUND
+from tests.permit_keys import settings
+from tests.world import BOUND, record
+from worker import build_workers
 from workflows.interface import ASKED_TOO_EARLY
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
@@ -164,3 +169,16 @@ async def test_a_run_that_ended_before_its_last_task_is_asked_once(stack: Stack)
     async with Worker(client, **given, workflow_runner=runner):
         with pytest.raises(WorkflowQueryFailedError, match="the record where the run has ended"):
             await asyncio.wait_for(asked(handle, "count"), BOUND)
+
+
+async def test_the_workers_of_the_control_role_refuse_it(stack: Stack) -> None:
+    """What runs our workflows has the rule, and not only a runner of a test."""
+    client = await connect(address=stack.temporal_address)
+    async with record(stack) as name:
+        database = Database(stack.database_url("countersign_app", name))
+        try:
+            workers = await build_workers(client, database, settings(Role.control))
+        finally:
+            await database.close()
+    runners = [worker.config().get("workflow_runner") for worker in workers if worker.config().get("workflows")]
+    assert [type(runner) for runner in runners] == [DeliveredRunner]

@@ -9,7 +9,8 @@ import pytest
 
 from policy.audit_measurements import check_measurements
 from policy.outcome import Baseline, EffectReport
-from policy.permit import Permit
+from policy.permit import Permit, PermitCriterion
+from tests.unit.builders import issued
 from tests.unit.tampering import load
 
 Report: TypeAlias = dict[str, Any]
@@ -136,3 +137,26 @@ def test_a_target_that_is_not_the_permits_is_found_also_where_all_are_done_at_on
 def test_the_corpus_is_there() -> None:
     """The runs of these tests are those of the replay corpus."""
     assert (Path(__file__).parents[1] / "replay/histories/one-by-one.json").exists()
+
+
+GUARD = PermitCriterion(probe="till.errors", success={"at_most": 5}, of="component:till", resources=("web/till",))
+_HELD, _FELL = ((Baseline(probe="till.errors", resource="web/till", value=value),) for value in (1, 9))
+
+BEGUN: dict[str, tuple[dict[str, Any], bool]] = {
+    "with what it needed": ({"baselines": _HELD}, False),
+    "without": ({}, True),
+    "in spite of it": ({"baselines": _FELL}, True),
+    "in spite of it, stored late": ({"baselines": _FELL, "late": True}, True),
+    "and nobody knows whether it was done": ({"baselines": _FELL, "effect": "unknown", "status": "unknown"}, True),
+    "by somebody who left no report, and another looked": ({"late": True}, False),
+    "not at all": ({"baselines": _FELL, "effect": "none", "status": "failed"}, False),
+}
+
+
+@pytest.mark.parametrize(("says", "wrong"), BEGUN.values(), ids=BEGUN)
+def test_who_began_a_step_had_what_it_needs(says: dict[str, Any], wrong: bool) -> None:
+    permit = issued(1)[0].model_copy(update={"criteria": (), "baselines": (GUARD,)})
+    times = {"started_at": permit.issued_at, "finished_at": permit.issued_at}
+    done = {"permit_id": permit.permit_id, "status": "succeeded", "effect": "done", **times}
+    found = list(check_measurements(permit, EffectReport.model_validate({**done, **says})))
+    assert any("it was begun, and must not have been" in line for line in found) == wrong, found
